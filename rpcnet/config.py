@@ -1,0 +1,150 @@
+"""Every number that a user may turn, with its unit, its default and the reason for it.
+
+Values only: frozen dataclasses, checked once when they are built. Nothing here reads a file, a clock or the
+environment. Durations are seconds, sizes are bytes, limits begin with `max_`.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+__all__ = ["ClusterConfig", "RpcConfig"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def _check(config: Any, *, may_be_zero: frozenset[str] = frozenset()) -> None:
+    """Refuse negative numbers, NaN and zeros that make no sense, naming the field."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value is None or isinstance(value, bool | str):
+            continue
+        least = 0 if field.name in may_be_zero else None
+        if not (value > 0 or value == least):
+            raise ValueError(f"{type(config).__name__}.{field.name} must be {'at least' if least == 0 else 'above'} 0, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcConfig:
+    """Limits and times of one server or client."""
+
+    default_timeout: float | None = None
+    """Seconds: `timeout` of unary calls and `idle_timeout` of streams that name none. None = no limit."""
+    insecure: bool = False
+    """Allow addresses other than loopback without TLS."""
+    max_message_bytes: int = 4 * MIB
+    """gRPC's default, known to users."""
+    max_streams: int = 100
+    """Running handlers a connection (not open streams: a reset stream counts until its handler has ended)."""
+    max_metadata_bytes: int = 64 * KIB
+    max_depth: int = 64
+    """Nesting of a typed payload."""
+    handshake_timeout: float = 10.0
+    """From accept or connect to the peer's HELLO; a peer that sends half a frame and goes silent is closed after it."""
+    ping_interval: float = 20.0
+    """Idle time after which the peer is asked for a sign of life."""
+    ping_timeout: float = 20.0
+    """Silence after a ping until the connection is given up."""
+    stream_window_bytes: int = 256 * KIB
+    """Credit of one stream: what a peer may have sent and nobody has read."""
+    connection_window_bytes: int = 4 * MIB
+    """Credit of one connection, over all its streams."""
+    part_bytes: int = 64 * KIB
+    """A larger message travels in parts of this size, so that it holds up nobody."""
+    late_timer_grace: float = 1.0
+    """How long at most a late timer waits for what has already arrived to be read."""
+    connect_timeout: float = 10.0
+    reconnect_backoff: float = 0.05
+    """First pause before connecting again; doubles, with jitter, up to max_reconnect_backoff."""
+    max_reconnect_backoff: float = 5.0
+    expose_errors: bool = False
+    """Send the text of unexpected exceptions to the peer. Off: texts may hold secrets."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def with_default_timeout(self, seconds: float | None) -> Self:
+        return replace(self, default_timeout=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """Times and multipliers of SWIM with Lifeguard. `lan()` is written out; the others are differences from it.
+
+    Where a default has a peer, it is memberlist's (config.go at 1b4c746) unless the comment says why not.
+    """
+
+    cluster_name: str = "default"
+    """Carried by every datagram: two clusters that meet do not merge."""
+    probe_interval: float = 1.0
+    """Sooner = found sooner, more messages (two a member a period)."""
+    probe_timeout: float = 0.5
+    """Wait for a direct ack before the helpers are asked; above the round trip's 99th percentile."""
+    indirect_probes: int = 3
+    """Helpers asked when a direct probe stays silent. 0 = off."""
+    tcp_probe: bool = True
+    """Ask once more over TCP, so that a network that drops only datagrams kills nobody."""
+    suspicion_multiplier: float = 4.0
+    """Least suspicion = multiplier * max(1, log10 n) * probe_interval. Lower = found sooner, more false deaths."""
+    max_suspicion_multiplier: float = 6.0
+    """Suspicion starts at this many times the least and shrinks with each confirmation (Lifeguard §IV)."""
+    retransmit_multiplier: int = 4
+    """An update rides on multiplier * ceil(log10(n + 1)) messages."""
+    gossip_interval: float = 0.2
+    gossip_fanout: int = 3
+    gossip_to_dead_time: float = 30.0
+    """How long the dead are still told news, so that one wrongly dead learns of it and refutes."""
+    push_pull_interval: float = 30.0
+    """Full exchange with one random member over TCP. 0 = off."""
+    tcp_timeout: float = 10.0
+    max_awareness: int = 8
+    """Local ill-health stretches the probe interval up to this many times (Lifeguard §IV). 0 = off."""
+    reconnect_interval: float = 1.0
+    """One unreachable member or seed is tried every so often, for ever: partitions heal."""
+    tombstone_time: float = 86_400.0
+    """How long a failed or left member is remembered."""
+    leave_timeout: float = 5.0
+    """How long a leave waits until its message has been sent often enough."""
+    late_timer_grace: float = 1.0
+    max_datagram_bytes: int = 1400
+    max_members: int = 10_000
+    max_tags_bytes: int = 512
+    """All tags of one member, encoded; they ride in one datagram."""
+    insecure: bool = False
+    """Allow addresses other than loopback without a key."""
+
+    def __post_init__(self) -> None:
+        zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
+        _check(self, may_be_zero=frozenset(zero))
+
+    @classmethod
+    def lan(cls) -> Self:
+        return cls()
+
+    @classmethod
+    def local(cls) -> Self:
+        """One machine: short time-outs, few messages."""
+        return cls(
+            probe_timeout=0.2,
+            indirect_probes=1,
+            suspicion_multiplier=3.0,
+            retransmit_multiplier=2,
+            gossip_interval=0.1,
+            gossip_to_dead_time=15.0,
+            push_pull_interval=15.0,
+            tcp_timeout=1.0,
+        )
+
+    @classmethod
+    def wan(cls) -> Self:
+        """Round trips of hundreds of milliseconds."""
+        return cls(
+            probe_interval=5.0,
+            probe_timeout=3.0,
+            suspicion_multiplier=6.0,
+            gossip_interval=0.5,
+            gossip_fanout=4,
+            gossip_to_dead_time=60.0,
+            push_pull_interval=60.0,
+            tcp_timeout=30.0,
+        )

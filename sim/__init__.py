@@ -1,0 +1,1 @@
+"""A deterministic simulator of machines and networks for any asyncio program. This file is a list."""

@@ -1,0 +1,129 @@
+"""What a world is given to run, and what every world can do.
+
+A `Program` is data: nodes with their entry points, links, settings, and scripts that inject faults. A `World` runs one
+and writes its trace. The two worlds are sim.backends.simulated and sim.backends.sockets; a verb that one of them cannot
+do is missing from its `verbs`, and the scenario is refused before anything starts.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+__all__ = ["NodeProgram", "Program", "ProgramError", "Ready", "Script", "World"]
+
+
+class ProgramError(Exception):
+    """A program that cannot run in this world: an app that cannot be imported, a verb or setting it does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeProgram:
+    """One node: its name and what runs on it."""
+
+    name: str
+    app: str
+    """`module:function`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    start: float = 0.0
+    """Seconds after time zero; 0 = at once, and time zero waits until it is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A script yields this to wait until a (restarted) node is ready."""
+
+    node: str
+
+
+# Yields seconds to wait (from now) or Ready(node); calls the world's verbs in between.
+Script = Generator[float | Ready, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Everything that a world needs; the same object runs in both."""
+
+    scenario: str
+    seed: int
+    duration: float
+    """Virtual (or real) seconds from time zero to the end."""
+    nodes: tuple[NodeProgram, ...]
+    scripts: Callable[["World"], Sequence[Script]]
+    """Called once, at time zero; the scripts run side by side."""
+    link: Mapping[str, Any] = field(default_factory=dict)
+    """What lies between any two nodes, in the words of `network.default_link`: preset, latency, loss, …"""
+    graph: str | None = None
+    """A GraphML file or `networkx generator(args)`; None = all nodes on one switch."""
+    tie_break: str = "fifo"
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    """`preset` and fields of ClusterConfig that differ from it."""
+    seeds: tuple[str, ...] = ()
+    """Names of the nodes whose gossip address others join at."""
+    defects: tuple[str, ...] = ()
+    """Names of sim.defects (or module:function) to switch on, in every node's process."""
+    grace: float = 10.0
+    """Seconds after the end in which stopped nodes may finish."""
+    ready_timeout: float = 30.0
+
+
+class World(Protocol):
+    """A running program, as fault scripts see it. Verbs take node names, seconds and plain numbers; each takes effect at once.
+
+    Every verb that changes something returns True where it had an effect on something that was there to be affected
+    (False: crash of a dead node, a cut of a link that is cut already, …). Verbs that end by themselves (pause, block) take seconds.
+    """
+
+    name: str
+    verbs: frozenset[str]
+
+    @property
+    def now(self) -> float:
+        """Seconds since time zero."""
+        ...
+
+    def names(self) -> Sequence[str]: ...
+    def is_up(self, node: str) -> bool: ...
+    def record(self, event: str, /, **fields: object) -> None:
+        """Write an event of the runner into the trace."""
+        ...
+
+    def crash(self, node: str) -> bool: ...
+    def kill(self, node: str) -> bool: ...
+    def stop(self, node: str) -> bool: ...
+    def restart(self, node: str) -> bool: ...
+    def pause(self, node: str, seconds: float) -> bool: ...
+    def block(self, node: str, seconds: float) -> bool: ...
+    def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool = False) -> bool:
+        """Cut the groups from each other until `heal(name)`. one_way: the first group cannot be heard by the others."""
+        ...
+
+    def heal(self, name: str) -> bool:
+        """Undo the partition, isolation or link change of that name."""
+        ...
+
+    def isolate(self, name: str, node: str) -> bool: ...
+    def link(self, name: str, source: str, target: str, **edge: object) -> bool:
+        """Change what lies on the way from source to target (one way): latency, jitter, loss, bandwidth, …"""
+        ...
+
+
+class Runner(Protocol):
+    """Runs one program in one world, to the end, and writes its trace. Raises ProgramError before anything starts."""
+
+    def __call__(self, program: Program, trace: Path) -> "Outcome": ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a world says of a run beyond its trace."""
+
+    backend: str
+    digest: str | None
+    """None on sockets."""
+    virtual_seconds: float
+    wall_seconds: float
+    error: str | None = None
+    """The first failure of an application, or of the run: text with the node's name and traceback."""

@@ -1,0 +1,7 @@
+"""What happened in a run: written as it goes, read lazily, the same format from both worlds."""
+
+from sim.trace.event import Event
+from sim.trace.read import TraceError, export, merge, read
+from sim.trace.record import Trace
+
+__all__ = ["Event", "Trace", "TraceError", "export", "merge", "read"]

@@ -1,0 +1,90 @@
+"""Reading traces: a MessagePack stream in, events out, lazily; several files merged by time; JSON lines.
+
+The streaming Unpacker of the msgpack package reads a file of any length in constant memory. A file whose last record is
+cut short (its process was killed) ends before that record.
+"""
+
+import heapq
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Protocol
+
+import msgpack
+
+from sim.trace.event import Event
+from sim.trace.record import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION, Trace
+
+__all__ = ["TraceError", "export", "merge", "read", "read_file"]
+
+
+class TraceError(Exception):
+    """A file that is no trace, or one of another version."""
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[Event]:
+    """The events of a trace file, in order, their times counted from time zero. Raises TraceError, OSError."""
+    with open(path, "rb") as file:
+        yield from read_file(file)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, position: int, /) -> Any: ...
+
+
+def read_file(file: _Readable) -> Iterator[Event]:
+    """As `read`, from an open file."""
+    zero = next((e.time for e in _raw(file) if e.name == "zero"), 0.0)
+    for event in _raw(file):
+        yield event._replace(time=event.time - zero) if zero else event
+
+
+def merge(paths: Iterable[str | os.PathLike[str]], out: Trace) -> None:
+    """Write the events of several files, merged by raw time, into one trace. Causes, which are lines, are dropped."""
+
+    def one(path: str | os.PathLike[str]) -> Iterator[Event]:
+        with open(path, "rb") as file:
+            yield from _raw(file)
+
+    for event in heapq.merge(*map(one, paths), key=lambda e: e.time):
+        out.record(event.time, event.node, event.name, 0, **event.fields)
+
+
+def export(events: Iterable[Event], out: IO[str]) -> None:
+    """One JSON object a line: line, time, node, event, cause, and the event's own fields under "fields"."""
+    for line, time, node, name, cause, fields in events:
+        row = {"line": line, "time": round(time, 9), "node": node, "event": name, "cause": cause, "fields": fields}
+        out.write(json.dumps(row, default=_json_bytes, ensure_ascii=False) + "\n")
+
+
+def _json_bytes(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    raise TypeError(type(value).__name__)
+
+
+def _raw(file: _Readable) -> Iterator[Event]:
+    file.seek(0)
+    name = getattr(file, "name", "trace")
+    unpacker = msgpack.Unpacker(file, use_list=False, strict_map_key=False)
+    shapes: list[tuple[str, tuple[str, ...]]] = []
+    nodes: list[str] = []
+    line = 0
+    try:
+        for position, record in enumerate(unpacker):
+            if position == 0:
+                if record != (FORMAT, VERSION):
+                    raise TraceError(f"{name}: not a trace of version {VERSION}: it begins with {record!r:.60}")
+                continue
+            kind = record[0]
+            if kind >= 0:
+                line += 1
+                event, fields = shapes[kind]
+                yield Event(line, record[1], nodes[record[2]], event, record[3], dict(zip(fields, record[4:], strict=True)))
+            elif kind == DEFINE_SHAPE:
+                shapes.append((record[2], record[3]))
+            elif kind == DEFINE_NODE:
+                nodes.append(record[2])
+    except (msgpack.UnpackException, ValueError, TypeError, IndexError) as error:
+        raise TraceError(f"{name}: broken after event {line}: {error}") from error

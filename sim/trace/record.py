@@ -1,0 +1,128 @@
+"""Writing a trace: events in, a MessagePack stream on disk, its digest.
+
+Memory does not grow with the length of a run: events are encoded a batch at a time and written. Knows nothing of
+simulations, loops or sockets; time is given. Layout of the file: docs/trace.md. Reading: sim.trace.read.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from sim.trace.event import Event
+
+__all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace"]
+
+FORMAT, VERSION = "rpcnet-trace", 1
+DEFINE_SHAPE, DEFINE_NODE = -1, -2
+
+_encode = msgspec.msgpack.Encoder().encode
+_SCALARS = frozenset({int, float, str, bool, bytes, type(None)})
+
+
+class _Positioned:
+    """Reads a file that is being written, from a position of its own."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor, self._position, self.name = descriptor, 0, name
+
+    def read(self, size: int) -> bytes:
+        data = os.pread(self._descriptor, size, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        self._position = position
+
+
+class Trace:
+    """A trace that is being written.
+
+    `path` None spools to an unnamed temporary file, which goes with the trace. `batch` is how many events are kept
+    in memory before they are written; 1 writes each at once, so that a killed process loses nothing.
+    A disk that is full raises OSError where the batch is written; what was written before stays readable.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = 1024) -> None:
+        self.path = Path(path) if path is not None else None
+        self._file: IO[bytes] = open(path, "w+b", buffering=0) if path is not None else tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._batch = batch
+        self._shapes: dict[tuple[str, ...], int] = {}
+        self._nodes: dict[str, int] = {}
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._pending: list[tuple[object, ...]] = [(FORMAT, VERSION)]
+        self.lines = 0
+        """How many events there are."""
+
+    def shape(self, name: str, *fields: str) -> int:
+        """The number under which events of this name with these fields are written by `append`."""
+        key = (name, *fields)
+        number = self._shapes.get(key)
+        if number is None:
+            number = self._shapes[key] = len(self._shapes)
+            self._pending.append((DEFINE_SHAPE, number, name, fields))
+        return number
+
+    def node(self, name: str) -> int:
+        """The number under which a node's events are written by `append`."""
+        number = self._nodes.get(name)
+        if number is None:
+            number = self._nodes[name] = len(self._nodes)
+            self._pending.append((DEFINE_NODE, number, name))
+        return number
+
+    def append(self, record: tuple[object, ...]) -> int:
+        """The hot path: `(shape, time, node, cause, *values)`, numbers from `shape` and `node`. Returns its line.
+
+        Values must be builtins that nobody changes afterwards.
+        """
+        pending = self._pending
+        pending.append(record)
+        self.lines = line = self.lines + 1
+        if len(pending) >= self._batch:
+            self.flush()
+        return line
+
+    def record(self, time: float, node: str, name: str, cause: int = 0, /, **fields: object) -> int:
+        """Write one event; returns its line. Raises TypeError for a value that MessagePack cannot hold."""
+        values = [v if type(v) in _SCALARS else msgspec.to_builtins(v) for v in fields.values()]
+        return self.append((self.shape(name, *fields), time, self.node(node), cause, *values))
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
+        packed = memoryview(_encode(pending))[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
+        self._hash.update(packed)
+        # Unbuffered files may write less than asked, on a disk that is nearly full.
+        while packed:
+            packed = packed[self._file.write(packed) :]
+
+    def events(self) -> Iterator[Event]:
+        """What has been recorded so far, lazily; the trace may be written on meanwhile."""
+        from sim.trace.read import read_file
+
+        self.flush()
+        yield from read_file(_Positioned(self._file.fileno(), str(self.path or "trace")))
+
+    def digest(self) -> str:
+        """A hash over everything recorded so far: equal digests, equal runs."""
+        self.flush()
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
