@@ -21,7 +21,9 @@ def _check(config: Any, *, may_be_zero: frozenset[str] = frozenset()) -> None:
             continue
         least = 0 if field.name in may_be_zero else None
         if not (value > 0 or value == least):
-            raise ValueError(f"{type(config).__name__}.{field.name} must be {'at least' if least == 0 else 'above'} 0, not {value!r}")
+            raise ValueError(
+                f"{type(config).__name__}.{field.name} must be {'at least' if least == 0 else 'above'} 0, not {value!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

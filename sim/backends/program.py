@@ -70,10 +70,13 @@ class Program:
 
 
 class World(Protocol):
-    """A running program, as fault scripts see it. Verbs take node names, seconds and plain numbers; each takes effect at once.
+    """A running program, as fault scripts see it.
+
+    Verbs take node names, seconds and plain numbers; each takes effect at once.
 
     Every verb that changes something returns True where it had an effect on something that was there to be affected
-    (False: crash of a dead node, a cut of a link that is cut already, …). Verbs that end by themselves (pause, block) take seconds.
+    (False: crash of a dead node, a cut of a link that is cut already, …). Verbs that end by themselves (pause, block)
+    take seconds.
     """
 
     name: str

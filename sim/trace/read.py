@@ -81,7 +81,9 @@ def _raw(file: _Readable) -> Iterator[Event]:
             if kind >= 0:
                 line += 1
                 event, fields = shapes[kind]
-                yield Event(line, record[1], nodes[record[2]], event, record[3], dict(zip(fields, record[4:], strict=True)))
+                yield Event(
+                    line, record[1], nodes[record[2]], event, record[3], dict(zip(fields, record[4:], strict=True))
+                )
             elif kind == DEFINE_SHAPE:
                 shapes.append((record[2], record[3]))
             elif kind == DEFINE_NODE:

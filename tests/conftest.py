@@ -1,0 +1,33 @@
+"""Fixtures that every test may use: the two worlds."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+
+class Sockets:
+    """Runs a coroutine over the real sockets of this machine."""
+
+    name = "sockets"
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run(main)
+
+
+class Simulated:
+    """Runs a coroutine on one node of a simulation, in virtual time."""
+
+    name = "sim"
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        import sim
+
+        return sim.run(main, seed=1)
+
+
+@pytest.fixture(params=["sim", "sockets"])
+def world(request: pytest.FixtureRequest) -> Sockets | Simulated:
+    """One body, two worlds: `world.run(coroutine)` returns its value."""
+    return Simulated() if request.param == "sim" else Sockets()
