@@ -1,0 +1,54 @@
+# What each target is for stands in CONTRIBUTING.md. Everything runs in .venv, which the first call makes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PYTEST := $(BIN)/python -m pytest -q
+SCENARIOS := $(sort $(wildcard scenarios/*.toml))
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+CORES := rpcnet/wire rpcnet/calls rpcnet/cluster/swim
+
+.PHONY: run check test test-slow format setup lint fast gate cores notebooks
+
+run: setup
+	$(BIN)/rpcnet-sim run scenarios/worker_death.toml --report reports/worker_death
+
+check: lint fast
+
+test: lint fast cores notebooks gate
+
+test-slow: setup
+	$(PYTEST) -m slow --hypothesis-profile=fuzz --timeout=1800
+	./tests/other_pythons.sh
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(INSTALLED)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+fast: setup
+	$(PYTEST) -m "not gate and not slow"
+
+# Tracing branches slows an event loop more than threefold: only the cores without one are measured.
+cores: setup
+	$(PYTEST) $(addprefix tests/,$(CORES)) -m "not slow" --cov-branch --cov-report=term-missing:skip-covered \
+		$(addprefix --cov=,$(subst /,.,$(CORES))) --cov-fail-under=90
+
+notebooks: setup
+	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
+
+gate: setup
+	$(PYTEST) -m "gate and not slow" --timeout=300
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
