@@ -1,0 +1,1 @@
+"""A scenario: a file, a run, a verdict."""

@@ -1,0 +1,205 @@
+"""What an expectation answers, and what it is given to judge by.
+
+An expectation is a predicate over a trace: frozen, built from a table of a scenario file, asked once when the run is
+over. It sees events and what `history` derives from them; it knows no world, no live simulation and no TOML. A verdict
+therefore does not depend on where the run took place.
+
+The expectations themselves are in sim/scenario/expect, one class a file; docs/expectations.md is their table.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+from sim.scenario.history import FaultSeen, History
+from sim.trace import Event, read
+
+__all__ = [
+    "Context",
+    "DeclaredFault",
+    "Expectation",
+    "ExpectationError",
+    "Figure",
+    "Judgement",
+    "Seconds",
+    "Select",
+    "Selector",
+    "Verdict",
+]
+
+
+class Verdict(StrEnum):
+    """How it came out."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    INCONCLUSIVE = "inconclusive"
+    """What was to be judged never happened."""
+
+
+class Seconds(float):
+    """A duration. In a scenario file it is text with a unit ("10s"); the loader's dec_hook reads it."""
+
+
+class Figure(float):
+    """A limit of a measured figure: a plain number, or in a file a duration ("9s") or a share ("5%")."""
+
+
+Selector: TypeAlias = str | dict[str, Any]
+"""A node's name, a glob, `label=value`, "all", or a table with `pick`."""
+
+Select: TypeAlias = Callable[[Selector], Sequence[str]]
+"""Resolves a selector to the names of nodes."""
+
+
+class ExpectationError(Exception):
+    """An expectation that cannot be judged as written. `key` is the TOML key at fault, `allowed` what would do."""
+
+    def __init__(self, message: str, *, key: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.key = key
+        self.allowed = tuple(allowed)
+
+
+class DeclaredFault(Protocol):
+    """A fault as a file declares it or as a trace shows it: enough to tell whether an expectation means it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def verb(self) -> str: ...
+    @property
+    def targets(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One expectation's answer."""
+
+    name: str
+    verdict: Verdict
+    saw: str
+    """Plain English: what was seen, when, by whom."""
+    time: float | None = None
+    """When, in seconds of the run."""
+    line: int | None = None
+    """The most telling line of the trace."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Figures by name: detection seconds, gaps, percentiles, …"""
+
+
+class Context:
+    """A finished run, as expectations see it.
+
+    `trace` is a trace file or its events; `select` resolves selectors to node names; `duration` is when the run's end
+    began (nodes are stopped from then on); `slack` multiplies every `within` and `max` (1 in the simulator).
+    """
+
+    def __init__(
+        self,
+        trace: Path | Sequence[Event],
+        *,
+        select: Select,
+        duration: float,
+        slack: float = 1.0,
+        backend: str = "sim",
+    ) -> None:
+        self._trace = trace
+        self._select = select
+        self.duration = duration
+        self.slack = slack
+        self.backend = backend
+
+    def events(self) -> Iterator[Event]:
+        """All events in order, lazily, times counted from time zero."""
+        return read(self._trace) if isinstance(self._trace, Path) else iter(self._trace)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self.events()
+
+    def select(self, selector: Selector) -> list[str]:
+        """The names of the nodes that a selector means."""
+        return list(self._select(selector))
+
+    @cached_property
+    def history(self) -> History:
+        """Who was up when, who believed what, who could reach whom; built in one pass, shared by all expectations."""
+        return History(self.events(), self.duration)
+
+    @property
+    def faults(self) -> Sequence[FaultSeen]:
+        """The faults that took effect, in order."""
+        return self.history.faults
+
+    @property
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Node → labels."""
+        return self.history.labels
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all expectations share. A subclass sets KEY, its fields, and `examine`."""
+
+    KEY: ClassVar[str]
+    """The TOML key that names it; it is a field as well."""
+    SELECTORS: ClassVar[tuple[str, ...]] = ()
+    """Which fields are selectors, so that unknown names are found before a run."""
+
+    max: dict[str, Figure] = {}
+    """Limits of measured figures, by name."""
+
+    @classmethod
+    def build(cls, table: Mapping[str, Any], dec_hook: Callable[[type, Any], Any]) -> "Expectation":
+        """From a table of a file. Raises msgspec.ValidationError; `dec_hook` reads Seconds and Figure."""
+        return msgspec.convert(dict(table), cls, dec_hook=dec_hook)
+
+    @property
+    def title(self) -> str:
+        """Its name in a list of results."""
+        value = getattr(self, self.KEY)
+        return f"{self.KEY} {value}" if isinstance(value, str) else self.KEY
+
+    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
+        """Before a run: raise ExpectationError where it could not be judged with the faults that the file declares."""
+
+    def examine(self, context: Context) -> Judgement:
+        """The verdict, limits of `max` aside. A subclass's own."""
+        raise TypeError(f"{type(self).__name__} has no examine()")
+
+    def judge(self, context: Context) -> Judgement:
+        """The verdict. Raises ExpectationError where it cannot be judged as it is written."""
+        return self._limited(self.examine(context), context.slack)
+
+    def answer(
+        self,
+        verdict: Verdict,
+        saw: str,
+        *,
+        time: float | None = None,
+        line: int | None = None,
+        measured: Mapping[str, float] | None = None,
+    ) -> Judgement:
+        """A judgement under this expectation's title."""
+        return Judgement(name=self.title, verdict=verdict, saw=saw, time=time, line=line, measured=measured or {})
+
+    def _limited(self, judgement: Judgement, slack: float) -> Judgement:
+        """Fails what held where a measured figure is above its limit."""
+        if judgement.verdict is not Verdict.HOLDS:
+            return judgement
+        for name, limit in self.max.items():
+            figure = judgement.measured.get(name)
+            if figure is None:
+                known = ", ".join(sorted(judgement.measured)) or "nothing"
+                return replace(
+                    judgement, verdict=Verdict.INCONCLUSIVE, saw=f"{name} was not measured; measured was {known}"
+                )
+            if math.isnan(figure) or figure > limit * slack:
+                text = f"{name} is {figure:.3f}, above its limit {limit * slack:g}; {judgement.saw}"
+                return replace(judgement, verdict=Verdict.FAILS, saw=text)
+        return judgement
