@@ -1,1 +1,1 @@
-"""A scenario: a file, a run, a verdict."""
+"""From a file to a running program to a verdict. This file is a list."""

@@ -1,0 +1,79 @@
+"""Things to break, by name: each defect is a context manager function in a module of this package.
+
+A scenario says in `catches` which defects must turn it red; `--defect NAME` switches one on by hand. A defect patches
+one thing for as long as it is entered, in whatever process the application runs. `module:function` names one elsewhere.
+Knows no scenario and no world.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import ModuleType
+
+__all__ = ["Defect", "UnknownDefect", "find", "names", "switched_on"]
+
+Defect = Callable[[], AbstractContextManager[object]]
+
+
+class UnknownDefect(LookupError):
+    """No defect has that name; the text says which is nearest, or why its module cannot be imported."""
+
+
+def names() -> list[str]:
+    """Every defect that this package has, in alphabetical order."""
+    return sorted(_all())
+
+
+def find(name: str) -> Defect:
+    """The defect of that name, or the one at `module:function`. Raises UnknownDefect."""
+    if ":" in name:
+        return _elsewhere(name)
+    known = _all()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UnknownDefect(
+            f'unknown defect "{name}"{f"""; did you mean "{near[0]}"?""" if near else ";"} known: {", ".join(sorted(known))}'
+        )
+    return known[name]
+
+
+@contextmanager
+def switched_on(wanted: Iterable[str]) -> Iterator[None]:
+    """Enter the defects of these names, in order; leave them in reverse. Raises UnknownDefect before any is entered."""
+    found = [find(name) for name in wanted]
+    with ExitStack() as stack:
+        for defect in found:
+            stack.enter_context(defect())
+        yield
+
+
+def _all() -> dict[str, Defect]:
+    found: dict[str, Defect] = {}
+    for info in pkgutil.iter_modules(__path__):
+        found.update(_defects_of(importlib.import_module(f"{__name__}.{info.name}")))
+    return found
+
+
+def _defects_of(module: ModuleType) -> dict[str, Defect]:
+    """What `@contextmanager` made in this module: it leaves the generator function it wraps in `__wrapped__`."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+        and inspect.isgeneratorfunction(getattr(value, "__wrapped__", None))
+    }
+
+
+def _elsewhere(name: str) -> Defect:
+    module_name, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), function)
+    except Exception as error:
+        raise UnknownDefect(f'defect "{name}" cannot be imported: {type(error).__name__}: {error}') from error
+    if not callable(found):
+        raise UnknownDefect(f'defect "{name}" is no function that returns a context manager')
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,420 @@
+"""What a scenario says, as frozen structs that mirror the TOML word for word.
+
+A struct's fields are the keys of its table; what a key means and which unit it has stands beside it, and docs/scenarios.md
+is tested against it. The same structs can be built in Python, where durations are seconds and probabilities 0 … 1.
+Values only: nothing here reads a file, knows a world or judges. Reading and checking: sim.scenario.load.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from sim.scenario.run import Run
+
+__all__ = [
+    "FAULTS",
+    "Block",
+    "Cluster",
+    "Crash",
+    "Duration",
+    "Each",
+    "Edge",
+    "Fault",
+    "Heal",
+    "Isolate",
+    "Kill",
+    "Link",
+    "LinkChange",
+    "Network",
+    "Node",
+    "Origin",
+    "Partition",
+    "Pause",
+    "Pick",
+    "Probability",
+    "Restart",
+    "Scenario",
+    "Selector",
+    "Split",
+    "Stop",
+    "parse_duration",
+    "parse_probability",
+    "parse_size",
+]
+
+# --- units ------------------------------------------------------------------------------------------------------------
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\s\d.]*)\s*")
+
+
+class _SpeltInText(type):
+    """Its instances are plain floats: the name says how the number is spelt in a file, and goes when it is read."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, float)
+
+
+if TYPE_CHECKING:
+    Duration = float
+    Probability = float
+else:
+
+    class Duration(float, metaclass=_SpeltInText):
+        """Seconds; in a file text with a unit: "10s", "200ms", "1m"."""
+
+    class Probability(float, metaclass=_SpeltInText):
+        """0 … 1; in a file "5%" or 0.05."""
+
+
+def parse_duration(text: object) -> float:
+    """Seconds of "200ms", "10s", "1.5m", "1h". Raises ValueError for anything else, a plain number included."""
+    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match[2] not in _SECONDS:
+        hint = f'; did you mean "{text}s"?' if _is_number(text) else ""
+        raise ValueError(
+            f'a duration is text with a unit, like "10s", "200ms", "1.5m" or "1h", not {_shown(text)}{hint}'
+        )
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_probability(value: object) -> float:
+    """0.05 of "5%" or 0.05. Raises ValueError for anything else, and beyond 0 … 100 %."""
+    share: float | None = None
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value)
+        share = float(match[1]) / 100 if match and match[2] == "%" else None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        share = float(value)
+    if share is None or not 0 <= share <= 1:
+        raise ValueError(f'a probability is "0%" to "100%", or a number from 0 to 1, not {_shown(value)}')
+    return share
+
+
+def parse_size(value: object) -> int:
+    """Bytes of 1400, "1400B", "64KB", "4MiB". Raises ValueError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[2] not in _BYTES:
+        raise ValueError(f'a size is bytes as a number, or text like "64KB" or "4MiB", not {_shown(value)}')
+    return round(float(match[1]) * _BYTES[match[2]])
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value)
+        return match is not None and not match[2]
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+# --- who --------------------------------------------------------------------------------------------------------------
+
+
+class Pick(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Some of the nodes that `of` selects, drawn from the seed."""
+
+    pick: str
+    """`one`, `minority` (the most that are fewer than half), `majority` (the fewest that are more than half), or `30%`."""
+    of: str | list[str] = "all"
+    """Of whom."""
+
+
+# A name, a pattern (`worker-*`), a label (`role=worker`), `all`; a list of these; or a Pick.
+Selector = str | list[str | Pick] | Pick
+
+
+class Each(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One node after the other: a rolling fault."""
+
+    each: Selector
+    """Whom."""
+    next: str = "ready"
+    """When the next one follows: `ready` (the one before is up again; needs `for`), `ready + 2s`, or a duration."""
+
+
+# --- nodes and what lies between --------------------------------------------------------------------------------------
+
+
+class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[node]]`: a machine, or `count` of them."""
+
+    name: str
+    """Letters, digits, `_`, `-`, `.`; `all` is taken."""
+    app: str
+    """`module:function`, an `async def` that takes the node's context, or nothing."""
+    count: int | None = None
+    """So many nodes, `name-1`, `name-2`, …; numbered whenever it is given."""
+    labels: dict[str, str] = {}
+    """What `role=worker` selects by."""
+    args: dict[str, Any] = {}
+    """Keyword arguments of the function."""
+    env: dict[str, str] = {}
+    """Environment variables."""
+    start: Duration = 0.0
+    """How long after time zero it starts; left out = at once, and time zero waits until it is ready."""
+
+    def names(self) -> list[str]:
+        return [self.name] if self.count is None else [f"{self.name}-{i}" for i in range(1, self.count + 1)]
+
+
+class Edge(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What lies on the way between two nodes. Left out = as the preset, or as before."""
+
+    latency: str | None = None
+    """`20ms`, `uniform(1ms, 5ms)`, `normal(20ms, 3ms)`, `lognormal(20ms, 0.4)`, …: one way."""
+    jitter: str | None = None
+    """Added to each latency, drawn anew: a duration or a distribution."""
+    loss: Probability | None = None
+    """Share of packets that never arrive."""
+    duplicate: Probability | None = None
+    """Share of datagrams that arrive twice."""
+    reorder: Probability | None = None
+    """Share of datagrams that later ones overtake."""
+    corrupt: Probability | None = None
+    """Share of datagrams with a flipped bit."""
+    bandwidth: str | None = None
+    """`1MB/s`, `10Mbit/s`."""
+    queue: str | int | None = None
+    """Bytes that wait for the bandwidth before more is lost: a number, or `64KB`."""
+
+    def edge(self) -> dict[str, Any]:
+        """What is said, in the words of `network.default_link`."""
+        return {name: value for name in Edge.__struct_fields__ if (value := getattr(self, name)) is not None}
+
+
+class Network(Edge, frozen=True, kw_only=True):
+    """`[network]`: what lies between any two nodes."""
+
+    preset: str | None = None
+    """`loopback`, `lan`, `datacenter`, `wan`, `cross-region`, `wifi`, `mobile`."""
+    graph: str | None = None
+    """A GraphML file, or a networkx generator with its arguments; left out = all nodes on one switch."""
+
+    def link(self) -> dict[str, Any]:
+        return ({} if self.preset is None else {"preset": self.preset}) | self.edge()
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    """`[cluster]`: what `node.cluster()` is built with. Beside these keys every field of ClusterConfig."""
+
+    preset: Literal["local", "lan", "wan"] = "lan"
+    """Which ClusterConfig the fields differ from."""
+    join: Selector | None = None
+    """At whom the others join; left out = at the first node of the file."""
+    settings: dict[str, Any] = {}
+    """Fields of ClusterConfig, in its units; in a file they stand in the table itself, durations as text."""
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every `[[fault]]` may say beside its verb."""
+
+    verb: ClassVar[str]
+    """The key that names the fault."""
+    undoable: ClassVar[bool] = True
+    """Whether `for` makes sense."""
+
+    at: Duration
+    """Time of the (first) strike, from time zero."""
+    for_: Duration | None = field(default=None, name="for")
+    """How long, then it is undone: healed, resumed, restarted. `pause` and `block` need it."""
+    every: Duration | None = None
+    """Strikes again and again, so long after the strike before, until the end."""
+    name: str | None = None
+    """What `heal` and `after` call it; left out = its verb, and `crash-2` for the second unnamed one."""
+
+    @property
+    def value(self) -> Any:
+        """What stands behind the verb."""
+        return getattr(self, self.verb)
+
+
+class Crash(Fault, frozen=True, kw_only=True):
+    """Power loss: the others see silence. `for`: then it starts again."""
+
+    verb: ClassVar[str] = "crash"
+    crash: Selector | Each
+    """Whom."""
+
+
+class Kill(Fault, frozen=True, kw_only=True):
+    """The process dies, its host answers for it (connections are reset). `for`: then it starts again."""
+
+    verb: ClassVar[str] = "kill"
+    kill: Selector | Each
+    """Whom."""
+
+
+class Stop(Fault, frozen=True, kw_only=True):
+    """SIGTERM: the application may say good-bye. `for`: then it starts again."""
+
+    verb: ClassVar[str] = "stop"
+    stop: Selector | Each
+    """Whom."""
+
+
+class Restart(Fault, frozen=True, kw_only=True):
+    """A node that is down starts again (a running one is restarted by `stop`, `kill` or `crash` with `for`)."""
+
+    verb: ClassVar[str] = "restart"
+    undoable: ClassVar[bool] = False
+    restart: Selector | Each
+    """Whom."""
+
+
+class Pause(Fault, frozen=True, kw_only=True):
+    """SIGSTOP for the time of `for`: its host goes on to receive, nothing is read and no timer runs."""
+
+    verb: ClassVar[str] = "pause"
+    pause: Selector | Each
+    """Whom."""
+
+
+class Block(Fault, frozen=True, kw_only=True):
+    """The event loop is busy for the time of `for`, as by a handler that computes."""
+
+    verb: ClassVar[str] = "block"
+    block: Selector | Each
+    """Whom."""
+
+
+class Isolate(Fault, frozen=True, kw_only=True):
+    """Each of these nodes is cut off from all others."""
+
+    verb: ClassVar[str] = "isolate"
+    isolate: Selector | Each
+    """Whom."""
+
+
+class Split(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Groups of nodes that are cut off from each other; who is in no group stays connected to all."""
+
+    groups: list[Selector]
+    """Two or more."""
+    one_way: bool = False
+    """Only what the first group says is lost; it still hears the others."""
+
+
+class Partition(Fault, frozen=True, kw_only=True):
+    """The network falls apart."""
+
+    verb: ClassVar[str] = "partition"
+    partition: Split
+    """Which parts."""
+
+
+class Heal(Fault, frozen=True, kw_only=True):
+    """A partition, an isolation or a link change is undone."""
+
+    verb: ClassVar[str] = "heal"
+    undoable: ClassVar[bool] = False
+    heal: str
+    """`all`, or the name of the fault."""
+
+
+class LinkChange(Edge, frozen=True, kw_only=True):
+    """Other weather between two nodes: the keys of `[network]`, and between whom."""
+
+    from_: Selector | None = field(default=None, name="from")
+    """Whose packets, with `to`: one way."""
+    to: Selector | None = None
+    """To whom."""
+    between: list[Selector] | None = None
+    """Two selectors: both ways."""
+
+
+class Link(Fault, frozen=True, kw_only=True):
+    """What lies between some nodes changes."""
+
+    verb: ClassVar[str] = "link"
+    link: LinkChange
+    """Where, and to what."""
+
+
+FAULTS: dict[str, type[Fault]] = {
+    kind.verb: kind for kind in (Crash, Kill, Stop, Restart, Pause, Block, Isolate, Partition, Heal, Link)
+}
+"""The verb that a fault's table holds → its struct."""
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+class Origin(Struct, frozen=True):
+    """Where a scenario was read: for messages, replay commands and the report."""
+
+    file: Path
+    text: str
+    lines: Mapping[str, int] = {}
+    """Line of an element by its path: `fault[0]`, `expect[2]`, …"""
+    overrides: tuple[str, ...] = ()
+    """As given: `node.worker.count=50`."""
+    command_line: bool = False
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One scenario: nodes, what happens to them, what must hold."""
+
+    name: str
+    """What the run is called, in reports and file names."""
+    duration: Duration
+    """From time zero to the end, when everything is undone and every node is stopped."""
+    summary: str = ""
+    """The question that it asks, in a sentence or two."""
+    seed: int = 1
+    """All chance of a run comes from it; the command line may give another."""
+    catches: tuple[str, ...] = ()
+    """Defects (sim/defects, or `module:function`) that must make this scenario fail."""
+    tie_break: Literal["fifo", "random"] = "fifo"
+    """Order of events at the same virtual time: as they were caused, or the seed's choice."""
+    network: Network = Network()
+    """What lies between the nodes."""
+    cluster: Cluster = Cluster()
+    """Settings of the membership protocol."""
+    node: tuple[Node, ...]
+    """The machines."""
+    fault: tuple[Fault, ...] = ()
+    """What happens to them."""
+    expect: tuple[Any, ...] = ()
+    """What must hold: structs of sim.scenario.expect."""
+    origin: Origin | None = None
+    """Not a key: set by `load`."""
+
+    @staticmethod
+    def load(path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> "Scenario":
+        """Read and check a file. Raises ScenarioError with every mistake that was found.
+
+        `overrides` change the document before it is checked: `{"node.worker.count": 50}` or `["node.worker.count=50"]`.
+        """
+        from sim.scenario.load import load
+
+        return load(path, overrides)
+
+    def run(
+        self,
+        seed: int | None = None,
+        backend: str = "sim",
+        trace: str | Path | None = None,
+        defects: Sequence[str] = (),
+        slack: float = 3.0,
+        overrides: Mapping[str, Any] | Iterable[str] = (),
+    ) -> "Run":
+        """Run it once and judge it. `trace` is where its trace goes; None = a temporary file that goes with the Run.
+
+        `slack` widens `within` and `max` on sockets, where machines are noisy. Raises ScenarioError, ProgramError.
+        """
+        from sim.scenario.run import run
+
+        return run(self, seed=seed, backend=backend, trace=trace, defects=defects, slack=slack, overrides=overrides)
