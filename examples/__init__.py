@@ -1,0 +1,1 @@
+"""Programs that use rpcnet as a reader would."""
