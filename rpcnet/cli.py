@@ -1,0 +1,201 @@
+"""The `rpcnet` command: run an application on this machine, over real sockets.
+
+`rpcnet run module:main --name w1 --bind HOST:PORT --join HOST:PORT --service rpc=HOST:PORT --streams 4`: the flags are
+those of the context and the keyword arguments of main. Usage mistakes are answered with exit code 2 and one line.
+"""
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App as Command
+from cyclopts import CycloptsError, Parameter
+
+from rpcnet.app import (
+    App,
+    AppError,
+    NodeContext,
+    add_working_directory,
+    invoke,
+    load_app,
+    parameters,
+    split_address,
+)
+
+__all__ = ["main"]
+
+USAGE = """\
+usage: rpcnet run MODULE:FUNCTION [flags]
+
+Runs an application, `async def main(node: NodeContext, *, …)`, on this machine. `rpcnet run MODULE:FUNCTION --help`
+lists the flags: those of the node, and the application's own keyword arguments.
+"""
+OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+_log = logging.getLogger("rpcnet.run")
+
+
+def _node_flags(
+    *,
+    name: Annotated[str, Parameter(help="Name of this node in the cluster; the host name where left out.")] = "",
+    bind: Annotated[str, Parameter(help="HOST:PORT of gossip.")] = "127.0.0.1:7946",
+    join: Annotated[tuple[str, ...], Parameter(help="HOST:PORT of members to join at.", negative="")] = (),
+    service: Annotated[tuple[str, ...], Parameter(help="NAME=HOST:PORT of a service of main.", negative="")] = (),
+    label: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE, in node.labels.", negative="")] = (),
+    cluster: Annotated[
+        tuple[str, ...], Parameter(help="KEY=VALUE: preset=lan|local|wan, or a field of ClusterConfig.", negative="")
+    ] = (),
+    directory: Annotated[Path | None, Parameter(help="What main keeps in node.directory.")] = None,
+    insecure: Annotated[bool, Parameter(help="Allow addresses other than loopback without TLS and key.")] = False,
+    grace: Annotated[float, Parameter(help="Seconds that main may take to end after SIGTERM or Ctrl-C.")] = 10.0,
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="Of what goes to stderr.")] = (
+        "info"
+    ),
+) -> None:
+    """Its signature is the flags of the context; values are taken by name in `_context`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One parsed command line."""
+
+    app: App
+    flags: dict[str, Any]
+    arguments: dict[str, Any]
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 0, 1 (the application failed), 2 (usage) or 130 (Ctrl-C)."""
+    sys.exit(run(sys.argv[1:] if tokens is None else tokens))
+
+
+def run(tokens: Sequence[str]) -> int:
+    """One command line → its exit code."""
+    if not tokens or tokens[0] in {"-h", "--help"}:
+        print(USAGE, end="")
+        return OK if tokens else USAGE_ERROR
+    if tokens[0] != "run":
+        return _refuse(f"unknown command {tokens[0]!r}; allowed: run")
+    if len(tokens) == 1 or tokens[1].startswith("-"):
+        if {"-h", "--help"} & set(tokens):
+            print(USAGE, end="")
+            return OK
+        return _refuse("name the application first: rpcnet run MODULE:FUNCTION [flags]")
+    try:
+        order = _parse(tokens[1], tokens[2:])
+        if order is None:
+            return OK
+        node = _context(order.flags)
+    except AppError as error:
+        return _refuse(str(error))
+    except CycloptsError as error:
+        return _refuse(" ".join(str(error).split()))
+    logging.basicConfig(
+        level=order.flags["log_level"].upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    return asyncio.run(_serve(order, node))
+
+
+def _refuse(text: str) -> int:
+    print(f"rpcnet: {text}", file=sys.stderr)
+    return USAGE_ERROR
+
+
+def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
+    """None where the help was asked for and printed. Raises AppError, CycloptsError."""
+    add_working_directory()
+    app = load_app(path)
+    own = dict(inspect.signature(_node_flags).parameters)
+    given = parameters(app)
+    for name in given:
+        if name in own:
+            raise AppError(f"{path}: its argument {name!r} clashes with the flag --{name} of rpcnet run; rename it")
+
+    def flags(**_values: Any) -> None:
+        """Replaced by the signature below; cyclopts reads nothing else."""
+
+    # Flags only: a value without its flag would be guessed to belong to whatever comes first.
+    merged = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own.values(), *given.values())]
+    untyped = [p.replace(annotation=str) if p.annotation is p.empty and p.default is p.empty else p for p in merged]
+    flags.__signature__ = inspect.Signature(untyped)  # type: ignore[attr-defined]
+    flags.__annotations__ = {p.name: p.annotation for p in untyped if p.annotation is not p.empty}
+    command = Command(f"rpcnet run {path}", help=inspect.getdoc(app) or "", version_flags=[])
+    command.default(flags)
+    chosen, bound, _ = command.parse_args(tokens, print_error=False, exit_on_error=False)
+    if chosen is not flags:
+        chosen(*bound.args, **bound.kwargs)
+        return None
+    bound.apply_defaults()
+    values = bound.arguments
+    return _Order(app, {name: values[name] for name in own}, {name: values[name] for name in given if name in values})
+
+
+def _pairs(flag: str, items: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not key or not equals:
+            raise AppError(f"--{flag} {item!r} is no KEY=VALUE")
+        if key in pairs:
+            raise AppError(f"--{flag} {key} is given twice")
+        pairs[key] = value
+    return pairs
+
+
+def _context(flags: dict[str, Any]) -> NodeContext:
+    host, _ = split_address(flags["bind"])
+    for seed in flags["join"]:
+        split_address(seed)
+    name = flags["name"] or socket.gethostname()
+    return NodeContext(
+        name,
+        host=host,
+        services={"gossip": flags["bind"], **_pairs("service", flags["service"])},
+        labels=_pairs("label", flags["label"]),
+        seeds=flags["join"],
+        cluster=_pairs("cluster", flags["cluster"]),
+        insecure=flags["insecure"],
+        wall_clock=time.time,
+        directory=flags["directory"],
+        on_ready=lambda: _log.info("%s is ready", name),
+    )
+
+
+async def _serve(order: _Order, node: NodeContext) -> int:
+    """Run main until it ends or a signal ends it."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(invoke(order.app, node, order.arguments), name="main")
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        if number in received and number is signal.SIGINT:
+            os._exit(INTERRUPTED)  # The second Ctrl-C does not ask again.
+        received.append(number)
+        task.cancel()
+        loop.call_later(order.flags["grace"], give_up)
+
+    def give_up() -> None:
+        print(f"rpcnet: {node.name} did not end within {order.flags['grace']:g} s; raise --grace", file=sys.stderr)
+        os._exit(FAILED)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        traceback.print_exception(error)
+        return FAILED
+    if signal.SIGINT in received:
+        return INTERRUPTED
+    return OK if received or not task.cancelled() else FAILED

@@ -1,0 +1,158 @@
+"""`rpcnet run`: flags from the application's arguments, exit codes, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rpcnet import cli
+
+APP = '''
+import asyncio
+
+
+async def serve(node, *, streams: int = 4, prompt: str = "hello"):
+    """Serves."""
+    print(node.name, node.address("gossip"), node.address("rpc"), sorted(node.labels.items()), streams, prompt)
+    node.ready()
+    print("ready", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("cleaned up", flush=True)
+
+
+async def stubborn():
+    print("ready", flush=True)
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+
+async def clash(node, *, bind: str): ...
+
+
+async def raises():
+    raise ValueError("the disk is on fire")
+
+
+async def returns(node, *, need: float):
+    print(need)
+'''
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "cli_app.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def start(app: Path, *flags: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", "import sys; from rpcnet.cli import main; main(sys.argv[1:])", "run", *flags]
+    return subprocess.Popen(
+        command,
+        cwd=app,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+    )
+
+
+def until_ready(process: "subprocess.Popen[str]") -> list[str]:
+    lines: list[str] = []
+    assert process.stdout is not None
+    while not lines or lines[-1] != "ready":
+        line = process.stdout.readline()
+        assert line, process.stderr.read() if process.stderr else ""
+        lines.append(line.strip())
+    return lines
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_cancels_main_and_waits_for_its_cleanup(app: Path, number: signal.Signals, code: int) -> None:
+    process = start(app, "cli_app:serve", "--name", "w1")
+    until_ready(process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out.strip()) == (code, "cleaned up"), err
+    assert "Traceback" not in err
+
+
+def test_flags_of_the_node_and_of_main_arrive(app: Path) -> None:
+    process = start(
+        app,
+        *["cli_app:serve", "--name", "w1", "--bind", "127.0.0.9:7000", "--service", "rpc=127.0.0.9:99"],
+        *["--label", "role=worker", "--streams", "7", "--prompt", "a b"],
+    )
+    first, _ = until_ready(process)
+    process.terminate()
+    process.communicate(timeout=20)
+    assert first == "w1 127.0.0.9:7000 127.0.0.9:99 [('role', 'worker')] 7 a b"
+
+
+def test_an_application_that_does_not_end_is_given_up_after_the_grace(app: Path) -> None:
+    process = start(app, "cli_app:stubborn", "--name", "w1", "--grace", "0.1")
+    until_ready(process)
+    process.terminate()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "w1 did not end within 0.1 s" in err
+
+
+def test_an_application_that_raises_shows_its_traceback(app: Path) -> None:
+    process = start(app, "cli_app:raises")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "ValueError: the disk is on fire" in err
+
+
+def test_an_application_that_returns_is_a_success(app: Path) -> None:
+    process = start(app, "cli_app:returns", "--need", "0.5")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "0.5\n"), err
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        ([], "usage: rpcnet run"),
+        (["walk"], "unknown command 'walk'"),
+        (["run"], "name the application first"),
+        (["run", "--name", "w1"], "name the application first"),
+        (["run", "cli_app:server"], 'did you mean "serve"?'),
+        (["run", "cli_app:clash"], "'bind' clashes with the flag --bind"),
+        (["run", "cli_app:serve", "--streams", "many"], "--streams"),
+        (["run", "cli_app:serve", "--stream", "1"], "--stream"),
+        (["run", "cli_app:returns"], "--need"),
+        (["run", "cli_app:serve", "--bind", "nowhere"], "'nowhere' is no HOST:PORT"),
+        (["run", "cli_app:serve", "--join", "nowhere"], "'nowhere' is no HOST:PORT"),
+        (["run", "cli_app:serve", "--service", "rpc"], "--service 'rpc' is no KEY=VALUE"),
+        (["run", "cli_app:serve", "--label", "a=1", "--label", "a=2"], "--label a is given twice"),
+        (["run", "cli_app:serve", "--cluster", "preset=moon"], "unknown cluster preset 'moon'"),
+    ],
+)
+def test_a_usage_mistake_is_one_line_and_exit_code_2(
+    app: Path, capsys: pytest.CaptureFixture[str], tokens: list[str], says: str
+) -> None:
+    assert cli.run(tokens) == 2
+    output = capsys.readouterr()
+    assert says in output.err + output.out
+    assert "Traceback" not in output.err
+
+
+def test_help_of_an_application_lists_its_flags_and_those_of_the_node(
+    app: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["run", "cli_app:serve", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--streams" in text
+    assert "--bind" in text
+    assert "Serves." in text
