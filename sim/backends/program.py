@@ -38,9 +38,9 @@ class Ready:
     node: str
 
 
-# Yields seconds to wait (from now) or Ready(node); calls the world's verbs in between. At `duration`, before any node is
-# stopped, the world closes the scripts that still run, in order: their `finally` blocks undo what they did, with verbs
-# and `record`, without waiting.
+# Yields seconds to wait (from now) or Ready(node); calls the world's verbs in between. At `duration`, before any node
+# is stopped, the world closes the scripts that still run, in order: their `finally` blocks undo what they did, with
+# verbs and `record`, without waiting.
 Script = Generator[float | Ready, None, None]
 
 
@@ -65,7 +65,7 @@ class Program:
     seeds: tuple[str, ...] = ()
     """Names of the nodes whose gossip address others join at."""
     defects: tuple[str, ...] = ()
-    """Names of sim.defects (or module:function) to switch on, in every node's process: `sim.defects.switched_on(names)`."""
+    """`module:function` of context managers to enter before any application is imported, in every node's process."""
     grace: float = 10.0
     """Seconds after the end in which stopped nodes may finish."""
     ready_timeout: float = 30.0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
 
-__all__ = ["Defect", "UnknownDefect", "find", "names", "switched_on"]
+__all__ = ["Defect", "UnknownDefect", "find", "names", "reference", "switched_on"]
 
 Defect = Callable[[], AbstractContextManager[object]]
 
@@ -34,10 +34,14 @@ def find(name: str) -> Defect:
     known = _all()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise UnknownDefect(
-            f'unknown defect "{name}"{f"""; did you mean "{near[0]}"?""" if near else ";"} known: {", ".join(sorted(known))}'
-        )
+        hint = f' did you mean "{near[0]}"?' if near else ""
+        raise UnknownDefect(f'unknown defect "{name}";{hint} known: {", ".join(sorted(known)) or "none"}')
     return known[name]
+
+
+def reference(name: str) -> str:
+    """`module:function` of the defect of that name, for processes that know no names. Raises UnknownDefect."""
+    return name if ":" in name else f"{find(name).__module__}:{name}"
 
 
 @contextmanager

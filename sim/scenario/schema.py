@@ -1,16 +1,18 @@
 """What a scenario says, as frozen structs that mirror the TOML word for word.
 
-A struct's fields are the keys of its table; what a key means and which unit it has stands beside it, and docs/scenarios.md
-is tested against it. The same structs can be built in Python, where durations are seconds and probabilities 0 … 1.
+A struct's fields are the keys of its table; what a key means and which unit it has stands beside it, and
+docs/scenarios.md is tested against it. The same structs can be built in Python, where durations are seconds and
+probabilities 0 … 1.
 Values only: nothing here reads a file, knows a world or judges. Reading and checking: sim.scenario.load.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from msgspec import Struct, field
+
+from sim.network.quantity import parse_seconds
 
 if TYPE_CHECKING:
     from sim.scenario.run import Run
@@ -42,15 +44,9 @@ __all__ = [
     "Split",
     "Stop",
     "parse_duration",
-    "parse_probability",
-    "parse_size",
 ]
 
 # --- units ------------------------------------------------------------------------------------------------------------
-
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_BYTES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\s\d.]*)\s*")
 
 
 class _SpeltInText(type):
@@ -72,49 +68,12 @@ else:
         """0 … 1; in a file "5%" or 0.05."""
 
 
-def parse_duration(text: object) -> float:
+def parse_duration(value: object) -> float:
     """Seconds of "200ms", "10s", "1.5m", "1h". Raises ValueError for anything else, a plain number included."""
-    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
-    if match is None or match[2] not in _SECONDS:
-        hint = f'; did you mean "{text}s"?' if _is_number(text) else ""
-        raise ValueError(
-            f'a duration is text with a unit, like "10s", "200ms", "1.5m" or "1h", not {_shown(text)}{hint}'
-        )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def parse_probability(value: object) -> float:
-    """0.05 of "5%" or 0.05. Raises ValueError for anything else, and beyond 0 … 100 %."""
-    share: float | None = None
     if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
-        share = float(match[1]) / 100 if match and match[2] == "%" else None
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        share = float(value)
-    if share is None or not 0 <= share <= 1:
-        raise ValueError(f'a probability is "0%" to "100%", or a number from 0 to 1, not {_shown(value)}')
-    return share
-
-
-def parse_size(value: object) -> int:
-    """Bytes of 1400, "1400B", "64KB", "4MiB". Raises ValueError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
-    if match is None or match[2] not in _BYTES:
-        raise ValueError(f'a size is bytes as a number, or text like "64KB" or "4MiB", not {_shown(value)}')
-    return round(float(match[1]) * _BYTES[match[2]])
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
-        return match is not None and not match[2]
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-
-
-def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value).lower() if isinstance(value, bool) else repr(value)
+        return parse_seconds(value)
+    hint = f'; did you mean "{value}s"?' if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    raise ValueError(f'a duration is text with a unit, like "10s", "200ms" or "1.5m", not {value!r}{hint}')
 
 
 # --- who --------------------------------------------------------------------------------------------------------------
@@ -124,7 +83,7 @@ class Pick(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Some of the nodes that `of` selects, drawn from the seed."""
 
     pick: str
-    """`one`, `minority` (the most that are fewer than half), `majority` (the fewest that are more than half), or `30%`."""
+    """`one`, `minority` (as many as can be fewer than half), `majority` (as few as can be more than half), `30%`."""
     of: str | list[str] = "all"
     """Of whom."""
 
@@ -402,7 +361,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
         return load(path, overrides)
 
-    def run(
+    def run(  # noqa: PLR0917 - a notebook names them
         self,
         seed: int | None = None,
         backend: str = "sim",
