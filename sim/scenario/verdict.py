@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
 from sim.scenario.history import FaultSeen, History
+from sim.scenario.schema import Duration, Selector
 from sim.trace import Event, read
 
 __all__ = [
@@ -27,9 +28,7 @@ __all__ = [
     "ExpectationError",
     "Figure",
     "Judgement",
-    "Seconds",
     "Select",
-    "Selector",
     "Verdict",
 ]
 
@@ -43,16 +42,13 @@ class Verdict(StrEnum):
     """What was to be judged never happened."""
 
 
-class Seconds(float):
-    """A duration. In a scenario file it is text with a unit ("10s"); the loader's dec_hook reads it."""
+if TYPE_CHECKING:
+    Figure = float
+else:
 
+    class Figure(Duration):
+        """A limit of a measured figure: a plain number, in a file also a duration ("9s") or a share ("5%")."""
 
-class Figure(float):
-    """A limit of a measured figure: a plain number, or in a file a duration ("9s") or a share ("5%")."""
-
-
-Selector: TypeAlias = str | dict[str, Any]
-"""A node's name, a glob, `label=value`, "all", or a table with `pick`."""
 
 Select: TypeAlias = Callable[[Selector], Sequence[str]]
 """Resolves a selector to the names of nodes."""
@@ -156,7 +152,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @classmethod
     def build(cls, table: Mapping[str, Any], dec_hook: Callable[[type, Any], Any]) -> "Expectation":
-        """From a table of a file. Raises msgspec.ValidationError; `dec_hook` reads Seconds and Figure."""
+        """From a table of a file. Raises msgspec.ValidationError; `dec_hook` reads Duration and Figure."""
         return msgspec.convert(dict(table), cls, dec_hook=dec_hook)
 
     @property

@@ -1,0 +1,258 @@
+"""One pass over the events of a run; afterwards, answers: who was up when, who was a member, who saw what.
+
+Knows no world, no scenario file and no expectation. What happens once the run's end has begun (every node is being
+stopped) is nobody's death and nobody's news: lives and memberships that last until then have no end, and sightings stop
+there. Names of the events and their fields: docs/trace.md.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from sim.scenario.history.facts import (
+    FaultSeen,
+    Life,
+    Membership,
+    Publication,
+    Sighting,
+    Stall,
+    Stream,
+    StreamEnd,
+)
+from sim.scenario.history.reach import Reach
+from sim.trace import Event
+
+__all__ = ["History"]
+
+_SIGHTINGS = ("member_joined", "member_recovered", "member_suspected", "member_failed", "member_left", "tags_changed")
+_DEATHS = ("node_crashed", "node_killed", "node_exited", "node_failed")
+_END_BEGINS = frozenset({"node_stopping", "node_started", "fault_undone", "quiet", "run_ended"})
+_CLOCK_TOLERANCE = 1e-6
+
+
+class History:
+    """The facts of a run, by kind. `duration` is when the run's end begins."""
+
+    def __init__(self, events: Iterable[Event], duration: float) -> None:
+        self.duration = duration
+        self.end_line: float = math.inf
+        """The line from which on the run is being ended."""
+        self.last_time = 0.0
+        self.faults: list[FaultSeen] = []
+        self.labels: dict[str, dict[str, str]] = {}
+        self.addresses: dict[str, str] = {}
+        """Host part of an address → node."""
+        self.lives: dict[str, list[Life]] = {}
+        self.sightings: list[Sighting] = []
+        self.publications: list[Publication] = []
+        self.streams: dict[tuple[str, int], Stream] = {}
+        self.quiet: float | None = None
+        self._stalled: dict[str, Stall] = {}
+        take = self._takers()
+        for event in events:
+            handler = take.get(event.name)
+            if handler is not None:
+                if self.end_line == math.inf and self._ends(event):
+                    self.end_line = event.line
+                handler(event)
+            self.last_time = event.time
+        self.reach = Reach(self.faults, self.lives)
+
+    # Questions
+
+    def life(self, node: str, time: float) -> Life | None:
+        """The process of that node at that time."""
+        return next((life for life in reversed(self.lives.get(node, ())) if life.covers(time)), None)
+
+    def up(self, node: str, time: float) -> bool:
+        """Whether the node's process lived at that time; paused and blocked count as up."""
+        return self.life(node, time) is not None
+
+    def memberships(self) -> Iterator[Membership]:
+        """Every membership of every node, in the order of their starts within a node."""
+        for lives in self.lives.values():
+            for life in lives:
+                yield from life.memberships
+
+    def membership(self, node: str, time: float) -> Membership | None:
+        """What the node was in the cluster at that time; None where it ran none."""
+        life = self.life(node, time)
+        if life is None:
+            return None
+        return next((m for m in reversed(life.memberships) if m.start <= time < m.end), None)
+
+    def observers(self, time: float) -> list[str]:
+        """The nodes that were up and ran a cluster at that time."""
+        return [node for node in self.lives if self.membership(node, time) is not None]
+
+    def members_of(self, node: str) -> set[str]:
+        """The names under which a node was ever a member; its own name where it never was."""
+        return {m.member for life in self.lives.get(node, ()) for m in life.memberships} or {node}
+
+    def node_at(self, address: str) -> str | None:
+        """The node that has this address (`host:port`, or a node's name for a host)."""
+        host = _host(address)
+        return self.addresses.get(host, host if host in self.lives else None)
+
+    def within_run(self, time: float, line: int, deadline: float) -> bool:
+        """Whether something happened by the deadline and before the run's end began."""
+        return time <= deadline and line < self.end_line
+
+    # One pass
+
+    def _ends(self, event: Event) -> bool:
+        return event.time >= self.duration - _CLOCK_TOLERANCE and event.name in _END_BEGINS
+
+    def _takers(self) -> dict[str, Callable[[Event], None]]:
+        """Event name → what it changes. Whatever is not listed passes by at the cost of one look-up."""
+        takers: dict[str, Callable[[Event], None]] = {
+            "run_ended": lambda _: None,
+            "fault": self._fault,
+            "fault_undone": self._fault_undone,
+            "quiet": self._quiet,
+            "node_started": self._node_started,
+            "node_stopping": self._node_stopping,
+            "node_resumed": self._node_resumed,
+            "cluster_started": self._cluster_started,
+            "cluster_left": self._cluster_left,
+            "tags_published": self._tags_published,
+            "call_started": self._call_started,
+            "handler_started": self._handler_started,
+            "call_ended": self._call_ended,
+            "handler_ended": self._handler_ended,
+        }
+        takers |= dict.fromkeys(_DEATHS, self._node_ended)
+        takers |= dict.fromkeys(("node_paused", "node_blocked"), self._node_stalled)
+        return takers | dict.fromkeys(_SIGHTINGS, self._sighting)
+
+    @property
+    def _ending(self) -> bool:
+        return self.end_line != math.inf
+
+    def _current(self, node: str) -> Life | None:
+        lives = self.lives.get(node)
+        return lives[-1] if lives and lives[-1].how == "" else None
+
+    def _fault(self, event: Event) -> None:
+        get = event.fields.get
+        name, verb, targets, detail = get("name", ""), get("verb", ""), get("targets", ()), get("detail") or {}
+        self.faults.append(FaultSeen(name, verb, tuple(targets), detail, event.time, event.line))
+
+    def _fault_undone(self, event: Event) -> None:
+        name, targets = event.fields.get("name"), tuple(event.fields.get("targets", ()))
+        open_ones = [fault for fault in self.faults if fault.name == name and fault.undone is None]
+        # A rolling fault has one name and a turn for each target.
+        for fault in [f for f in open_ones if f.targets == targets] or open_ones:
+            fault.undone = event.time
+
+    def _quiet(self, event: Event) -> None:
+        if not self._ending:
+            self.quiet = event.time
+
+    def _node_started(self, event: Event) -> None:
+        node, get = event.node, event.fields.get
+        self.labels[node] = dict(get("labels") or {})
+        if address := get("address"):
+            self.addresses[_host(address)] = node
+        self._close(node, event.time, "node_started")
+        self.lives.setdefault(node, []).append(Life(node, event.time, event.line))
+
+    def _node_stopping(self, event: Event) -> None:
+        if life := self._current(event.node):
+            life.stopping = event.time
+
+    def _node_ended(self, event: Event) -> None:
+        self._close(event.node, event.time, event.name)
+
+    def _close(self, node: str, time: float, how: str) -> None:
+        """End a node's life, and with it its memberships and stalls."""
+        self._node_resumed_at(node, time)
+        life = self._current(node)
+        if life is None:
+            return
+        life.how = how
+        if self._ending:
+            return
+        life.end = time
+        for membership in life.memberships:
+            membership.end = min(membership.end, time)
+
+    def _node_stalled(self, event: Event) -> None:
+        if life := self._current(event.node):
+            self._node_resumed_at(event.node, event.time)
+            stall = Stall(event.time, float(event.fields.get("seconds") or math.inf))
+            self._stalled[event.node] = stall
+            life.stalls.append(stall)
+
+    def _node_resumed(self, event: Event) -> None:
+        self._node_resumed_at(event.node, event.time)
+
+    def _node_resumed_at(self, node: str, time: float) -> None:
+        if stall := self._stalled.pop(node, None):
+            stall.end = time
+
+    def _cluster_started(self, event: Event) -> None:
+        if life := self._current(event.node):
+            member, run = event.fields.get("member", event.node), event.fields.get("run", 0)
+            # A member that met a higher run of its own name goes on under a new one: that is a new membership.
+            self._end_membership(life, event.time)
+            life.memberships.append(Membership(event.node, member, run, event.time, event.line))
+
+    def _cluster_left(self, event: Event) -> None:
+        if not self._ending and (life := self._current(event.node)):
+            self._end_membership(life, event.time, left=True)
+
+    @staticmethod
+    def _end_membership(life: Life, time: float, *, left: bool = False) -> None:
+        if life.memberships and life.memberships[-1].end == math.inf:
+            life.memberships[-1].end, life.memberships[-1].left = time, left
+
+    def _sighting(self, event: Event) -> None:
+        if self._ending:
+            return
+        get = event.fields.get
+        member, run, version, tags = get("member", ""), get("run", 0), get("version"), get("tags")
+        self.sightings.append(Sighting(event.time, event.line, event.node, event.name, member, run, version, tags))
+
+    def _tags_published(self, event: Event) -> None:
+        get = event.fields.get
+        member, run, version, tags = get("member", event.node), get("run", 0), get("version", 0), get("tags") or {}
+        self.publications.append(Publication(event.time, event.line, event.node, member, run, version, tags))
+
+    def _stream(self, event: Event) -> Stream | None:
+        get = event.fields.get
+        if get("shape") == "unary":
+            return None
+        key = (get("connection", ""), get("stream", 0))
+        stream = self.streams.get(key)
+        if stream is None:
+            stream = self.streams[key] = Stream(*key, method=get("method", ""))
+        return stream
+
+    def _call_started(self, event: Event) -> None:
+        if stream := self._stream(event):
+            stream.caller = StreamEnd(event.node, event.time, event.line)
+            stream.peer = event.fields.get("peer") or ""
+
+    def _handler_started(self, event: Event) -> None:
+        if stream := self._stream(event):
+            stream.handler = StreamEnd(event.node, event.time, event.line)
+
+    def _call_ended(self, event: Event) -> None:
+        if stream := self._stream(event):
+            _end(stream.caller, event)
+
+    def _handler_ended(self, event: Event) -> None:
+        if stream := self._stream(event):
+            _end(stream.handler, event)
+
+
+def _end(end: StreamEnd | None, event: Event) -> None:
+    if end is not None:
+        end.end, end.end_line, end.status = event.time, event.line, event.fields.get("status")
+
+
+def _host(address: str) -> str:
+    """The host of `host:port`, `[host]:port` or a bare host."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.rpartition(":")[0] or address

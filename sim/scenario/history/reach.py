@@ -1,0 +1,97 @@
+"""Who could reach whom, and when: partitions, isolations, dead links and long stalls, from what the trace says.
+
+A stall of up to three seconds leaves a node reachable: it is the limit below which nobody may be declared dead. A pair
+that was apart for longer needs as long again until news has come through, so its separation ends that much later.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from sim.scenario.history.facts import FaultSeen, Life, Membership
+
+__all__ = ["STALL", "Reach"]
+
+STALL = 3.0
+"""Seconds: "a stall of up to three seconds kills nobody" (docs/expectations.md)."""
+
+Span = tuple[float, float]
+
+
+class Reach:
+    """Answers from a run's faults and stalls."""
+
+    def __init__(self, faults: Sequence[FaultSeen], lives: Mapping[str, Sequence[Life]]) -> None:
+        self._cuts = [(_span(fault), blocks) for fault in faults if (blocks := _blocks(fault)) is not None]
+        self._stalls = {node: _long_stalls(of_node) for node, of_node in lives.items()}
+        self._apart: dict[tuple[str, str], list[Span]] = {}
+
+    def apart(self, one: str, other: str) -> list[Span]:
+        """When two nodes could not hear each other both ways: spans that do not overlap, in order."""
+        key = (one, other) if one < other else (other, one)
+        spans = self._apart.get(key)
+        if spans is None:
+            cuts = [span for span, blocks in self._cuts if blocks(one, other) or blocks(other, one)]
+            stalls = [*self._stalls.get(one, ()), *self._stalls.get(other, ())]
+            spans = self._apart[key] = merge_spans(cuts + stalls)
+        return spans
+
+    def reachable(self, one: str, other: str, time: float) -> bool:
+        """Whether the two could hear each other at that time; says nothing of whether they were up."""
+        return not any(start <= time < end for start, end in self.apart(one, other))
+
+    def last_reachable(self, observer: str, membership: Membership, time: float) -> float:
+        """The last moment up to `time` at which the member was up and the observer could reach it; -inf = never."""
+        moment = min(time, membership.end)
+        for start, end in reversed(self.apart(observer, membership.node)):
+            settled = end + STALL if end - start > STALL else end
+            if start <= moment < settled:
+                moment = start
+                if start <= membership.start:
+                    return -math.inf
+        return moment if moment >= membership.start else -math.inf
+
+
+def merge_spans(spans: Sequence[Span]) -> list[Span]:
+    """The same moments as spans that neither overlap nor touch, in order."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _span(fault: FaultSeen) -> Span:
+    return fault.time, math.inf if fault.undone is None else fault.undone
+
+
+def _long_stalls(lives: Sequence[Life]) -> list[Span]:
+    """Stalls that last longer than a node may be away. What was meant counts: signals of a busy machine come late."""
+    stalls = [stall for life in lives for stall in life.stalls]
+    return [(s.start, s.end) for s in stalls if min(s.seconds, s.end - s.start) > STALL]
+
+
+def _blocks(fault: FaultSeen) -> Callable[[str, str], bool] | None:
+    """Whether a fault keeps what a sends from b; None for a fault that cuts nothing."""
+    if fault.verb == "partition":
+        return _partition(fault)
+    if fault.verb == "isolate":
+        alone = frozenset(fault.targets)
+        return lambda a, b: a != b and (a in alone or b in alone)
+    if fault.verb == "link" and float(fault.detail.get("loss") or 0.0) >= 1.0:
+        pairs = frozenset((pair[0], pair[1]) for pair in fault.detail.get("pairs", ()))
+        return lambda a, b: (a, b) in pairs
+    return None
+
+
+def _partition(fault: FaultSeen) -> Callable[[str, str], bool]:
+    group = {node: number for number, nodes in enumerate(fault.detail.get("groups", ())) for node in nodes}
+    one_way = bool(fault.detail.get("one_way"))
+
+    def blocks(a: str, b: str) -> bool:
+        if a not in group or b not in group or group[a] == group[b]:
+            return False
+        return group[a] == 0 if one_way else True
+
+    return blocks
