@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 
 
 async def main(node: NodeContext) -> None:
+    server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
     async with node.cluster() as cluster, cluster.watch(role="worker") as workers:
-        server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
         asked = 0
 
         @server.method("get_worker")

@@ -67,9 +67,9 @@ def register_handlers(server: RpcServer, table: WorkerTable) -> None:
 
 
 async def main(node: NodeContext) -> None:
+    server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
     async with node.cluster() as cluster:
         table = WorkerTable(cluster)
-        server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
         register_handlers(server, table)
         await server.start()
         follower = asyncio.create_task(table.follow())

@@ -1,0 +1,175 @@
+"""A server whose calls never end by themselves, and clients that let them go: in each way there is, or by dying.
+
+Each way is a small coroutine that opens a call, sees it work, and lets go; nothing in it says CANCEL.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from rpcnet import BidirectionalStream, RpcClient, RpcServer
+from rpcnet.app import NodeContext
+from sim.apps.find import find
+
+__all__ = ["WAYS", "hold", "let_go", "serve"]
+
+EVERY = 0.05
+"""Seconds between two items of a stream."""
+
+
+async def serve(node: NodeContext) -> None:
+    """Offer an endless call of each shape: `wait`, `count`, `swallow`, `echo`. Ends when stopped."""
+    server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
+
+    @server.method("wait")
+    async def wait(question: int) -> int:
+        await asyncio.Event().wait()
+        return question
+
+    @server.method("count")
+    async def count(first: int) -> AsyncIterator[int]:
+        while True:
+            yield first
+            first += 1
+            await asyncio.sleep(EVERY)
+
+    @server.method("swallow")
+    async def swallow(numbers: AsyncIterator[int]) -> int:
+        return sum([number async for number in numbers])
+
+    @server.method("echo")
+    async def echo(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for number in numbers:
+            yield number
+
+    async with server, node.cluster() as cluster:
+        await cluster.register_self({"role": "server"})
+        node.ready()
+        await server.wait_closed()
+
+
+async def let_go(node: NodeContext, *, pause: float = 0.5) -> None:
+    """Go through all WAYS, one every `pause` seconds; then stay a member until stopped."""
+    async with node.cluster() as cluster:
+        await cluster.register_self({"role": "client"})
+        address = await find(cluster, "server")
+        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
+            node.ready()
+            for way in WAYS:
+                await asyncio.sleep(pause)
+                await way(client)
+                node.record("let_go", way=way.__name__)
+            await asyncio.Event().wait()
+
+
+async def hold(node: NodeContext, *, streams: int = 1) -> None:
+    """Listen to `streams` streams that never end, until this process does."""
+    async with node.cluster() as cluster:
+        await cluster.register_self({"role": "client"})
+        address = await find(cluster, "server")
+        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
+            node.ready()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(streams):
+                    group.create_task(_listen(client))
+
+
+async def _listen(client: RpcClient) -> None:
+    async with client.call_server_streaming("count", 0, response=int) as numbers:
+        async for _ in numbers:
+            pass
+
+
+async def leave_the_block(client: RpcClient) -> None:
+    async with client.call_server_streaming("count", 0, response=int) as numbers:
+        await anext(numbers)
+
+
+async def abort(client: RpcClient) -> None:
+    numbers = client.call_server_streaming("count", 0, response=int)
+    await anext(numbers)
+    numbers.abort()
+
+
+async def cancel_the_reader(client: RpcClient) -> None:
+    heard = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in client.call_server_streaming("count", 0, response=int):
+            heard.set()
+
+    await _cancel(asyncio.create_task(listen()), heard)
+
+
+async def cancel_a_unary_call(client: RpcClient) -> None:
+    sent = asyncio.Event()
+    asyncio.get_running_loop().call_later(EVERY, sent.set)
+    await _cancel(asyncio.create_task(client.call("wait", 0, response=int)), sent)
+
+
+async def cancel_an_upload(client: RpcClient) -> None:
+    moving = asyncio.Event()
+
+    async def numbers() -> AsyncIterator[int]:
+        while True:
+            yield 1
+            moving.set()
+            await asyncio.sleep(EVERY)
+
+    await _cancel(asyncio.create_task(client.call_client_streaming("swallow", numbers(), response=int)), moving)
+
+
+async def raise_in_the_block(client: RpcClient) -> None:
+    try:
+        async with client.call_streaming("echo", response=int) as stream:
+            await stream.send(1)
+            await stream.receive()
+            raise LookupError("the reader's own trouble")
+    except LookupError:
+        pass
+
+
+async def break_off(client: RpcClient) -> None:
+    async for _ in client.call_server_streaming("count", 0, response=int):
+        break
+
+
+async def drop_the_last_reference(client: RpcClient) -> None:
+    numbers = client.call_server_streaming("count", 0, response=int)
+    await anext(numbers)
+    del numbers
+
+
+async def drop_the_sending_half(client: RpcClient) -> None:
+    questions = BidirectionalStream[int]()
+    answers = client.call_streaming("echo", questions, response=int)
+    await questions.sender.send(1)
+    await anext(answers)
+    del questions
+    await asyncio.sleep(EVERY)
+
+
+async def outrun_the_deadline(client: RpcClient) -> None:
+    try:
+        await client.call("wait", 0, response=int, timeout=EVERY)
+    except TimeoutError:
+        pass
+
+
+async def _cancel(task: asyncio.Task[object], when: asyncio.Event) -> None:
+    await when.wait()
+    task.cancel()
+    await asyncio.wait({task})
+
+
+WAYS: tuple[Callable[[RpcClient], Awaitable[None]], ...] = (
+    leave_the_block,
+    abort,
+    cancel_the_reader,
+    cancel_a_unary_call,
+    cancel_an_upload,
+    raise_in_the_block,
+    break_off,
+    drop_the_last_reference,
+    drop_the_sending_half,
+    outrun_the_deadline,
+)
