@@ -1,0 +1,162 @@
+"""The page of a run: one HTML file with everything in it, no network, the same bytes for the same result and trace.
+
+Reads a result and a trace, never a live simulation. What it says is in index.html.j2, what it looks like in page.css.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from sim.report import figure
+from sim.report.bins import percentile
+from sim.report.faults import fault_label
+from sim.report.plots import draw_calls, draw_latency, draw_messages
+from sim.report.tables import Calls, Fault, Tables, tabulate
+from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
+from sim.trace import Event, read
+
+__all__ = ["render", "write_report"]
+
+MAX_ROWS = 200
+"""Rows of a table; how many more there are is said below it."""
+
+VERDICTS = {"holds": ("✔", "holds"), "fails": ("✘", "fails"), "inconclusive": ("?", "inconclusive")}
+
+
+def write_report(directory: Path, result: Mapping[str, Any], trace: Path) -> Path:
+    """Write result.json, trace.msgpack and index.html into `directory` (made where missing); returns the page's path.
+
+    Result and trace are written first. Raises OSError where that is not possible, TraceError where `trace` is none.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    kept = directory / "trace.msgpack"
+    if not (kept.exists() and kept.samefile(trace)):
+        shutil.copyfile(trace, kept)
+    page = directory / "index.html"
+    lines = {e["trace_line"] for e in result.get("expectations") or () if e.get("trace_line")}
+    page.write_text(render(result, tabulate(read(kept), lines)), encoding="utf-8")
+    return page
+
+
+def render(result: Mapping[str, Any], tables: Tables) -> str:
+    """The page as text. Whatever `result` lacks (a trace alone has none) is left out or taken from the trace."""
+    expectations = list(result.get("expectations") or ())
+    verdict = result.get("verdict")
+    sign, word = VERDICTS.get(str(verdict), ("–", "not judged"))
+    lanes, others = pick_lanes(tables)
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            result=result,
+            tables=tables,
+            scenario=result.get("scenario") or tables.scenario or "run",
+            seed=result.get("seed", tables.seed),
+            backend=result.get("backend") or tables.backend,
+            verdict=word,
+            sign=sign,
+            expectations=expectations,
+            held=sum(e.get("verdict") == "holds" for e in expectations),
+            figures=_figures(tables),
+            lanes=len(lanes),
+            others=len(others),
+            limits={"lanes": MAX_LANES, "rows": MAX_ROWS},
+            calls=sorted(tables.calls.values(), key=lambda c: (-c.started, c.method, c.shape)),
+            opinions=sorted(tables.opinions.values(), key=lambda o: min(t for t, _ in o.first.values())),
+            down=sum(
+                1 for n in tables.nodes.values() if n.ends and n.state.startswith(("crashed", "killed", "failed"))
+            ),
+        )
+    )
+
+
+def _figures(tables: Tables) -> dict[str, Markup]:
+    """SVG by name; a figure that would be empty is left out."""
+    drawn = {}
+    if tables.nodes:
+        drawn["timeline"] = (
+            draw_timeline,
+            "Timeline: one lane a node, with its life, what others think of it, its streams",
+        )
+    if tables.has_network:
+        drawn["messages"] = (draw_messages, "Messages sent, received and dropped a second")
+        drawn["latency"] = (draw_latency, "Median and 99th percentile of message latency over time")
+    if tables.ended_calls.total():
+        drawn["calls"] = (draw_calls, "Calls that ended a second, by status")
+    # Made by matplotlib, which escapes what stands in it.
+    return {name: Markup(figure.to_svg(partial(draw, tables), name, title)) for name, (draw, title) in drawn.items()}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number, "at": _at, "value": _value, "fields": _fields, "label": fault_label, "detail": _detail,
+        "p": _percentile, "seconds": _seconds, "problems": _problems,
+    }  # fmt: skip
+    return environment
+
+
+def _number(value: Any) -> str:
+    """A figure as people read it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _value(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if math.isfinite(value) else str(value)
+
+
+def _at(time: float | None) -> str:
+    return "" if time is None else f"{time:.3f} s"
+
+
+def _seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return ""
+    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(
+        value,
+        ensure_ascii=False,
+        default=lambda v: v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else str(v),
+    )
+
+
+def _fields(event: Event, longest: int = 160) -> str:
+    """The fields of an event on one line, values that are too long cut."""
+    return "  ".join(
+        f"{k}={text if len(text := _value(v)) <= longest else text[:longest] + '…'}" for k, v in event.fields.items()
+    )
+
+
+def _detail(fault: Fault) -> str:
+    return ", ".join(f"{k} = {_value(v)}" if k else _value(v) for k, v in fault.detail.items())
+
+
+def _percentile(calls: Calls, share: float) -> str:
+    return _seconds(percentile(calls.seconds, share))
+
+
+def _problems(calls: Calls) -> str:
+    """Every status but OK, the most frequent first."""
+    bad = sorted(((n, s) for s, n in calls.statuses.items() if s != "OK"), key=lambda x: (-x[0], x[1]))
+    return ", ".join(f"{s} {n}" for n, s in bad)
