@@ -351,6 +351,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     origin: Origin | None = None
     """Not a key: set by `load`."""
 
+    def line(self, element: str) -> int:
+        """The line of the file where `fault[0]`, `expect[2]`, … stands; 0 where it was built in Python."""
+        return self.origin.lines.get(element, 0) if self.origin else 0
+
     @staticmethod
     def load(path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> "Scenario":
         """Read and check a file. Raises ScenarioError with every mistake that was found.

@@ -1,0 +1,338 @@
+"""Faults become scripts: generators that wait, call the world's verbs, and tell the trace what took effect.
+
+Knows the verbs of a World (sim.backends.program), not which world it is. A fault is recorded as `fault` once it has
+touched somebody, as `fault_idle` when it touched nobody, and as `fault_undone` when it is over; `quiet` follows the
+last of them (docs/trace.md). What is still in force at the end is undone there, nodes that are down aside: they are
+not started only to be stopped.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from random import Random
+from typing import Any
+
+from sim.backends.program import Ready, Script, World
+from sim.scenario.schema import (
+    Crash,
+    Each,
+    Fault,
+    Heal,
+    Isolate,
+    Kill,
+    Link,
+    LinkChange,
+    Partition,
+    Restart,
+    Scenario,
+    Selector,
+    Split,
+    Stop,
+    parse_duration,
+)
+from sim.scenario.select import Labels, draws, labels_of, select
+
+__all__ = ["Declared", "declare", "groups_of", "pairs_of", "parse_next", "scripts"]
+
+STOP_PATIENCE = 15.0
+"""Seconds that a node may take to end after `stop` before it is started again; above its leave_timeout."""
+STOP_POLL = 0.05
+
+_NEXT = re.compile(r"\s*ready\s*(?:\+(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A fault as the file declares it: its name, and whom its first strike means."""
+
+    name: str
+    verb: str
+    targets: tuple[str, ...]
+    fault: Fault
+    index: int
+
+
+def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
+    """The faults with their names and targets. Raises SelectError."""
+    nodes, seed = labels_of(scenario.node), scenario.seed if seed is None else seed
+    return [
+        Declared(name, fault.verb, tuple(_targets(fault, nodes, draws(seed, f"fault {index}"))), fault, index)
+        for index, (name, fault) in enumerate(zip(names_of(scenario.fault), scenario.fault, strict=True))
+    ]
+
+
+def names_of(faults: Sequence[Fault]) -> list[str]:
+    """Given names; unnamed ones are called by their verb, the second of a verb `crash-2`, and so on."""
+    seen: dict[str, int] = {}
+    names = []
+    for fault in faults:
+        if fault.name is None:
+            seen[fault.verb] = seen.get(fault.verb, 0) + 1
+        count = seen.get(fault.verb, 1)
+        names.append(fault.name or (fault.verb if count == 1 else f"{fault.verb}-{count}"))
+    return names
+
+
+def groups_of(split: Split, nodes: Labels, random: Random) -> list[list[str]]:
+    """A partition's groups. Who is selected twice belongs to the first group: "a minority of the workers, the rest"."""
+    taken: set[str] = set()
+    groups = []
+    for selector in split.groups:
+        groups.append([name for name in select(selector, nodes, random) if name not in taken])
+        taken.update(groups[-1])
+    return groups
+
+
+def pairs_of(change: LinkChange, nodes: Labels, random: Random) -> list[tuple[str, str]]:
+    """Every (from, to) whose link changes."""
+
+    def ways(source: Selector, target: Selector) -> list[tuple[str, str]]:
+        sources, targets = select(source, nodes, random), select(target, nodes, random)
+        return [(a, b) for a in sources for b in targets if a != b]
+
+    if change.between is not None:
+        one, other = change.between
+        forth = ways(one, other)
+        return list(dict.fromkeys(forth + [(b, a) for a, b in forth]))
+    assert change.from_ is not None and change.to is not None, "checked when the file was read"
+    return ways(change.from_, change.to)
+
+
+def parse_next(text: str) -> tuple[bool, float]:
+    """`ready`, `ready + 2s` or `2s` → whether to wait until the node is ready, and seconds. Raises ValueError."""
+    match = _NEXT.fullmatch(text)
+    if match:
+        return True, parse_duration(match[1]) if match[1] else 0.0
+    try:
+        return False, parse_duration(text)
+    except ValueError:
+        raise ValueError(f'next is "ready", "ready + 2s" or a duration like "2s", not "{text}"') from None
+
+
+def scripts(scenario: Scenario, seed: int) -> Callable[[World], Sequence[Script]]:
+    """What a Program takes: called at time zero, it gives the scripts, one a fault and one that ends them all."""
+
+    def start(world: World) -> Sequence[Script]:
+        return _Injector(world, scenario, seed).scripts()
+
+    return start
+
+
+def _targets(fault: Fault, nodes: Labels, random: Random) -> list[str]:
+    match fault.value:
+        case Split() as split:
+            return list(chain.from_iterable(groups_of(split, nodes, random)))
+        case LinkChange() as change:
+            return list(dict.fromkeys(name for pair in pairs_of(change, nodes, random) for name in pair))
+        case Each(each=selector):
+            return select(selector, nodes, random)
+        case _ if isinstance(fault, Heal):
+            return []
+        case selector:
+            return select(selector, nodes, random)
+
+
+@dataclass(slots=True, eq=False)
+class _Effect:
+    """What a strike did, and how it is undone."""
+
+    name: str
+    verb: str
+    targets: list[str]
+    detail: dict[str, Any] = field(default_factory=dict)
+    undo: Callable[[], object] | None = None
+    """Called once, when it is over; None = it lasts for good."""
+    idle: str = ""
+    """Why nobody was touched, where `targets` is empty."""
+
+
+class _Injector:
+    """The faults of one run."""
+
+    def __init__(self, world: World, scenario: Scenario, seed: int) -> None:
+        self.world = world
+        self.scenario = scenario
+        self.seed = seed
+        self.nodes = labels_of(scenario.node)
+        self.active: list[_Effect] = []
+        self.running = len(scenario.fault)
+        self.quiet = False
+
+    def scripts(self) -> list[Script]:
+        found = [self._script(declared) for declared in declare(self.scenario, self.seed)]
+        return [*found, self._until_the_end()]
+
+    def _script(self, declared: Declared) -> Script:
+        fault, random = declared.fault, draws(self.seed, f"fault {declared.index}")
+        strike = fault.at
+        while strike < self.scenario.duration:
+            yield max(0.0, strike - self.world.now)
+            yield from self._strike(declared, random)
+            if fault.every is None:
+                break
+            strike = max(strike + fault.every, self.world.now)
+        self.running -= 1
+        self._tell_quiet()
+
+    def _until_the_end(self) -> Script:
+        self._tell_quiet()
+        try:
+            while True:
+                yield self.scenario.duration
+        finally:
+            for effect in list(self.active):
+                self._undo(effect)
+            self.running = 0
+            self._tell_quiet()
+
+    def _tell_quiet(self) -> None:
+        if not (self.quiet or self.running or self.active):
+            self.quiet = True
+            self.world.record("quiet")
+
+    def _strike(self, declared: Declared, random: Random) -> Script:
+        value = declared.fault.value
+        if not isinstance(value, Each):
+            yield from self._one(declared, value, random)
+            return
+        until_ready, pause = parse_next(value.next)
+        for node in select(value.each, self.nodes, random):
+            yield from self._one(declared, node, random)
+            if until_ready:
+                yield Ready(node)
+            yield pause
+
+    def _one(self, declared: Declared, value: Any, random: Random) -> Script:
+        """One strike, up to its end if it has one."""
+        fault, world = declared.fault, self.world
+        effect = self._apply(declared, value, random)
+        if not effect.targets:
+            world.record("fault_idle", name=effect.name, why=effect.idle)
+            return
+        detail = effect.detail | ({} if fault.for_ is None else {"seconds": float(fault.for_)})
+        line = self.scenario.line(f"fault[{declared.index}]")
+        world.record("fault", name=effect.name, verb=effect.verb, targets=effect.targets, detail=detail, line=line)
+        if isinstance(fault, Heal):
+            self._heal(effect)
+            return
+        if effect.undo is not None:
+            self.active.append(effect)
+        if fault.for_ is not None:
+            yield float(fault.for_)
+            if effect.undo is None:
+                yield from self._start_again(effect)
+            elif effect in self.active:
+                self._undo(effect)
+
+    def _undo(self, effect: _Effect) -> None:
+        self.active.remove(effect)
+        if effect.undo is not None:
+            effect.undo()
+        self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
+
+    def _heal(self, healing: _Effect) -> None:
+        for effect in [e for e in self.active if e.name in healing.detail["healed"]]:
+            self._undo(effect)
+
+    def _start_again(self, effect: _Effect) -> Script:
+        for node in effect.targets:
+            yield from self._until_down(node)
+            self.world.restart(node)
+        self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
+
+    def _until_down(self, node: str) -> Generator[float, None, None]:
+        """A stopped node may take its time to leave; crash and kill are down at once."""
+        waited = 0.0
+        while self.world.is_up(node) and waited < STOP_PATIENCE:
+            yield STOP_POLL
+            waited += STOP_POLL
+
+    # --- the verbs ----------------------------------------------------------------------------------------------------
+
+    def _apply(self, declared: Declared, value: Any, random: Random) -> _Effect:
+        match declared.fault:
+            case Heal(heal=name):
+                return self._find_healed(declared, name)
+            case Partition(partition=split):
+                return self._partition(declared, groups_of(split, self.nodes, random), split.one_way)
+            case Link(link=change):
+                return self._link(declared, change, pairs_of(change, self.nodes, random))
+        nodes = [value] if value in self.nodes else select(value, self.nodes, random)
+        if isinstance(declared.fault, Isolate):
+            return self._isolate(declared, nodes)
+        return self._to_nodes(declared, nodes)
+
+    def _to_nodes(self, declared: Declared, nodes: list[str]) -> _Effect:
+        fault, verb = declared.fault, declared.verb
+        strike = getattr(self.world, verb)
+        touched: Iterator[str]
+        if isinstance(fault, Crash | Kill | Stop | Restart):
+            touched = (node for node in nodes if strike(node))
+            undo: Callable[[], object] | None = None
+        else:
+            assert fault.for_ is not None, "checked when the file was read"
+            seconds = min(float(fault.for_), max(0.0, self.scenario.duration - self.world.now))
+            touched = (node for node in nodes if strike(node, seconds))
+            undo = _by_itself
+        state = "running already" if isinstance(fault, Restart) else "not running"
+        return _Effect(declared.name, verb, list(touched), undo=undo, idle=f"{', '.join(nodes)}: {state} at that time")
+
+    def _isolate(self, declared: Declared, nodes: list[str]) -> _Effect:
+        cuts = {node: f"{declared.name}/{node}" for node in nodes}
+        targets = [node for node, cut in cuts.items() if self.world.isolate(cut, node)]
+        undo = _Healing(self.world, [cuts[node] for node in targets])
+        return _Effect(declared.name, "isolate", targets, undo=undo, idle=f"{', '.join(nodes)}: isolated already")
+
+    def _partition(self, declared: Declared, groups: list[list[str]], one_way: bool) -> _Effect:
+        cut = self.world.partition(declared.name, groups, one_way)
+        return _Effect(
+            declared.name,
+            "partition",
+            list(chain.from_iterable(groups)) if cut else [],
+            {"groups": groups, "one_way": one_way},
+            _Healing(self.world, [declared.name]),
+            "these groups are cut off from each other already",
+        )
+
+    def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
+        edge = change.edge()
+        changed = {
+            f"{declared.name}/{number}": pair
+            for number, pair in enumerate(pairs)
+            if self.world.link(f"{declared.name}/{number}", *pair, **edge)
+        }
+        return _Effect(
+            declared.name,
+            "link",
+            list(dict.fromkeys(node for pair in changed.values() for node in pair)),
+            {"pairs": [list(pair) for pair in changed.values()], **edge},
+            _Healing(self.world, list(changed)),
+            "nothing lies between these nodes, or it is so already",
+        )
+
+    def _find_healed(self, declared: Declared, name: str) -> _Effect:
+        healed = [e for e in self.active if isinstance(e.undo, _Healing) and name in {"all", e.name}]
+        return _Effect(
+            declared.name,
+            "heal",
+            list(dict.fromkeys(node for effect in healed for node in effect.targets)),
+            {"healed": list(dict.fromkeys(effect.name for effect in healed))},
+            idle=f'"{name}" was not in force at that time',
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Healing:
+    """Undoes cuts and changed links by the names under which the world knows them."""
+
+    world: World
+    cuts: list[str]
+
+    def __call__(self) -> None:
+        for cut in self.cuts:
+            self.world.heal(cut)
+
+
+def _by_itself() -> None:
+    """A pause is over when its seconds are."""

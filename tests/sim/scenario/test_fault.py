@@ -1,0 +1,300 @@
+"""Fault scripts, played against a world that only keeps a list of what it was told."""
+
+import heapq
+from itertools import count
+
+import pytest
+
+from sim.backends.program import Ready
+from sim.scenario.fault import declare, parse_next, scripts
+from sim.scenario.schema import (
+    Block,
+    Crash,
+    Each,
+    Heal,
+    Isolate,
+    Link,
+    LinkChange,
+    Node,
+    Partition,
+    Pause,
+    Pick,
+    Restart,
+    Scenario,
+    Split,
+    Stop,
+)
+
+
+class FakeWorld:
+    """Time, who is up, which cuts are in force; every call and every event in `told`."""
+
+    name = "fake"
+    verbs = frozenset()
+    restart_time = 0.5
+    stop_time = 0.0
+
+    def __init__(self, scenario):
+        self.now = 0.0
+        self.told = []
+        self.up = {name for node in scenario.node for name in node.names()}
+        self.cuts = {}
+        self.stopping = {}
+
+    def record(self, event, /, **fields):
+        self.told.append((round(self.now, 6), event, fields))
+
+    def is_up(self, node):
+        return node in self.up or self.stopping.get(node, 0) > self.now
+
+    def _call(self, *call):
+        self.told.append((round(self.now, 6), *call))
+        return True
+
+    def crash(self, node):
+        if node not in self.up:
+            return False
+        self.up.remove(node)
+        return self._call("crash", node)
+
+    kill = crash
+
+    def stop(self, node):
+        done = self.crash(node)
+        self.stopping[node] = self.now + self.stop_time
+        return done
+
+    def restart(self, node):
+        if node in self.up:
+            return False
+        self.up.add(node)
+        return self._call("restart", node)
+
+    def pause(self, node, seconds):
+        return node in self.up and self._call("pause", node, seconds)
+
+    block = pause
+
+    def _cut(self, name, *what):
+        if what in self.cuts.values():
+            return False
+        self.cuts[name] = what
+        return True
+
+    def partition(self, name, groups, one_way=False):
+        return self._cut(name, groups, one_way)
+
+    def isolate(self, name, node):
+        return self._cut(name, node)
+
+    def link(self, name, source, target, **edge):
+        return self._cut(name, source, target, edge)
+
+    def heal(self, name):
+        return self.cuts.pop(name, None) is not None
+
+    def events(self, *names):
+        return [entry for entry in self.told if entry[1] in names]
+
+
+def play(*faults, duration=60.0, seed=1, world=FakeWorld):
+    """Runs the scripts of these faults to the end of the scenario, then closes them in order, as a world does."""
+    scenario = Scenario(
+        name="x",
+        duration=duration,
+        node=(Node(name="a", app="m:f"), Node(name="w", app="m:f", count=4, labels={"role": "w"})),
+        fault=faults,
+    )
+    world = world(scenario)
+    running = list(scripts(scenario, seed)(world))
+    order = count()
+    queue = [(0.0, next(order), script) for script in running]
+    while queue and queue[0][0] < duration:
+        world.now, _, script = heapq.heappop(queue)
+        try:
+            wanted = next(script)
+        except StopIteration:
+            continue
+        wait = world.restart_time if isinstance(wanted, Ready) else wanted
+        heapq.heappush(queue, (world.now + wait, next(order), script))
+    world.now = duration
+    for script in running:
+        script.close()
+    return world
+
+
+def test_crash_is_told_with_its_targets_and_then_it_is_quiet():
+    world = play(Crash(at=10.0, crash="role=w", name="outage"))
+    assert [entry[:3] for entry in world.events("crash")] == [(10.0, "crash", f"w-{i}") for i in (1, 2, 3, 4)]
+    (fault,) = world.events("fault")
+    assert fault == (
+        10.0,
+        "fault",
+        {"name": "outage", "verb": "crash", "targets": ["w-1", "w-2", "w-3", "w-4"], "detail": {}, "line": 0},
+    )
+    assert world.events("fault_undone", "restart") == []
+    assert world.events("quiet") == [(10.0, "quiet", {})]
+
+
+def test_crash_for_some_time_starts_the_node_again():
+    world = play(Crash(at=10.0, for_=3.0, crash="w-2"))
+    assert world.events("crash", "restart", "fault_undone", "quiet") == [
+        (10.0, "crash", "w-2"),
+        (13.0, "restart", "w-2"),
+        (13.0, "fault_undone", {"name": "crash", "verb": "crash", "targets": ["w-2"]}),
+        (13.0, "quiet", {}),
+    ]
+
+
+def test_stopped_node_is_started_again_only_when_it_has_ended():
+    class Slow(FakeWorld):
+        stop_time = 4.02
+
+    world = play(Stop(at=1.0, for_=1.0, stop="a"), world=Slow)
+    ((time, *_),) = world.events("restart")
+    assert 5.0 < time < 5.2
+
+
+def test_pause_never_outlives_the_run_and_is_undone_at_the_end():
+    world = play(Pause(at=8.0, for_=5.0, pause="w-1"), duration=10.0)
+    assert world.events("pause") == [(8.0, "pause", "w-1", 2.0)]
+    assert world.events("fault_undone", "quiet") == [
+        (10.0, "fault_undone", {"name": "pause", "verb": "pause", "targets": ["w-1"]}),
+        (10.0, "quiet", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Partition(at=5.0, partition=Split(groups=["a", "role=w"])),
+        Isolate(at=5.0, isolate="role=w"),
+        Link(at=5.0, link=LinkChange(between=["a", "role=w"], loss=0.5)),
+    ],
+)
+def test_what_lasts_is_undone_at_the_end(fault):
+    world = play(fault)
+    assert world.cuts == {}
+    assert [entry[:2] for entry in world.events("fault", "fault_undone", "quiet")] == [
+        (5.0, "fault"),
+        (60.0, "fault_undone"),
+        (60.0, "quiet"),
+    ]
+
+
+def test_heal_undoes_by_name_and_is_told():
+    world = play(
+        Partition(at=5.0, partition=Split(groups=["a", "role=w"]), name="split"),
+        Isolate(at=6.0, isolate="w-1"),
+        Heal(at=9.0, heal="split"),
+    )
+    assert [(time, event, fields["name"]) for time, event, fields in world.events("fault", "fault_undone")] == [
+        (5.0, "fault", "split"),
+        (6.0, "fault", "isolate"),
+        (9.0, "fault", "heal"),
+        (9.0, "fault_undone", "split"),
+        (60.0, "fault_undone", "isolate"),
+    ]
+
+
+def test_heal_all_undoes_everything_and_it_is_quiet_then():
+    world = play(
+        Partition(at=5.0, partition=Split(groups=["a", "role=w"])),
+        Isolate(at=6.0, isolate="w-1"),
+        Heal(at=9.0, heal="all"),
+    )
+    assert world.cuts == {}
+    assert world.events("quiet") == [(9.0, "quiet", {})]
+
+
+def test_a_cut_healed_before_its_time_is_not_undone_twice():
+    world = play(Partition(at=5.0, for_=10.0, partition=Split(groups=["a", "role=w"])), Heal(at=9.0, heal="all"))
+    assert [entry[0] for entry in world.events("fault_undone")] == [9.0]
+    assert [entry[0] for entry in world.events("quiet")] == [15.0]
+
+
+def test_who_is_in_two_groups_belongs_to_the_first():
+    world = play(Partition(at=5.0, partition=Split(groups=[Pick(pick="minority", of="role=w"), "all"])))
+    ((_, _, fields),) = world.events("fault")
+    first, second = fields["detail"]["groups"]
+    assert len(first) == 1
+    assert sorted(first + second) == ["a", "w-1", "w-2", "w-3", "w-4"]
+
+
+def test_link_change_is_told_pair_by_pair():
+    world = play(Link(at=1.0, for_=2.0, link=LinkChange(from_="a", to="all", loss=0.3, latency="20ms")))
+    ((_, _, fields),) = world.events("fault")
+    assert fields["detail"] == {
+        "pairs": [["a", f"w-{i}"] for i in (1, 2, 3, 4)],
+        "latency": "20ms",
+        "loss": 0.3,
+        "seconds": 2.0,
+    }
+    assert world.cuts == {}
+
+
+def test_between_is_both_ways():
+    world = play(Link(at=1.0, link=LinkChange(between=["a", "w-1"], loss=1.0)))
+    assert world.events("fault")[0][2]["detail"]["pairs"] == [["a", "w-1"], ["w-1", "a"]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Crash(at=5.0, crash="a"), "a: not running"),
+        (Restart(at=5.0, restart="w-1"), "w-1: running already"),
+        (Heal(at=5.0, heal="all"), '"all" was not in force'),
+    ],
+)
+def test_a_fault_that_touches_nobody_says_so(fault, words):
+    world = play(Crash(at=1.0, crash="a", name="first"), fault)
+    ((time, _, fields),) = world.events("fault_idle")
+    assert time == 5.0
+    assert words in fields["why"]
+
+
+def test_every_strikes_until_the_end_and_draws_each_time():
+    world = play(Block(at=5.0, every=5.0, for_=1.0, block=Pick(pick="one", of="role=w")), duration=60.0)
+    strikes = world.events("pause")
+    assert [entry[0] for entry in strikes] == [5.0 * i for i in range(1, 12)]
+    assert len({entry[2] for entry in strikes}) > 1
+    assert strikes != play(Block(at=5.0, every=5.0, for_=1.0, block=Pick(pick="one", of="role=w")), seed=2).events(
+        "pause"
+    )
+
+
+def test_rolling_restart_goes_one_after_the_other():
+    world = play(Stop(at=1.0, for_=3.0, stop=Each(each="role=w", next="ready + 2s")))
+    assert [entry[:3] for entry in world.events("crash", "restart")][:4] == [
+        (1.0, "crash", "w-1"),
+        (4.0, "restart", "w-1"),
+        (6.5, "crash", "w-2"),
+        (9.5, "restart", "w-2"),
+    ]
+    assert len(world.events("fault")) == 4
+
+
+def test_without_faults_it_is_quiet_from_the_start():
+    assert play().told == [(0.0, "quiet", {})]
+
+
+def test_unnamed_faults_are_called_by_their_verb():
+    scenario = Scenario(
+        name="x",
+        duration=9.0,
+        node=(Node(name="a", app="m:f"),),
+        fault=(Crash(at=1.0, crash="a"), Crash(at=2.0, crash="a", name="mine"), Crash(at=3.0, crash="a")),
+    )
+    assert [fault.name for fault in declare(scenario)] == ["crash", "mine", "crash-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"), [("ready", (True, 0.0)), ("ready + 2s", (True, 2.0)), ("1m", (False, 60.0))]
+)
+def test_next_is_read(text, meaning):
+    assert parse_next(text) == meaning
+
+
+def test_next_that_is_neither_is_refused():
+    with pytest.raises(ValueError, match='next is "ready", "ready \\+ 2s" or a duration'):
+        parse_next("soon")
