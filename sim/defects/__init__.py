@@ -31,6 +31,10 @@ def find(name: str) -> Defect:
     """The defect of that name, or the one at `module:function`. Raises UnknownDefect."""
     if ":" in name:
         return _elsewhere(name)
+    modules = {info.name for info in pkgutil.iter_modules(__path__)}
+    # Most have a module of their own name: the others, and what they patch, need not be imported then.
+    if name in modules and name in (own := _defects_of(importlib.import_module(f"{__name__}.{name}"))):
+        return own[name]
     known = _all()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)

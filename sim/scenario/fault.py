@@ -33,7 +33,7 @@ from sim.scenario.schema import (
 )
 from sim.scenario.select import Labels, draws, labels_of, select
 
-__all__ = ["Declared", "declare", "groups_of", "pairs_of", "parse_next", "scripts"]
+__all__ = ["Declared", "declare", "declare_one", "groups_of", "names_of", "pairs_of", "parse_next", "scripts"]
 
 STOP_PATIENCE = 15.0
 """Seconds that a node may take to end after `stop` before it is started again; above its leave_timeout."""
@@ -56,10 +56,17 @@ class Declared:
 def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
     """The faults with their names and targets. Raises SelectError."""
     nodes, seed = labels_of(scenario.node), scenario.seed if seed is None else seed
-    return [
-        Declared(name, fault.verb, tuple(_targets(fault, nodes, draws(seed, f"fault {index}"))), fault, index)
-        for index, (name, fault) in enumerate(zip(names_of(scenario.fault), scenario.fault, strict=True))
-    ]
+    named = zip(names_of(scenario.fault), scenario.fault, strict=True)
+    return [declare_one(fault, index, name, nodes, seed) for index, (name, fault) in enumerate(named)]
+
+
+def declare_one(fault: Fault, index: int, name: str, nodes: Labels, seed: int) -> Declared:
+    """One of them, the `index`th of the file. Raises SelectError."""
+    return Declared(name, fault.verb, tuple(_targets(fault, nodes, _chance(seed, index))), fault, index)
+
+
+def _chance(seed: int, index: int) -> Random:
+    return draws(seed, f"fault {index}")
 
 
 def names_of(faults: Sequence[Fault]) -> list[str]:
@@ -164,7 +171,7 @@ class _Injector:
         return [*found, self._until_the_end()]
 
     def _script(self, declared: Declared) -> Script:
-        fault, random = declared.fault, draws(self.seed, f"fault {declared.index}")
+        fault, random = declared.fault, _chance(self.seed, declared.index)
         strike = fault.at
         while strike < self.scenario.duration:
             yield max(0.0, strike - self.world.now)

@@ -1,0 +1,304 @@
+"""Whether what a scenario says makes sense together: names that exist, times within the run, applications that import.
+
+Checks apart from running: it works on structs, calls `blame` for each mistake with the path of the element, and
+changes nothing. Applications are imported, to see whether they take the arguments that they are given.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
+from sim import defects
+from sim.network.link import Link as Wire
+from sim.scenario.fault import Declared, declare_one, names_of, parse_next
+from sim.scenario.locate import Path
+from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
+from sim.scenario.schema import (
+    Block,
+    Cluster,
+    Crash,
+    Each,
+    Edge,
+    Fault,
+    Heal,
+    Kill,
+    Link,
+    LinkChange,
+    Network,
+    Node,
+    Partition,
+    Pause,
+    Scenario,
+    Selector,
+    Split,
+    Stop,
+)
+from sim.scenario.select import SelectError, draws, labels_of, select
+from sim.scenario.verdict import Expectation, ExpectationError
+
+__all__ = ["Draft", "check", "demand"]
+
+RESERVED = frozenset({"all", "start", "quiet"})
+"""Words that mean something else where a name could stand."""
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A scenario as far as it could be read; elements by their place in the file."""
+
+    duration: float
+    seed: int
+    catches: tuple[str, ...]
+    network: Network
+    cluster: Cluster
+    nodes: Mapping[int, Node]
+    faults: Mapping[int, Fault]
+    expectations: Mapping[int, Expectation]
+    names_are_known: bool = True
+    """All nodes could be read, so that a name which is not among them is wrong."""
+    faults_are_known: bool = True
+
+
+def check(draft: Draft, blame: Blame) -> None:
+    """Call `blame` for everything that is wrong."""
+    _Check(draft, blame).everything()
+
+
+def demand(scenario: Scenario) -> None:
+    """Raises ScenarioError where a scenario that was built in Python makes no sense; one from a file was checked."""
+    mistakes: list[Mistake] = []
+
+    def blame(path: Path, message: str, *, key: bool = False) -> None:
+        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        mistakes.append(Mistake(f"scenario {scenario.name}{where}", 0, 0, message))
+
+    draft = Draft(
+        duration=scenario.duration,
+        seed=scenario.seed,
+        catches=scenario.catches,
+        network=scenario.network,
+        cluster=scenario.cluster,
+        nodes=dict(enumerate(scenario.node)),
+        faults=dict(enumerate(scenario.fault)),
+        expectations=dict(enumerate(scenario.expect)),
+    )
+    check(draft, blame)
+    if mistakes:
+        raise ScenarioError(mistakes)
+
+
+class _Check:
+    def __init__(self, draft: Draft, blame: Blame) -> None:
+        self.draft, self.blame = draft, blame
+        self.nodes = labels_of(draft.nodes.values())
+        self.apps: dict[str, App | None] = {}
+
+    def everything(self) -> None:
+        if self.draft.duration <= 0:
+            self.blame(("duration",), "duration must be above 0")
+        self._catches()
+        self._wire(self.draft.network.link(), ("network",))
+        self._cluster()
+        self._node_names()
+        for index, node in self.draft.nodes.items():
+            self._node(node, ("node", index))
+        declared = self._faults()
+        for index, expectation in self.draft.expectations.items():
+            self._expectation(expectation, declared, ("expect", index))
+
+    def _catches(self) -> None:
+        for index, name in enumerate(self.draft.catches):
+            try:
+                defects.find(name)
+            except defects.UnknownDefect as error:
+                self.blame(("catches", index), str(error))
+
+    def _cluster(self) -> None:
+        cluster = self.draft.cluster
+        for key, value in cluster.settings.items():
+            try:
+                cluster_config({"preset": cluster.preset, key: value})
+            except AppError as error:
+                self.blame(("cluster", key), str(error))
+        if cluster.join is not None:
+            self._selector(cluster.join, ("cluster", "join"))
+
+    def _wire(self, settings: Mapping[str, Any], path: Path) -> None:
+        """Edge data, key by key, as the network itself reads it."""
+        for key, value in settings.items():
+            try:
+                Wire.of({key: value})
+            except (ValueError, OSError) as error:
+                self.blame((*path, key), f"{key}: {str(error).removeprefix(f'{key}: ')}")
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def _node_names(self) -> None:
+        taken: dict[str, int] = {}
+        for index, node in self.draft.nodes.items():
+            names = node.names() if node.count is None or node.count > 0 else []
+            for name in names:
+                if name in taken:
+                    other = self.draft.nodes[taken[name]]
+                    by = f' by "{other.name}" with count = {other.count}' if other.name != name else ""
+                    self.blame(("node", index, "name"), f'two nodes of one name: "{name}" is taken{by}')
+                    break
+            taken.update(dict.fromkeys(names, index))
+
+    def _node(self, node: Node, path: Path) -> None:
+        if not _NAME.fullmatch(node.name) or node.name in RESERVED:
+            rule = "letters, digits, - and _, a letter or digit at both ends"
+            taken = f"; taken: {', '.join(sorted(RESERVED))}"
+            self.blame((*path, "name"), f'"{node.name}" cannot name a node; allowed: {rule}{taken}')
+        if node.count is not None and node.count < 1:
+            self.blame((*path, "count"), f"count must be at least 1, not {node.count}")
+        if node.start >= self.draft.duration:
+            self.blame((*path, "start"), f"starts at {_s(node.start)}, when all is over ({_s(self.draft.duration)})")
+        app = self._app(node.app, path)
+        for problem in check_arguments(app, node.args) if app else ():
+            place = path if problem.missing else (*path, "args", problem.argument)
+            self.blame(place, f"{node.app}: {problem}", key=problem.missing or "unknown" in str(problem))
+
+    def _app(self, name: str, path: Path) -> App | None:
+        if name in self.apps:
+            return self.apps[name]
+        self.apps[name] = None
+        try:
+            self.apps[name] = load_app(name)
+        except AppError as error:
+            self.blame((*path, "app"), str(error))
+        except SystemExit as error:
+            self.blame((*path, "app"), f"cannot import {name}: it ends the program (exit {error.code})")
+        return self.apps[name]
+
+    def _selector(self, selector: Selector, path: Path) -> list[str] | None:
+        if not self.draft.names_are_known:
+            return None
+        try:
+            return select(selector, self.nodes, draws(self.draft.seed, "check"))
+        except SelectError as error:
+            self.blame(path, str(error))
+            return None
+
+    # --- faults -------------------------------------------------------------------------------------------------------
+
+    def _faults(self) -> list[Declared] | None:
+        """The faults as far as they are in order; None where one is not, so that nothing can be said about names."""
+        names = dict(zip(self.draft.faults, names_of(list(self.draft.faults.values())), strict=True))
+        seen: set[str] = set()
+        declared: list[Declared] = []
+        for index, fault in self.draft.faults.items():
+            path: Path = ("fault", index)
+            name = names[index]
+            if fault.name is not None and (name in RESERVED or not name):
+                self.blame((*path, "name"), f'"{name}" cannot name a fault; taken: {", ".join(sorted(RESERVED))}')
+            elif name in seen:
+                self.blame((*path, "name"), f'two faults of one name: "{name}"', key=True)
+            seen.add(name)
+            self._times(fault, path)
+            if self._verb(fault, path, names) and self.draft.names_are_known:
+                try:
+                    declared.append(declare_one(fault, index, name, self.nodes, self.draft.seed))
+                except SelectError as error:
+                    self.blame((*path, fault.verb), str(error))
+        whole = self.draft.faults_are_known and len(declared) == len(self.draft.faults)
+        return declared if whole else None
+
+    def _times(self, fault: Fault, path: Path) -> None:
+        end = self.draft.duration
+        if fault.at >= end:
+            self.blame((*path, "at"), f"a fault at {_s(fault.at)} is after the end (duration = {_s(end)})")
+        if isinstance(fault, Pause | Block) and fault.for_ is None:
+            self.blame((*path, fault.verb), f'{fault.verb} needs for, like for = "2s"', key=True)
+        if fault.for_ is not None and not fault.undoable:
+            self.blame((*path, "for"), f"{fault.verb} is not undone, and takes no for", key=True)
+        elif fault.for_ is not None and fault.for_ <= 0:
+            self.blame((*path, "for"), "for must be above 0")
+        if fault.every is not None and fault.every <= (fault.for_ or 0):
+            least = f"for ({_s(fault.for_)})" if fault.for_ else "0"
+            self.blame((*path, "every"), f"every must be above {least}, not {_s(fault.every)}")
+
+    def _verb(self, fault: Fault, path: Path, names: Mapping[int, str]) -> bool:
+        """Whether what stands behind the verb can be resolved to nodes."""
+        place = (*path, fault.verb)
+        match fault:
+            case Partition(partition=split):
+                return self._split(split, place)
+            case Link(link=change):
+                return self._link(change, place)
+            case Heal(heal=name):
+                self._heal(name, names, place)
+        if isinstance(fault.value, Each):
+            return self._each(fault, fault.value, place)
+        return True
+
+    def _split(self, split: Split, place: Path) -> bool:
+        if len(split.groups) < 2:
+            self.blame((*place, "groups"), 'a partition has two or more groups, like [["a", "b"], ["role=worker"]]')
+            return False
+        chosen = [self._selector(g, (*place, "groups", i)) for i, g in enumerate(split.groups)]
+        taken: set[str] = set()
+        for index, group in enumerate(chosen):
+            if group is not None and taken.issuperset(group):
+                self.blame((*place, "groups", index), "everybody in this group is in an earlier one")
+                return False
+            taken.update(group or ())
+        return None not in chosen
+
+    def _link(self, change: LinkChange, place: Path) -> bool:
+        one_way = change.from_ is not None and change.to is not None
+        if (change.between is not None) == (one_way or change.from_ is not None or change.to is not None):
+            self.blame(place, "say where: either from and to (one way), or between = [a, b] (both ways)")
+            return False
+        if change.between is None and not one_way:
+            self.blame(place, f"{'to' if change.to is None else 'from'} is missing")
+            return False
+        if change.between is not None and len(change.between) != 2:
+            self.blame((*place, "between"), f"between takes two, not {len(change.between)}")
+            return False
+        if not change.edge():
+            self.blame(place, f"changes nothing; allowed: {', '.join(Edge.__struct_fields__)}")
+        self._wire(change.edge(), place)
+        return True
+
+    def _heal(self, name: str, names: Mapping[int, str], place: Path) -> None:
+        healable = {n for i, n in names.items() if self.draft.faults[i].verb in {"partition", "isolate", "link"}}
+        if name not in healable | {"all"} and self.draft.faults_are_known:
+            self.blame(place, f'no partition, isolation or link is called "{name}"{nearest(name, healable | {"all"})}')
+
+    def _each(self, fault: Fault, each: Each, place: Path) -> bool:
+        try:
+            until_ready, _ = parse_next(each.next)
+        except ValueError as error:
+            self.blame((*place, "next"), str(error))
+            return True
+        if until_ready and fault.for_ is None and isinstance(fault, Crash | Kill | Stop):
+            self.blame(place, f'next = "{each.next}" waits for nodes that nothing starts again: give for', key=True)
+        return True
+
+    # --- expectations -------------------------------------------------------------------------------------------------
+
+    def _expectation(self, expectation: Expectation, declared: list[Declared] | None, path: Path) -> None:
+        chosen = [
+            self._selector(getattr(expectation, key), (*path, key))
+            for key in expectation.SELECTORS
+            if getattr(expectation, key) is not None
+        ]
+        if declared is None or None in chosen:
+            return
+
+        def resolve(selector: Selector) -> list[str]:
+            return select(selector, self.nodes, draws(self.draft.seed, "check"))
+
+        try:
+            expectation.check(declared, resolve)
+        except ExpectationError as error:
+            self.blame((*path, error.key), str(error))
+
+
+def _s(seconds: float | None) -> str:
+    return f"{seconds:g} s"

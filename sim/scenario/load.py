@@ -1,0 +1,380 @@
+"""From a text to a Scenario: TOML, overrides, structs; every mistake with its place.
+
+tomllib reads the text, msgspec converts the values, field by field, so that one look finds many mistakes. What the
+values mean together is checked in check.py. Nothing is run here, but applications are imported to see their arguments.
+"""
+
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from rpcnet.config import ClusterConfig
+from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability, parse_seconds
+from sim.scenario import locate
+from sim.scenario.check import Draft, check
+from sim.scenario.expect import EXPECTATIONS
+from sim.scenario.mistake import Mistake, ScenarioError, nearest
+from sim.scenario.override import Override, OverrideError, Overrides, apply, parse
+from sim.scenario.schema import (
+    FAULTS,
+    Cluster,
+    Duration,
+    Fault,
+    Network,
+    Node,
+    Origin,
+    Probability,
+    Scenario,
+    parse_duration,
+)
+from sim.scenario.verdict import Expectation, Figure
+
+__all__ = ["load", "load_text"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_AT = re.compile(r" - at `\$(.*)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_EXPECTED = re.compile(r"Expected `(.+?)`(.*?)(?:, got `(.+)`)?$")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "",
+}
+
+
+def load(path: str | Path, overrides: Overrides = ()) -> Scenario:
+    """Read and check a file. Raises ScenarioError with every mistake that was found."""
+    file = Path(path)
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+        raise ScenarioError([Mistake(str(path), 0, 0, why)]) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig")
+        place = locate.place_of_offset(before, len(before))
+        message = f"not UTF-8: byte 0x{raw[error.start]:02x}; a scenario is TOML, and TOML is UTF-8"
+        raise ScenarioError([Mistake(str(path), *place, message)]) from error
+    return load_text(text, file, overrides)
+
+
+def load_text(text: str, file: Path, overrides: Overrides = ()) -> Scenario:
+    """As `load`, from a text that was read before. `file` is what it is called."""
+    text = text.replace("\r\n", "\n")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place, message = locate.place_of_syntax_error(text, error)
+        raise ScenarioError([Mistake(str(file), *place, f"TOML syntax: {message}")]) from error
+    return _Reader(str(file), text, data).scenario(overrides)
+
+
+class _Reader:
+    """Turns one document into structs and collects what is wrong with it."""
+
+    def __init__(self, file: str, text: str, data: dict[str, Any]) -> None:
+        self.file, self.text, self.data = file, text, data
+        self.places = locate.locate(text)
+        self.mistakes: list[Mistake] = []
+        self.values: dict[str, Any] = {}
+        """What stands at the top, tables aside."""
+        self.set_by: dict[locate.Path, Override] = {}
+        """What was not in the text."""
+
+    def blame(self, path: locate.Path, message: str, *, key: bool = False) -> None:
+        """Note a mistake at the value (or the key) at that path."""
+        for length in range(len(path), 0, -1):
+            if override := self.set_by.get(path[:length]):
+                self.mistakes.append(Mistake(f"--set {override.written}", 0, 0, message))
+                return
+        place = self.places.key(path) if key else self.places.value(path)
+        self.mistakes.append(Mistake(self.file, *place, message))
+
+    def scenario(self, overrides: Overrides) -> Scenario:
+        given = self._override(overrides)
+        draft = self._draft()
+        check(draft, self.blame)
+        if self.mistakes:
+            raise ScenarioError(self.mistakes)
+        lines = {
+            f"{kind}[{index}]": self.places.key((kind, index)).line
+            for kind in ("node", "fault", "expect")
+            for index in range(len(self.data.get(kind, ())))
+        }
+        origin = Origin(Path(self.file), self.text, lines, given)
+        return Scenario(
+            **self.values,
+            network=draft.network,
+            cluster=draft.cluster,
+            node=tuple(draft.nodes.values()),
+            fault=tuple(draft.faults.values()),
+            expect=tuple(draft.expectations.values()),
+            origin=origin,
+        )
+
+    def _draft(self) -> Draft:
+        tables = {"network", "cluster", "node", "fault", "expect"}
+        plain = {key: value for key, value in self.data.items() if key not in tables}
+        self.values = self._fields(plain, Scenario, (), skip=frozenset(tables | {"origin"}), known=frozenset(tables))
+        if "node" not in self.data:
+            self.blame((), "a scenario needs at least one [[node]]", key=True)
+        before = len(self.mistakes)
+        nodes = {i: node for i, table in self._tables("node") if (node := self.table(table, Node, ("node", i)))}
+        whole = len(self.mistakes) == before
+        faults = {i: fault for i, table in self._tables("fault") if (fault := self._fault(table, ("fault", i)))}
+        expectations = {
+            i: expectation
+            for i, table in self._tables("expect")
+            if (expectation := self._expectation(table, ("expect", i))) is not None
+        }
+        return Draft(
+            duration=self.values.get("duration", float("inf")),
+            seed=self.values.get("seed", 1),
+            catches=self.values.get("catches", ()),
+            network=self.table(self.data.get("network", {}), Network, ("network",)) or Network(),
+            cluster=self._cluster(self.data.get("cluster", {})),
+            nodes=nodes,
+            faults=faults,
+            expectations=expectations,
+            names_are_known=whole,
+            faults_are_known=len(faults) == len(self._list("fault")),
+        )
+
+    def _override(self, overrides: Overrides) -> tuple[str, ...]:
+        """Change the document as `--set` says; gives back how that was written."""
+        try:
+            wanted = parse(overrides)
+        except OverrideError as error:
+            raise ScenarioError([Mistake("--set", 0, 0, str(error))]) from error
+        for override in wanted:
+            try:
+                path = apply(self.data, override)
+            except OverrideError as error:
+                self.mistakes.append(Mistake(f"--set {override.written}", 0, 0, str(error)))
+            else:
+                self.set_by[path] = override
+        return tuple(override.written for override in wanted)
+
+    # --- shapes -------------------------------------------------------------------------------------------------------
+
+    def _list(self, key: str) -> list[Any]:
+        value = self.data.get(key, [])
+        if isinstance(value, list):
+            return value
+        self.blame((key,), f"{key}: expected a list of tables, each under [[{key}]]", key=True)
+        self.data[key] = []
+        return []
+
+    def _tables(self, key: str) -> list[tuple[int, Any]]:
+        return list(enumerate(self._list(key)))
+
+    def table(self, table: Any, kind: type[T], path: locate.Path) -> T | None:
+        """A struct of a table, or None with a mistake noted."""
+        before = len(self.mistakes)
+        values = self._fields(table, kind, path)
+        return None if len(self.mistakes) > before else kind(**values)
+
+    def _fields(
+        self,
+        table: Any,
+        kind: type[msgspec.Struct],
+        path: locate.Path,
+        *,
+        skip: frozenset[str] = frozenset(),
+        known: frozenset[str] = frozenset(),
+    ) -> dict[str, Any]:
+        """The values of a struct's fields, as far as they are in order. `known` are keys that others read."""
+        if not isinstance(table, dict):
+            self.blame(path, f"{_dotted(path)}: expected a table, got {_word_of(table)}")
+            return {}
+        found = {f.encode_name: f for f in msgspec.structs.fields(kind) if f.name not in skip}
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            if key not in found:
+                self.blame((*path, key), f'unknown key "{key}"{nearest(key, {*found, *known})}', key=True)
+            elif (converted := self.value(value, found[key].type, (*path, key))) is not None:
+                values[found[key].name] = converted
+        for key, field in found.items():
+            if field.required and key not in table:
+                where = f" in {_dotted(path)}" if path else ""
+                self.blame(path, f'"{key}" is missing{where}', key=True)
+        return values
+
+    def value(self, value: Any, kind: Any, path: locate.Path) -> Any:
+        """A value of that type, or None with a mistake noted."""
+        kind, struct = _narrowed(kind, value)
+        if struct is not None and isinstance(value, dict):
+            return self.table(value, struct, path)
+        if typing.get_origin(kind) is Literal:
+            allowed = typing.get_args(kind)
+            if value not in allowed:
+                self.blame(path, f"{path[-1]} = {value!r} is unknown{nearest(value, allowed)}")
+                return None
+            return value
+
+        override = self.set_by.get(path)
+
+        def read(wanted: type, given: Any) -> Any:
+            return _read_number(wanted, given, plain=override is not None and override.from_python)
+
+        try:
+            return msgspec.convert(value, kind, dec_hook=read)
+        except msgspec.ValidationError as error:
+            self._blame_value(str(error), path)
+            return None
+
+    def _blame_value(self, text: str, path: locate.Path) -> None:
+        inside: list[str | int] = []
+        if match := _AT.search(text):
+            text = text[: match.start()]
+            inside = [key or int(index) for key, index in _STEP.findall(match[1]) if index != "..."]
+        place = (*path, *inside)
+        if place not in self.places.values:
+            place = path
+        self.blame(place, f"{_dotted(place[-1:])}: {_in_words(text)}")
+
+    # --- tables that know themselves by a key -------------------------------------------------------------------------
+
+    def _fault(self, table: Any, path: locate.Path) -> Fault | None:
+        common = {field.encode_name for field in msgspec.structs.fields(Fault)}
+        kind = self._kind(table, FAULTS, common, "fault", path)
+        return None if kind is None else self.table(table, kind, path)
+
+    def _expectation(self, table: Any, path: locate.Path) -> Expectation | None:
+        common = {f.encode_name for kind in EXPECTATIONS.values() for f in msgspec.structs.fields(kind)} - {
+            *EXPECTATIONS
+        }
+        kind = self._kind(table, EXPECTATIONS, common, "expectation", path)
+        if kind is None:
+            return None
+        if kind.__struct_config__.forbid_unknown_fields:
+            return self.table(table, kind, path)
+        # One that takes keys of its own reads them itself; a mistake in the others is found before.
+        before = len(self.mistakes)
+        named = {f.encode_name for f in msgspec.structs.fields(kind)}
+        self._fields({key: value for key, value in table.items() if key in named}, kind, path)
+        return None if len(self.mistakes) > before else kind.build(table, _read_number)
+
+    def _kind(
+        self, table: Any, kinds: Mapping[str, type[T]], common: set[str], what: str, path: locate.Path
+    ) -> type[T] | None:
+        if not isinstance(table, dict):
+            self.blame(path, f"expected a table under [[{path[0]}]], got {_word_of(table)}")
+            return None
+        found = [key for key in table if key in kinds]
+        if len(found) == 1:
+            return kinds[found[0]]
+        if found:
+            self.blame((*path, found[1]), f"one {what} a table: {found[0]} and {found[1]} need one each", key=True)
+            return None
+        strange = [key for key in table if key not in common]
+        if strange:
+            self.blame((*path, strange[0]), f'unknown {what} "{strange[0]}"{nearest(strange[0], kinds)}', key=True)
+        else:
+            self.blame(path, f"this table names no {what}; allowed: {', '.join(sorted(kinds))}", key=True)
+        return None
+
+    def _cluster(self, table: Any) -> Cluster:
+        """`preset` and `join` beside any field of ClusterConfig."""
+        if not isinstance(table, dict):
+            self.blame(("cluster",), f"cluster: expected a table, got {_word_of(table)}")
+            return Cluster()
+        kinds = {field.name: field.type for field in fields(ClusterConfig)}
+        values = self._fields(
+            {key: value for key, value in table.items() if key not in kinds},
+            Cluster,
+            ("cluster",),
+            skip=frozenset({"settings"}),
+            known=frozenset(kinds),
+        )
+        settings: dict[str, Any] = {}
+        for key, value in table.items():
+            if key in kinds:
+                path = ("cluster", key)
+                if (converted := self.value(value, _unit_of(key, kinds[key]), path)) is not None:
+                    settings[key] = converted
+        return Cluster(**values, settings=settings)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
+    """The type without the structs of a union, and the struct that a table would be: the one whose keys are there."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind, kind
+    members = typing.get_args(kind) if typing.get_origin(kind) in {typing.Union, types.UnionType} else ()
+    structs = [m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct)]
+    if len(structs) < 2:
+        return kind, structs[0] if structs else None
+    keys = set(value) if isinstance(value, dict) else set()
+    needed = {s: {f.encode_name for f in msgspec.structs.fields(s) if f.required} for s in structs}
+    fitting = next((s for s in structs if needed[s] <= keys), structs[0])
+    others = [m for m in members if m not in structs] + [fitting]
+    return typing.Union[tuple(others)], fitting  # noqa: UP007 - made at run time
+
+
+def _read_number(kind: type, value: Any, *, plain: bool = False) -> float:
+    """msgspec's dec_hook: numbers that a file spells with a unit."""
+    if plain and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is Duration:
+        return parse_duration(value)
+    if kind is Probability:
+        return parse_probability(value)
+    if kind is Figure:
+        return _figure(value)
+    raise TypeError(f"no way to read a {kind.__name__} from a file")
+
+
+def _figure(value: Any) -> float:
+    """A limit of something measured: a number, a duration, a share, a size or a bandwidth."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    for read in (parse_seconds, parse_probability, parse_bytes, parse_bandwidth):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    raise ValueError(f'a limit is a number, or text like "50ms", "5%", "64KB" or "1MB/s", not {value!r}')
+
+
+def _unit_of(setting: str, kind: Any) -> Any:
+    """The type of a ClusterConfig field as a file spells it: all its floats but the multipliers are durations."""
+    return Duration if kind is float and not setting.endswith("_multiplier") else kind
+
+
+def _in_words(text: str) -> str:
+    """msgspec's message in words that a user of TOML knows."""
+    match = _EXPECTED.fullmatch(text)
+    if not match:
+        return text
+    wanted = [word for part in match[1].split(" | ") if (word := _WORDS.get(part, part))]
+    got = f", got {_WORDS.get(match[3], match[3])}" if match[3] else ""
+    return f"expected {' or '.join(wanted)}{match[2]}{got}"
+
+
+def _word_of(value: Any) -> str:
+    name = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else type(value).__name__
+    return _WORDS.get(name, name)
+
+
+def _dotted(path: locate.Path) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text

@@ -1,0 +1,100 @@
+"""Changes to a document before it is read: `node.worker.count=50`, `network.loss=5%`, `fault.outage.at=3s`.
+
+Works on what tomllib gives, not on structs, so that a changed value is checked like any other. Elements of lists are
+called by name (`fault.crash`, `expect.converged`) or by number, from 0.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from sim.scenario.expect import EXPECTATIONS
+from sim.scenario.locate import Path
+from sim.scenario.schema import FAULTS
+
+__all__ = ["Override", "OverrideError", "Overrides", "apply", "parse"]
+
+Overrides = Mapping[str, Any] | Iterable[str]
+"""`{"node.worker.count": 50}` from Python, `["node.worker.count=50"]` from a command line."""
+
+
+class OverrideError(ValueError):
+    """A key that leads nowhere."""
+
+
+class Override(NamedTuple):
+    key: str
+    value: Any
+    written: str
+    from_python: bool
+    """Then its durations may be plain numbers."""
+
+
+def parse(overrides: Overrides) -> list[Override]:
+    """Raises OverrideError for text without `=`."""
+    if isinstance(overrides, Mapping):
+        return [Override(key, value, f"{key}={value}", True) for key, value in overrides.items()]
+    found = []
+    for text in overrides:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals):
+            raise OverrideError(f'"{text}" sets nothing; write it as KEY=VALUE, like node.worker.count=50')
+        found.append(Override(key, _value_of(value), text, False))
+    return found
+
+
+def apply(data: dict[str, Any], override: Override) -> Path:
+    """Set it in the document; returns the path that was set. Raises OverrideError."""
+    *steps, last = override.key.split(".")
+    target: Any = data
+    path: Path = ()
+    for step in steps:
+        if isinstance(target, list):
+            path = (*path, _index(target, str(path[-1]), step))
+            target = target[int(path[-1])]
+        elif isinstance(target, dict):
+            path = (*path, step)
+            target = target.setdefault(step, {})
+        else:
+            break
+    if not isinstance(target, dict):
+        what = "a list: name one of it and then its key" if isinstance(target, list) else "no table that holds keys"
+        raise OverrideError(f'"{".".join(map(str, path))}" is {what}')
+    target[last] = override.value
+    return (*path, last)
+
+
+def _value_of(text: str) -> Any:
+    """A TOML value where it is one; else the text itself, so that 5% and 10s need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _index(elements: list[Any], kind: str, step: str) -> int:
+    names = _names(elements, kind)
+    if step in names:
+        return names.index(step)
+    if step.isdigit() and int(step) < len(elements):
+        return int(step)
+    near = difflib.get_close_matches(step, names, n=1)
+    hint = f' did you mean "{near[0]}"?' if near else ""
+    raise OverrideError(f'there is no {kind} "{step}";{hint} there are: {", ".join(names) or "none"}')
+
+
+def _names(elements: list[Any], kind: str) -> list[str]:
+    """What the elements are called: by their name, or by the key that says what they are (`crash`, `crash-2`)."""
+    kinds: set[str] = {*FAULTS} if kind == "fault" else {*EXPECTATIONS} if kind == "expect" else set()
+    seen: dict[str, int] = {}
+    names = []
+    for element in elements:
+        table = element if isinstance(element, dict) else {}
+        name = table.get("name")
+        if not isinstance(name, str):
+            name = next((key for key in table if key in kinds), "")
+            seen[name] = seen.get(name, 0) + 1
+            name = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        names.append(name)
+    return names
