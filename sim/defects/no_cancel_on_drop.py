@@ -1,0 +1,18 @@
+"""Whoever lets a call go keeps it to itself: no CANCEL is sent, and the handler at the other end goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from rpcnet.caller import Call
+
+__all__ = ["no_cancel_on_drop"]
+
+
+@contextmanager
+def no_cancel_on_drop() -> Iterator[None]:
+    def say_nothing(call: Call, code: int) -> None:
+        """Instead of a CANCEL frame."""
+
+    with patch.object(Call, "_let_go", say_nothing):
+        yield

@@ -1,0 +1,31 @@
+"""The dead are given up for good: nobody tries to reach them again, and no news is sent to them.
+
+Joining at the seeds goes on until it has succeeded once, as it must.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from rpcnet.cluster.swim.core import Core
+
+__all__ = ["no_healing"]
+
+
+@contextmanager
+def no_healing() -> Iterator[None]:
+    reconnect, gossip = Core._reconnect, Core._gossip
+
+    def only_to_join(core: Core, now: float) -> None:
+        if not core.has_joined:
+            reconnect(core, now)
+
+    def only_to_the_living(core: Core) -> None:
+        dead, core._table.dead = core._table.dead, {}
+        try:
+            gossip(core)
+        finally:
+            core._table.dead = dead
+
+    with patch.object(Core, "_reconnect", only_to_join), patch.object(Core, "_gossip", only_to_the_living):
+        yield

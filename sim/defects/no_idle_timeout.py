@@ -1,0 +1,18 @@
+"""Streams never time out: the idle timer fires and draws no conclusion, so a reader waits for the dead."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from rpcnet.stream import Flow
+
+__all__ = ["no_idle_timeout"]
+
+
+@contextmanager
+def no_idle_timeout() -> Iterator[None]:
+    def wait_on(flow: Flow) -> None:
+        """Instead of StreamTimeout."""
+
+    with patch.object(Flow, "_idle_judged", wait_on):
+        yield

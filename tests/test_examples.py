@@ -1,0 +1,145 @@
+"""The cluster example: the short form is shorter, both forms hold, the commands of its README work.
+
+The calls of the plan that the example grew from, row by row: tests/test_plan.py.
+"""
+
+import ast
+import asyncio
+import io
+import re
+import shlex
+import signal
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sim
+
+ROOT = Path(__file__).parent.parent
+SHORT = ROOT / "examples" / "cluster"
+LONG = SHORT / "long_form"
+LAYOUT = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines that hold code: no comments, no docstrings, no blank lines."""
+    source = path.read_text()
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in LAYOUT:
+            code.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(code)
+
+
+def program(folder: Path) -> int:
+    return sum(lines_of_code(path) for path in folder.glob("*.py"))
+
+
+def test_the_short_form_has_150_lines_less() -> None:
+    short, long = program(SHORT), program(LONG)
+    assert long - short >= 150, f"{short} lines in the short form, {long} in the long one"
+
+
+def excerpts() -> Iterator[tuple[Path, str]]:
+    """Each Python block of docs/migration.md, and the file that the text before it names."""
+    text = (ROOT / "docs" / "migration.md").read_text()
+    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        named = re.findall(r"`(examples/\S+\.py)`", text[: block.start()])
+        yield ROOT / named[-1], block[1]
+
+
+def flat(code: str) -> str:
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
+def test_the_excerpts_of_the_migration_guide_stand_in_the_files_that_it_names() -> None:
+    found = list(excerpts())
+    assert len(found) >= 10
+    for path, code in found:
+        assert flat(code).strip() in flat(path.read_text()), f"{path} holds no\n{code}"
+
+
+@pytest.mark.gate
+def test_the_long_form_holds_in_the_same_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "scenarios" / "worker_death.toml").read_text()
+    assert text.count("examples.cluster.") == 3
+    path = tmp_path / "worker_death_long_form.toml"
+    path.write_text(text.replace("examples.cluster.", "examples.cluster.long_form."))
+    run = sim.Scenario.load(path).run()
+    assert run.verdict == "holds", [(e.name, e.verdict, e.saw) for e in run.expectations]
+
+
+def commands() -> list[list[str]]:
+    """The commands of the example's README, up to the scenario: director, two workers, client."""
+    text = (SHORT / "README.md").read_text().partition("## As a scenario")[0]
+    lines = [line.removesuffix("&").strip() for line in text.splitlines() if line.startswith(".venv/bin/rpcnet run")]
+    return [[sys.executable, "-m", "rpcnet.cli", *shlex.split(line)[1:]] for line in lines]
+
+
+async def start(command: list[str]) -> asyncio.subprocess.Process:
+    """Run it, and wait until it says that it is ready."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+    await said(process, "is ready")
+    return process
+
+
+async def said(process: asyncio.subprocess.Process, text: str) -> str:
+    """Read what it says until `text` comes; everything that was said."""
+    assert process.stderr is not None
+    heard = ""
+    async with asyncio.timeout(30):
+        while text not in heard:
+            line = (await process.stderr.readline()).decode()
+            assert line, f"it ended before it said {text!r}:\n{heard}"
+            heard += line
+    return heard
+
+
+@pytest.mark.gate
+def test_the_commands_of_the_readme_survive_kill_9_of_a_worker() -> None:
+    director, first, second, client = commands()
+
+    async def play() -> None:
+        running: list[asyncio.subprocess.Process] = []
+        try:
+            for command in (director, first, second, [*client, "--tokens", "60"]):
+                process = await start(command)
+                running.append(process)
+            boss, one, two, reader = running
+            await asyncio.sleep(2)  # Streams must be open; nothing that they do is said aloud.
+            two.kill()
+            assert "worker-2" in await said(reader, "goes on elsewhere")
+            rest = await said(reader, "stream 3 is complete") if reader.returncode is None else ""
+            async with asyncio.timeout(30):
+                assert reader.stderr is not None
+                rest += (await reader.stderr.read()).decode()
+                assert await reader.wait() == 0, rest
+            await said(boss, "MemberFailed")
+            for process in (one, boss):
+                process.send_signal(signal.SIGTERM)
+            for process in (one, boss):
+                async with asyncio.timeout(15):
+                    await process.communicate()
+                assert process.returncode == 0
+        finally:
+            for process in running:
+                if process.returncode is None:
+                    process.kill()
+                await process.communicate()
+
+    asyncio.run(play())
