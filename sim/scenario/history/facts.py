@@ -39,12 +39,14 @@ class Stall:
 class Membership:
     """A node's time as a member: from `cluster_started` to `cluster_left` or the end of that life."""
 
+    life: "Life" = field(repr=False, compare=False)
     node: str
     member: str
     run: int
     start: float
     line: int
     end: float = math.inf
+    end_line: int = 0
     left: bool = False
 
 

@@ -47,6 +47,7 @@ class History:
         self.streams: dict[tuple[str, int], Stream] = {}
         self.quiet: float | None = None
         self._stalled: dict[str, Stall] = {}
+        self._runs: dict[tuple[str, int], Membership] = {}
         take = self._takers()
         for event in events:
             handler = take.get(event.name)
@@ -79,6 +80,10 @@ class History:
         if life is None:
             return None
         return next((m for m in reversed(life.memberships) if m.start <= time < m.end), None)
+
+    def run_of(self, member: str, run: int) -> Membership | None:
+        """That run of that member."""
+        return self._runs.get((member, run))
 
     def observers(self, time: float) -> list[str]:
         """The nodes that were up and ran a cluster at that time."""
@@ -153,7 +158,7 @@ class History:
         self.labels[node] = dict(get("labels") or {})
         if address := get("address"):
             self.addresses[_host(address)] = node
-        self._close(node, event.time, "node_started")
+        self._close(event, "node_started")
         self.lives.setdefault(node, []).append(Life(node, event.time, event.line))
 
     def _node_stopping(self, event: Event) -> None:
@@ -161,50 +166,46 @@ class History:
             life.stopping = event.time
 
     def _node_ended(self, event: Event) -> None:
-        self._close(event.node, event.time, event.name)
+        self._close(event, event.name)
 
-    def _close(self, node: str, time: float, how: str) -> None:
+    def _close(self, event: Event, how: str) -> None:
         """End a node's life, and with it its memberships and stalls."""
-        self._node_resumed_at(node, time)
-        life = self._current(node)
+        self._node_resumed(event)
+        life = self._current(event.node)
         if life is None:
             return
         life.how = how
-        if self._ending:
-            return
-        life.end = time
-        for membership in life.memberships:
-            membership.end = min(membership.end, time)
+        if not self._ending:
+            life.end = event.time
+            self._end_membership(life, event)
 
     def _node_stalled(self, event: Event) -> None:
         if life := self._current(event.node):
-            self._node_resumed_at(event.node, event.time)
+            self._node_resumed(event)
             stall = Stall(event.time, float(event.fields.get("seconds") or math.inf))
             self._stalled[event.node] = stall
             life.stalls.append(stall)
 
     def _node_resumed(self, event: Event) -> None:
-        self._node_resumed_at(event.node, event.time)
-
-    def _node_resumed_at(self, node: str, time: float) -> None:
-        if stall := self._stalled.pop(node, None):
-            stall.end = time
+        if stall := self._stalled.pop(event.node, None):
+            stall.end = event.time
 
     def _cluster_started(self, event: Event) -> None:
         if life := self._current(event.node):
             member, run = event.fields.get("member", event.node), event.fields.get("run", 0)
-            # A member that met a higher run of its own name goes on under a new one: that is a new membership.
-            self._end_membership(life, event.time)
-            life.memberships.append(Membership(event.node, member, run, event.time, event.line))
+            self._end_membership(life, event)
+            membership = Membership(life, event.node, member, run, event.time, event.line)
+            life.memberships.append(membership)
+            self._runs[member, run] = membership
 
     def _cluster_left(self, event: Event) -> None:
         if not self._ending and (life := self._current(event.node)):
-            self._end_membership(life, event.time, left=True)
+            self._end_membership(life, event, left=True)
 
     @staticmethod
-    def _end_membership(life: Life, time: float, *, left: bool = False) -> None:
-        if life.memberships and life.memberships[-1].end == math.inf:
-            life.memberships[-1].end, life.memberships[-1].left = time, left
+    def _end_membership(life: Life, event: Event, *, left: bool = False) -> None:
+        if life.memberships and (latest := life.memberships[-1]).end == math.inf:
+            latest.end, latest.end_line, latest.left = event.time, event.line, left
 
     def _sighting(self, event: Event) -> None:
         if self._ending:
@@ -212,6 +213,14 @@ class History:
         get = event.fields.get
         member, run, version, tags = get("member", ""), get("run", 0), get("version"), get("tags")
         self.sightings.append(Sighting(event.time, event.line, event.node, event.name, member, run, version, tags))
+        if event.name == "member_joined" and (life := self._current(event.node)) and life.memberships:
+            self._take_new_run(life.memberships[-1], member, run)
+
+    def _take_new_run(self, membership: Membership, member: str, run: int) -> None:
+        """A member that meets a higher run of its own name goes on under a new one, and says so by joining itself."""
+        if membership.member == member and membership.run != run:
+            membership.run = run
+            self._runs[member, run] = membership
 
     def _tags_published(self, event: Event) -> None:
         get = event.fields.get

@@ -1,0 +1,185 @@
+"""When the observers' lists of members came to agree with the truth: the common part of the two `…converged`.
+
+The truth at a moment: the members of the nodes that are up and run a cluster, each with its run and the tags that it
+published last. What an observer lists: every member that it recorded last as joined, recovered or suspected, itself
+included. The events up to the deadline are replayed once; only what changed is compared again.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.scenario.history import History, Membership, Publication, Sighting
+
+__all__ = ["Agreement", "agree"]
+
+_LISTS = frozenset({"member_joined", "member_recovered", "member_suspected"})
+_LISTS_NO_MORE = frozenset({"member_failed", "member_left"})
+
+
+@dataclass(slots=True)
+class Listed:
+    """What an observer holds of a member."""
+
+    alive: bool = False
+    run: int = 0
+    version: int = 0
+    tags: Mapping[str, Any] | None = None
+    line: int = 0
+
+
+@dataclass(slots=True)
+class Agreement:
+    """How it stood at the deadline."""
+
+    observers: list[str]
+    since: float | None
+    """From when on all agreed; None = they do not."""
+    line: int | None
+    """The event that settled it, or the one to look at."""
+    differs: dict[str, list[str]]
+    """Observer → in what it differs, in words."""
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A membership is over."""
+
+    membership: Membership
+    time: float
+    line: int
+
+
+def agree(history: History, deadline: float, *, tags: bool) -> Agreement:
+    """Replay the run up to the deadline."""
+    replay = _Replay(tags)
+    for change in _changes(history, deadline, tags):
+        replay.take(change)
+    return replay.result()
+
+
+_Change = Membership | _Ended | Sighting | Publication
+
+
+def _changes(history: History, deadline: float, tags: bool) -> Iterator[_Change]:
+    """Everything that changes the truth or a list, in order."""
+    memberships = list(history.memberships())
+    started = sorted((m for m in memberships if m.start <= deadline), key=lambda m: m.line)
+    ended = sorted((_Ended(m, m.end, m.end_line) for m in memberships if m.end <= deadline), key=lambda e: e.line)
+    sightings = (s for s in history.sightings if s.time <= deadline)
+    published = (p for p in history.publications if tags and p.time <= deadline and p.line < history.end_line)
+    streams: list[Iterable[_Change]] = [started, ended, sightings, published]
+    return heapq.merge(*streams, key=lambda change: change.line)
+
+
+class _Replay:
+    def __init__(self, tags: bool) -> None:
+        self._tags = tags
+        self._truth: dict[str, Membership] = {}
+        self._published: dict[str, Publication] = {}
+        self._lists: dict[str, dict[str, Listed]] = {}
+        """Observer → member → what it holds."""
+        self._wrong: dict[str, set[str]] = {}
+        """Observer → members in which it differs; only where there are any."""
+        self._since: float | None = None
+        self._line: int | None = None
+
+    def take(self, change: _Change) -> None:
+        if isinstance(change, Sighting):
+            time, line = change.time, change.line
+            self._see(change)
+        elif isinstance(change, Membership):
+            time, line = change.start, change.line
+            self._truth[change.member] = change
+            self._lists[change.node] = {}
+            self._wrong.pop(change.node, None)
+            for member in self._truth:
+                self._compare(change.node, member)
+            self._compare_all(change.member)
+        elif isinstance(change, Publication):
+            time, line = change.time, change.line
+            self._published[change.member] = change
+            self._compare_all(change.member)
+        else:
+            time, line = change.time, change.line
+            self._end(change.membership)
+        if self._wrong or not self._truth:
+            self._since = None
+        elif self._since is None:
+            self._since, self._line = time, line
+
+    def _see(self, sighting: Sighting) -> None:
+        mine = self._lists.get(sighting.node)
+        if mine is None:
+            return
+        held = mine.setdefault(sighting.member, Listed())
+        if sighting.name in _LISTS:
+            held.alive = True
+        elif sighting.name in _LISTS_NO_MORE:
+            held.alive = False
+        held.run, held.line = sighting.run, sighting.line
+        if sighting.tags is not None:
+            held.tags, held.version = sighting.tags, sighting.version or 0
+        self._compare(sighting.node, sighting.member)
+
+    def _end(self, membership: Membership) -> None:
+        if self._truth.get(membership.member) is membership:
+            del self._truth[membership.member]
+        self._lists.pop(membership.node, None)
+        self._wrong.pop(membership.node, None)
+        self._compare_all(membership.member)
+
+    def _compare_all(self, member: str) -> None:
+        for observer in self._lists:
+            self._compare(observer, member)
+
+    def _compare(self, observer: str, member: str) -> None:
+        wrong = self._wrong.get(observer)
+        if self._difference(observer, member) is None:
+            if wrong is not None:
+                wrong.discard(member)
+                if not wrong:
+                    del self._wrong[observer]
+        elif wrong is None:
+            self._wrong[observer] = {member}
+        else:
+            wrong.add(member)
+
+    def _difference(self, observer: str, member: str) -> str | None:
+        """In what an observer's list differs from the truth about a member, in words."""
+        truth, held = self._truth.get(member), self._lists[observer].get(member)
+        if truth is None:
+            return f"{member}, which is not up" if held is not None and held.alive else None
+        if held is None or not held.alive:
+            return f"not {member}, which is up"
+        if held.run != truth.run:
+            return f"an earlier run of {member}, which has restarted"
+        if self._tags and truth.node != observer:
+            return self._tag_difference(truth, held)
+        return None
+
+    def _tag_difference(self, truth: Membership, held: Listed) -> str | None:
+        latest = self._published.get(truth.member)
+        if latest is None or latest.run != truth.run:
+            return None
+        if dict(held.tags or {}) == dict(latest.tags):
+            return None
+        return f"{truth.member} with tags {dict(held.tags or {})} instead of {dict(latest.tags)}"
+
+    def result(self) -> Agreement:
+        differs = {
+            observer: [text for member in sorted(members) if (text := self._difference(observer, member))]
+            for observer, members in sorted(self._wrong.items())
+        }
+        return Agreement(list(self._lists), self._since, self._telling() if differs else self._line, differs)
+
+    def _telling(self) -> int | None:
+        """The line that made the first observer differ: its last record of the member, else the member's start."""
+        observer = min(self._wrong)
+        member = min(self._wrong[observer])
+        held = self._lists[observer].get(member)
+        if held is not None:
+            return held.line
+        truth = self._truth.get(member)
+        return truth.line if truth is not None else None

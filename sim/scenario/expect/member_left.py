@@ -1,0 +1,22 @@
+"""`member_left`: each observer recorded each selected member as left, not as failed, in time."""
+
+from typing import ClassVar
+
+from sim.scenario.expect.recorded import Recorded
+from sim.scenario.schema import Selector
+
+__all__ = ["MemberLeft"]
+
+
+class MemberLeft(Recorded, frozen=True, kw_only=True):
+    """A leave that was flushed. Measures notice_first, notice_p50, notice_p99 and notice_last, in seconds."""
+
+    KEY: ClassVar[str] = "member_left"
+    SELECTORS: ClassVar[tuple[str, ...]] = ("member_left", "by")
+    SUBJECT: ClassVar[str | None] = "member_left"
+    FITS: ClassVar[tuple[frozenset[str], ...]] = (frozenset({"stop"}),)
+    STATE: ClassVar[str] = "left"
+    FIGURE: ClassVar[str] = "notice"
+
+    member_left: Selector
+    """The members of which it is expected."""
