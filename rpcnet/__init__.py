@@ -1,1 +1,45 @@
 """RPC, streams and SWIM cluster membership for asyncio. This file is a list; see docs/architecture.md for the rooms."""
+
+from rpcnet.cluster import (
+    Cluster,
+    ClusterClosed,
+    ClusterError,
+    ClusterEvent,
+    InvalidTag,
+    Member,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRecovered,
+    MemberStatus,
+    MemberSuspected,
+    NodeStatus,
+    NotPermitted,
+    TagsChanged,
+    TagsTooLarge,
+    Watch,
+    WatchOverflow,
+)
+from rpcnet.config import ClusterConfig
+
+__all__ = [
+    "Cluster",
+    "ClusterClosed",
+    "ClusterConfig",
+    "ClusterError",
+    "ClusterEvent",
+    "InvalidTag",
+    "Member",
+    "MemberFailed",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberRecovered",
+    "MemberStatus",
+    "MemberSuspected",
+    "NodeStatus",
+    "NotPermitted",
+    "TagsChanged",
+    "TagsTooLarge",
+    "Watch",
+    "WatchOverflow",
+]

@@ -107,11 +107,22 @@ class ClusterConfig:
     """How long a failed or left member is remembered."""
     leave_timeout: float = 5.0
     """How long a leave waits until its message has been sent often enough."""
+    join_timeout: float = 2.0
+    """How long start() waits for a first seed to answer; afterwards joining goes on in the background."""
     late_timer_grace: float = 1.0
+    """How long at most a late timer waits for what has already arrived to be read."""
+    late_timer_tolerance: float = 0.1
+    """A timer that fires later than this was held up by ourselves: no evidence against others, and local ill-health."""
     max_datagram_bytes: int = 1400
+    """Below the usual MTU of 1500 with IPv6 and UDP headers."""
+    max_exchange_bytes: int = 16 * MIB
+    """One push-pull message: about 1 KiB a member at most, so above max_members of them."""
     max_members: int = 10_000
+    """Rows of the table, the remembered dead included."""
     max_tags_bytes: int = 512
     """All tags of one member, encoded; they ride in one datagram."""
+    max_watch_events: int = 1024
+    """Changes that a watcher may be behind; beyond, its watch ends with WatchOverflow."""
     insecure: bool = False
     """Allow addresses other than loopback without a key."""
 

@@ -1,0 +1,357 @@
+"""The shell of membership: one SWIM core, its sockets, its timer, its watchers.
+
+Feeds the core what comes in, carries out what comes out, and arms one timer for its next deadline. Holds no rule of the
+protocol but one that is about event loops: a late timer waits until everything already received has been read.
+"""
+
+import asyncio
+import logging
+import random as random_module
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from rpcnet import observe
+from rpcnet.cluster.errors import ClusterClosed, NotPermitted
+from rpcnet.cluster.registry import Registry
+from rpcnet.cluster.swim import tags as tag_rules
+from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Published, Send, Stats
+from rpcnet.cluster.swim.event import (
+    ClusterEvent,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRecovered,
+    MemberSuspected,
+    TagsChanged,
+)
+from rpcnet.cluster.swim.member import Member
+from rpcnet.cluster.transport import Transport, is_loopback, split_host_port
+from rpcnet.cluster.watch import Watch
+from rpcnet.config import ClusterConfig
+
+__all__ = ["Cluster"]
+
+log = logging.getLogger("rpcnet.cluster")
+
+# How the trace calls what happened (docs/trace.md).
+WITH_RECORD: dict[type[ClusterEvent], str] = {MemberJoined: "member_joined", MemberRecovered: "member_recovered"}
+VERDICT: dict[type[ClusterEvent], str] = {
+    MemberSuspected: "member_suspected",
+    MemberFailed: "member_failed",
+    MemberLeft: "member_left",
+}
+
+
+class Cluster:
+    """One member of a cluster. `async with` joins, and leaves at the end, flushed."""
+
+    def __init__(
+        self,
+        name: str,
+        bind: str,
+        *,
+        join: Iterable[str] = (),
+        services: Mapping[str, str] | None = None,
+        advertise: str | None = None,
+        config: ClusterConfig | None = None,
+        keyring: None = None,
+        random: random_module.Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """A member that will be known as `name`.
+
+        bind: `host:port` for datagrams and streams; port 0 takes a free one. join: seeds, `host:port`, names too.
+        services: addresses of what it offers, by name. advertise: the address told to others, where it is not the bound
+        one. keyring: there are none yet, so it must be None. random, wall_clock: given in tests.
+        """
+        if not name or len(name) > 128 or not name.isprintable():
+            raise ValueError(f"a member's name is printable text of 1 to 128 characters, not {name!r}")
+        if keyring is not None:
+            raise NotPermitted("this version has no sealed datagrams: keyring must be None")
+        split_host_port(bind)
+        for address in (*join, *([advertise] if advertise else [])):
+            split_host_port(address)
+        self.name = name
+        self.registry = Registry(lambda: self.me, self.member, self._register)
+        self._bind, self._join, self._advertise = bind, tuple(join), advertise
+        self._services = dict(services or {})
+        self._config = config if config is not None else ClusterConfig.lan()
+        self._random = random if random is not None else random_module.Random()
+        self._wall_clock = wall_clock
+        self._core: Core | None = None
+        self._transport: Transport | None = None
+        self._observer: observe.Observer | None = None
+        self._watches: dict[Watch, None] = {}
+        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._armed = float("inf")
+        self._joined = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._is_running = False
+        self._is_leaving = False
+
+    # Coming and going.
+
+    async def start(self) -> None:
+        """Bind, join, and return once a seed has answered, or after join_timeout: joining then goes on for ever.
+
+        Raises AddressInUse, NotPermitted for an address other than loopback without key or `insecure`, TagsTooLarge
+        where name, address and services do not fit into a datagram.
+        """
+        if self._core is not None or self._closed.is_set():
+            raise ClusterClosed(f"cluster member {self.name} was started before; make a new Cluster")
+        loop = asyncio.get_running_loop()
+        self._observer = observe.current()
+        self._transport = transport = Transport(self, self._config, lambda: self.stats)
+        try:
+            bound = await transport.open(self._bind)
+            address = self._address(bound)
+            self._core = core = Core(
+                self.name,
+                address,
+                run=int(self._wall_clock() * 1_000_000),
+                config=self._config,
+                random=self._random,
+                seeds=self._join,
+                services=self._services,
+            )
+        except BaseException:
+            self._closed.set()
+            await transport.close()
+            raise
+        self._is_running = True
+        self._record("cluster_started", member=self.name, run=core.me.run, address=address)
+        self._do(core.start(loop.time()))
+        try:
+            await self._wait_for_seed(loop)
+        except BaseException:
+            await self.leave()
+            raise
+
+    async def leave(self) -> None:
+        """Tell the others, wait until they have heard it (at most leave_timeout), close everything. Again: nothing.
+
+        Cancelling it closes at once.
+        """
+        if self._core is None or self._transport is None:
+            self._closed.set()
+            return
+        if self._is_leaving:
+            await self._closed.wait()
+            return
+        self._is_leaving = True
+        try:
+            self._do(self._core.leave(asyncio.get_running_loop().time()))
+            await self._flushed.wait()
+            self._record("cluster_left")
+        finally:
+            self._stop()
+            try:
+                await self._transport.close()
+            finally:
+                self._closed.set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.leave()
+
+    # What is known.
+
+    @property
+    def address(self) -> str:
+        """The address that others know this member by."""
+        return self.me.address
+
+    @property
+    def me(self) -> Member:
+        return self._running.me
+
+    @property
+    def stats(self) -> Stats:
+        """Counters: what was sent, received, refused."""
+        return self._core.stats if self._core is not None else Stats()
+
+    def members(self, *, all: bool = False) -> list[Member]:
+        """Alive and suspect members, ourselves included, by name; `all` adds those that failed or left."""
+        return self._running.members(all=all)
+
+    def member(self, name: str) -> Member | None:
+        """What is known of one member, whatever its state; None = nothing."""
+        return self._running.member(name)
+
+    def watch(self, **tags: str) -> Watch:
+        """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`."""
+        return Watch(tags, self._config.max_watch_events, self.members, self._watches)
+
+    # What we say of ourselves.
+
+    async def register_self(self, tags: tag_rules.TagPairs) -> None:
+        """Announce these tags, and no others: one batch. Raises InvalidTag, TagsTooLarge, ClusterClosed."""
+        self._register(tags)
+
+    async def update_tags(self, changes: Mapping[str, str | None] | Iterable[tuple[str, str | None]]) -> None:
+        """Change some tags, all at once; None deletes one. One version, one update, one event.
+
+        Applied here when it returns; the others follow by gossip and see the batch whole or not at all. Raises
+        InvalidTag, TagsTooLarge, ClusterClosed, and then changes nothing.
+        """
+        core = self._running
+        self._set_tags(tag_rules.changed(core.me.tags, tag_rules.check(changes, deletes=True)))
+
+    async def update_tag(self, key: str, value: str | None) -> None:
+        """Change one tag; None deletes it."""
+        await self.update_tags({key: value})
+
+    def _register(self, tags: tag_rules.TagPairs) -> None:
+        pairs: Mapping[str, str | None] | list[tuple[str, str | None]]
+        pairs = dict(tags) if isinstance(tags, Mapping) else list(tags)
+        self._set_tags(tag_rules.changed({}, tag_rules.check(pairs, deletes=False)))
+
+    def _set_tags(self, tags: dict[str, str]) -> None:
+        self._do(self._running.set_tags(tags, asyncio.get_running_loop().time()))
+
+    # What comes in (transport.Receiver).
+
+    def datagram(self, data: bytes, source: str) -> None:
+        self._do(self._running.handle(data, source, asyncio.get_running_loop().time()))
+
+    def request(self, data: bytes, source: str) -> bytes | None:
+        answer, effects = self._running.handle_stream(data, source, asyncio.get_running_loop().time())
+        self._do(effects)
+        return answer
+
+    def answered(self, number: int, data: bytes) -> None:
+        self._do(self._running.exchanged(number, data, asyncio.get_running_loop().time()))
+
+    def unanswered(self, number: int) -> None:
+        self._do(self._running.exchange_failed(number, asyncio.get_running_loop().time()))
+
+    # What the core wants.
+
+    def _do(self, effects: list[Effect]) -> None:
+        core, transport = self._running, self._transport
+        assert transport is not None, "a running core without a transport"
+        for effect in effects:
+            match effect:
+                case Send(address, data):
+                    transport.send(address, data)
+                case Exchange(number, address, data, timeout):
+                    transport.exchange(number, address, data, timeout)
+                case Published(run, version, tags):
+                    self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
+                case Flushed():
+                    self._flushed.set()
+                case ClusterEvent():
+                    self._happened(effect)
+        if core.has_joined:
+            self._joined.set()
+        self._arm()
+
+    def _happened(self, event: ClusterEvent) -> None:
+        member, kind = event.member, type(event)
+        if kind in VERDICT:
+            self._record(VERDICT[kind], member=member.name, run=member.run, incarnation=member.incarnation)
+        elif kind in WITH_RECORD:
+            self._record(
+                WITH_RECORD[kind],
+                member=member.name,
+                run=member.run,
+                incarnation=member.incarnation,
+                address=member.address,
+                tags=dict(member.tags),
+                version=member.version,
+            )
+        elif kind is TagsChanged and member.name != self.name:
+            self._record(
+                "tags_changed", member=member.name, run=member.run, version=member.version, tags=dict(member.tags)
+            )
+        for watch in self._watches:
+            watch.feed(event)
+
+    def _record(self, event: str, **fields: object) -> None:
+        if self._observer is not None:
+            self._observer.record(event, **fields)
+
+    # The timer.
+
+    def _arm(self) -> None:
+        """One timer for the earliest deadline. One that is too early stays: firing for nothing is cheap."""
+        deadline = self._core.next_deadline() if self._core is not None and self._is_running else None
+        if deadline is None or deadline >= self._armed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._fired)
+
+    def _fired(self) -> None:
+        core, loop = self._running, asyncio.get_running_loop()
+        deadline, now = core.next_deadline(), loop.time()
+        if deadline is not None and now - deadline > self._config.late_timer_tolerance:
+            # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
+            # anybody is judged; a flood must not postpone that for ever.
+            self._drain(-1, now + self._config.late_timer_grace)
+        else:
+            self._tick()
+
+    def _drain(self, seen: int, until: float) -> None:
+        """Come back each turn until one has brought nothing new."""
+        assert self._transport is not None, "a timer without a transport"
+        loop, received = asyncio.get_running_loop(), self._transport.received
+        if received == seen or loop.time() >= until:
+            self._tick()
+        else:
+            self._timer = loop.call_soon(self._drain, received, until)
+
+    def _tick(self) -> None:
+        self._timer, self._armed = None, float("inf")
+        self._do(self._running.tick(asyncio.get_running_loop().time()))
+
+    # Small things.
+
+    @property
+    def _running(self) -> Core:
+        if self._core is None:
+            raise ClusterClosed(f"cluster member {self.name} is not running: start it, or use `async with`")
+        return self._core
+
+    def _address(self, bound: str) -> str:
+        host, _ = split_host_port(bound)
+        if not is_loopback(host) and not self._config.insecure:
+            raise NotPermitted(
+                f"{self.name} would listen on {bound} without a key: anybody there could speak for its members;"
+                " bind a loopback address or set ClusterConfig.insecure"
+            )
+        if self._advertise is not None:
+            return self._advertise
+        if host in ("0.0.0.0", "::"):
+            raise NotPermitted(f"others cannot reach {bound}: give the address that they can, advertise='HOST:PORT'")
+        return bound
+
+    async def _wait_for_seed(self, loop: asyncio.AbstractEventLoop) -> None:
+        timer = loop.call_later(self._config.join_timeout, self._joined.set)
+        try:
+            await self._joined.wait()
+        finally:
+            timer.cancel()
+        if self._core is not None and not self._core.has_joined:
+            log.warning("%s: no seed of %s answers yet; going on to try", self.name, ", ".join(self._join))
+
+    def _stop(self) -> None:
+        self._is_running = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._core is not None:
+            self._core.stop()
+        for watch in list(self._watches):
+            watch.end()
+        self._watches.clear()

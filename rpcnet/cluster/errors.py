@@ -1,0 +1,35 @@
+"""What can go wrong in a cluster. A class is what a caller would catch separately.
+
+ClusterError
+├── InvalidTag (a ValueError too)
+│   └── TagsTooLarge
+├── NotPermitted      forging another member; a bind that would be open to strangers
+├── ClusterClosed     the cluster is not started, or has been left
+└── WatchOverflow     a watcher did not keep up
+"""
+
+__all__ = ["ClusterClosed", "ClusterError", "InvalidTag", "NotPermitted", "TagsTooLarge", "WatchOverflow"]
+
+
+class ClusterError(Exception):
+    """Anything that a Cluster raises for a reason of its own."""
+
+
+class InvalidTag(ClusterError, ValueError):
+    """A tag, or another part of the member's record, that cannot be announced."""
+
+
+class TagsTooLarge(InvalidTag):
+    """A record that does not fit: max_tags_bytes for the tags, max_datagram_bytes for all of it."""
+
+
+class NotPermitted(ClusterError):
+    """Something that the rules forbid: speaking for another member, an open bind without a key."""
+
+
+class ClusterClosed(ClusterError):
+    """The cluster is not running: not started yet, or left."""
+
+
+class WatchOverflow(ClusterError):
+    """A watcher fell behind by more than max_watch_events changes; open a new watch and read its snapshot."""

@@ -1,0 +1,21 @@
+"""Local health awareness: how much we mistrust ourselves (Lifeguard §IV.A).
+
+Probes that fail without a helper's nack, suspicions that we had to refute and timers that fired late raise the score;
+answered probes lower it. The worse it is, the longer we wait before we accuse others.
+"""
+
+__all__ = ["Awareness"]
+
+
+class Awareness:
+    """A score from 0 (well) to `most` - 1; `most` 0 switches it off."""
+
+    def __init__(self, most: int) -> None:
+        self._most = max(0, most - 1)
+        self.score = 0
+
+    def change(self, by: int) -> None:
+        self.score = min(self._most, max(0, self.score + by))
+
+    def scale(self, seconds: float) -> float:
+        return seconds * (self.score + 1)

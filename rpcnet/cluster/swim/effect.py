@@ -1,0 +1,69 @@
+"""What the core wants done, in order. Values; whoever runs the core carries them out."""
+
+from dataclasses import dataclass
+
+from rpcnet.cluster.swim.event import ClusterEvent
+
+__all__ = ["Effect", "Exchange", "Flushed", "Published", "Send", "Stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one datagram."""
+
+    address: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Connect to `address`, send `data`, and give the answer to `Core.exchanged`, or nothing to `exchange_failed`."""
+
+    number: int
+    address: str
+    data: bytes
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Our own tags are now these, under this version."""
+
+    run: int
+    version: int
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """Our leave has been told to enough others, or they had their time."""
+
+
+Effect = Send | Exchange | Published | Flushed | ClusterEvent
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters of one cluster; they only grow."""
+
+    datagrams_sent: int = 0
+    bytes_sent: int = 0
+    datagrams_received: int = 0
+    bytes_received: int = 0
+    exchanges: int = 0
+    """Streams that we opened: push-pull and TCP probes."""
+    malformed: int = 0
+    """Datagrams and stream messages that are no packet of ours, or too large."""
+    foreign_version: int = 0
+    foreign_cluster: int = 0
+    """From a cluster of another name."""
+    name_conflicts: int = 0
+    """Claims of another process that runs under our name."""
+    refused_members: int = 0
+    """Members over max_members."""
+    unresolved: int = 0
+    """Datagrams whose address had no known IP yet."""
+    probes: int = 0
+    failed_probes: int = 0
+    late_timers: int = 0
+    refutations: int = 0

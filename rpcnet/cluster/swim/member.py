@@ -1,0 +1,121 @@
+"""What is known of a member, and which of two claims about it wins.
+
+A member is (name, run): the run id tells a restarted process from the one before. Within a run only the member itself
+raises its incarnation. `Member` is the frozen view that users get; `Entry` is the row of our table.
+
+Precedence: SWIM (DSN 2002) §4.2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+__all__ = ["ALIVE", "DEAD", "LEFT", "SUSPECT", "Claim", "Entry", "Member", "MemberStatus", "supersedes"]
+
+# Ranks of a claim, in order of precedence at the same incarnation.
+ALIVE, SUSPECT, DEAD, LEFT = range(4)
+
+
+class MemberStatus(StrEnum):
+    """What we hold of a member. A verdict is information: no member stops itself because of one."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+    LEFT = "left"
+
+
+_STATUS = (MemberStatus.ALIVE, MemberStatus.SUSPECT, MemberStatus.FAILED, MemberStatus.LEFT)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Claim(NamedTuple):
+    """What somebody says of a member's life: comparable as it stands."""
+
+    run: int
+    incarnation: int
+    status: int
+
+
+def supersedes(new: Claim, held: Claim) -> bool:
+    """Whether `new` wins over `held` (SWIM §4.2): a newer run over all of an older one; within a run the higher
+    incarnation; at the same incarnation left over dead over suspect over alive.
+
+    One total order, so all members that hear the same claims, in whatever order, end up with the same verdict. SWIM
+    lets a confirmed death win at any incarnation; here the accused may raise its incarnation and come back.
+    """
+    return new > held
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member as it was seen at some moment; it does not change."""
+
+    name: str
+    run: int
+    """Microseconds of its wall clock when it started: a newer run of the same name replaces the older one."""
+    incarnation: int
+    status: MemberStatus
+    address: str
+    """`host:port` of its gossip."""
+    services: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Addresses by the name of the service, as given to its `Cluster(services=…)`."""
+    version: int = 0
+    """Version of its tags within this run."""
+    tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+    @property
+    def is_up(self) -> bool:
+        """Alive or suspect: it counts as a member."""
+        return self.status is MemberStatus.ALIVE or self.status is MemberStatus.SUSPECT
+
+    def matches(self, tags: Mapping[str, str]) -> bool:
+        """Whether it carries all these tags with these values."""
+        return all(self.tags.get(key) == value for key, value in tags.items())
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A row of the table: the strongest claim about a name, its record, and when that last changed."""
+
+    name: str
+    claim: Claim
+    address: str
+    services: Mapping[str, str]
+    version: int
+    tags: Mapping[str, str]
+    changed_at: float
+    """When its status last changed (core time)."""
+    was_seen: bool = True
+    """False for the tombstone of a member that nobody here has ever seen alive."""
+    digest: int = 0
+
+    @property
+    def run(self) -> int:
+        return self.claim.run
+
+    @property
+    def incarnation(self) -> int:
+        return self.claim.incarnation
+
+    @property
+    def status(self) -> int:
+        return self.claim.status
+
+    @property
+    def is_up(self) -> bool:
+        return self.claim.status <= SUSPECT
+
+    def view(self) -> Member:
+        return Member(
+            name=self.name,
+            run=self.run,
+            incarnation=self.incarnation,
+            status=_STATUS[self.status],
+            address=self.address,
+            services=MappingProxyType(dict(self.services)),
+            version=self.version,
+            tags=MappingProxyType(dict(self.tags)),
+        )

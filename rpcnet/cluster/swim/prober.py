@@ -1,0 +1,190 @@
+"""The failure detector: one probe a period, helpers, the question over TCP, and what we ask for others.
+
+Direct ping; after the probe time-out helpers and TCP at once; at the end of the period, silence is an accusation
+(SWIM §3.1, Lifeguard §IV.A). A probe in flight while we ourselves were stalled is no evidence: it is void and repeated.
+Knows no claim: it says whom it accuses.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from rpcnet.cluster.swim.awareness import Awareness
+from rpcnet.cluster.swim.effect import Stats
+from rpcnet.cluster.swim.member import ALIVE, Entry
+from rpcnet.cluster.swim.message import Ack, IndirectPing, Message, Nack, Ping
+from rpcnet.cluster.swim.ring import Ring
+from rpcnet.cluster.swim.table import Table, Timer
+from rpcnet.cluster.swim.timers import Timers
+from rpcnet.config import ClusterConfig
+
+__all__ = ["Prober"]
+
+MAX_VOID = 2
+"""A probe is repeated at most so often because we were late; a member that is always late must still find the dead."""
+NACK_AT = 0.8
+"""Share of the probe time-out after which a helper says that it heard nothing (Lifeguard §IV.A)."""
+MAX_RELAYS = 1024
+
+
+class Outside(Protocol):
+    """What the prober needs of the core."""
+
+    def send(self, address: str, messages: list[Message], *, to: str | None = None) -> None: ...
+    def ask_stream(self, entry: Entry, message: Ping, timeout: float) -> None: ...
+    def accuse(self, entry: Entry, now: float) -> None: ...
+
+
+@dataclass(slots=True)
+class _Probe:
+    name: str
+    run: int
+    sequence: int
+    voided: int
+    helpers: int = 0
+    nacks: int = 0
+
+
+@dataclass(slots=True)
+class _Relay:
+    """A ping that we sent for somebody else."""
+
+    origin: str
+    sequence: int
+    nacked: bool = False
+
+
+class Prober:
+    def __init__(
+        self,
+        table: Table,
+        config: ClusterConfig,
+        *,
+        random: Random,
+        timers: Timers[Timer],
+        awareness: Awareness,
+        stats: Stats,
+        outside: Callable[[], Outside],
+    ) -> None:
+        self.ring = Ring(random)
+        self._table, self._config, self._timers = table, config, timers
+        self._awareness, self._stats, self._outside = awareness, stats, outside
+        self._random = random
+        self._sequence = random.getrandbits(32)
+        self._probe: _Probe | None = None
+        self._again: _Probe | None = None
+        self._relays: dict[int, _Relay] = {}
+
+    def start(self, now: float) -> None:
+        self._timers.set(("probe", ""), now + self._random.random() * self._config.probe_interval)
+
+    def stop(self) -> None:
+        self._probe = self._again = None
+        self._relays.clear()
+
+    def next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) % 2**32
+        return self._sequence
+
+    # What comes in.
+
+    def acked(self, sequence: int) -> None:
+        if self._probe is not None and sequence == self._probe.sequence:
+            self._probe = None
+            self._timers.cancel(("probe_timeout", ""))
+            self._awareness.change(-1)
+        elif (relay := self._relays.pop(sequence, None)) is not None:
+            self._timers.cancel(("relay", sequence))
+            self._outside().send(relay.origin, [Ack(relay.sequence)])
+
+    def nacked(self, sequence: int) -> None:
+        if self._probe is not None and sequence == self._probe.sequence:
+            self._probe.nacks += 1
+
+    def help(self, request: IndirectPing, source: str, now: float) -> None:
+        """Ping somebody for somebody; answer with what we hear, never for the target."""
+        if len(self._relays) >= MAX_RELAYS:
+            return
+        sequence = self.next_sequence()
+        self._relays[sequence] = _Relay(source, request.sequence)
+        self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_timeout)
+        self._outside().send(request.address, [Ping(sequence, request.target)], to=request.target)
+
+    # What time says.
+
+    def period(self, now: float) -> None:
+        """A period ends, the next one begins."""
+        self._judge(now)
+        self._begin(now)
+        self._timers.set(("probe", ""), now + self._awareness.scale(self._config.probe_interval))
+
+    def timed_out(self, now: float) -> None:
+        """No direct ack: ask others, and ask over TCP."""
+        probe = self._probe
+        target = self._target(probe)
+        if probe is None or target is None:
+            return
+        request = IndirectPing(probe.sequence, target.name, target.address)
+        for name in self.ring.sample(self._config.indirect_probes, lambda name: self._may_help(name, target)):
+            probe.helpers += 1
+            self._outside().send(self._table.entries[name].address, [request], to=name)
+        if self._config.tcp_probe:
+            rest = max(self._config.probe_interval - self._config.probe_timeout, self._config.probe_timeout)
+            self._outside().ask_stream(target, Ping(probe.sequence, target.name), self._awareness.scale(rest))
+
+    def relay_due(self, sequence: int, now: float) -> None:
+        """First tell who asked that we are well and the target is silent; a late ack is passed on for a while."""
+        relay = self._relays.get(sequence)
+        if relay is None or relay.nacked:
+            self._relays.pop(sequence, None)
+            return
+        relay.nacked = True
+        self._timers.set(("relay", sequence), now + self._config.probe_interval)
+        self._outside().send(relay.origin, [Nack(relay.sequence)])
+
+    def void(self) -> None:
+        """We were stalled: the probe in flight proves nothing, ask the same member again."""
+        probe = self._probe
+        if probe is not None and probe.voided < MAX_VOID:
+            self._again, self._probe = probe, None
+            self._timers.cancel(("probe_timeout", ""))
+
+    def _judge(self, now: float) -> None:
+        probe, self._probe = self._probe, None
+        self._timers.cancel(("probe_timeout", ""))
+        target = self._target(probe)
+        if probe is None or target is None:
+            return
+        self._stats.failed_probes += 1
+        # Helpers that said nothing at all: then it is rather we who hear nothing.
+        self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
+        self._outside().accuse(target, now)
+
+    def _begin(self, now: float) -> None:
+        again, self._again = self._again, None
+        target = self._target(again)
+        if target is None:
+            name = self.ring.next(self._is_up)
+            target = self._table.entries[name] if name is not None else None
+            again = None
+        if target is None:
+            return
+        voided = again.voided + 1 if again is not None else 0
+        probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
+        self._stats.probes += 1
+        self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_timeout))
+        self._outside().send(target.address, [Ping(probe.sequence, target.name)], to=target.name)
+
+    def _target(self, probe: _Probe | None) -> Entry | None:
+        """Who is probed, as long as it is still the same run and counts as a member."""
+        entry = self._table.entries.get(probe.name) if probe is not None else None
+        return entry if entry is not None and probe is not None and entry.run == probe.run and entry.is_up else None
+
+    def _is_up(self, name: str) -> bool:
+        entry = self._table.entries.get(name)
+        return entry is not None and entry.is_up
+
+    def _may_help(self, name: str, target: Entry) -> bool:
+        entry = self._table.entries.get(name)
+        return entry is not None and entry is not target and entry.status == ALIVE

@@ -1,0 +1,331 @@
+"""Datagrams and short streams of the cluster, on one port, over the running loop.
+
+A stream carries one request and one answer, each a length (4 bytes, big-endian) and a packet. Packets pass through here
+as opaque bytes, in and out: this is where they will be sealed. Knows no message and no rule of the protocol.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import Protocol
+
+from rpcnet.cluster.errors import ClusterError
+from rpcnet.cluster.swim.effect import Stats
+from rpcnet.config import ClusterConfig
+
+__all__ = ["AddressInUse", "Receiver", "Transport", "is_loopback", "join_host_port", "split_host_port"]
+
+HEADER = 4
+MAX_STREAMS = 256
+"""Incoming streams at once; more are closed as they come."""
+RESOLVE_AGAIN = 30.0
+"""Seconds for which a looked-up address is believed."""
+PORT_TRIES = 16
+"""With port 0: how often another free TCP port is tried whose UDP twin may be free."""
+
+Endpoint = tuple[str, int]
+log = logging.getLogger("rpcnet.cluster")
+
+
+class AddressInUse(ClusterError, OSError):
+    """The cluster's address cannot be bound."""
+
+
+class Receiver(Protocol):
+    """Who takes what comes in."""
+
+    def datagram(self, data: bytes, source: str) -> None: ...
+    def request(self, data: bytes, source: str) -> bytes | None: ...
+    def answered(self, number: int, data: bytes) -> None: ...
+    def unanswered(self, number: int) -> None: ...
+
+
+def split_host_port(address: str) -> Endpoint:
+    """Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{address!r} is no host:port with a port from 0 to 65535")
+    return host, int(port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    return ip_address(host.partition("%")[0]).is_loopback
+
+
+class Transport:
+    """One UDP socket and one TCP listener on the same address."""
+
+    def __init__(self, receiver: Receiver, config: ClusterConfig, stats: Callable[[], Stats]) -> None:
+        self.received = 0
+        """How many datagrams and pieces of streams have come in: whether a turn of the loop brought something."""
+        self._receiver, self._config, self._stats = receiver, config, stats
+        self._loop = asyncio.get_running_loop()
+        self._server: asyncio.Server | None = None
+        self._udp: asyncio.DatagramTransport | None = None
+        self._udp_gone = asyncio.Event()
+        self._streams: dict[_Stream, None] = {}
+        self._streams_gone = asyncio.Event()
+        self._exchanges: dict[int, _Exchange] = {}
+        self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._endpoints: dict[str, tuple[Endpoint, float]] = {}
+        self._closed = True
+
+    async def open(self, bind: str) -> str:
+        """Bind; returns the address with its real port. Raises AddressInUse, ValueError."""
+        host, port = split_host_port(bind)
+        for attempt in range(1, PORT_TRIES + 1):
+            try:
+                return await self._bind(host, port)
+            except OSError as error:
+                await self.close()
+                if port or attempt == PORT_TRIES:
+                    why = error.strerror or str(error)
+                    raise AddressInUse(
+                        error.errno, f"cannot bind {bind} for the cluster (TCP and UDP): {why}"
+                    ) from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _bind(self, host: str, port: int) -> str:
+        self._server = await self._loop.create_server(lambda: _Stream(self, on_message=None), host, port)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self._udp_gone.clear()
+        self._udp, _ = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
+        self._closed = False
+        return join_host_port(host, port)
+
+    async def close(self) -> None:
+        """Close everything and wait until it is closed."""
+        self._closed = True
+        for number in list(self._exchanges):
+            self._finish(number, None)
+        lookups, self._lookups = list(self._lookups.values()), {}
+        for task in lookups:
+            task.cancel()
+        for stream in list(self._streams):
+            stream.abort()
+        server, self._server, udp, self._udp = self._server, None, self._udp, None
+        if server is not None:
+            server.close()
+        if udp is not None:
+            udp.close()
+            await self._udp_gone.wait()
+        if self._streams:
+            await self._streams_gone.wait()
+        await asyncio.gather(*lookups, return_exceptions=True)
+        if server is not None:
+            await server.wait_closed()
+
+    # Datagrams.
+
+    def send(self, address: str, data: bytes) -> None:
+        """One datagram; dropped while its address is being looked up, as any datagram may be."""
+        if self._udp is None:
+            return
+        endpoint = self._endpoint(address)
+        if endpoint is not None:
+            self._udp.sendto(data, endpoint)
+            return
+        self._stats().unresolved += 1
+        if address not in self._lookups:
+            self._lookups[address] = self._loop.create_task(self._look_up(address), name=f"cluster look-up {address}")
+
+    def datagram_came(self, data: bytes, source: Endpoint) -> None:
+        self.received += 1
+        if not self._closed:
+            self._receiver.datagram(data, join_host_port(source[0], source[1]))
+
+    def datagrams_gone(self) -> None:
+        self._udp_gone.set()
+
+    # Streams.
+
+    def exchange(self, number: int, address: str, data: bytes, timeout: float) -> None:
+        """Send a request on a stream of its own; the receiver is told the answer, or that there is none."""
+        task = self._loop.create_task(self._connect(number, address, data), name=f"cluster exchange with {address}")
+        timer = self._loop.call_later(timeout, self._expire, number, self._loop.time() + timeout)
+        self._exchanges[number] = _Exchange(task, timer)
+
+    async def _connect(self, number: int, address: str, data: bytes) -> None:
+        try:
+            endpoint = self._endpoint(address) or await self._resolve(address)
+            await self._loop.create_connection(
+                lambda: _Stream(self, on_message=partial(self._finish, number), request=data), *endpoint
+            )
+        except OSError:
+            self._finish(number, None)
+
+    def _finish(self, number: int, answer: bytes | None) -> None:
+        exchange = self._exchanges.pop(number, None)
+        if exchange is None:
+            return
+        exchange.timer.cancel()
+        if exchange.task is not asyncio.current_task():
+            exchange.task.cancel()
+        if self._closed:
+            return
+        if answer is not None:
+            self._receiver.answered(number, answer)
+        else:
+            self._receiver.unanswered(number)
+
+    def _expire(self, number: int, deadline: float) -> None:
+        """No answer in time. It may lie in the socket while we were held up: then it gets a little longer, once."""
+        exchange = self._exchanges.get(number)
+        if exchange is None:
+            return
+        if self._loop.time() - deadline > self._config.late_timer_tolerance:
+            grace = self._config.late_timer_grace
+            exchange.timer = self._loop.call_later(grace, self._expire, number, float("inf"))
+        else:
+            self._finish(number, None)
+
+    def stream_came(self, stream: "_Stream") -> bool:
+        """Whether it may stay."""
+        if self._closed or len(self._streams) >= MAX_STREAMS:
+            return False
+        self._streams[stream] = None
+        return True
+
+    def stream_gone(self, stream: "_Stream") -> None:
+        self._streams.pop(stream, None)
+        if not self._streams:
+            self._streams_gone.set()
+
+    def request_came(self, data: bytes, source: Endpoint) -> bytes | None:
+        return None if self._closed else self._receiver.request(data, join_host_port(source[0], source[1]))
+
+    @property
+    def stream_limits(self) -> tuple[int, float]:
+        return self._config.max_exchange_bytes, self._config.tcp_timeout
+
+    # Addresses.
+
+    def _endpoint(self, address: str) -> Endpoint | None:
+        """Where that is, as far as no look-up is needed."""
+        known = self._endpoints.get(address)
+        if known is not None and known[1] > self._loop.time():
+            return known[0]
+        try:
+            host, port = split_host_port(address)
+            ip_address(host.partition("%")[0])
+        except ValueError:
+            return None
+        return self._remember(address, (host, port), float("inf"))
+
+    def _remember(self, address: str, endpoint: Endpoint, until: float) -> Endpoint:
+        if len(self._endpoints) >= 2 * self._config.max_members:
+            self._endpoints.clear()
+        self._endpoints[address] = endpoint, until
+        return endpoint
+
+    async def _resolve(self, address: str) -> Endpoint:
+        """Raises OSError, also where the text is no address."""
+        try:
+            host, port = split_host_port(address)
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (ValueError, UnicodeError) as error:
+            raise OSError(str(error)) from error
+        if not found:
+            raise OSError(f"{host} has no address")
+        endpoint = str(found[0][4][0]), int(found[0][4][1])
+        return self._remember(address, endpoint, self._loop.time() + RESOLVE_AGAIN)
+
+    async def _look_up(self, address: str) -> None:
+        try:
+            await self._resolve(address)
+        except OSError as error:
+            log.debug("cannot look up %s: %s", address, error)
+        finally:
+            self._lookups.pop(address, None)
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    task: asyncio.Task[None]
+    timer: asyncio.TimerHandle
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, owner: Transport) -> None:
+        self._owner = owner
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._owner.datagram_came(data, addr)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.datagrams_gone()
+
+
+class _Stream(asyncio.Protocol):
+    """One end of a stream: with a `request` it waits for the answer, without one it answers one request."""
+
+    def __init__(
+        self, owner: Transport, *, on_message: Callable[[bytes | None], None] | None, request: bytes | None = None
+    ) -> None:
+        self._owner, self._on_message, self._request = owner, on_message, request
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream has a stream transport"
+        self._transport = transport
+        if not self._owner.stream_came(self):
+            transport.abort()
+        elif self._request is not None:
+            self._write(self._request)
+        else:
+            _, timeout = self._owner.stream_limits
+            self._timer = asyncio.get_running_loop().call_later(timeout, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.received += 1
+        self._buffer += data
+        if len(self._buffer) < HEADER:
+            return
+        length = int.from_bytes(self._buffer[:HEADER], "big")
+        if length > self._owner.stream_limits[0]:
+            self.abort()
+        elif len(self._buffer) >= HEADER + length:
+            self._message(bytes(self._buffer[HEADER : HEADER + length]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.stream_gone(self)
+        self._tell(None)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _message(self, message: bytes) -> None:
+        assert self._transport is not None, "data came before the connection"
+        if self._request is not None:
+            self._transport.close()
+            self._tell(message)
+            return
+        answer = self._owner.request_came(message, self._transport.get_extra_info("peername"))
+        if answer is None:
+            self._transport.abort()
+        else:
+            self._write(answer)
+            self._transport.close()
+
+    def _tell(self, message: bytes | None) -> None:
+        on_message, self._on_message = self._on_message, None
+        if on_message is not None:
+            on_message(message)
+
+    def _write(self, message: bytes) -> None:
+        assert self._transport is not None, "written before the connection"
+        self._transport.write(len(message).to_bytes(HEADER, "big") + message)
