@@ -9,6 +9,8 @@ from rpcnet import (
     BidirectionalStream,
     Cluster,
     InvalidArgument,
+    NodeStatus,
+    NotPermitted,
     RpcClient,
     RpcConfig,
     RpcServer,
@@ -215,5 +217,16 @@ def test_update_tags_is_one_batch_and_none_deletes(world: World) -> None:
             assert dict(me.me.tags) == {"role": "worker", "label": "big", "gpu": "true"}
             await me.update_tag("label", "small")
             assert me.me.tags["label"] == "small"
+
+    world.run(main())
+
+
+def test_the_registry_takes_a_status_of_oneself_and_of_nobody_else(world: World) -> None:
+    async def main() -> None:
+        async with cluster() as me:
+            me.registry.insert(NodeStatus(node_id="alone", addr=me.address, tags={"role": "director"}))
+            assert me.me.tags["role"] == "director"
+            with pytest.raises(NotPermitted, match="only its own"):
+                me.registry.insert(NodeStatus(node_id="other", tags={"role": "director"}))
 
     world.run(main())

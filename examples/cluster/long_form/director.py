@@ -5,7 +5,7 @@ import logging
 
 from examples.cluster.long_form.messages import decode_get_worker, encode_worker_found
 from examples.cluster.messages import GetWorker, WorkerFound
-from rpcnet import Cluster, InvalidArgument, Member, MemberState, NodeStatus, RpcServer, Unavailable
+from rpcnet import Cluster, InvalidArgument, Member, MemberStatus, NodeStatus, RpcServer, Unavailable
 from rpcnet.app import NodeContext
 
 REFRESH = 0.5
@@ -76,13 +76,11 @@ async def main(node: NodeContext) -> None:
         try:
             me = cluster.me
             status = NodeStatus(
-                name=me.name,
-                address=me.address,
-                run=me.run,
+                node_id=me.name,
+                addr=me.address,
                 incarnation=me.incarnation,
-                state=MemberState.ALIVE,
+                state=MemberStatus.ALIVE,
                 tags={"role": "director"},
-                services=me.services,
             )
             cluster.registry.insert(status)
             node.ready()
