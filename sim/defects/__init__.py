@@ -11,7 +11,6 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from types import ModuleType
 
 __all__ = ["Defect", "UnknownDefect", "find", "names", "reference", "switched_on"]
 
@@ -31,9 +30,9 @@ def find(name: str) -> Defect:
     """The defect of that name, or the one at `module:function`. Raises UnknownDefect."""
     if ":" in name:
         return _elsewhere(name)
-    modules = {info.name for info in pkgutil.iter_modules(__path__)}
+    modules = [info.name for info in pkgutil.iter_modules(__path__)]
     # Most have a module of their own name: the others, and what they patch, need not be imported then.
-    if name in modules and name in (own := _defects_of(importlib.import_module(f"{__name__}.{name}"))):
+    if name in modules and name in (own := _defects_of(name)):
         return own[name]
     known = _all()
     if name not in known:
@@ -61,12 +60,16 @@ def switched_on(wanted: Iterable[str]) -> Iterator[None]:
 def _all() -> dict[str, Defect]:
     found: dict[str, Defect] = {}
     for info in pkgutil.iter_modules(__path__):
-        found.update(_defects_of(importlib.import_module(f"{__name__}.{info.name}")))
+        found.update(_defects_of(info.name))
     return found
 
 
-def _defects_of(module: ModuleType) -> dict[str, Defect]:
+def _defects_of(module_name: str) -> dict[str, Defect]:
     """What `@contextmanager` made in this module: it leaves the generator function it wraps in `__wrapped__`."""
+    try:
+        module = importlib.import_module(f"{__name__}.{module_name}")
+    except Exception as error:
+        raise UnknownDefect(f"{__name__}.{module_name} cannot be imported: {type(error).__name__}: {error}") from error
     return {
         name: value
         for name, value in vars(module).items()

@@ -134,7 +134,9 @@ class _Reader:
             self.blame((), "a scenario needs at least one [[node]]", key=True)
         before = len(self.mistakes)
         nodes = {i: node for i, table in self._tables("node") if (node := self.table(table, Node, ("node", i)))}
-        whole = len(self.mistakes) == before
+        # A misspelt [[node]] would make all its names unknown: one mistake, not ten.
+        strange = any(isinstance(self.data[key], list) for key in plain.keys() - {*Scenario.__struct_fields__})
+        whole = len(self.mistakes) == before and not strange
         faults = {i: fault for i, table in self._tables("fault") if (fault := self._fault(table, ("fault", i)))}
         expectations = {
             i: expectation

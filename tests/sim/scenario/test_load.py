@@ -1,0 +1,286 @@
+"""Scenario files: what is read, and how each mistake is answered."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sim.scenario.load import load, load_text
+from sim.scenario.mistake import ScenarioError
+from sim.scenario.schema import Crash, Each, Link, Partition, Pick, Stop
+
+GOOD = """\
+name = "x"
+summary = "A question?"
+duration = "40s"
+seed = 7
+catches = ["scenario_test_app:defect"]
+
+[network]
+preset = "lan"
+loss = "5%"
+
+[cluster]
+preset = "local"
+join = "worker-1"
+probe_interval = "500ms"
+suspicion_multiplier = 2
+
+[[node]]
+name = "director"
+app = "scenario_test_app:plain"
+
+[[node]]
+name = "worker"
+count = 3
+app = "scenario_test_app:main"
+labels = { role = "worker" }
+args = { streams = 2 }
+start = "5s"
+
+[[fault]]
+at = "10s"
+for = "2s"
+crash = "worker-2"
+
+[[fault]]
+at = "1m"
+name = "split"
+partition = { groups = [["director"], "role=worker"] }
+
+[[fault]]
+at = "12s"
+link = { between = ["director", "worker-*"], loss = 0.5, latency = "uniform(1ms, 5ms)" }
+
+[[fault]]
+at = "14s"
+for = "1s"
+stop = { each = "worker-*", next = "ready + 2s" }
+
+[[fault]]
+at = "15s"
+crash = { pick = "one", of = "role=worker" }
+
+[[expect]]
+no_false_failures = true
+"""
+GOOD = GOOD.replace('"1m"', '"0.5m"')
+
+
+def read(text, overrides=()):
+    return load_text(text, Path("x.toml"), overrides)
+
+
+@pytest.mark.usefixtures("app")
+def test_every_table_becomes_its_struct():
+    scenario = read(GOOD)
+    assert (scenario.name, scenario.duration, scenario.seed) == ("x", 40.0, 7)
+    assert scenario.network.link() == {"preset": "lan", "loss": 0.05}
+    assert scenario.cluster.settings == {"probe_interval": 0.5, "suspicion_multiplier": 2.0}
+    assert [name for node in scenario.node for name in node.names()] == ["director", "worker-1", "worker-2", "worker-3"]
+    crash, partition, link, stop, drawn = scenario.fault
+    assert crash == Crash(at=10.0, for_=2.0, crash="worker-2")
+    assert isinstance(partition, Partition) and partition.at == 30.0
+    assert isinstance(link, Link) and link.link.edge() == {"loss": 0.5, "latency": "uniform(1ms, 5ms)"}
+    assert stop == Stop(at=14.0, for_=1.0, stop=Each(each="worker-*", next="ready + 2s"))
+    assert drawn == Crash(at=15.0, crash=Pick(pick="one", of="role=worker"))
+    assert scenario.line("fault[1]") == GOOD[: GOOD.index('at = "0.5m"')].count("\n")
+
+
+# What is changed in the good file, where the mistake is then (a piece of the changed text), and words of the answer.
+MISTAKES = {
+    "wrong type": ("seed = 7", 'seed = "7"', '"7"', "seed: expected a whole number, got text"),
+    "bad duration": ('duration = "40s"', 'duration = "40 sec"', '"40 sec"', "not a duration|is not a duration"),
+    "duration without unit": ('at = "12s"', "at = 12", "12", 'text with a unit.*did you mean "12s"'),
+    "duration as float": ('at = "12s"', "at = 12.5", "12.5", 'did you mean "12.5s"'),
+    "unknown key at the top": ("seed = 7", "sede = 7", "sede", 'unknown key "sede"; did you mean "seed"'),
+    "unknown table": ("[network]", "[netwrok]", "[netwrok]", 'unknown key "netwrok"; did you mean "network"'),
+    "unknown key of a node": ("count = 3", "cuont = 3", "cuont", 'did you mean "count"'),
+    "unknown key of a fault": ("for = ", "fro = ", "fro", 'unknown key "fro"; did you mean "for"'),
+    "unknown fault": ("partition = {", "partion = {", "partion", 'unknown fault "partion"; did you mean "partition"'),
+    "a fault of no kind": ('crash = "worker-2"', "", '[[fault]]\nat = "10s"', "names no fault; allowed: block, crash"),
+    "two faults in one": ("stop = {", 'kill = "all"\nstop = {', "stop = {", "one fault a table: kill and stop"),
+    "unknown expectation": (
+        "no_false_failures",
+        "no_false_failure",
+        "no_false_failure",
+        'unknown expectation "no_false_failure"; did you mean "no_false_failures"',
+    ),
+    "unknown node in a fault": ('crash = "worker-2"', 'crash = "wroker-2"', '"wroker-2"', 'did you mean "worker-2"'),
+    "a counted node without its number": ('crash = "worker-2"', 'crash = "worker"', '"worker"', 'mean "worker-\\*"'),
+    "unknown label": ('"role=worker"]', '"rolle=worker"]', None, "no node has the label"),
+    "unknown pick": ('pick = "one"', 'pick = "won"', "{ pick", 'unknown pick "won"; did you mean "one"'),
+    "unknown key of a pick": ("of = ", "off = ", "off", 'unknown key "off"; did you mean "of"'),
+    "fault after the end": ('at = "10s"', 'at = "50s"', '"50s"', "after the end"),
+    "two nodes of one name": (
+        '"director"\napp',
+        '"worker-2"\napp',
+        '"worker"\ncount',
+        "two nodes of one name.*worker-2",
+    ),
+    "app without a module": ("scenario_test_app:main", "no_such_module:main", '"no_such_module', "cannot import"),
+    "app without the function": (
+        "scenario_test_app:main",
+        "scenario_test_app:mian",
+        '"scenario',
+        'did you mean "main"',
+    ),
+    "app that is not async": ("scenario_test_app:main", "scenario_test_app:not_async", '"scenario', "async def"),
+    "app without a colon": ("scenario_test_app:main", "scenario_test_app", '"scenario_test_app"', "module:function"),
+    "unknown argument": ("streams = 2", "steams = 2", "steams", "unknown argument 'steams'; did you mean .streams."),
+    "argument of a wrong type": ("streams = 2", 'streams = "2"', '"2"', "streams"),
+    "missing argument": ("app:main", "app:strict", None, "'needed' is missing"),
+    "bad latency": ("uniform(1ms, 5ms)", "unifrom(1ms, 5ms)", '"unifrom', "not a latency"),
+    "unknown preset": ('preset = "lan"', 'preset = "lna"', '"lna"', "unknown preset"),
+    "probability above one": ('loss = "5%"', 'loss = "500%"', '"500%"', "between 0 and 1"),
+    "unknown cluster setting": (
+        "probe_interval",
+        "probe_intervall",
+        "probe_intervall",
+        'did you mean "probe_interval"',
+    ),
+    "cluster setting of a wrong type": ('"500ms"', "0.5", "0.5", 'did you mean "0.5s"'),
+    "unknown cluster preset": ('preset = "local"', 'preset = "locla"', '"locla"', 'did you mean "local"'),
+    "for without sense": ("for = ", "every = ", None, "every"),
+    "pause without for": ('for = "2s"\ncrash', "pause", "pause", 'pause needs for, like for = "2s"'),
+    "rolling without end": ('for = "1s"\n', "", "stop", "nothing starts again: give for"),
+    "unknown rolling step": ("ready + 2s", "redy + 2s", '"redy', 'next is "ready"'),
+    "one group": ('["director"], ', "", '["role', "two or more groups"),
+    "link that goes nowhere": ('between = ["director", "worker-*"], ', "", "{ loss", "say where"),
+    "defect that is unknown": ("scenario_test_app:defect", "no_suspicon", '"no_suspicon"', "unknown defect"),
+    "name that is taken": ('name = "split"', 'name = "quiet"', '"quiet"', "cannot name a fault"),
+    "node that may not be called so": ('"director"\napp', '"all"\napp', '"all"', "cannot name a node"),
+    "start after the end": ('start = "5s"', 'start = "5m"', '"5m"', "when all is over"),
+    "a list where a table is": ("{ streams = 2 }", "[2]", "[2]", "args: expected a table, got a list"),
+    "missing name": ('name = "x"\n', "", "summary", '"name" is missing'),
+    "misspelt table": ("[[node]]", "[[nod]]", "[[nod]]", 'unknown key "nod"; did you mean "node"'),
+    "syntax": ("seed = 7", "seed = = 7", "= 7", "TOML syntax: Invalid value"),
+    "syntax: a key twice": ("seed = 7", "seed = 7\nseed = 8", None, "TOML syntax: Cannot overwrite a value"),
+}
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_answered_with_its_place_and_what_is_meant(name):
+    before, after, at, words = MISTAKES[name]
+    assert before in GOOD
+    text = GOOD.replace(before, after, 1)
+    if name == "for without sense":
+        text = text.replace('every = "2s"\ncrash', 'every = "2s"\nfor = "3s"\ncrash')
+    with pytest.raises(ScenarioError) as caught:
+        read(text)
+    mistakes = [m for m in caught.value.mistakes if re.search(words, m.message)]
+    assert mistakes, str(caught.value)
+    if at is not None:
+        lines = text.split("\n")
+        places = ["\n".join(lines[m.line - 1 :])[m.column - 1 :] for m in mistakes]
+        assert any(place.startswith(at) for place in places), str(caught.value)
+    assert re.match(r"x\.toml:\d+:\d+: ", str(mistakes[0]))
+
+
+@pytest.mark.usefixtures("app")
+def test_one_look_finds_many_mistakes():
+    text = GOOD
+    for before, after in (
+        ("seed = 7", 'seed = "7"'),
+        ('loss = "5%"', 'loss = "5"'),
+        ("count = 3", "cuont = 3"),
+        ('at = "12s"', 'at = "12"'),
+        ("no_false_failures", "no_false"),
+    ):
+        text = text.replace(before, after)
+    with pytest.raises(ScenarioError) as caught:
+        read(text)
+    assert len(caught.value.mistakes) >= 5
+    lines = [m.line for m in caught.value.mistakes]
+    assert lines == sorted(lines)
+
+
+@pytest.mark.usefixtures("app")
+def test_a_misspelt_table_is_the_only_mistake_that_is_told():
+    with pytest.raises(ScenarioError) as caught:
+        read(GOOD.replace("[[node]]", "[[nod]]", 1))
+    assert len(caught.value.mistakes) == 1
+
+
+@pytest.mark.usefixtures("app")
+def test_a_node_that_cannot_be_read_does_not_make_its_name_unknown():
+    with pytest.raises(ScenarioError) as caught:
+        read(GOOD.replace("count = 3", 'count = "3"'))
+    assert [m.message for m in caught.value.mistakes] == ["count: expected a whole number, got text"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'name = "x"\nsummary = "\xff"\n', r"x\.toml:2:12: not UTF-8: byte 0xff"),
+        (b"", r"needs at least one \[\[node\]\]"),
+        (b"\x00", "TOML syntax"),
+    ],
+)
+def test_a_file_that_is_no_scenario_is_answered(tmp_path, content, words):
+    file = tmp_path / "x.toml"
+    file.write_bytes(content)
+    with pytest.raises(ScenarioError, match=words):
+        load(file)
+
+
+def test_missing_file_and_directory_are_answered(tmp_path):
+    with pytest.raises(ScenarioError, match=r"nothing\.toml: no such file"):
+        load(tmp_path / "nothing.toml")
+    with pytest.raises(ScenarioError, match="is a directory"):
+        load(tmp_path)
+
+
+@pytest.mark.usefixtures("app")
+def test_byte_order_mark_and_windows_lines_are_read(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load(file).seed == 7
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("override", "seen"),
+    [
+        ("seed=9", lambda s: s.seed == 9),
+        ("node.worker.count=50", lambda s: s.node[1].count == 50),
+        ("node.worker.args.streams=9", lambda s: s.node[1].args == {"streams": 9}),
+        ("network.loss=1%", lambda s: s.network.loss == 0.01),
+        ("cluster.suspicion_multiplier=6", lambda s: s.cluster.settings["suspicion_multiplier"] == 6),
+        ("fault.crash.at=3s", lambda s: s.fault[0].at == 3.0),
+        ("fault.split.at=3s", lambda s: s.fault[1].at == 3.0),
+        ("fault.2.at=3s", lambda s: s.fault[2].at == 3.0),
+        ("fault.crash-2.crash=director", lambda s: s.fault[4].crash == "director"),
+        ("expect.no_false_failures.of=director", lambda s: s.expect[0].of == "director"),
+    ],
+)
+def test_override_changes_the_document_before_it_is_read(override, seen):
+    scenario = read(GOOD, [override])
+    assert seen(scenario)
+    assert scenario.origin.overrides == (override,)
+
+
+@pytest.mark.usefixtures("app")
+def test_overrides_from_python_may_be_plain_numbers():
+    scenario = read(GOOD, {"fault.crash.at": 3, "cluster.probe_interval": 0.25, "duration": 50.0})
+    assert (scenario.fault[0].at, scenario.duration) == (3.0, 50.0)
+    assert scenario.cluster.settings["probe_interval"] == 0.25
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("node.wroker.count=5", r'--set node\.wroker\.count=5: there is no node "wroker"; did you mean "worker"'),
+        ("node.worker.cuont=5", r'--set node\.worker\.cuont=5: unknown key "cuont"; did you mean "count"'),
+        ("duration=40", r"--set duration=40: duration: a duration is text with a unit"),
+        ("seed.x=1", r'"seed" is no table'),
+        ("node.worker=1", r"a list: name one of it"),
+        ("seed", r"write it as KEY=VALUE"),
+        ("=3", r"write it as KEY=VALUE"),
+    ],
+)
+def test_override_that_makes_no_sense_is_answered_as_it_was_written(override, words):
+    with pytest.raises(ScenarioError, match=words):
+        read(GOOD, [override])
