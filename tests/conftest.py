@@ -5,6 +5,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A shared machine is slow at times: no deadline an example. The fuzz profile is for `make test-slow`.
+settings.register_profile("ordinary", settings(deadline=None))
+settings.register_profile("fuzz", settings(deadline=None, max_examples=3000))
+settings.load_profile("ordinary")
 
 
 class Sockets:
