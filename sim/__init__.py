@@ -1,1 +1,25 @@
 """A deterministic simulator of machines and networks for any asyncio program. This file is a list."""
+
+from sim.kernel import (
+    Deadlock,
+    Livelock,
+    Node,
+    NodeDown,
+    NotSimulated,
+    Simulation,
+    SimulationError,
+    new_event_loop,
+    run,
+)
+
+__all__ = [
+    "Deadlock",
+    "Livelock",
+    "Node",
+    "NodeDown",
+    "NotSimulated",
+    "Simulation",
+    "SimulationError",
+    "new_event_loop",
+    "run",
+]

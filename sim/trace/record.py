@@ -50,7 +50,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = 1024) -> None:
         self.path = Path(path) if path is not None else None
         self._file: IO[bytes] = (
-            tempfile.TemporaryFile(buffering=0) if path is None else Path(path).open("w+b", buffering=0)
+            tempfile.TemporaryFile(buffering=0) if path is None else Path(path).open("w+b", buffering=0)  # noqa: SIM115
         )
         self._batch = batch
         self._shapes: dict[tuple[str, ...], int] = {}

@@ -1,0 +1,200 @@
+"""Clocks and randomness of the process, answered from the simulation while a node of it runs.
+
+`time`, `datetime`, `random`, `os.urandom` and what stands on them (uuid, secrets) are replaced once a process, when
+the first simulation is made, and go on answering with the real thing to everybody else: other threads, and code
+outside of nodes. Names that a module captured at import (`from time import monotonic`) are rebound; classes are changed
+in place, so that `isinstance` and validators see the types they know. Which node runs is looked up by thread.
+"""
+
+import datetime
+import functools
+import gc
+import os
+import random
+import sys
+import time
+import types
+from collections.abc import Callable
+from ctypes import py_object, pythonapi
+from threading import get_ident
+from typing import Any, Protocol
+
+__all__ = ["EPOCH", "Source", "install", "running"]
+
+EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
+
+
+class Source(Protocol):
+    """What a node answers from."""
+
+    random: random.Random
+
+    def monotonic(self) -> float: ...
+    def wall_clock(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+running: dict[int, Source] = {}
+"""Thread → the node that runs on it. The loop enters and leaves."""
+
+_installed = False
+
+
+def install() -> None:
+    """Put the dispatching functions in place; once a process."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    replaced: dict[int, Any] = {}
+    for module, functions in ((time, _time()), (os, _os()), (random, _random())):
+        for name, function in functions.items():
+            original = getattr(module, name, None)
+            if original is not None:
+                replaced[id(original)] = (original, function)
+                setattr(module, name, function)
+    _rebind(replaced)
+    _patch_datetime()
+    _patch_random_seed()
+
+
+def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """`simulated(source, …)` on a node, `real(…)` elsewhere."""
+    get = running.get
+
+    @functools.wraps(real)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        source = get(get_ident())
+        return real(*args, **kwargs) if source is None else simulated(source, *args, **kwargs)
+
+    return function
+
+
+def _time() -> dict[str, Callable[..., Any]]:
+    def clock(real: Callable[[], Any], ask: Callable[[Source], float], nanoseconds: bool) -> Callable[[], Any]:
+        get = running.get
+        if nanoseconds:
+            return _dispatch(real, lambda source: round(ask(source) * 1e9))
+
+        @functools.wraps(real)
+        def function() -> Any:
+            source = get(get_ident())
+            return real() if source is None else ask(source)
+
+        return function
+
+    def at_now(real: Callable[..., Any], position: int) -> Callable[..., Any]:
+        """Functions of a point in time that take now where none is given."""
+
+        def simulated(source: Source, *args: Any) -> Any:
+            if len(args) > position and args[position] is not None:
+                return real(*args)
+            moment: Any = source.wall_clock()
+            if position:  # strftime takes a struct_time
+                moment = localtime(moment)
+            return real(*args[:position], moment)
+
+        return _dispatch(real, simulated)
+
+    localtime = time.localtime
+    wall: Callable[[Source], float] = lambda source: source.wall_clock()  # noqa: E731
+    steady: Callable[[Source], float] = lambda source: source.monotonic()  # noqa: E731
+    functions: dict[str, Callable[..., Any]] = {
+        "time": clock(time.time, wall, False),
+        "time_ns": clock(time.time_ns, wall, True),
+        "sleep": _dispatch(time.sleep, lambda source, seconds: source.sleep(seconds)),
+    }
+    for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
+        functions[name] = clock(getattr(time, name), steady, False)
+        functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), steady, True)
+    for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
+        functions[name] = at_now(getattr(time, name), position)
+    return functions
+
+
+def _os() -> dict[str, Callable[..., Any]]:
+    bytes_of: Callable[..., Any] = lambda source, size, *_: source.random.randbytes(size)  # noqa: E731
+    return {
+        "urandom": _dispatch(os.urandom, bytes_of),
+        "getrandom": _dispatch(os.getrandom, bytes_of),
+        "getpid": _dispatch(os.getpid, lambda source: getattr(source, "process_id", 1)),
+    }
+
+
+def _random() -> dict[str, Callable[..., Any]]:
+    """The module's functions, which are methods of one hidden instance."""
+    functions: dict[str, Callable[..., Any]] = {}
+    for name in random.__all__:
+        real = getattr(random, name)
+        if isinstance(getattr(real, "__self__", None), random.Random):
+            functions[name] = _dispatch(real, functools.partial(_ask_random, name))
+    # SystemRandom and uuid read this captured name.
+    functions["_urandom"] = _dispatch(os.urandom, lambda source, size: source.random.randbytes(size))
+    return functions
+
+
+def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:
+    return getattr(source.random, name)(*args, **kwargs)
+
+
+def _rebind(replaced: dict[int, Any]) -> None:
+    """Modules that captured an original by name get the replacement."""
+    for module in list(sys.modules.values()):
+        if not isinstance(module, types.ModuleType) or module.__name__ == __name__:
+            continue
+        for name, value in list(vars(module).items()):
+            found = replaced.get(id(value))
+            if found is not None and found[0] is value:
+                vars(module)[name] = found[1]
+
+
+def _patch_random_seed() -> None:
+    """An unseeded `random.Random()` seeds itself from the node's entropy."""
+    real = random.Random.seed
+
+    @functools.wraps(real)
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        source = running.get(get_ident()) if a is None else None
+        if source is not None and type(self) is not random.SystemRandom:
+            a = source.random.getrandbits(256)
+        real(self, a, version)
+
+    random.Random.seed = seed  # type: ignore[method-assign]
+
+
+def _patch_datetime() -> None:
+    """`datetime.now` and its like live in C types that refuse assignment: their dictionaries are changed directly."""
+
+    def now(real: Any, source: Source, cls: Any, tz: datetime.tzinfo | None = None) -> Any:
+        return cls.fromtimestamp(source.wall_clock(), tz)
+
+    def utcnow(real: Any, source: Source, cls: Any) -> Any:
+        return cls.fromtimestamp(source.wall_clock(), datetime.UTC).replace(tzinfo=None)
+
+    def today(real: Any, source: Source, cls: Any) -> Any:
+        return cls.fromtimestamp(source.wall_clock())
+
+    for kind, name, simulated in (
+        (datetime.datetime, "now", now),
+        (datetime.datetime, "utcnow", utcnow),
+        (datetime.date, "today", today),
+    ):
+        real = vars(kind)[name]
+        _set_in_place(kind, name, classmethod(_classmethod(real, simulated)))
+
+
+def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]:
+    def function(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        source = running.get(get_ident())
+        if source is None:
+            return real.__get__(None, cls)(*args, **kwargs)
+        return simulated(real, source, cls, *args, **kwargs)
+
+    function.__name__ = real.__name__
+    return function
+
+
+def _set_in_place(kind: type, name: str, value: Any) -> None:
+    (dictionary,) = (found for found in gc.get_referents(kind.__dict__) if isinstance(found, dict))
+    dictionary[name] = value
+    pythonapi.PyType_Modified(py_object(kind))

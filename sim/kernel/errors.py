@@ -1,0 +1,23 @@
+"""What can go wrong with a simulation itself; what goes wrong inside of it is its programs' business."""
+
+__all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "SimulationError"]
+
+
+class SimulationError(RuntimeError):
+    """A simulation was used wrongly; the text says what to do instead."""
+
+
+class Deadlock(SimulationError):
+    """Nothing is scheduled any more, and somebody still waits. Names each waiting task and the line it waits at."""
+
+
+class Livelock(SimulationError):
+    """A node goes on and on without time advancing. Names what it runs."""
+
+
+class NodeDown(SimulationError):
+    """A node was used while it was down."""
+
+
+class NotSimulated(SimulationError, NotImplementedError):
+    """Something that a simulated machine does not have: a file descriptor, a subprocess, a real address."""

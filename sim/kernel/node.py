@@ -1,0 +1,351 @@
+"""One simulated machine: its event loop, its clock and randomness, what runs on it, and what befalls it.
+
+Deaths differ in who finds out how: `crash` is power loss (silence), `kill` the death of the process alone (the host
+closes its sockets and refuses new ones), `stop` a request (SIGTERM), `shut_down` the end of a process that finished.
+"""
+
+import asyncio
+import inspect
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from sim.kernel.entropy import EPOCH
+from sim.kernel.errors import NodeDown, SimulationError
+from sim.kernel.loop import NodeLoop
+from sim.network.host import Host
+
+if TYPE_CHECKING:
+    from sim.kernel.simulation import Simulation
+
+__all__ = ["Clock", "Leak", "Main", "Node"]
+
+Main = Callable[..., Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
+
+
+class Clock:
+    """A node's wall clock: the simulation's time from a fixed date on, with an offset and a drift."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.offset = 0.0
+        """Seconds by which it is wrong."""
+        self.drift = 0.0
+        """How much too fast it runs: 1e-4 is 100 ppm."""
+
+    def time(self) -> float:
+        """Seconds since 1970, as `time.time` answers on this node."""
+        return EPOCH + self.offset + self._monotonic() * (1 + self.drift)
+
+
+class Leak:
+    """Something that a node left behind when it ended in order."""
+
+    def __init__(self, node: str, kind: str, what: str, where: str) -> None:
+        self.node, self.kind, self.what, self.where = node, kind, what, where
+
+    def __repr__(self) -> str:
+        return f"{self.node}: {self.kind} {self.what} at {self.where}"
+
+
+class Node:
+    """A machine of a simulation; `simulation.add_node` makes it. It is up from then on, until something ends it."""
+
+    def __init__(self, simulation: "Simulation", name: str, ip: str) -> None:
+        self.simulation = simulation
+        self.name = name
+        self.host = Host(name, ip)
+        self.random = Random(f"{simulation.seed}/node/{name}")
+        self.clock = Clock(self.monotonic)
+        self.stalled = False
+        """Whether it is paused or blocked: its program does not run, its host does."""
+        self.process_id = 1000 + len(simulation.nodes)
+        self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
+        self._mains: list[asyncio.Task[Any]] = []
+        self._directory: Path | None = None
+        self._stall = 0
+        self._boot()
+
+    def _boot(self) -> None:
+        self.host.up = True
+        self.host.ahead = 0.0
+        self.stalled = False
+        self.running = True
+        """Whether a process runs on it."""
+        self.loop = NodeLoop(self)
+
+    # -- what runs on it -------------------------------------------------------------------------------------------
+
+    def start(self, main: Main, *args: Any, name: str | None = None, delay: float = 0.0) -> asyncio.Task[Any]:
+        """Run `main(*args)` on this node, `delay` virtual seconds from now. Returns its task.
+
+        A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
+        restarted. Raises NodeDown, TypeError.
+        """
+        if not (inspect.iscoroutine(main) or callable(main)):
+            raise TypeError(f"{main!r} is neither a coroutine function nor a coroutine; write `async def`")
+        if inspect.iscoroutine(main) and args:
+            raise TypeError("a bare coroutine takes no arguments; pass the coroutine function instead")
+        if not self.running:
+            raise NodeDown(f"{self.name} is down; restart() it first")
+        self._entries.append((main, args, name, delay))
+        return self._launch(main, args, name, delay)
+
+    def _launch(self, main: Main, args: tuple[Any, ...], name: str | None, delay: float) -> asyncio.Task[Any]:
+        # A function is called on the node: what it does before its first await belongs there as well.
+        coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
+        task = self.loop.create_task(coroutine, name=name)
+        self._mains.append(task)
+        task.add_done_callback(self._ended)
+        self.loop.kick()
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if task in self._mains:
+            self._mains.remove(task)
+
+    @property
+    def mains(self) -> list[asyncio.Task[Any]]:
+        """The tasks of `start` that have not ended."""
+        return list(self._mains)
+
+    @property
+    def directory(self) -> Path:
+        """What this machine keeps over restarts: a directory of its own, removed when the simulation closes."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix=f"sim-{self.name}-"))
+        return self._directory
+
+    def record(self, event: str, /, **fields: object) -> int:
+        """Write an event of this node into the trace; returns its line."""
+        return self.simulation.record(self.name, event, **fields)
+
+    # -- what befalls it -------------------------------------------------------------------------------------------
+
+    def crash(self) -> bool:
+        """Power loss. Peers see silence. From the end of the running callback on nothing that it does has an effect.
+
+        Its coroutines are kept until the simulation ends, as dropping them would run their `finally` blocks.
+        False where it was off already.
+        """
+        if not self.host.up:
+            return False
+        self._lose_process()
+        self.host.power_off()
+        return True
+
+    def kill(self) -> bool:
+        """The process dies (SIGKILL), the host stays up: it closes the sockets and refuses new connections."""
+        if not self.running:
+            return False
+        self._lose_process()
+        self.host.end_process()
+        return True
+
+    def stop(self) -> bool:
+        """SIGTERM: the handler that the program installed, else its mains are cancelled. It may take its time."""
+        if not self.running:
+            return False
+        if not self.loop.deliver(signal.SIGTERM):
+            for task in self._mains:
+                task.cancel()
+            self.loop.kick()
+        return True
+
+    def shut_down(self, done: Callable[[list[Leak]], None] | None = None, *, settle: float = 0.0) -> None:
+        """End the process in order, as asyncio.run does after its main: find leaks, cancel the rest, close the loop.
+
+        What is left after the mains have ended may end by itself for `settle` seconds before it counts as leaked.
+        `done` is called with the leaks at the end; what is cancelled may take (virtual) time.
+        """
+        if not self.running:
+            raise NodeDown(f"{self.name} is down already")
+        loop = self.loop
+
+        def ended(task: asyncio.Task[list[Leak]]) -> None:
+            if loop is not self.loop or not self.running:
+                return
+            self.running = False
+            leaks = [] if task.cancelled() or task.exception() else task.result()
+            self.simulation.schedule.after(0.0, self._close_loop, loop)
+            if done is not None:
+                done(leaks)
+
+        loop.create_task(self._finish(settle), name=f"shut down {self.name}").add_done_callback(ended)
+        loop.kick()
+
+    async def _finish(self, settle: float) -> list[Leak]:
+        loop, this = self.loop, asyncio.current_task()
+        for task in self._mains:
+            task.cancel()
+        await asyncio.gather(*self._mains, return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were closed just now get their connection_lost
+        await asyncio.sleep(0)
+        until = loop.time() + settle
+        while loop.time() < until and self._leaks(this):  # noqa: ASYNC110 - nobody tells when the last has gone
+            await asyncio.sleep(0.01)
+        leaks = self._leaks(this)
+        for leak in leaks:
+            self.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
+        self.record("leaks_checked", found=len(leaks))
+        left = [task for task in asyncio.all_tasks(loop) if task is not this]
+        left.sort(key=hash)
+        for task in left:
+            task.cancel()
+        for task, result in zip(left, await asyncio.gather(*left, return_exceptions=True), strict=True):
+            if isinstance(result, Exception):
+                loop.call_exception_handler(
+                    {"message": "unhandled exception during shutdown", "exception": result, "task": task}
+                )
+        await loop.shutdown_asyncgens()
+        return leaks
+
+    def _close_loop(self, loop: NodeLoop) -> None:
+        if not loop.is_closed() and loop is self.loop:
+            self.simulation.keep(loop.die())
+            loop.close()
+            self.host.end_process()
+
+    def _leaks(self, this: Any) -> list[Leak]:
+        """What is still there that a program which ended in order would have closed."""
+        loop: Any = self.loop
+        leaks = [
+            Leak(self.name, "task", task.get_name(), where(task))
+            for task in sorted(asyncio.all_tasks(loop), key=hash)
+            if task is not this and not task.done()
+        ]
+        for transport in loop._transports.values():
+            if transport._sock is not None:
+                protocol = type(transport.get_protocol()).__name__
+                leaks.append(Leak(self.name, "transport", protocol, str(transport.get_extra_info("sockname"))))
+        leaks.extend(
+            Leak(self.name, "timer", _callback_name(handle), f"due at {handle._when:.3f} s")
+            for handle in loop._scheduled
+            if not handle._cancelled
+        )
+        return leaks
+
+    def restart(self) -> list[asyncio.Task[Any]]:
+        """Start the machine and run its entries again; one that runs is killed first. Returns the new tasks."""
+        for main, *_ in self._entries:
+            if not callable(main):
+                raise SimulationError(
+                    f"{self.name} cannot be restarted: it was started with a coroutine, which runs once; "
+                    "pass the coroutine function: node.start(main, …)"
+                )
+        if self.running:
+            self.kill()
+        self._mains.clear()
+        self._boot()
+        return [self._launch(main, args, name, 0.0) for main, args, name, _ in self._entries]
+
+    def pause(self, seconds: float) -> bool:
+        """SIGSTOP for so long, or a long garbage collection: the host goes on to accept, acknowledge and buffer."""
+        return self._stall_for(seconds)
+
+    def block(self, seconds: float) -> bool:
+        """The loop is busy for so long, as with time.sleep in a callback. Datagrams and bytes wait in the buffers."""
+        return self._stall_for(seconds)
+
+    def _stall_for(self, seconds: float) -> bool:
+        if seconds < 0:
+            raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
+        if not self.running:
+            return False
+        self.stalled = True
+        self._stall += 1
+        self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))
+        return True
+
+    def resume(self) -> bool:
+        """End a pause or block now."""
+        if not self.stalled:
+            return False
+        self._resume((self._stall, self.loop))
+        return True
+
+    def _resume(self, which: tuple[int, NodeLoop]) -> None:
+        stall, loop = which
+        if stall == self._stall and loop is self.loop and self.stalled:
+            self.stalled = False
+            self.host.ahead = 0.0
+            loop.run_ready()
+
+    def fall_behind(self) -> None:
+        """The running callback slept without yielding: the loop goes on when everybody else has come as far."""
+        self._stall_for(self.host.ahead)
+
+    def _lose_process(self) -> None:
+        self.running = False
+        self.stalled = False
+        self.simulation.keep(self.loop.die())
+        self._mains.clear()
+
+    def loop_closed(self) -> None:
+        """Its program closed the loop itself, as asyncio.Runner does: the process has ended."""
+        if self.running:
+            self.running = False
+            self.host.end_process()
+
+    def remove_directory(self) -> None:
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    # -- what its program asks (sim.kernel.entropy) ----------------------------------------------------------------
+
+    def monotonic(self) -> float:
+        """Virtual seconds, as `time.monotonic` and `loop.time` answer here."""
+        now: float = self.simulation.environment._now + self.host.ahead
+        return now
+
+    def wall_clock(self) -> float:
+        return self.clock.time()
+
+    def sleep(self, seconds: float) -> None:
+        """`time.sleep` on this node: time passes, and nothing else of it runs."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self.host.ahead += seconds
+
+    def __repr__(self) -> str:
+        state = "down" if not self.host.up else "stalled" if self.stalled else "up" if self.running else "no process"
+        return f"<Node {self.name} {self.host.ip} {state}>"
+
+
+async def _call(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...], delay: float) -> Any:
+    if delay:
+        await asyncio.sleep(delay)
+    return await main(*args)
+
+
+async def _await(main: Coroutine[Any, Any, Any], delay: float) -> Any:
+    if delay:
+        try:
+            await asyncio.sleep(delay)
+        except BaseException:
+            main.close()
+            raise
+    return await main
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """The line at which a task waits: the innermost frame of its coroutine that can be seen."""
+    waits: Any = task.get_coro()
+    frame = None
+    while waits is not None:
+        frame = (
+            getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None) or getattr(waits, "gi_frame", frame)
+        )
+        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
+    if frame is None:
+        return "unknown place"
+    return f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+def _callback_name(handle: asyncio.TimerHandle) -> str:
+    callback: Any = handle._callback  # type: ignore[attr-defined]
+    return getattr(callback, "__qualname__", None) or type(callback).__name__

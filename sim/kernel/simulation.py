@@ -1,0 +1,306 @@
+"""A simulation: one SimPy environment, the nodes on it, the network between them, and the trace of what happened.
+
+Time advances from event to event. While events are processed automatic garbage collection is off; it runs after every
+so many events, which is the same point in every run.
+"""
+
+import asyncio
+import gc
+import math
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from heapq import heappop
+from random import Random
+from threading import Thread, get_ident
+from typing import Any, Self
+
+import simpy
+
+from sim.kernel import entropy
+from sim.kernel.errors import Deadlock, Livelock, SimulationError
+from sim.kernel.loop import NodeLoop
+from sim.kernel.node import Leak, Node, where
+from sim.network.network import Network
+from sim.network.schedule import Call, Schedule
+from sim.trace import Trace
+
+__all__ = ["Simulation", "new_event_loop", "run"]
+
+COLLECT_EVERY = 10_000
+"""Events between two collections of young garbage; every tenth collects all."""
+MAX_EVENTS_AT_ONE_TIME = 5_000_000
+CLOSE_SETTLE = 1.0
+"""… and what outlives its main by so long is a leak."""
+CLOSE_GRACE = 10.0
+"""Virtual seconds in which nodes may finish when a simulation is closed."""
+
+_driving: set[int] = set()
+
+
+class Simulation:
+    """Virtual time for any asyncio program. A context manager; `close()` ends the nodes and looks for leaks.
+
+    `seed` decides everything that is random. `tie_break` orders events of the same time: "fifo", or "random" by the
+    seed. `trace` is a path to write the trace to; None spools to an unnamed temporary file.
+    """
+
+    def __init__(self, seed: int = 0, *, tie_break: str = "fifo", trace: Any = None) -> None:
+        if tie_break not in ("fifo", "random"):
+            raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
+        entropy.install()
+        self.seed = seed
+        self.environment = simpy.Environment(0.0)
+        order = Random(f"{seed}/order") if tie_break == "random" else None
+        self.schedule = Schedule(self.environment, order)
+        self.trace = Trace(trace)
+        self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
+        self.nodes: dict[str, Node] = {}
+        self.leaks: list[Leak] = []
+        """What nodes left behind when they ended in order; complete after `close`."""
+        self.thread = get_ident()
+        """The thread that runs the nodes."""
+        self._kept: list[Any] = []
+        self._processed = 0
+        self._closed = False
+        self._interrupted = False
+        self._checked = False
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def add_node(self, name: str, ip: str | None = None) -> Node:
+        """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given."""
+        number = len(self.nodes) + 1
+        node = Node(self, name, ip or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        self.network.add_host(node.host)
+        self.nodes[name] = node
+        return node
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return float(self.environment._now)
+
+    def record(self, node: str, event: str, /, **fields: object) -> int:
+        """Write an event into the trace, caused by what is being answered; returns its line."""
+        ahead = self.nodes[node].host.ahead if node in self.nodes else 0.0
+        return self.trace.record(self.environment._now + ahead, node, event, self.network.cause[0], **fields)
+
+    def digest(self) -> str:
+        """A hash over the trace: equal digests, equal runs."""
+        return self.trace.digest()
+
+    def tasks(self) -> list[tuple[str, asyncio.Task[Any], str]]:
+        """Every task that has not ended: its node, the task, the line it waits at."""
+        return [
+            (node.name, task, where(task))
+            for node in self.nodes.values()
+            if node.running
+            for task in sorted(asyncio.all_tasks(node.loop), key=hash)
+        ]
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run(self, until: float | None = None) -> None:
+        """Run until that time, or until nothing is scheduled. Raises Deadlock where then somebody still waits."""
+        if until is not None and not until >= self.now:
+            raise SimulationError(f"cannot run until {until!r} s: it is {self.now:g} s already")
+        self._somewhere(lambda: self._run(until))
+
+    def _run(self, until: float | None) -> None:
+        self.drive(_never, math.inf if until is None else until)
+        if until is None and self.tasks():
+            raise self.deadlock("nothing is scheduled any more")
+
+    def run_until_complete(self, task: asyncio.Task[Any]) -> Any:
+        """Run until a task of `node.start` is done; returns its value or raises its exception. Raises Deadlock."""
+        self._somewhere(lambda: self._complete(task))
+        return task.result()
+
+    def _complete(self, task: asyncio.Task[Any]) -> None:
+        if not self.drive(task.done):
+            raise self.deadlock(f"{task.get_name()} can never end")
+
+    def step(self) -> bool:
+        """Process one event; False where there is none."""
+        before = self._processed
+        self.drive(lambda: self._processed > before)
+        return self._processed > before
+
+    def drive(self, stop: Callable[[], bool], until: float = math.inf) -> bool:
+        """Process events until `stop()`; False where there was nothing more to do before, or time is `until`."""
+        thread = get_ident()
+        if thread in _driving:
+            raise SimulationError("a simulation runs inside another one, or inside a node; end the outer one first")
+        if self._closed:
+            raise SimulationError("this simulation is closed; make a new one")
+        if not self._checked:
+            self.network.check_connected()
+            self._checked = True
+        for node in self.nodes.values():
+            if node.running:
+                node.loop.kick()
+        collecting = gc.isenabled()
+        gc.disable()
+        _driving.add(thread)
+        before, self.thread = self.thread, thread
+        try:
+            return self._events(stop, until)
+        finally:
+            self.thread = before
+            _driving.discard(thread)
+            if collecting:
+                gc.enable()
+
+    def _events(self, stop: Callable[[], bool], until: float) -> bool:
+        """The inner loop: SimPy's step() written out, with the short way for our own events."""
+        environment = self.environment
+        queue: list[Any] = environment._queue
+        collect_at = self._processed + COLLECT_EVERY - self._processed % COLLECT_EVERY
+        spinning_since, spun = environment._now, 0
+        while not stop():
+            if not queue:
+                if until != math.inf:
+                    environment._now = until
+                return False
+            when = queue[0][0]
+            if when > until:
+                environment._now = until
+                return False
+            event = heappop(queue)[3]
+            environment._now = when
+            if event.__class__ is Call:
+                event.function(event.argument)
+            else:
+                _process(event)
+            self._processed += 1
+            if self._processed >= collect_at:
+                collect_at += COLLECT_EVERY
+                gc.collect(2 if self._processed % (10 * COLLECT_EVERY) == 0 else 1)
+                if self._interrupted:
+                    raise KeyboardInterrupt
+                if when == spinning_since:
+                    spun += COLLECT_EVERY
+                    if spun >= MAX_EVENTS_AT_ONE_TIME:
+                        raise Livelock(f"{spun} events at {when:g} s without time advancing; the last was {event!r}")
+                else:
+                    spinning_since, spun = when, 0
+        return True
+
+    def _somewhere(self, work: Callable[[], None]) -> None:
+        """Here; or, where an event loop runs in this thread (a notebook's), in a thread of its own, interruptible."""
+        if events._get_running_loop() is None or get_ident() in _driving:
+            work()
+            return
+        failed: list[BaseException] = []
+
+        def in_thread() -> None:
+            try:
+                work()
+            except BaseException as error:
+                failed.append(error)
+
+        thread = Thread(target=in_thread, name="simulation", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        except KeyboardInterrupt:
+            self._interrupted = True
+            thread.join()
+            self._interrupted = False
+            raise
+        if failed:
+            raise failed[0]
+
+    def deadlock(self, what: str) -> Deadlock:
+        """The error that names every task that waits, and where."""
+        waiting = [f"  {node}: {task.get_name()} waits in {place}" for node, task, place in self.tasks()]
+        more = [f"  … and {len(waiting) - 20} more"] if len(waiting) > 20 else []
+        return Deadlock("\n".join([f"{what} at {self.now:g} s; these tasks wait:", *waiting[:20], *more]))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def keep(self, things: list[Any]) -> None:
+        """Hold on to what a dead process left, so that none of it runs on; closed, muted, at the end."""
+        self._kept.append(things)
+
+    def close(self) -> None:
+        """End every node in order, within ten virtual seconds; what is left behind is in `leaks` and in the trace."""
+        if self._closed:
+            return
+        waiting = [node for node in self.nodes.values() if node.running]
+        for node in waiting:
+            node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)
+        try:
+            self._somewhere(lambda: self._end(waiting))
+        finally:
+            self._closed = True
+            for node in self.nodes.values():
+                if not node.loop.is_closed():
+                    self.keep(node.loop.die())
+                    node.loop.close()
+                node.remove_directory()
+            self._bury()
+            self.trace.flush()
+
+    def _end(self, nodes: list[Node]) -> None:
+        self.drive(lambda: not any(node.running for node in nodes), self.now + CLOSE_GRACE)
+        self.drive(_never, self.now)  # what is due now: the loops are closed
+
+    def _bury(self) -> None:
+        """Close the coroutines of dead processes. Their loops are dead: whatever they try has no effect."""
+        for things in self._kept:
+            for thing in things:
+                if isinstance(thing, asyncio.Task):
+                    thing._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _close_muted(thing.get_coro())
+        self._kept.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self.close()
+
+
+def _never() -> bool:
+    return False
+
+
+def _process(event: Any) -> None:
+    """What SimPy's step() does with an event that it took from the queue."""
+    callbacks, event.callbacks = event.callbacks, None
+    for callback in callbacks:
+        callback(event)
+    if not event._ok and not hasattr(event, "_defused"):
+        error = event._value
+        raise type(error)(*error.args) from error
+
+
+def _close_muted(coroutine: Any) -> None:
+    try:
+        coroutine.close()
+    except BaseException:
+        return  # a dead program's clean-up failed: nobody is there to hear of it
+
+
+def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None) -> Any:
+    """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
+    simulation = Simulation(seed)
+    result: list[Any] = []
+
+    def work() -> None:
+        loop = simulation.add_node("main").loop
+        with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
+            result.append(runner.run(main))
+
+    try:
+        simulation._somewhere(work)
+    finally:
+        simulation.close()
+    return result[0]
+
+
+def new_event_loop(seed: int = 0) -> NodeLoop:
+    """The loop of a simulated node that is alone, for asyncio.Runner(loop_factory=…)."""
+    return Simulation(seed).add_node("main").loop

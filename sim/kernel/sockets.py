@@ -1,0 +1,290 @@
+"""Non-blocking sockets of a simulated machine, and the selector that watches them.
+
+asyncio's own selector transports run on these, unchanged: a SimulatedSocket answers what they (and loop.sock_*) ask of
+a `socket.socket`, and the selector says which of them have something, level-triggered as epoll does. Knows the
+network's endpoints; knows no protocol.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+from typing import Any
+
+from sim.kernel.errors import NotSimulated
+from sim.network.host import Host
+from sim.network.network import Network
+from sim.network.tcp import BACKLOG, Connecting, Endpoint, Listener
+from sim.network.udp import DatagramSocket
+
+__all__ = ["Selector", "SimulatedSocket"]
+
+FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
+
+
+class Selector:
+    """Which sockets are watched, and which of them may have something (`marked`)."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.keys: dict[int, SelectorKey] = {}
+        self.sockets: dict[int, SimulatedSocket] = {}
+        self.marked: dict[int, SimulatedSocket] = {}
+        self._descriptor = FIRST_DESCRIPTOR
+
+    def add(self, added: "SimulatedSocket") -> int:
+        """Give a new socket its descriptor."""
+        self._descriptor += 1
+        self.sockets[self._descriptor] = added
+        return self._descriptor
+
+    def remove(self, descriptor: int) -> None:
+        self.sockets.pop(descriptor, None)
+        self.marked.pop(descriptor, None)
+
+    # What BaseSelectorEventLoop calls.
+
+    def get_map(self) -> dict[int, SelectorKey]:
+        return self.keys
+
+    def get_key(self, descriptor: int) -> SelectorKey:
+        return self.keys[descriptor]
+
+    def register(self, descriptor: int, events: int, data: Any = None) -> SelectorKey:
+        watched = self.sockets.get(descriptor)
+        if watched is None:
+            raise NotSimulated(
+                f"file descriptor {descriptor} is not a simulated socket; on a simulated node use streams, datagram "
+                "endpoints or loop.sock_* with sockets of the simulation"
+            )
+        key = self.keys[descriptor] = SelectorKey(descriptor, descriptor, events, data)
+        self.marked[descriptor] = watched
+        return key
+
+    modify = register
+
+    def unregister(self, descriptor: int) -> SelectorKey:
+        return self.keys.pop(descriptor)
+
+    def close(self) -> None:
+        self.keys.clear()
+        self.marked.clear()
+
+
+class SimulatedSocket:
+    """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
+
+    def __init__(self, network: Network, host: Host, selector: Selector, family: int, kind: int) -> None:
+        self.family = socket.AddressFamily(family)
+        self.type = socket.SocketKind(kind)
+        self.proto = int(socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP)
+        if self.family == socket.AF_UNIX:
+            self.proto = 0
+        self._network, self._host, self._selector = network, host, selector
+        self._descriptor = selector.add(self)
+        self._endpoint: Endpoint | None = None
+        self._listener: Listener | None = None
+        self._datagrams: DatagramSocket | None = None
+        self._connecting: Connecting | None = None
+        self._bound: Any = None
+        self._error = 0
+        self._options: dict[tuple[int, int], Any] = {}
+
+    # -- readiness -------------------------------------------------------------------------------------------------
+
+    def poll(self) -> int:
+        """EVENT_READ | EVENT_WRITE, as far as they would not block."""
+        endpoint = self._endpoint
+        if endpoint is not None:
+            return (EVENT_READ if endpoint.readable else 0) | (EVENT_WRITE if endpoint.writable else 0)
+        if self._datagrams is not None:
+            return EVENT_WRITE | (EVENT_READ if self._datagrams.queue else 0)
+        if self._listener is not None:
+            return EVENT_READ if self._listener.queue else 0
+        return EVENT_WRITE | EVENT_READ if self._error else 0
+
+    def _mark(self) -> None:
+        selector = self._selector
+        selector.marked[self._descriptor] = self
+        selector.wake()
+
+    # -- stream ----------------------------------------------------------------------------------------------------
+
+    def connect(self, address: Any) -> None:
+        """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
+        if self.type == socket.SOCK_DGRAM:
+            self._bind_datagrams().remote = tuple(address[:2])
+            return
+        if self._endpoint is not None:
+            raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
+        key: Any = os.fspath(address) if self.family == socket.AF_UNIX else (address[0], address[1])
+        self._connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
+        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+
+    def _connected(self, result: Endpoint | OSError) -> None:
+        self._connecting = None
+        if isinstance(result, Endpoint):
+            self._attach(result)
+        else:
+            self._error = result.errno or errno.EIO
+        self._mark()
+
+    def _attach(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        endpoint.on_readable = endpoint.on_writable = self._mark
+
+    def listen(self, backlog: int = BACKLOG) -> None:
+        if self._listener is None:
+            self._listener = Listener(self._network, self._host, self._bound or ("0.0.0.0", 0), backlog)
+            self._listener.on_readable = self._mark
+            self._bound = self._listener.key
+
+    def accept(self) -> tuple["SimulatedSocket", Any]:
+        if self._listener is None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        try:
+            endpoint = self._listener.accept()
+        except IndexError:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
+        accepted._attach(endpoint)
+        return accepted, accepted.getpeername()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        if self._endpoint is None:
+            if self._datagrams is not None and self._datagrams.remote is not None:
+                return self.sendto(data, self._datagrams.remote)
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        sent = self._endpoint.send(data if type(data) is bytes else bytes(data))
+        if not sent and data:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return sent
+
+    def sendmsg(self, buffers: Any) -> int:
+        return self.send(b"".join(buffers))
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if self._endpoint is None:
+            if self._datagrams is not None:
+                return self.recvfrom(size)[0]
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return self._endpoint.receive(size)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.recv(size or len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def shutdown(self, how: int) -> None:
+        if self._endpoint is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        if how in (socket.SHUT_WR, socket.SHUT_RDWR):
+            self._endpoint.shutdown()
+
+    # -- datagrams -------------------------------------------------------------------------------------------------
+
+    def sendto(self, data: Any, *arguments: Any) -> int:
+        self._bind_datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
+        return len(data)
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        try:
+            data, source = self._bind_datagrams().receive()
+        except IndexError:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        return data[:size], self._shown(source)
+
+    def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
+        data, source = self.recvfrom(size or len(buffer))
+        memoryview(buffer).cast("B")[: len(data)] = data
+        return len(data), source
+
+    def _bind_datagrams(self) -> DatagramSocket:
+        if self._datagrams is None:
+            ip, port = self._bound or ("0.0.0.0", 0)
+            self._datagrams = DatagramSocket(self._network, self._host, ip, port)
+            self._datagrams.on_readable = self._mark
+        return self._datagrams
+
+    # -- names and options -----------------------------------------------------------------------------------------
+
+    def bind(self, address: Any) -> None:
+        if self.family == socket.AF_UNIX:
+            self._bound = os.fspath(address)
+            return
+        self._bound = (address[0] or "0.0.0.0", address[1])
+        if self.type == socket.SOCK_DGRAM:
+            self._bind_datagrams()
+        elif not self._host.owns(self._bound[0]):
+            raise OSError(errno.EADDRNOTAVAIL, f"{self._host.name} has no address {address[0]}; it has {self._host.ip}")
+
+    def getsockname(self) -> Any:
+        if self.family == socket.AF_UNIX:
+            return self._bound or ""
+        if self._endpoint is not None:
+            return self._shown(self._endpoint.local)
+        if self._datagrams is not None:
+            return self._shown(self._datagrams.address)
+        return self._shown(self._bound or ("0.0.0.0", 0))
+
+    def getpeername(self) -> Any:
+        if self._endpoint is not None:
+            return "" if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
+        if self._datagrams is not None and self._datagrams.remote is not None:
+            return self._shown(self._datagrams.remote)
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def _shown(self, address: Any) -> Any:
+        return (address[0], address[1], 0, 0) if self.family == socket.AF_INET6 else (address[0], address[1])
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
+            error, self._error = self._error, 0
+            if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
+                error = self._endpoint.error.errno or 0
+            return error
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_TYPE):
+            return int(self.type)
+        return self._options.get((level, option), 0)
+
+    def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:
+        self._options[level, option] = value
+
+    def setblocking(self, flag: bool) -> None:
+        if flag:
+            raise NotSimulated("a simulated socket never blocks; use it through the event loop")
+
+    def settimeout(self, value: float | None) -> None:
+        self.setblocking(value != 0)
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def detach(self) -> int:
+        descriptor, self._descriptor = self._descriptor, -1
+        return descriptor
+
+    def close(self) -> None:
+        if self._descriptor < 0:
+            return
+        self._selector.remove(self._descriptor)
+        self._descriptor = -1
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for owned in (self._endpoint, self._listener, self._datagrams):
+            if owned is not None:
+                owned.close()
+
+    def __enter__(self) -> "SimulatedSocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"

@@ -1,0 +1,59 @@
+"""The topology: a networkx graph whose nodes are machines, switches or zones and whose edges are links.
+
+Reads edge data and finds routes; knows no packets.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import networkx
+
+from sim.network.link import Link
+from sim.network.quantity import QuantityError
+
+__all__ = ["Graph", "checked_graph", "load_graph", "route"]
+
+if TYPE_CHECKING:
+    Graph = networkx.Graph[Any]
+else:  # generic in its stubs only
+    Graph = networkx.Graph
+
+# What networkx readers add to an edge on their own.
+_IGNORED = frozenset({"id", "weight", "key"})
+
+
+def load_graph(path: str) -> Graph:
+    """A GraphML file → a graph. Raises OSError, ValueError."""
+    return checked_graph(networkx.read_graphml(path))
+
+
+def checked_graph(graph: Graph) -> Graph:
+    """The graph itself, once every edge's data has been understood. Raises QuantityError naming the edge."""
+    if graph.number_of_nodes() == 0:
+        raise ValueError("the graph has no nodes")
+    for a, b, data in graph.edges(data=True):
+        try:
+            edge_link(data, Link())
+        except QuantityError as error:
+            raise QuantityError(f"edge {a} – {b}: {error}") from None
+    return graph
+
+
+def route(graph: Graph, source: str, target: str, default: Link) -> list[Link] | None:
+    """The links of the shortest path by mean latency; None = there is no way. Edges without data are `default`."""
+
+    def weight(_: Any, __: Any, data: Mapping[str, Any]) -> float:
+        return edge_link(data, default).delay.mean
+
+    try:
+        nodes = networkx.dijkstra_path(graph, source, target, weight)
+    except networkx.NetworkXNoPath:
+        return None
+    return [edge_link(graph.edges[a, b], default) for a, b in pairwise(nodes)]
+
+
+def edge_link(data: Mapping[str, Any], default: Link) -> Link:
+    """An edge's data as a link."""
+    settings = {key: value for key, value in data.items() if key not in _IGNORED}
+    return Link.of(settings, default) if settings else default

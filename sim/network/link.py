@@ -1,0 +1,119 @@
+"""What lies on one way between two machines: latency, loss, bandwidth and the rest of an edge's data.
+
+A link is a value. Links of a route are joined into one by `join`: latencies add, losses multiply out, the narrowest
+bandwidth counts.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from random import Random
+from typing import Any, Self
+
+from sim.network.latency import Constant, Distribution, parse_latency
+from sim.network.presets import PRESETS
+from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, parse_probability
+
+__all__ = ["Link", "join"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Several latencies one after another."""
+
+    parts: tuple[Distribution, ...]
+
+    @property
+    def mean(self) -> float:
+        return sum(part.mean for part in self.parts)
+
+    def sampler(self, random: Random) -> Callable[[], float]:
+        draws = [part.sampler(random) for part in self.parts]
+        return lambda: sum(draw() for draw in draws)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One way between two neighbours. Probabilities are per packet."""
+
+    latency: Distribution = Constant(0.0005)  # noqa: RUF009 - frozen
+    jitter: Distribution | None = None
+    """Added to the latency, drawn for itself."""
+    loss: float = 0.0
+    duplicate: float = 0.0
+    """Datagrams only, as TCP removes copies."""
+    reorder: float = 0.0
+    """A datagram so chosen takes another latency on top, and so is overtaken."""
+    corrupt: float = 0.0
+    """A datagram so chosen arrives with one bit flipped; TCP's checksum turns it into a loss."""
+    bandwidth: float | None = None
+    """Bytes a second; None = unlimited."""
+    queue: float = 256 * 1024
+    """Bytes that wait for the wire before packets are dropped; matters with a bandwidth only."""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], base: "Link | None" = None) -> Self:
+        """From edge data: `preset` and the fields above, as numbers or text. Raises QuantityError naming the key."""
+        settings = dict(settings)
+        if preset := settings.pop("preset", None):
+            if preset not in PRESETS:
+                raise QuantityError(f"unknown preset {preset!r}; allowed: {', '.join(PRESETS)}")
+            settings = {**PRESETS[preset].settings, **settings}
+        values: dict[str, Any] = {}
+        for key, value in settings.items():
+            if key not in _PARSERS:
+                near = get_close_matches(key, _PARSERS, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise QuantityError(f"unknown link setting {key!r}{hint} allowed: preset, {', '.join(_PARSERS)}")
+            try:
+                values[key] = None if value is None else _PARSERS[key](value)
+            except QuantityError as error:
+                raise QuantityError(f"{key}: {error}") from None
+        return replace(base, **values) if isinstance(base, cls) else cls(**values)
+
+    @property
+    def plain(self) -> bool:
+        """Latency and nothing else: the fast way through the network."""
+        return not (self.loss or self.duplicate or self.reorder or self.corrupt or self.bandwidth)
+
+    @property
+    def delay(self) -> Distribution:
+        """Latency and jitter together."""
+        return self.latency if self.jitter is None else _Sum((self.latency, self.jitter))
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "latency": parse_latency,
+    "jitter": parse_latency,
+    "loss": parse_probability,
+    "duplicate": parse_probability,
+    "reorder": parse_probability,
+    "corrupt": parse_probability,
+    "bandwidth": parse_bandwidth,
+    "queue": parse_bytes,
+}
+assert set(_PARSERS) == {field.name for field in fields(Link)}
+
+
+def join(links: Iterable[Link]) -> Link:
+    """The links of a route as one. No link at all is a route within one machine."""
+    links = tuple(links)
+    if len(links) == 1:
+        return links[0]
+
+    def either(name: str) -> float:
+        passed = 1.0
+        for link in links:
+            passed *= 1 - getattr(link, name)
+        return 1 - passed
+
+    narrow = [link for link in links if link.bandwidth]
+    return Link(
+        latency=_Sum(tuple(link.delay for link in links)),
+        loss=either("loss"),
+        duplicate=either("duplicate"),
+        reorder=either("reorder"),
+        corrupt=either("corrupt"),
+        bandwidth=min((link.bandwidth for link in narrow if link.bandwidth), default=None),
+        queue=min((link.queue for link in narrow), default=Link().queue),
+    )

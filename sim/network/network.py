@@ -1,0 +1,217 @@
+"""The network between machines: which way lies between two of them now, and how to change it.
+
+Answers two questions of the hot path: whose address is this, and what is the path from one host to another (None = no
+way through). Knows no event loop and no program; datagrams are sim.network.udp's, connections sim.network.tcp's.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import networkx
+
+from sim.network.graph import Graph, checked_graph, route
+from sim.network.host import Host, is_loopback
+from sim.network.latency import Constant
+from sim.network.link import Link, join
+from sim.network.partition import Cut
+from sim.network.schedule import Schedule
+from sim.trace import Trace
+
+__all__ = ["Network", "Path", "UnknownNode"]
+
+LOOPBACK = Link(latency=Constant(25e-6))
+
+
+class UnknownNode(KeyError):
+    """A name that no node has."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(name)
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        self.text = f"there is no node {name!r}; there are: {shown or 'none yet'}"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Path:
+    """The way from one host to another: the joined link, with its delay bound to the network's randomness."""
+
+    __slots__ = ("busy_until", "delay", "link", "plain")
+
+    def __init__(self, link: Link, random: Random) -> None:
+        self.link = link
+        self.delay: Callable[[], float] = link.delay.sampler(random)
+        """Draws seconds."""
+        self.plain = link.plain
+        self.busy_until = 0.0
+        """When the wire is free again, where it has a bandwidth."""
+
+
+class Network:
+    """All hosts and what lies between them.
+
+    With no graph given all machines hang on one switch, and `default_link` says what lies between any two of them.
+    """
+
+    def __init__(self, schedule: Schedule, random: Random, trace: Trace) -> None:
+        self.schedule = schedule
+        self.random = random
+        self.trace = trace
+        self.cause: list[int] = [0]
+        """The line of the event that is being answered; one cell, shared with the simulation."""
+        self.hosts: dict[str, Host] = {}
+        self._by_ip: dict[str, Host] = {}
+        self._graph: Graph | None = None
+        self._default = Link()
+        self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+        self._cuts: dict[str, Cut] = {}
+        self._paths: dict[tuple[Host, Host], Path | None] = {}
+        self._loopback = Path(LOOPBACK, random)
+        self._same: Path | None = None
+        self._changed()
+
+    # -- what lies between -----------------------------------------------------------------------------------------
+
+    def default_link(self, link: Link | None = None, /, **settings: Any) -> None:
+        """Set what lies between any two machines: `preset="lan"`, or `latency="uniform(1ms, 5ms)", loss=0.01`, …
+
+        Raises QuantityError for a setting that makes no sense.
+        """
+        self._default = link or Link.of(settings)
+        self._changed()
+
+    @property
+    def graph(self) -> Graph:
+        """The topology. Edge data: latency, jitter, loss, duplicate, reorder, corrupt, bandwidth, queue, preset."""
+        if self._graph is None:
+            star: Graph = networkx.Graph()
+            star.add_edges_from(("switch", name) for name in self.hosts)
+            networkx.freeze(star)
+            return star
+        return self._graph
+
+    @graph.setter
+    def graph(self, graph: Graph) -> None:
+        self._graph = checked_graph(graph)
+        self._changed()
+
+    def link(self, source: str, target: str, *, name: str | None = None, one_way: bool = False, **edge: Any) -> str:
+        """Change what lies between two machines, until `heal(name)`. Returns the name."""
+        self._known(source, target)
+        Link.of(edge)
+        name = name or f"link {source} {target}"
+        changes = self._changes.setdefault(name, {})
+        changes[source, target] = edge
+        if not one_way:
+            changes[target, source] = edge
+        self._changed()
+        return name
+
+    def partition(self, *groups: Sequence[str], one_way: bool = False, name: str | None = None) -> str:
+        """Cut groups of nodes from each other, until healed; whoever is in no group stays connected to all.
+
+        `one_way`: what the first group sends does not reach the others, the way back is open. Returns the name.
+        """
+        for group in groups:
+            self._known(*group)
+        name = name or " | ".join(",".join(group) for group in groups)
+        self._cuts[name] = Cut.between([frozenset(group) for group in groups], one_way=one_way)
+        self._changed()
+        return name
+
+    def isolate(self, node: str, *, name: str | None = None) -> str:
+        """Cut one node from everybody, until healed. Returns the name."""
+        self._known(node)
+        name = name or f"isolate {node}"
+        self._cuts[name] = Cut.around(node)
+        self._changed()
+        return name
+
+    def heal(self, name: str | None = None) -> bool:
+        """Undo the cut or change of that name, or all of them. False where there was none."""
+        if name is None:
+            found = bool(self._cuts or self._changes)
+            self._cuts.clear()
+            self._changes.clear()
+        else:
+            cut, change = self._cuts.pop(name, None), self._changes.pop(name, None)
+            found = cut is not None or change is not None
+        self._changed()
+        return found
+
+    # -- the hot path ----------------------------------------------------------------------------------------------
+
+    def host_of(self, ip: str, asker: Host) -> Host | None:
+        """Whose address (or name) `ip` is, for somebody on host `asker`; None = nobody's."""
+        return self._by_ip.get(ip) or self.hosts.get(ip) or (asker if asker.owns(ip) else None)
+
+    def path(self, source: Host, target: Host) -> Path | None:
+        """The way from one host to another now; None = cut off."""
+        if source is target:
+            return self._loopback
+        if self._same is not None:
+            return self._same
+        try:
+            return self._paths[source, target]
+        except KeyError:
+            path = self._paths[source, target] = self._find(source, target)
+            return path
+
+    def add_host(self, host: Host) -> None:
+        if host.name in self.hosts:
+            raise ValueError(f"there is a node {host.name!r} already; names are unique")
+        if host.ip in self._by_ip:
+            raise ValueError(f"{host.ip} is {self._by_ip[host.ip].name}'s address already")
+        self.hosts[host.name] = host
+        self._by_ip[host.ip] = host
+
+    def resolve(self, name: str, asker: Host) -> str | None:
+        """The address of a node's name, or the address itself; None = no such name."""
+        if name == "localhost":
+            return "127.0.0.1"
+        host = self.hosts.get(name)
+        if host is not None:
+            return host.ip
+        return name if is_loopback(name) or name in self._by_ip or asker.owns(name) else None
+
+    def check_connected(self) -> None:
+        """Raise ValueError unless every host can reach every other (asked once, when a simulation starts)."""
+        if self._graph is None:
+            return
+        missing = [name for name in self.hosts if name not in self._graph]
+        if missing:
+            raise ValueError(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
+        first = next(iter(self.hosts), None)
+        if first is not None:
+            reached = networkx.node_connected_component(self._graph, first)
+            lost = [name for name in self.hosts if name not in reached]
+            if lost:
+                raise ValueError(f"the graph is not connected: there is no way from {first!r} to {lost[0]!r}")
+
+    def _changed(self) -> None:
+        """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
+        self._paths.clear()
+        uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
+        self._same = Path(self._default, self.random) if uniform else None
+
+    def _find(self, source: Host, target: Host) -> Path | None:
+        a, b = source.name, target.name
+        if any(cut.blocks(a, b) for cut in self._cuts.values()):
+            return None
+        link: Link | None = self._default
+        if self._graph is not None:
+            links = route(self._graph, a, b, self._default)
+            link = None if links is None else join(links)
+        for changes in self._changes.values():
+            edge = changes.get((a, b))
+            if edge is not None and link is not None:
+                link = Link.of(edge, link)
+        return None if link is None or link.loss >= 1 else Path(link, self.random)
+
+    def _known(self, *names: str) -> None:
+        for name in names:
+            if name not in self.hosts:
+                raise UnknownNode(name, self.hosts)

@@ -1,0 +1,61 @@
+"""Text with a unit → a plain number: seconds, shares, bytes a second.
+
+Text always has a unit ("20ms", "5%", "1MB/s"); plain numbers are taken as seconds, shares and bytes a second.
+"""
+
+import math
+import re
+
+__all__ = ["QuantityError", "parse_bandwidth", "parse_bytes", "parse_probability", "parse_seconds"]
+
+
+class QuantityError(ValueError):
+    """Text that is no quantity, or one that makes no sense here."""
+
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BYTES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
+
+
+def parse_seconds(value: str | float) -> float:
+    """ "20ms" → 0.02. Raises QuantityError."""
+    return _checked(value, _SECONDS, "a duration", '"20ms", "1.5s", "2m"')
+
+
+def parse_bytes(value: str | float) -> float:
+    """ "64KiB" → 65536.0. Raises QuantityError."""
+    return _checked(value, _BYTES, "a size", '"64KiB", "1MB"')
+
+
+def parse_bandwidth(value: str | float) -> float:
+    """ "1MB/s" or "8Mbit/s" → 1e6, in bytes a second. Raises QuantityError."""
+    units = {f"{unit}/s": factor for unit, factor in (_BYTES | _BITS).items()}
+    bandwidth = _checked(value, units, "a bandwidth", '"1MB/s", "100Mbit/s"')
+    if bandwidth == 0:
+        raise QuantityError("a bandwidth of 0 would never deliver; cut the link with loss = 1 or a partition instead")
+    return bandwidth
+
+
+def parse_probability(value: str | float) -> float:
+    """ "5%" or 0.05 → 0.05. Raises QuantityError."""
+    share = _checked(value, {"%": 0.01, "": 1.0}, "a probability", '"5%" or 0.05')
+    if share > 1:
+        raise QuantityError(f"a probability is between 0 and 1 (or 0% and 100%), not {value!r}")
+    return share
+
+
+def _checked(value: str | float, units: dict[str, float], what: str, example: str) -> float:
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value)
+        if not match or match[2] not in units:
+            raise QuantityError(f"{value!r} is not {what}; write it like {example}")
+        number = float(match[1]) * units[match[2]]
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise QuantityError(f"{value!r} is not {what}; write it like {example}")
+    else:
+        number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise QuantityError(f"{what} must be a number of at least 0, not {value!r}")
+    return number
