@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from sim.report import figure as style
 from sim.report.tables import Fault
 
-__all__ = ["fault_label", "mark_faults"]
+__all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
 
 MAX_ROWS = 6
 MAX_CHARACTERS = 44
@@ -26,35 +26,51 @@ def fault_label(fault: Fault) -> str:
     return f"{fault.verb} {_names(fault.targets)}".strip()
 
 
-def mark_faults(axes: Axes, faults: Sequence[Fault], *, labels_within: float | None = None) -> None:
-    """Mark every fault that took effect. `labels_within` is the width of the axes in points; None = no labels."""
-    shown = [f for f in faults if not f.idle]
-    for fault in shown:
+def mark_faults(axes: Axes, faults: Sequence[Fault]) -> None:
+    """A line where each fault that took effect began, grey until it was undone."""
+    for fault in (f for f in faults if not f.idle):
         axes.axvline(fault.time, color=style.INK, linestyle=(0, (4, 2)), linewidth=0.9, zorder=3)
         if fault.ended is not None:
             axes.axvspan(fault.time, fault.ended, facecolor=style.INK, alpha=0.05, zorder=0)
-    if labels_within is None:
-        return
-    left, right = axes.get_xlim()
-    scale = labels_within / (right - left)
-    labels = [(scale * (f.time - left), _short(f"{f.number} {fault_label(f)}"), str(f.number)) for f in shown]
-    for fault, label in zip(shown, _place(labels, labels_within), strict=True):
-        if label is None:
-            continue
+
+
+def place_labels(faults: Sequence[Fault], start: float, end: float, width: float) -> list["Label"]:
+    """Labels for the faults that took effect, above axes `width` points wide that show `start` to `end`.
+
+    From the right, each as low as it fits: none covers another, nor the line that leads up to another. Where there is
+    no room for its text a fault gets its number, and where there is none for that, nothing.
+    """
+    shown = [f for f in faults if not f.idle]
+    placed: list[Label] = []
+    for fault in sorted(shown, key=lambda f: (-f.time, f.number)):
+        x = (fault.time - start) / (end - start) * width
+        texts = (_short(f"{fault.number} {fault_label(fault)}"), str(fault.number))
+        fits = (c for t in texts for c in _candidates(fault.time, x, t, width) if not any(map(c.meets, placed)))
+        placed += [label for label in (next(fits, None),) if label is not None]
+    return placed
+
+
+def label_faults(axes: Axes, labels: Sequence["Label"]) -> None:
+    """Write the labels above the axes, each with a line down to its moment."""
+    line = {"arrowstyle": "-", "color": style.INK, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+    for label in labels:
+        at = (label.time, 1)
         axes.annotate(
-            label.text, (fault.time, 1), xycoords=("data", "axes fraction"), fontsize=POINTS,
-            xytext=(-2 if label.leftward else 2, 3 + ROW_POINTS * label.row), textcoords="offset points",
-            ha="right" if label.leftward else "left", va="bottom",
+            label.text, at, xycoords=("data", "axes fraction"), textcoords="offset points",
+            xytext=(-3 if label.leftward else 3, 3 + ROW_POINTS * label.row),
+            ha="right" if label.leftward else "left", va="bottom", fontsize=POINTS,
         )  # fmt: skip
-        line = {"arrowstyle": "-", "color": style.INK, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
         axes.annotate(
-            "", (fault.time, 1), xycoords=("data", "axes fraction"),
-            xytext=(0, ROW_POINTS * (label.row + 1)), textcoords="offset points", arrowprops=line,
+            "", at, xycoords=("data", "axes fraction"), textcoords="offset points",
+            xytext=(0, ROW_POINTS * (label.row + 1)), arrowprops=line,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Label:
+class Label:
+    """Where a label stands: from `low` to `high` (points), in a row; its line goes up at `x`."""
+
+    time: float
     text: str
     x: float
     low: float
@@ -62,7 +78,7 @@ class _Label:
     row: int
     leftward: bool
 
-    def meets(self, other: "_Label") -> bool:
+    def meets(self, other: "Label") -> bool:
         """Whether one covers the other, or the line that leads up to it."""
         if self.row == other.row:
             return self.low < other.high and other.low < self.high
@@ -70,24 +86,11 @@ class _Label:
         return below.low < above.x < below.high
 
 
-def _place(labels: Sequence[tuple[float, str, str]], width: float) -> list[_Label | None]:
-    """Rows for labels (place, text, short text): from the right, each as low as it fits. None where none is left."""
-    placed: list[_Label] = []
-    result: list[_Label | None] = [None] * len(labels)
-    for index in sorted(range(len(labels)), key=lambda i: (-labels[i][0], i)):
-        x, text, short = labels[index]
-        fits = (c for t in (text, short) for c in _candidates(x, t, width) if not any(map(c.meets, placed)))
-        label = result[index] = next(fits, None)
-        if label is not None:
-            placed.append(label)
-    return result
-
-
-def _candidates(x: float, text: str, width: float) -> list[_Label]:
+def _candidates(time: float, x: float, text: str, width: float) -> list[Label]:
     length = CHARACTER * len(text) + 6
     leftward = x + length > width
     low, high = (x - length, x - 0.1) if leftward else (x + 0.1, x + length)
-    return [_Label(text, x, low, high, row, leftward) for row in range(MAX_ROWS)]
+    return [Label(time, text, x, low, high, row, leftward) for row in range(MAX_ROWS)]
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from html import escape
 
 import matplotlib.style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -23,14 +24,18 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "RED",
+    "RIGHT",
     "WIDTH",
     "YELLOW",
+    "make_axes",
     "to_png",
     "to_svg",
 ]
 
 WIDTH = 11.0
 """Inches. The page scales it; the text is then as large as the page's."""
+RIGHT = 0.25
+"""Inches right of the axes."""
 
 # Okabe and Ito's palette: told apart by people who see fewer colours. No meaning rests on colour alone.
 BLUE, LIGHT_BLUE, GREEN, YELLOW = "#0072B2", "#A6D3EE", "#009E73", "#F0E442"
@@ -62,12 +67,19 @@ STYLE = {
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
+def make_axes(height: float, *, left: float, top: float = 0.2, bottom: float = 0.5) -> Axes:
+    """Axes so many inches high, with these margins: figures with the same left one share their axis of time."""
+    whole = height + top + bottom
+    figure = Figure(figsize=(WIDTH, whole))
+    return figure.add_axes((left / WIDTH, bottom / whole, (WIDTH - left - RIGHT) / WIDTH, height / whole))
+
+
 def to_svg(draw: Callable[[], Figure], name: str, title: str) -> str:
     """The figure that `draw` makes, as one `<svg>` element; `title` says what it shows to who cannot see it."""
     text = _save(draw, "svg", salt=name).decode()
     text = text[text.index("<svg ") :]
     referred = set(re.findall(r"#([\w-]+)", text))
-    text = re.sub(r' id="([\w-]+)"', lambda m: m[0] if m[1] in referred else "", text)
+    text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in referred else "", text)
     text = text.replace(f"font-family: '{FONT}'", f"font-family: '{FONT}', Verdana, sans-serif")
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 

@@ -11,107 +11,97 @@ from sim.report import figure as style
 from sim.report.bins import Cell, percentile
 from sim.report.faults import mark_faults
 from sim.report.tables import Tables
-from sim.report.timeline import time_range
+from sim.report.timeline import left_margin, name_time, time_range
 
 __all__ = ["draw_calls", "draw_latency", "draw_messages"]
 
 MESSAGES = {"sent": (style.BLUE, "-"), "received": (style.GREEN, "--"), "dropped": (style.RED, ":")}
 LATENCIES = {"udp": style.BLUE, "tcp": style.RED}
 SHARES = {0.5: "-", 0.99: ":"}
-STATUSES = ((style.RED, "xxxx"), (style.ORANGE, "////"), (style.PURPLE, "...."), (style.GREY, "----"))
+STATUSES = ((style.RED, "xxxx"), (style.ORANGE, "////"), (style.PURPLE, "\\\\\\\\"), (style.GREY, "----"))
 """Of statuses other than OK, the most frequent first; the last one stands for all that are left."""
 
 
 def draw_messages(tables: Tables) -> Figure:
     """Datagrams and segments a second."""
-    figure, axes = _axes(tables)
+    axes = _axes(tables)
+    bins = tables.messages
     for key, (color, line) in MESSAGES.items():
-        points = tables.messages.series(key)
+        points = bins.series(key)
         if any(count for _, count in points):
-            _steps(axes, points, tables.messages.width, color=color, linestyle=line, linewidth=1.6, label=key)
+            times = [points[0][0], *(start for start, _ in points), points[-1][0] + bins.width]
+            rates = [0.0, *(count / bins.width for _, count in points), 0.0]
+            axes.step(times, rates, where="post", color=color, linestyle=line, linewidth=1.6, label=key)
     axes.set_ylabel("messages / s")
     axes.set_ylim(bottom=0)
-    return _finish(figure, axes, tables)
+    return _finish(axes, tables)
 
 
 def draw_latency(tables: Tables) -> Figure:
     """Median and 99th percentile of the time from `sent` to `received`, by protocol."""
-    figure, axes = _axes(tables)
-    bins = tables.latency
-    cells = bins.cells()
+    axes = _axes(tables)
+    width = tables.latency.width
     for protocol, color in LATENCIES.items():
-        chosen = [(start, _buckets(cell, protocol)) for start, cell in cells]
+        cells = [(start, _buckets(cell, protocol)) for start, cell in tables.latency.cells()]
         for share, line in SHARES.items():
-            points = [(start + bins.width / 2, percentile(counts, share)) for start, counts in chosen if counts]
+            points = [(start + width / 2, percentile(counts, share)) for start, counts in cells if counts]
             if points:
-                # A bin without messages is a gap, not a straight line.
-                times, values = _with_gaps(points, bins.width)
-                axes.plot(
-                    times, values, line, marker=".", markersize=4, color=color, label=f"{protocol} p{share * 100:g}"
-                )
+                times, values = _with_gaps(points, width)
+                label = f"{protocol} p{share * 100:g}"
+                axes.plot(times, values, line, marker=".", markersize=4, color=color, label=label)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _duration(v)))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _duration(value)))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.set_ylabel("latency")
-    return _finish(figure, axes, tables)
+    return _finish(axes, tables)
 
 
 def draw_calls(tables: Tables) -> Figure:
-    """Calls that ended, a second, by how they ended."""
-    figure, axes = _axes(tables)
-    bins = tables.ended_calls
-    total = {str(k): n for k, n in bins.total().items()}
-    bad = sorted((s for s in total if s != "OK"), key=lambda s: (-total[s], s))
-    groups: list[tuple[str, list[str], str, str]] = [("OK", ["OK"], style.GREEN, "")] if "OK" in total else []
-    for index, (color, hatch) in enumerate(STATUSES):
-        last = index == len(STATUSES) - 1
-        members = bad[index:] if last else bad[index : index + 1]
-        if members:
-            groups.append((members[0] if len(members) == 1 else "other", members, color, hatch))
-    starts = [start for start, _ in bins.cells()]
-    base = [0.0] * len(starts)
-    for label, members, color, hatch in groups:
-        heights = [sum(cell.get(m, 0) for m in members) / bins.width for _, cell in bins.cells()]
-        text = f"{label} ({sum(total[m] for m in members)})"
-        axes.bar(
-            starts,
-            heights,
-            bins.width,
-            base,
-            align="edge",
-            color=color,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0.3,
-            label=text,
+    """Calls that ended, a second, by how they ended; statuses stand upon each other."""
+    axes = _axes(tables)
+    width, cells = tables.ended_calls.width, tables.ended_calls.cells()
+    total: dict[Any, int] = tables.ended_calls.total()
+    # Edges of the bins, so that a rate drawn as steps falls to nothing where bins are missing.
+    times = sorted({edge for start, _ in cells for edge in (start, start + width)})
+    base = [0.0] * len(times)
+    for statuses, color, hatch in _groups(total):
+        rates = {start: sum(cell.get(s, 0) for s in statuses) / width for start, cell in cells}
+        level = [b + rates.get(time, 0.0) for b, time in zip(base, times, strict=True)]
+        label = f"{statuses[0] if len(statuses) == 1 else 'other'} ({sum(total[s] for s in statuses):,})"
+        axes.fill_between(
+            times, base, level, step="post", facecolor=color, hatch=hatch, edgecolor="white", linewidth=0, label=label
         )
-        base = [b + h for b, h in zip(base, heights, strict=True)]
+        base = level
     axes.set_ylabel("calls ended / s")
-    return _finish(figure, axes, tables)
+    axes.set_ylim(bottom=0)
+    return _finish(axes, tables)
 
 
-def _axes(tables: Tables) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(style.WIDTH, 2.5), layout="constrained")
-    axes = figure.add_subplot()
+def _groups(total: dict[Any, int]) -> list[tuple[list[str], str, str]]:
+    """(statuses, colour, hatch): OK, then the others, the most frequent by themselves and the rest together."""
+    bad = sorted((s for s in total if s != "OK"), key=lambda s: (-total[s], s))
+    groups: list[tuple[list[str], str, str]] = [(["OK"], style.GREEN, "")] if "OK" in total else []
+    last = len(STATUSES) - 1
+    members = [*([s] for s in bad[:last]), bad[last:]]
+    return groups + [(m, *look) for m, look in zip(members, STATUSES, strict=False) if m]
+
+
+def _axes(tables: Tables) -> Axes:
+    axes = style.make_axes(1.9, left=left_margin(tables), top=0.35)
     axes.set_xlim(*time_range(tables))
     axes.grid()
-    return figure, axes
+    return axes
 
 
-def _finish(figure: Figure, axes: Axes, tables: Tables) -> Figure:
-    world = "seconds" if tables.backend == "sockets" else "virtual seconds"
-    axes.set_xlabel(f"{world} since every node was ready")
+def _finish(axes: Axes, tables: Tables) -> Figure:
+    name_time(axes, tables)
     mark_faults(axes, tables.faults)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handlelength=2.8)
+    columns = len(axes.get_legend_handles_labels()[0])
+    if columns:
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, handlelength=2.8)
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure), "the axes were just made in one"
     return figure
-
-
-def _steps(axes: Axes, points: list[tuple[float, int]], width: float, **look: Any) -> None:
-    """A rate as steps, falling to nothing outside the bins."""
-    times = [points[0][0], *(start for start, _ in points), points[-1][0] + width]
-    rates = [0.0, *(count / width for _, count in points), 0.0]
-    axes.step(times, rates, where="post", **look)
 
 
 def _buckets(cell: Cell, protocol: str) -> dict[int, int]:
@@ -119,6 +109,7 @@ def _buckets(cell: Cell, protocol: str) -> dict[int, int]:
 
 
 def _with_gaps(points: list[tuple[float, float | None]], width: float) -> tuple[list[float], list[float]]:
+    """Times and values of a line; bins without messages are gaps in it, not straight stretches."""
     times: list[float] = []
     values: list[float] = []
     for time, value in points:

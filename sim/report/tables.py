@@ -152,7 +152,7 @@ class Tables:
     opinions: dict[str, Opinion] = field(default_factory=dict)
     streams: list[Stream] = field(default_factory=list)
     calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
-    messages: Bins = field(default_factory=lambda: Bins(240))
+    messages: Bins = field(default_factory=lambda: Bins(160))
     """Keys: sent, received, dropped."""
     latency: Bins = field(default_factory=lambda: Bins(80))
     """Keys: (protocol, bucket)."""

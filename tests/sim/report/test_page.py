@@ -1,0 +1,204 @@
+"""sim.report.page: the page, and what lies beside it."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.report import render, tabulate, write_report
+from sim.trace import Event, Trace, TraceError, read
+
+VOID = {"meta", "br", "link", "img", "path", "use", "rect", "stop"}
+
+
+class Checker(HTMLParser):
+    """Whether elements close in order, ids are unique, and nothing is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.handle_attributes(attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_attributes(attrs)
+
+    def handle_attributes(self, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "xlink:href", "action"):
+                self.links.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def check(text: str) -> Checker:
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
+    assert {link for link in checker.links if not link.startswith("#")} <= {"result.json", "trace.msgpack"}
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    return checker
+
+
+def text_of(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    check(text)
+    return text
+
+
+def test_the_report_is_a_page_a_result_and_a_trace(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
+    page = write_report(tmp_path / "deep" / "report", result, trace)
+    assert page == tmp_path / "deep" / "report" / "index.html"
+    assert json.loads((page.parent / "result.json").read_text()) == result
+    assert (page.parent / "trace.msgpack").read_bytes() == trace.read_bytes()
+    text = text_of(page)
+    assert '<html lang="en">' in text
+    assert 'class="verdict holds"' in text
+    for words in ("2 of 2 hold", "seed", "9f8b1c0d", "rpcnet-sim run scenarios/worker_death.toml --seed 7", "4 of 4"):
+        assert words in text
+    assert text.count("<svg ") == 4 == text.count('role="img"')
+
+
+def test_a_trace_that_lies_in_the_directory_stays(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
+    kept = tmp_path / "trace.msgpack"
+    trace.rename(kept)
+    before = kept.read_bytes()
+    write_report(tmp_path, result, kept)
+    assert kept.read_bytes() == before
+
+
+def test_the_same_result_and_trace_give_the_same_bytes(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
+    first = write_report(tmp_path / "a", result, trace).read_bytes()
+    assert write_report(tmp_path / "b", result, trace).read_bytes() == first
+
+
+def test_a_failing_run_shows_what_was_seen_and_where(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
+    line = next(e.line for e in read(trace) if e.name == "member_failed")
+    result["verdict"] = "fails"
+    result["error"] = "client: ValueError: <b>no tokens</b>"
+    result["expectations"][0] |= {"verdict": "fails", "saw": "3 of 4 did", "trace_line": line}
+    text = text_of(write_report(tmp_path, result, trace))
+    assert 'class="verdict fails"' in text
+    assert "ValueError: &lt;b&gt;no tokens&lt;/b&gt;" in text
+    assert "<details open>\n<summary>Trace around line" in text
+    assert re.search(rf"<mark> *{line} .*member_failed.*</mark>", text)
+
+
+def test_an_application_that_raised_is_named_with_its_traceback(
+    tmp_path: Path, result: dict[str, Any], story: Callable[..., Any]
+) -> None:
+    tale = story()
+    tale.at(20.0, "worker-3", "node_failed", error="KeyError: 'x'", traceback="Traceback …\nKeyError: 'x'")
+    text = text_of(write_report(tmp_path, result, tale.write()))
+    assert "worker-3 failed at 20.000 s" in text
+    assert "KeyError: &#39;x&#39;" in text
+
+
+def test_over_sockets_a_sentence_stands_for_the_plots_of_messages(
+    tmp_path: Path, result: dict[str, Any], story: Callable[..., Any]
+) -> None:
+    result |= {"backend": "sockets", "digest": None}
+    text = text_of(write_report(tmp_path, result, story(backend="sockets").write()))
+    assert "only the simulator can record each message" in text
+    assert text.count("<svg ") == 2
+    assert "virtual" not in text
+
+
+def test_a_hundred_nodes_fit(tmp_path: Path, result: dict[str, Any], story: Callable[..., Any]) -> None:
+    page = write_report(tmp_path, result, story(workers=98).write())
+    text = text_of(page)
+    assert re.search(r"\d+ of 100 nodes have a lane", text)
+    assert page.stat().st_size < 1_000_000
+
+
+def test_an_empty_trace_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
+    empty = tmp_path / "empty.msgpack"
+    Trace(empty).close()
+    text = text_of(write_report(tmp_path / "report", result, empty))
+    assert "The trace is empty" in text
+    assert "<svg" not in text
+
+
+def test_a_file_that_is_no_trace_is_refused_with_the_result_already_written(
+    tmp_path: Path, result: dict[str, Any]
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"no trace")
+    with pytest.raises(TraceError):
+        write_report(tmp_path / "report", result, other)
+    assert (tmp_path / "report" / "result.json").exists()
+
+
+def test_a_trace_alone_gives_a_page_without_a_verdict(trace: Path) -> None:
+    text = render({}, tabulate(read(trace)))
+    check(text)
+    assert "not judged" in text
+    assert "worker-death" in text
+
+
+def test_figures_that_are_no_numbers_are_shown_and_written_as_null(
+    tmp_path: Path, result: dict[str, Any], trace: Path
+) -> None:
+    result["expectations"][0]["measured"] = {"p99": float("nan"), "worst": float("inf"), "who": ["a"]}
+    page = write_report(tmp_path, result, trace)
+    assert '<span class="soft">p99</span> nan' in text_of(page)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["expectations"][0]["measured"] == {"p99": None, "worst": None, "who": ["a"]}
+
+
+def test_what_applications_wrote_is_never_markup(tmp_path: Path, result: dict[str, Any]) -> None:
+    evil = "</pre><script>alert(1)</script>"
+    path = tmp_path / "evil.msgpack"
+    with Trace(path) as trace:
+        trace.record(0.0, evil, "node_started", 0, address=evil, labels={evil: evil}, app=evil)
+        trace.record(0.1, evil, "log", 0, level="WARNING", logger=evil, text=evil)
+        trace.record(0.2, "", "fault", 0, name=evil, verb="crash", targets=[evil], detail={"x": evil}, line=1)
+        trace.record(
+            0.3, evil, "call_started", 0, connection="c", stream=1, method=evil, shape="bidirectional", peer=evil
+        )
+        trace.record(
+            0.4,
+            evil,
+            "call_ended",
+            0,
+            connection="c",
+            stream=1,
+            method=evil,
+            shape="bidirectional",
+            status=evil,
+            seconds=0.1,
+        )
+        trace.record(0.5, evil, evil, 0, text=evil)
+    result["expectations"][0] |= {"saw": evil, "trace_line": 6}
+    text = text_of(write_report(tmp_path / "report", result | {"summary": evil, "error": evil}, path))
+    assert "<script" not in text
+
+
+def test_leaks_warnings_and_idle_faults_are_listed(tmp_path: Path, result: dict[str, Any]) -> None:
+    def event(line: int, node: str, event: str, /, **fields: Any) -> Event:
+        return Event(line, float(line), node, event, 0, fields)
+
+    events = [
+        event(1, "a", "log", level="WARNING", logger="rpcnet", text="too slow"),
+        event(2, "a", "leak", kind="task", what="<Task pending>", where="app.py:3"),
+        event(3, "", "fault_idle", name="late", why="worker-9 was not up"),
+    ]
+    text = render(result, tabulate(events))
+    check(text)
+    for words in ("too slow", "&lt;Task pending&gt;", "app.py:3", "had no effect", "worker-9 was not up"):
+        assert words in text
