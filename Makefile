@@ -18,7 +18,7 @@ check: lint fast
 test: lint fast cores notebooks gate
 
 test-slow: setup
-	$(PYTEST) -m slow --hypothesis-profile=fuzz --timeout=1800
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=fuzz --timeout=1800
 	./tests/other_pythons.sh
 
 format: setup
