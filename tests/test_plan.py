@@ -143,7 +143,7 @@ def test_a_bidirectional_stream_whose_sender_is_closed_ends_in_order(world: Worl
         async with server, RpcClient.connect(server.address) as client, BidirectionalStream[bytes](buffer=3) as both:
             for item in (b"a", b"", b"c"):
                 await both.sender.send(item)
-            await both.sender.close()
+            both.sender.close()
             assert [item async for item in client.call_streaming("echo", both.stream)] == [b"a", b"", b"c"]
 
     world.run(main())

@@ -54,7 +54,7 @@ async def converse(node: NodeContext, director: RpcClient, config: RpcConfig, st
                     node.record("token", stream=stream, index=token.index, worker=worker.name)
                     index = token.index + 1
                     if index == tokens:
-                        await prompts.sender.close()
+                        prompts.sender.close()
                     elif index % TURN == 0:
                         await prompts.sender.send(next_turn(index, tokens))
         except RpcError as error:
