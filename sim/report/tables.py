@@ -318,11 +318,15 @@ class _Reader:
 
     def on_fault_undone(self, event: Event) -> None:
         fields = event.fields
-        for fault in reversed(self.tables.faults):
-            same = fault.name == fields.get("name") and fault.verb == fields.get("verb", fault.verb)
-            if fault.ended is None and not fault.idle and same:
-                fault.ended = event.time
-                return
+        targets = tuple(str(t) for t in fields.get("targets") or ())
+        same = [
+            f
+            for f in self.tables.faults
+            if f.ended is None and not f.idle and (f.name, f.verb) == (fields.get("name"), fields.get("verb", f.verb))
+        ]
+        # One fault may strike several times before it is undone: a rolling restart, node by node.
+        for fault in [f for f in same if f.targets == targets] or same[-1:]:
+            fault.ended = event.time
 
     def _fault(self, event: Event) -> Fault:
         fields = event.fields
@@ -331,7 +335,7 @@ class _Reader:
             number=len(self.tables.faults) + 1,
             time=event.time,
             name=str(fields.get("name") or ""),
-            verb=str(fields.get("verb") or ""),
+            verb=str(fields.get("verb") or fields.get("name") or ""),
             targets=tuple(str(t) for t in fields.get("targets") or ()),
             detail=dict(detail) if isinstance(detail, dict) else {"": detail} if detail else {},
             line=event.line,

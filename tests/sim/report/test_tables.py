@@ -178,8 +178,22 @@ def test_faults_are_numbered_and_end_when_they_are_undone() -> None:
         )
     )
     first, second = tables.faults
+    assert second.verb == "late"
     assert (first.number, first.time, first.ended, first.targets) == (1, 1.0, 3.0, ("a", "b"))
     assert second.idle == "worker-9 was not up"
+
+
+def test_a_fault_that_strikes_node_by_node_is_undone_node_by_node() -> None:
+    rolling = {"name": "rolling", "verb": "stop"}
+    tables = tabulate(
+        events_of(
+            (1.0, "", "fault", {**rolling, "targets": ["a"], "detail": {}, "line": 9}),
+            (2.0, "", "fault", {**rolling, "targets": ["b"], "detail": {}, "line": 9}),
+            (3.0, "", "fault_undone", {**rolling, "targets": ["a"]}),
+            (4.0, "", "fault_undone", {**rolling, "targets": ["b"]}),
+        )
+    )
+    assert [(f.targets, f.ended) for f in tables.faults] == [(("a",), 3.0), (("b",), 4.0)]
 
 
 def test_an_excerpt_holds_the_line_and_its_neighbours_without_messages(trace: Path) -> None:
