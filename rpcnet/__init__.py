@@ -1,5 +1,8 @@
 """RPC, streams and SWIM cluster membership for asyncio. This file is a list; see docs/architecture.md for the rooms."""
 
+from rpcnet.bidirectional import BidirectionalStream
+from rpcnet.call import CurrentCall, Peer, current_call
+from rpcnet.client import ClientStats, ClientStream, RpcClient
 from rpcnet.cluster import (
     Cluster,
     ClusterClosed,
@@ -20,14 +23,52 @@ from rpcnet.cluster import (
     Watch,
     WatchOverflow,
 )
-from rpcnet.config import ClusterConfig
+from rpcnet.config import ClusterConfig, RpcConfig
+from rpcnet.errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    ResourceExhausted,
+    RpcError,
+    Status,
+    StreamApplicationError,
+    StreamError,
+    StreamTimeout,
+    StreamTransportError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+)
+from rpcnet.server import RpcServer, ServerStats
+from rpcnet.service import service
 
 __all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "BidirectionalStream",
+    "Cancelled",
+    "ClientStats",
+    "ClientStream",
     "Cluster",
     "ClusterClosed",
     "ClusterConfig",
     "ClusterError",
     "ClusterEvent",
+    "CurrentCall",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
     "InvalidTag",
     "Member",
     "MemberFailed",
@@ -37,9 +78,30 @@ __all__ = [
     "MemberStatus",
     "MemberSuspected",
     "NodeStatus",
+    "NotFound",
     "NotPermitted",
+    "OutOfRange",
+    "Peer",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "RpcClient",
+    "RpcConfig",
+    "RpcError",
+    "RpcServer",
+    "ServerStats",
+    "Status",
+    "StreamApplicationError",
+    "StreamError",
+    "StreamTimeout",
+    "StreamTransportError",
     "TagsChanged",
     "TagsTooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
     "Watch",
     "WatchOverflow",
+    "current_call",
+    "service",
 ]

@@ -1,0 +1,61 @@
+"""Credit: how many bytes a sender may have on the way and unread, for one stream or one connection.
+
+The sending side is one integer, kept where it is used. This is the receiving side: what was granted, what is held unread,
+and when what has been read is granted again. Half a window is granted at a time, so that CREDIT frames are few; a sender that
+is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that its idle timer sees a slow reader move.
+
+Knows no frame, no transport and no clock: `now` is an argument.
+"""
+
+from typing import Final
+
+from rpcnet.errors import ProtocolError
+
+__all__ = ["MAX_CREDIT", "STARVED_INTERVAL", "ReceiveCredit", "granted"]
+
+MAX_CREDIT: Final = 2**31 - 1
+"""As in HTTP/2: a peer that grants more is wrong, or wants our integers to overflow somewhere."""
+STARVED_INTERVAL: Final = 0.1
+
+
+class ReceiveCredit:
+    """allowed + owed + held = window, always: what the peer may send, what we have read and not told, what is unread."""
+
+    __slots__ = ("_told", "allowed", "owed", "window")
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.allowed = window
+        self.owed = 0
+        self._told = float("-inf")
+
+    @property
+    def held(self) -> int:
+        """Bytes that have come and are unread, with what each item costs beside them."""
+        return self.window - self.allowed - self.owed
+
+    def charge(self, cost: int) -> None:
+        """Something of this cost has arrived."""
+        if cost > self.allowed:
+            raise ProtocolError(
+                f"peer sent {cost} bytes with {self.allowed} bytes of credit left (window {self.window})"
+            )
+        self.allowed -= cost
+
+    def release(self, cost: int, now: float) -> int:
+        """It was read, or thrown away. Returns what to grant the peer now, often 0."""
+        owed = self.owed + cost
+        if owed * 2 < self.window and (self.allowed * 8 > self.window or now - self._told < STARVED_INTERVAL):
+            self.owed = owed
+            return 0
+        self.owed = 0
+        self.allowed += owed
+        self._told = now
+        return owed
+
+
+def granted(credit: int, amount: int) -> int:
+    """The sender's credit after a CREDIT of this amount."""
+    if amount == 0 or credit + amount > MAX_CREDIT:
+        raise ProtocolError(f"CREDIT of {amount} on top of {credit} is outside 1 to {MAX_CREDIT}")
+    return credit + amount

@@ -1,0 +1,48 @@
+"""Deadlines and late timers, as arithmetic over times that are given.
+
+A deadline travels as remaining microseconds, so that two clocks never meet. A timer that fires late is no evidence: what has
+already arrived is taken in first. asyncio reads at most 256 KiB a turn, so a verdict waits until a turn has brought
+nothing new, but not for ever (`late_timer_grace`): a flood must not postpone it.
+"""
+
+from typing import Final
+
+__all__ = ["Patience", "at", "earliest", "micros_left"]
+
+MAX_MICROS: Final = 2**63
+
+
+def micros_left(deadline: float | None, now: float) -> int:
+    """What OPEN carries: at least 1 where there is a deadline, 0 where there is none."""
+    if deadline is None:
+        return 0
+    return min(max(1, int((deadline - now) * 1e6)), MAX_MICROS)
+
+
+def at(micros: int, now: float) -> float | None:
+    """The deadline, on this end's clock, of a call that came with so many microseconds left."""
+    return None if micros == 0 else now + micros / 1e6
+
+
+def earliest(first: float | None, second: float | None) -> float | None:
+    """The nearer of two deadlines; None is no deadline."""
+    if first is None:
+        return second
+    return first if second is None or first < second else second
+
+
+class Patience:
+    """Asked once a turn after a timer has fired: is it time to judge?"""
+
+    __slots__ = ("_reads", "_until")
+
+    def __init__(self, reads: int, now: float, grace: float) -> None:
+        self._reads = reads
+        self._until = now + grace
+
+    def is_over(self, reads: int, now: float) -> bool:
+        """`reads` counts what the connection has read so far: unchanged since the last question means all is in."""
+        if reads == self._reads or now >= self._until:
+            return True
+        self._reads = reads
+        return False

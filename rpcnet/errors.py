@@ -1,0 +1,261 @@
+"""What can go wrong with a call, as exceptions that a caller would catch separately.
+
+RpcError                          a call ended with a status other than OK
+├── Cancelled … Unauthenticated   one class for each of gRPC's sixteen statuses; what unary callers catch
+└── StreamError                   reading or writing a stream
+    ├── StreamTimeout             the peer was silent for idle_timeout (a TimeoutError too)
+    ├── StreamTransportError      the connection broke (a ConnectionError too); `.cause`
+    └── StreamApplicationError    the handler, or a deadline, ended it; `.code .message .payload`
+ProtocolError                     the peer broke a rule of docs/protocol.md; its connection is closed
+
+Knows no transport. The peer sees a status and a short text, never a traceback.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import ClassVar, TypeAlias
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Cancelled",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "Metadata",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ProtocolError",
+    "ResourceExhausted",
+    "RpcError",
+    "Status",
+    "StreamApplicationError",
+    "StreamError",
+    "StreamTimeout",
+    "StreamTransportError",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+]
+
+Metadata: TypeAlias = Mapping[str, str | bytes]
+
+
+class Status(IntEnum):
+    """How a call ended: gRPC's numbers, known to every user."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class RpcError(Exception):
+    """A call ended with a status other than OK. Raise a subclass in a handler; the caller catches the same class."""
+
+    code: Status = Status.UNKNOWN
+    message: str
+    details: bytes
+    """Bytes for programs, beside the text for people."""
+    trailers: Metadata
+    """Metadata that came with the end of the call."""
+
+    def __init__(self, message: str = "", *, details: bytes = b"", trailers: Metadata | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.trailers = trailers or {}
+
+    def __str__(self) -> str:
+        return self.message or self.code.name
+
+    @staticmethod
+    def of(code: int, message: str, details: bytes = b"", trailers: Metadata | None = None) -> "RpcError":
+        """The error of a status that came from a peer; one we do not know is UNKNOWN."""
+        return STATUS_ERRORS.get(code, Unknown)(message, details=details, trailers=trailers)
+
+
+class Cancelled(RpcError):
+    """The caller let go, or the server cancelled its handler."""
+
+    code = Status.CANCELLED
+
+
+class Unknown(RpcError):
+    """A status from a peer that this version does not know."""
+
+    code = Status.UNKNOWN
+
+
+class InvalidArgument(RpcError):
+    """The request is wrong whatever the state of the server; typed handlers answer so to what does not fit the type."""
+
+    code = Status.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(RpcError, TimeoutError):
+    """The call's deadline passed."""
+
+    code = Status.DEADLINE_EXCEEDED
+
+
+class NotFound(RpcError):
+    """What was asked for does not exist."""
+
+    code = Status.NOT_FOUND
+
+
+class AlreadyExists(RpcError):
+    """What was to be made exists."""
+
+    code = Status.ALREADY_EXISTS
+
+
+class PermissionDenied(RpcError):
+    """The caller is known and may not do this."""
+
+    code = Status.PERMISSION_DENIED
+
+
+class ResourceExhausted(RpcError):
+    """A limit was reached; the text names it."""
+
+    code = Status.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(RpcError):
+    """The server, or the stream, is not in a state in which this can be done."""
+
+    code = Status.FAILED_PRECONDITION
+
+
+class Aborted(RpcError):
+    """Given up because of a conflict; may be tried again from the start."""
+
+    code = Status.ABORTED
+
+
+class OutOfRange(RpcError):
+    """Past the end of what exists."""
+
+    code = Status.OUT_OF_RANGE
+
+
+class Unimplemented(RpcError):
+    """The server has no such method, or has it in another shape."""
+
+    code = Status.UNIMPLEMENTED
+
+
+class Internal(RpcError):
+    """A handler raised something unexpected; the text holds an id that is in the server's log as well."""
+
+    code = Status.INTERNAL
+
+
+class Unavailable(RpcError):
+    """The server cannot be reached, went away, or is shutting down."""
+
+    code = Status.UNAVAILABLE
+
+
+class DataLoss(RpcError):
+    """Data is lost or damaged for good."""
+
+    code = Status.DATA_LOSS
+
+
+class Unauthenticated(RpcError):
+    """The caller is not known."""
+
+    code = Status.UNAUTHENTICATED
+
+
+STATUS_ERRORS: dict[int, type[RpcError]] = {
+    error.code: error
+    for error in (
+        Cancelled,
+        Unknown,
+        InvalidArgument,
+        DeadlineExceeded,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        ResourceExhausted,
+        FailedPrecondition,
+        Aborted,
+        OutOfRange,
+        Unimplemented,
+        Internal,
+        Unavailable,
+        DataLoss,
+        Unauthenticated,
+    )
+}
+
+
+class StreamError(RpcError):
+    """What reading or writing any stream raises. After it the stream is over."""
+
+    # Also exported flat, because a nested class made so is no annotation for type checkers.
+    Timeout: "ClassVar[type[StreamTimeout]]"
+    Transport: "ClassVar[type[StreamTransportError]]"
+    Application: "ClassVar[type[StreamApplicationError]]"
+
+
+class StreamTimeout(StreamError, TimeoutError):
+    """The peer was silent for `idle_timeout` while something was awaited of it."""
+
+    code = Status.DEADLINE_EXCEEDED
+
+
+class StreamTransportError(StreamError, ConnectionError):
+    """The connection broke before the stream's end; `cause` says how."""
+
+    code = Status.UNAVAILABLE
+    cause: RpcError
+
+    def __init__(self, message: str = "", *, cause: RpcError | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause if cause is not None else Unavailable(message)
+
+
+class StreamApplicationError(StreamError):
+    """The stream was ended with a status other than OK: by its handler, a deadline, or an abort at this end."""
+
+    code: Status
+    payload: bytes
+    """The `details` of what the handler raised."""
+
+    def __init__(
+        self, message: str = "", *, code: int = Status.UNKNOWN, payload: bytes = b"", trailers: Metadata | None = None
+    ) -> None:
+        super().__init__(message, details=payload, trailers=trailers)
+        self.code = Status(code) if code in STATUS_ERRORS else Status.UNKNOWN
+        self.payload = payload
+
+
+StreamError.Timeout = StreamTimeout
+StreamError.Transport = StreamTransportError
+StreamError.Application = StreamApplicationError
+
+
+class ProtocolError(Exception):
+    """The peer broke a rule of the wire protocol. Its connection is closed; no other is touched."""

@@ -1,0 +1,519 @@
+"""The handler's end of a connection and of its calls.
+
+A call counts as a running handler from its OPEN until its handler has really ended, `finally` blocks included; only then is
+END sent, which frees the caller's place. Knows no listening socket (server.py) and no types: methods come as bytes to bytes.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from rpcnet.call import CURRENT, Peer
+from rpcnet.calls.deadline import at
+from rpcnet.calls.state import FIRST, REQUEST
+from rpcnet.codec import PayloadError, encode
+from rpcnet.config import RpcConfig
+from rpcnet.connection import Connection
+from rpcnet.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    Metadata,
+    ProtocolError,
+    ResourceExhausted,
+    RpcError,
+    Status,
+    StreamApplicationError,
+    StreamTimeout,
+    Unavailable,
+)
+from rpcnet.observe import Observer
+from rpcnet.stream import Flow
+from rpcnet.wire import writer
+from rpcnet.wire.frame import (
+    CANCEL,
+    FLAG_END,
+    FLAG_ITEM,
+    FLAG_MORE,
+    HEADER,
+    ITEM,
+    ITEM_COST,
+    MAX_TEXT_BYTES,
+    OPEN,
+    SHAPES,
+    Ending,
+    decode_open,
+)
+
+__all__ = ["Handlers", "Method", "ServedCall", "ServerConnection"]
+
+_log = logging.getLogger("rpcnet")
+_pack = HEADER.pack
+CLIENT_STREAMS: Final = 1
+SERVER_STREAMS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What is registered under a name."""
+
+    name: str
+    shape: int
+    handler: Callable[[Any], Any]
+    decode: Callable[[bytes], Any] | None
+    """None: bytes as they come."""
+
+
+class Handlers:
+    """What all connections of a server share: its methods, and how many handlers run."""
+
+    __slots__ = ("connections", "draining", "expose_errors", "idle", "methods", "random", "running", "wall_clock")
+
+    def __init__(self, config: RpcConfig, random: Random, wall_clock: Callable[[], float] | None) -> None:
+        self.methods: dict[str, Method] = {}
+        self.connections: dict[ServerConnection, None] = {}
+        self.running = 0
+        self.draining = False
+        self.idle: asyncio.Future[None] | None = None
+        """Resolved when no handler runs, where somebody waits for it."""
+        self.expose_errors = config.expose_errors
+        self.random = random
+        self.wall_clock = wall_clock
+
+    def done(self) -> None:
+        self.running -= 1
+        if not self.running and self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
+
+
+class ServerConnection(Connection):
+    """A connection that a server accepted."""
+
+    side = "server"
+
+    __slots__ = ("calls", "handlers", "last")
+
+    def __init__(self, config: RpcConfig, observer: Observer | None, handlers: Handlers) -> None:
+        super().__init__(config, observer)
+        self.handlers = handlers
+        self.calls: dict[int, ServedCall] = {}
+        self.last = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.handlers.connections[self] = None
+        super().connection_made(transport)
+
+    def gone(self, error: Unavailable) -> None:
+        self.handlers.connections.pop(self, None)
+        for call in list(self.calls.values()):
+            call.cancel(Status.CANCELLED)
+
+    def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        call = self.calls.get(stream)
+        if call is not None:
+            call.frame(kind, flags, payload)
+        elif kind == OPEN:
+            self._open(flags, stream, payload)
+        elif stream > self.last:
+            raise ProtocolError(f"a frame came for stream {stream}, which was not opened")
+        elif kind == ITEM:
+            # Sent before the caller saw our END: legal, goes nowhere, and its credit is returned.
+            cost = len(payload) + ITEM_COST
+            self.receive_credit.charge(cost)
+            self.release(cost)
+
+    def _open(self, flags: int, stream: int, payload: bytes) -> None:
+        if stream <= self.last:
+            raise ProtocolError(f"OPEN of stream {stream} after stream {self.last}; numbers only grow")
+        state = FIRST.get(flags)
+        if state is None:
+            raise ProtocolError(f"OPEN with flags {flags}")
+        self.last = stream
+        shape, name, metadata, micros, body = decode_open(payload, self.config.max_metadata_bytes)
+        if flags & FLAG_ITEM:
+            self.receive_credit.charge(len(body) + ITEM_COST)
+        method = self.handlers.methods.get(name)
+        refusal = self._refusal(method, name, shape)
+        if refusal is not None or method is None:
+            if flags & FLAG_ITEM:
+                self.release(len(body) + ITEM_COST)
+            status, text = refusal or (Status.UNIMPLEMENTED, "")
+            self.write(writer.end(stream, Ending(status, text)))
+            return
+        now = self.loop.time()
+        call = ServedCall(self, method, shape, metadata, at(micros, now), state)
+        call.attach(self, stream)
+        self.calls[stream] = call
+        self.handlers.running += 1
+        if self.observer is not None:
+            self.observer.record(
+                "handler_started",
+                connection=self.name,
+                stream=stream,
+                method=name,
+                shape=SHAPES[shape],
+                peer=self.peer,
+            )
+        call.opened(now, flags, body)
+
+    def _refusal(self, method: Method | None, name: str, shape: int) -> tuple[int, str] | None:
+        if self.handlers.draining:
+            return Status.UNAVAILABLE, "the server is going away"
+        if method is None:
+            return Status.UNIMPLEMENTED, f"no method {name!r} is registered"
+        if method.shape != shape:
+            return Status.UNIMPLEMENTED, f"method {name!r} is {SHAPES[method.shape]}, it was called as {SHAPES[shape]}"
+        if len(self.calls) >= self.config.max_streams:
+            return (
+                Status.RESOURCE_EXHAUSTED,
+                f"max_streams ({self.config.max_streams}) handlers run on this connection; open another or wait",
+            )
+        return None
+
+    def forget(self, call: "ServedCall") -> None:
+        del self.calls[call.number]
+        self.handlers.done()
+
+
+class ServedCall(Flow):
+    """A call as its handler's end sees it."""
+
+    __slots__ = (
+        "_cancel_status",
+        "_deadline_timer",
+        "_runs",
+        "_started_at",
+        "deadline",
+        "entry",
+        "metadata",
+        "received_at",
+        "task",
+        "trailers",
+        "wrote",
+    )
+
+    connection: ServerConnection
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        entry: Method,
+        shape: int,
+        metadata: dict[str, str | bytes],
+        deadline: float | None,
+        state: int,
+    ) -> None:
+        super().__init__(connection.loop, entry.name, shape, REQUEST, None)
+        self.entry = entry
+        self.receiving = state
+        self.task: asyncio.Task[None] | None = None
+        self.wrote = False
+        """An item or metadata has left."""
+        self.metadata = metadata
+        self.deadline = deadline
+        self.trailers: dict[str, str | bytes] = {}
+        wall_clock = connection.handlers.wall_clock
+        self.received_at = wall_clock() if wall_clock is not None else None
+        self._runs = False
+        self._cancel_status: int | None = None
+        self._started_at = 0.0
+        self._deadline_timer: asyncio.TimerHandle | None = None
+
+    def opened(self, now: float, flags: int, body: bytes) -> None:
+        """OPEN has come: start the handler, or wait for the rest of its request."""
+        self._started_at = now
+        deadline = self.deadline
+        if deadline is not None:
+            self._deadline_timer = self.loop.call_at(deadline, self._deadline_due)
+        if self.shape & CLIENT_STREAMS:
+            self._start(self._serve_items())
+        if flags & FLAG_ITEM:
+            self._take_first(flags, body)
+        if flags & FLAG_END and not self.finished:
+            self.end_input()
+
+    def _take_first(self, flags: int, body: bytes) -> None:
+        """The first item, whose connection credit is charged already."""
+        cost = len(body) + ITEM_COST
+        if not flags & FLAG_MORE and not self.shape & CLIENT_STREAMS:
+            # The hot path: a request in one piece, taken at once, so that its stream's credit need not be touched.
+            self.connection.release(cost)
+            if len(body) > self.connection.config.max_message_bytes:
+                self._too_large(len(body))
+                return
+            self._start(self._serve_one(body))
+            return
+        self.connection.receive_credit.allowed += cost
+        self.item(flags & ~FLAG_ITEM & ~FLAG_END, body)
+
+    def message(self, payload: bytes, held: int) -> None:
+        if self.shape & CLIENT_STREAMS:
+            super().message(payload, held)
+            return
+        self.release(held)
+        if self.task is not None:
+            raise ProtocolError(f"{SHAPES[self.shape]} call {self.method!r} was sent a second request")
+        self._start(self._serve_one(payload))
+
+    def end_input(self) -> None:
+        super().end_input()
+        if self.task is None:
+            self.fail(InvalidArgument(f"{SHAPES[self.shape]} call {self.method!r} came without a request"))
+
+    def other(self, kind: int, payload: bytes) -> None:
+        if kind == CANCEL:
+            self.cancel(payload[0] if payload else Status.CANCELLED)
+        elif not self.finished:
+            self.end_input()
+
+    # Running the handler.
+
+    def _start(self, serve: Any) -> None:
+        self.task = self.loop.create_task(serve, name=self.method)
+
+    async def _serve_one(self, payload: bytes) -> None:
+        """A handler that takes one request."""
+        CURRENT.set(self)
+        self._runs = True
+        entry = self.entry
+        try:
+            request = payload if entry.decode is None else self._decode(payload)
+            await self._answer(entry.handler(request))
+        except asyncio.CancelledError:
+            self._done(Status.CANCELLED, "the handler was cancelled")
+        except Exception as error:
+            self._failed(error)
+        except BaseException:
+            self._done(Status.INTERNAL, "the server is going down")
+            raise
+
+    async def _serve_items(self) -> None:
+        """A handler that takes a stream."""
+        CURRENT.set(self)
+        self._runs = True
+        try:
+            await self._answer(self.entry.handler(Items(self)))
+        except asyncio.CancelledError:
+            self._done(Status.CANCELLED, "the handler was cancelled")
+        except Exception as error:
+            self._failed(error)
+        except BaseException:
+            self._done(Status.INTERNAL, "the server is going down")
+            raise
+
+    async def _answer(self, answer: Any) -> None:
+        if not self.shape & SERVER_STREAMS:
+            payload = await answer
+            if type(payload) is not bytes or self.entry.decode is not None:
+                payload = encode(payload)
+            if self._cancel_status is not None:
+                raise asyncio.CancelledError
+            await self._reply(payload)
+            return
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        await self._stream(aiter(answer))
+        if self._cancel_status is not None:
+            raise asyncio.CancelledError
+        self._done(Status.OK, "")
+
+    async def _reply(self, payload: bytes) -> None:
+        """The one answer: a frame that is the end as well, unless there are trailers."""
+        if self.trailers:
+            await self.send(payload)
+            self._done(Status.OK, "")
+            return
+        await self.send(payload, last=True)
+        self._ended("OK")
+
+    async def _stream(self, answers: AsyncIterator[Any]) -> None:
+        try:
+            async for answer in answers:
+                await self.send(encode(answer))
+        except asyncio.CancelledError:
+            # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
+            throw = getattr(answers, "athrow", None)
+            if throw is not None and getattr(answers, "ag_frame", None) is not None:
+                try:
+                    await throw(asyncio.CancelledError())
+                except (StopAsyncIteration, asyncio.CancelledError):
+                    pass
+            raise
+        finally:
+            close = getattr(answers, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _decode(self, payload: bytes) -> Any:
+        assert self.entry.decode is not None
+        try:
+            return self.entry.decode(payload)
+        except PayloadError as error:
+            raise InvalidArgument(f"request of {self.method!r} does not fit its type: {error}") from None
+
+    async def next_item(self) -> Any:
+        """The next item for the handler."""
+        try:
+            payload = await self.receive()
+        except StopAsyncIteration:
+            if self._cancel_status is None and not self.finished:
+                raise
+            raise self.cannot_send() from None  # being cancelled is never a plain end
+        return payload if self.entry.decode is None else self._decode(payload)
+
+    # What the handler may do through current_call().
+
+    def send_metadata(self, metadata: Metadata) -> None:
+        if self.wrote or self.output_ended:
+            raise FailedPrecondition("send_metadata() works once, before the first item")
+        self.wrote = True
+        self.connection.write(writer.metadata(self.number, checked_metadata(metadata, self._metadata_limit)))
+
+    def peer_facts(self) -> Peer:
+        transport = self.connection.transport
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        return Peer(self.peer, certificate or None)
+
+    @property
+    def _metadata_limit(self) -> int:
+        hello = self.connection.peer_hello
+        assert hello is not None
+        return min(hello.max_metadata_bytes, self.connection.config.max_metadata_bytes)
+
+    async def send(self, payload: bytes, last: bool = False) -> None:
+        self.wrote = True
+        await super().send(payload, last)
+
+    def cannot_send(self) -> BaseException:
+        return StreamApplicationError(f"call {self.method!r} is over", code=Status.CANCELLED)
+
+    # Ending.
+
+    def cancel(self, status: int) -> None:
+        """The caller let go, a deadline passed, the connection broke, or the server stops."""
+        if self.finished or self._cancel_status is not None:
+            return
+        self._cancel_status = status
+        self.drop_input()
+        if self.task is not None:
+            self.task.cancel()
+        if not self._runs:
+            self._done(status, "")  # a task that is cancelled before its first step runs nothing of ours
+
+    def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
+        """A rule was broken at this end: the handler is cancelled and the caller told why."""
+        if self.finished:
+            return
+        if self.task is None:
+            self._failed(error)
+        else:
+            self.failure = error
+            self.cancel(error.code)
+
+    def _deadline_due(self) -> None:
+        self._deadline_timer = None
+        self.connection.judge(self._deadline_judged)
+
+    def _deadline_judged(self) -> None:
+        if not self.finished:
+            self.cancel(Status.DEADLINE_EXCEEDED)
+
+    def _failed(self, error: Exception) -> None:
+        """One status for each exception: an RpcError its own, anything else INTERNAL without its text."""
+        if isinstance(error, RpcError):
+            code = Status.DEADLINE_EXCEEDED if isinstance(error, StreamTimeout) else error.code
+            self._done(code, error.message, error.details, error.trailers)
+            return
+        name = f"{self.connection.handlers.random.getrandbits(32):08x}"
+        _log.error("handler of %r raised (error %s)", self.method, name, exc_info=error)
+        text = f"the handler raised (error {name})"
+        if self.connection.handlers.expose_errors:
+            text = f"{type(error).__name__}: {error} (error {name})"
+        self._done(Status.INTERNAL, text)
+
+    def _done(self, status: int, message: str, details: bytes = b"", trailers: Metadata | None = None) -> None:
+        """The handler is done: tell the caller, and forget."""
+        if self.finished:
+            return
+        if self._cancel_status is not None:
+            status, details = self._cancel_status, b""
+            message = "the deadline passed" if status == Status.DEADLINE_EXCEEDED else "the call was cancelled"
+            if isinstance(self.failure, RpcError):
+                message = self.failure.message
+        if not self.output_ended and not self.connection.closed:
+            sent = {**self.trailers, **(trailers or {})}
+            self.connection.write(writer.end(self.number, self._ending(status, message, details, sent)))
+        self._ended(status_name(status))
+
+    def _ending(self, status: int, message: str, details: bytes, trailers: dict[str, str | bytes]) -> Ending:
+        """Within the peer's limits, whatever a handler put into it."""
+        limit = self._metadata_limit
+        text = message.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+        if len(details) > limit:
+            _log.warning(
+                "handler of %r: %d bytes of details exceed max_metadata_bytes (%d)", self.method, len(details), limit
+            )
+            details = b""
+        try:
+            trailers = checked_metadata(trailers, limit)
+        except RpcError as error:
+            _log.warning("handler of %r: trailers are not sent: %s", self.method, error)
+            trailers = {}
+        return Ending(status, text, details, trailers)
+
+    def _ended(self, status: str) -> None:
+        connection = self.connection
+        self.drop_input()
+        self.finish()
+        self.failure = None
+        self.task = None
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
+        if connection.observer is not None:
+            connection.observer.record(
+                "handler_ended",
+                connection=connection.name,
+                stream=self.number,
+                method=self.method,
+                shape=SHAPES[self.shape],
+                status=status,
+                seconds=self.loop.time() - self._started_at,
+            )
+        connection.forget(self)
+
+
+class Items:
+    """What a handler of a streaming request iterates over."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: ServedCall) -> None:
+        self._call = call
+
+    def __aiter__(self) -> "Items":
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._call.next_item()
+
+
+def checked_metadata(metadata: Metadata, limit: int) -> dict[str, str | bytes]:
+    """A copy whose keys are text, whose values are text or bytes, and that fits the limit."""
+    size = 0
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str | bytes):
+            raise InvalidArgument(f"metadata {key!r} must be text to text or bytes, not {type(value).__name__}")
+        size += len(key.encode()) + len(value.encode() if isinstance(value, str) else value) + 10
+    if size > limit:
+        raise ResourceExhausted(f"metadata of about {size} bytes exceeds max_metadata_bytes ({limit})")
+    return dict(metadata)
+
+
+def status_name(status: int) -> str:
+    return Status(status).name if status in STATUS_NUMBERS else "UNKNOWN"
+
+
+STATUS_NUMBERS = frozenset(Status)

@@ -1,0 +1,229 @@
+"""`RpcServer`: methods, a listening socket, and an end that comes within its grace.
+
+Stopping is bounded: nothing new is accepted, peers are told (GOAWAY), running calls get until the grace period is over, then their
+handlers are cancelled, and one that does not end even so is named in the log and left.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from rpcnet import address as addresses
+from rpcnet import observe, service
+from rpcnet.config import RpcConfig
+from rpcnet.connection import ALPN
+from rpcnet.errors import Status
+from rpcnet.handler import Handlers, Method, ServerConnection
+from rpcnet.wire import writer
+
+__all__ = ["RpcServer", "ServerStats"]
+
+_log = logging.getLogger("rpcnet")
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+DEFAULT_GRACE: Final = 5.0
+CANCEL_SECONDS: Final = 2.0
+"""How long cancelled handlers may take for their `finally` blocks when a server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """Counts of this moment; all are 0 when everything was let go."""
+
+    running_handlers: int
+    open_streams: int
+    queued_bytes: int
+    connections: int
+
+
+class RpcServer:
+    """Serves methods at one address: `HOST:PORT` (0 picks a port), `[IPv6]:PORT` or `unix:PATH`."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        config: RpcConfig | None = None,
+        random: Random | None = None,
+        wall_clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.config = config or RpcConfig()
+        self._bind = addresses.parse(address)
+        self._tls = tls
+        self._handlers = Handlers(self.config, random or Random(), wall_clock)
+        self._listener: asyncio.Server | None = None
+        self._address = address
+        self._observer: observe.Observer | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
+
+    # Methods.
+
+    def register(self, method: str, handler: Callable[[bytes], Any]) -> None:
+        """Register a unary method: `async def handler(payload: bytes) -> bytes`."""
+        self._add(Method(method, 0, handler, None))
+
+    def register_streaming(self, method: str, handler: Callable[..., Any], *, shape: str = "bidirectional") -> None:
+        """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming; where the
+        caller streams the handler is given an AsyncIterator, where it streams itself it is an async generator."""
+        self._add(Method(method, service.shape_number(shape), handler, None))
+
+    def register_typed(
+        self,
+        method: str,
+        handler: Callable[..., Any],
+        *,
+        request: Any = None,
+        response: Any = None,
+        shape: str | None = None,
+    ) -> None:
+        """Register a method of any shape whose types and shape are those of its annotations, or are given."""
+        self._add(service.typed_method(method, handler, request, response, shape, self.config.max_depth))
+
+    def method(self, name: str) -> Callable[[Handler], Handler]:
+        """A decorator: `register_typed` under this name."""
+
+        def register(handler: Handler) -> Handler:
+            self.register_typed(name, handler)
+            return handler
+
+        return register
+
+    def register_service(self, instance: object) -> None:
+        """Register every public async method of a @service class, as `ClassName.method`."""
+        cls = type(instance)
+        prefix = service.service_name(cls)
+        for name in service.method_names(cls):
+            self.register_typed(f"{prefix}.{name}", getattr(instance, name))
+
+    def _add(self, method: Method) -> None:
+        if method.name in self._handlers.methods:
+            raise ValueError(f"method {method.name!r} is registered already")
+        if not method.name:
+            raise ValueError("a method needs a name")
+        self._handlers.methods[method.name] = method
+
+    # Life.
+
+    async def start(self) -> None:
+        """Listen. OSError where the address cannot be bound."""
+        if self._listener is not None or self._stopping is not None:
+            raise RuntimeError(f"server at {self._address} was started already")
+        self._bind.check_secure(self._tls is not None, self.config.insecure)
+        if self._tls is not None:
+            self._tls.set_alpn_protocols([ALPN])
+        loop = asyncio.get_running_loop()
+        self._observer = observe.current()
+        self._closed = loop.create_future()
+        limits: dict[str, Any] = {"ssl": self._tls}
+        if self._tls is not None:
+            limits["ssl_handshake_timeout"] = self.config.handshake_timeout
+        if self._bind.path:
+            self._listener = await loop.create_unix_server(self._connection, self._bind.path, **limits)
+            return
+        self._listener = await loop.create_server(self._connection, self._bind.host, self._bind.port, **limits)
+        port = self._listener.sockets[0].getsockname()[1]
+        self._address = str(addresses.Address(self._bind.host, port, ""))
+
+    def _connection(self) -> ServerConnection:
+        return ServerConnection(self.config, self._observer, self._handlers)
+
+    @property
+    def address(self) -> str:
+        """Where it listens; with port 0 the port that was picked, once started."""
+        return self._address
+
+    @property
+    def stats(self) -> ServerStats:
+        handlers = self._handlers
+        return ServerStats(
+            running_handlers=handlers.running,
+            open_streams=sum(len(connection.calls) for connection in handlers.connections),
+            queued_bytes=sum(connection.queued_bytes for connection in handlers.connections),
+            connections=len(handlers.connections),
+        )
+
+    async def stop(self, grace: float = DEFAULT_GRACE) -> None:
+        """Stop: refuse what is new, give running calls `grace` seconds, cancel the rest, close. Takes at most the grace,
+        and a few seconds. Called again, it waits for the stop that is under way."""
+        if self._listener is None:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(grace), name="rpcnet server stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace: float) -> None:
+        handlers = self._handlers
+        assert self._listener is not None and self._closed is not None
+        handlers.draining = True
+        self._listener.close()
+        for connection in list(handlers.connections):
+            connection.write(writer.goaway(connection.last, Status.OK, "the server is stopping"))
+        await self._wait_until_idle(grace)
+        for connection in list(handlers.connections):
+            for call in list(connection.calls.values()):
+                call.cancel(Status.CANCELLED)
+        await self._wait_until_idle(CANCEL_SECONDS)
+        for connection in list(handlers.connections):
+            for call in connection.calls.values():
+                _log.warning(
+                    "handler of %r goes on although it was cancelled; the server stops without it", call.method
+                )
+            connection.close("the server stopped")
+        open_connections = [connection.lost for connection in handlers.connections]
+        if open_connections:
+            await asyncio.wait(open_connections)
+        stats = self.stats
+        if self._observer is not None:
+            self._observer.record(
+                "rpc_closed",
+                side="server",
+                handlers=stats.running_handlers,
+                streams=stats.open_streams,
+                queued_bytes=stats.queued_bytes,
+                connections=stats.connections,
+            )
+        self._closed.set_result(None)
+
+    async def _wait_until_idle(self, seconds: float) -> None:
+        handlers = self._handlers
+        if not handlers.running or seconds <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        idle = handlers.idle = loop.create_future()
+        timer = loop.call_later(seconds, lambda: None if idle.done() else idle.set_result(None))
+        try:
+            await idle
+        finally:
+            timer.cancel()
+            handlers.idle = None
+
+    async def wait_closed(self) -> None:
+        """Wait until it has stopped."""
+        if self._closed is not None:
+            await asyncio.shield(self._closed)
+
+    async def serve_forever(self) -> None:
+        """Start, unless started, and serve until stopped; cancelling stops it with the default grace."""
+        if self._listener is None:
+            await self.start()
+        try:
+            await self.wait_closed()
+        finally:
+            await self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        orderly = kind is None or issubclass(kind, asyncio.CancelledError)
+        await self.stop(DEFAULT_GRACE if orderly else 0.0)

@@ -1,0 +1,218 @@
+"""The layout of frames and of what they carry, as in docs/protocol.md.
+
+Knows numbers and structures only: no state of a stream or connection, no limits but those of the fields themselves.
+Frame types, flags and shapes are plain integers, because enum members cost a Python-level hash in every table look-up.
+"""
+
+from struct import Struct
+from struct import error as StructError
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from rpcnet.errors import Metadata, ProtocolError
+
+__all__ = [
+    "CANCEL",
+    "CREDIT",
+    "END",
+    "FLAG_END",
+    "FLAG_ITEM",
+    "FLAG_MORE",
+    "GOAWAY",
+    "HEADER",
+    "HEADER_BYTES",
+    "HELLO",
+    "ITEM",
+    "ITEM_COST",
+    "MAX_METHOD_BYTES",
+    "MAX_TEXT_BYTES",
+    "METADATA",
+    "MIN_WINDOW_BYTES",
+    "NAMES",
+    "OPEN",
+    "PING",
+    "PONG",
+    "PREFACE",
+    "SHAPES",
+    "VERSION",
+    "Ending",
+    "Frame",
+    "Hello",
+    "decode_ending",
+    "decode_goaway",
+    "decode_hello",
+    "decode_metadata",
+    "decode_number",
+    "decode_open",
+    "encode_metadata",
+]
+
+PREFACE: Final = b"\x89rpcnet\n"
+"""Opens every connection in both directions. The first byte is no text, the last is spoilt by newline translation."""
+VERSION: Final = 1
+
+HEADER: Final = Struct(">IBBI")
+"""Payload length, type, flags, stream."""
+HEADER_BYTES: Final = HEADER.size
+
+HELLO: Final = 1
+OPEN: Final = 2
+ITEM: Final = 3
+END: Final = 4
+CANCEL: Final = 5
+CREDIT: Final = 6
+PING: Final = 7
+PONG: Final = 8
+GOAWAY: Final = 9
+METADATA: Final = 10
+
+NAMES: Final = {
+    HELLO: "HELLO",
+    OPEN: "OPEN",
+    ITEM: "ITEM",
+    END: "END",
+    CANCEL: "CANCEL",
+    CREDIT: "CREDIT",
+    PING: "PING",
+    PONG: "PONG",
+    GOAWAY: "GOAWAY",
+    METADATA: "METADATA",
+}
+
+FLAG_END: Final = 1
+"""On OPEN and ITEM: nothing more comes in this direction. From a server it means status OK, no trailers."""
+FLAG_MORE: Final = 2
+"""On OPEN and ITEM: the message goes on in the next ITEM of this stream."""
+FLAG_ITEM: Final = 4
+"""On OPEN: the rest of the payload is the first item, or its first part."""
+
+SHAPES: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
+"""By number: bit 0 says that the caller streams, bit 1 that the handler does."""
+
+ITEM_COST: Final = 64
+"""Credit that each ITEM frame, or first item, costs beside its bytes: about what a queued item costs in memory."""
+MIN_WINDOW_BYTES: Final = 1024
+MAX_METHOD_BYTES: Final = 1024
+MAX_TEXT_BYTES: Final = 4096
+"""Longest text of an END or GOAWAY; a longer one is cut."""
+
+OPEN_HEAD: Final = Struct(">BHIQ")
+"""Shape, bytes of the method name, bytes of the metadata, remaining deadline in microseconds (0 = none)."""
+NUMBER: Final = Struct(">I")
+GOAWAY_HEAD: Final = Struct(">IB")
+
+Frame: TypeAlias = tuple[int, int, int, bytes]
+"""Type, flags, stream, payload."""
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What each side says of itself before anything else. Unknown keys are ignored."""
+
+    min_version: int = VERSION
+    max_version: int = VERSION
+    features: list[str] = []
+    node: str = ""
+    connection: str = ""
+    """The connection's name in both ends' records; the client chooses it, the server's is empty."""
+    max_message_bytes: int
+    max_frame_bytes: int
+    max_metadata_bytes: int
+    max_streams: int
+    stream_window_bytes: int
+    connection_window_bytes: int
+
+
+class Ending(msgspec.Struct, frozen=True, array_like=True):
+    """The payload of END; an empty one is OK without anything."""
+
+    status: int = 0
+    message: str = ""
+    details: bytes = b""
+    trailers: dict[str, Any] = {}
+
+
+_hello = msgspec.msgpack.Decoder(Hello)
+_ending = msgspec.msgpack.Decoder(Ending)
+# msgspec has no union of text and bytes: the values are looked at afterwards.
+_metadata = msgspec.msgpack.Decoder(dict[str, Any])
+_OK = Ending()
+
+
+def decode_hello(payload: bytes) -> Hello:
+    """The peer's HELLO, its numbers checked."""
+    try:
+        hello = _hello.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"HELLO cannot be read: {error}") from None
+    if not hello.min_version <= VERSION <= hello.max_version:
+        raise ProtocolError(
+            f"peer speaks protocol versions {hello.min_version} to {hello.max_version}, this end speaks {VERSION}"
+        )
+    least = min(hello.max_message_bytes, hello.max_streams)
+    window = min(hello.stream_window_bytes, hello.connection_window_bytes, hello.max_frame_bytes)
+    if least < 1 or window < MIN_WINDOW_BYTES or hello.max_metadata_bytes < 0 or len(hello.connection) > 64:
+        raise ProtocolError(f"HELLO offers limits that nothing fits into (windows are at least {MIN_WINDOW_BYTES})")
+    return hello
+
+
+def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict[str, str | bytes], int, bytes]:
+    """Shape, method, metadata, remaining microseconds (0 = none), first item or its first part."""
+    try:
+        shape, method_bytes, metadata_bytes, micros = OPEN_HEAD.unpack_from(payload)
+        start = OPEN_HEAD.size + method_bytes
+        method = str(payload[OPEN_HEAD.size : start], "utf-8")
+    except (ValueError, StructError):
+        raise ProtocolError("OPEN cannot be read: it is cut short or its method is not UTF-8") from None
+    stop = start + metadata_bytes
+    if stop > len(payload) or shape >= len(SHAPES) or not 0 < method_bytes <= MAX_METHOD_BYTES:
+        raise ProtocolError("OPEN cannot be read: a length or the shape in it is wrong")
+    if metadata_bytes > max_metadata_bytes:
+        raise ProtocolError(f"{metadata_bytes} bytes of metadata exceed max_metadata_bytes ({max_metadata_bytes})")
+    metadata = decode_metadata(payload[start:stop]) if metadata_bytes else {}
+    return shape, method, metadata, micros, payload[stop:]
+
+
+def decode_metadata(payload: bytes) -> dict[str, str | bytes]:
+    try:
+        return _checked(_metadata.decode(payload))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"metadata cannot be read: {error}") from None
+
+
+def _checked(values: dict[str, Any]) -> dict[str, str | bytes]:
+    for key, value in values.items():
+        if not isinstance(value, str | bytes):
+            raise ProtocolError(f"metadata cannot be read: {key!r} is neither text nor bytes")
+    return values
+
+
+def decode_ending(payload: bytes) -> Ending:
+    if not payload:
+        return _OK
+    try:
+        ending = _ending.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"END cannot be read: {error}") from None
+    _checked(ending.trailers)
+    return ending
+
+
+def decode_number(payload: bytes) -> int:
+    """The payload of CREDIT."""
+    if len(payload) != NUMBER.size:
+        raise ProtocolError(f"CREDIT has {len(payload)} bytes of payload instead of {NUMBER.size}")
+    number: int = NUMBER.unpack(payload)[0]
+    return number
+
+
+def decode_goaway(payload: bytes) -> tuple[int, int, str]:
+    """The last stream that will be served, a status, a text."""
+    if len(payload) < GOAWAY_HEAD.size:
+        raise ProtocolError("GOAWAY is cut short")
+    last, status = GOAWAY_HEAD.unpack_from(payload)
+    return last, status, str(payload[GOAWAY_HEAD.size :], "utf-8", "replace")
+
+
+def encode_metadata(metadata: Metadata) -> bytes:
+    return msgspec.msgpack.encode(dict(metadata))

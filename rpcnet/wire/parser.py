@@ -1,0 +1,84 @@
+"""The frame parser: bytes in, frames out.
+
+Knows the header layout and one limit, the longest frame that this end accepts. Knows no stream, no transport, no clock.
+A header is judged before its payload is buffered, so a false length costs the sender, not us. Frames before a mistake are
+still handed out, so that cutting the bytes elsewhere changes nothing; after a mistake nothing is read any more.
+
+Layout and golden vectors: docs/protocol.md.
+"""
+
+from rpcnet.errors import ProtocolError
+from rpcnet.wire.frame import HEADER, HEADER_BYTES, NAMES, PREFACE, Frame
+
+__all__ = ["Parser"]
+
+_unpack = HEADER.unpack_from
+
+
+class Parser:
+    """Feed it with `receive`; look at `error` after its frames have been handled."""
+
+    __slots__ = ("_buffer", "_greeted", "_need", "error", "max_frame_bytes")
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self.max_frame_bytes = max_frame_bytes
+        self.error: ProtocolError | None = None
+        self._buffer = bytearray()
+        self._need = len(PREFACE)
+        self._greeted = False
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that is not complete."""
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> list[Frame]:
+        """Take in what was read and return the frames that it completes; types that we do not know are skipped."""
+        if self.error is not None:
+            return []
+        if self._buffer:
+            # Appending to a bytearray is linear in total, and nothing is looked at before there is enough of it.
+            self._buffer += data
+            if len(self._buffer) < self._need and self._greeted:
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        at = 0
+        if not self._greeted:
+            if not self._greet(data):
+                return []
+            at = len(PREFACE)
+        return self._frames(data, at)
+
+    def _greet(self, data: bytes) -> bool:
+        """Check the preface, or as much as there is of it: whoever speaks something else is known at the first byte."""
+        if not data.startswith(PREFACE[: len(data)]):
+            self.error = ProtocolError(f"peer does not speak rpcnet: it opened with {bytes(data[:8])!r}")
+            return False
+        if len(data) < len(PREFACE):
+            self._buffer += data
+            return False
+        self._greeted = True
+        return True
+
+    def _frames(self, data: bytes, at: int) -> list[Frame]:
+        frames: list[Frame] = []
+        size = len(data)
+        self._need = HEADER_BYTES
+        while size - at >= HEADER_BYTES:
+            length, kind, flags, stream = _unpack(data, at)
+            if length > self.max_frame_bytes:
+                self.error = ProtocolError(
+                    f"frame of {length} bytes (type {kind}) exceeds what this end accepts ({self.max_frame_bytes})"
+                )
+                return frames
+            stop = at + HEADER_BYTES + length
+            if stop > size:
+                self._need = HEADER_BYTES + length
+                break
+            if kind in NAMES:
+                frames.append((kind, flags, stream, data[at + HEADER_BYTES : stop]))
+            at = stop
+        if at < size:
+            self._buffer += data[at:]
+        return frames
