@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["NodeProgram", "Program", "ProgramError", "Ready", "Script", "World"]
+from rpcnet.app import AppError, add_working_directory, cluster_config, convert_arguments, load_app
+
+__all__ = [
+    "NodeProgram",
+    "Outcome",
+    "Program",
+    "ProgramError",
+    "Ready",
+    "Runner",
+    "Script",
+    "World",
+    "check_program",
+]
 
 
 class ProgramError(Exception):
@@ -69,6 +81,24 @@ class Program:
     grace: float = 10.0
     """Seconds after the end in which stopped nodes may finish."""
     ready_timeout: float = 30.0
+
+
+def check_program(program: Program) -> None:
+    """Find what would keep a node from starting. Raises ProgramError."""
+    names = [node.name for node in program.nodes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ProgramError(f"two nodes are called {name!r}; names are unique")
+    for seed in program.seeds:
+        if seed not in names:
+            raise ProgramError(f"seed {seed!r} is no node; there are: {', '.join(names)}")
+    add_working_directory()
+    for node in program.nodes:
+        try:
+            convert_arguments(load_app(node.app), node.arguments)
+            cluster_config(program.cluster)
+        except AppError as error:
+            raise ProgramError(f"{node.name}: {error}") from error
 
 
 class World(Protocol):

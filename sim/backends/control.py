@@ -1,0 +1,137 @@
+"""The control channel between the runner and one node's process: what they say, and how it is framed.
+
+A socket pair that the child inherits. Messages are pickled, as the arguments of an application may be anything; both
+ends are ours, and nobody else holds the socket. Knows no process, no loop and no shaper.
+"""
+
+import pickle
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.network.link import Link
+
+__all__ = ["Applied", "Block", "Channel", "Ended", "Message", "Ready", "Start", "Ways"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """What lies between a node and each other address, each direction for itself; None = cut."""
+
+    number: int
+    """Answered by Applied(number)."""
+    out: Mapping[str, Link | None]
+    into: Mapping[str, Link | None]
+    silent: frozenset[str] = frozenset()
+    """Addresses without power: nothing goes there or comes from there, not even the end of a connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Everything that a process needs to be a node."""
+
+    name: str
+    host: str
+    hosts: Mapping[str, str]
+    """Addresses of all nodes, by name."""
+    app: str
+    arguments: Mapping[str, Any]
+    labels: Mapping[str, str]
+    seeds: tuple[str, ...]
+    cluster: Mapping[str, Any]
+    defects: tuple[str, ...]
+    directory: str
+    trace: str
+    epoch: float
+    """The runner's time.monotonic() that counts as raw time 0 in every file of this run."""
+    seed: str
+    """Of this node and this start of it."""
+    grace: float
+    ways: Ways
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Keep the event loop busy."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The application called node.ready()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The application is done; what it left behind is counted next, and then the process ends."""
+
+    status: str
+    error: str | None = None
+    traceback: str = ""
+
+
+Message = Ways | Start | Block | Applied | Ready | Ended
+
+_LENGTH = struct.Struct("!I")
+
+
+@dataclass(slots=True)
+class Channel:
+    """One end. Reading never blocks; a message of ours is small, so that writing does not either in practice."""
+
+    socket: socket.socket
+    closed: bool = False
+    _buffer: bytearray = field(default_factory=bytearray)
+
+    def send(self, message: Message) -> bool:
+        """False where the other end is gone."""
+        data = pickle.dumps(message)
+        try:
+            self.socket.sendall(_LENGTH.pack(len(data)) + data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def receive(self) -> Iterator[Message]:
+        """Whatever has arrived; `closed` afterwards where the other end is gone."""
+        while True:
+            try:
+                data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self.closed = True
+                break
+            self._buffer += data
+        yield from self._messages()
+
+    def wait(self) -> Message | None:
+        """Block until there is a message; None where the other end is gone. For the child, before its loop runs."""
+        while True:
+            for message in self._messages():
+                return message
+            data = self.socket.recv(65536)
+            if not data:
+                self.closed = True
+                return None
+            self._buffer += data
+
+    def _messages(self) -> Iterator[Message]:
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            data = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield pickle.loads(data)

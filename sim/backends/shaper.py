@@ -1,0 +1,175 @@
+"""The network of a process that plays a node: what lies between its address and every other, on real sockets.
+
+What is sent waits at its sender for as long as it would be under way; a cut holds a stream (nobody sees its end) and
+drops datagrams; an address without power is silent: not even the kernel's FIN or RST for its dead process gets through.
+The wires that feel it are in sim.backends.wires, the loop that makes them in sim.backends.loop. Knows links, no runner.
+"""
+
+import asyncio
+import errno
+from collections.abc import Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from sim.backends.control import Ways
+from sim.network.link import Link
+
+if TYPE_CHECKING:
+    from sim.backends.wires import DatagramWire, StreamWire
+
+__all__ = ["LEAST_DELAY", "Shaper", "Way"]
+
+LEAST_DELAY = 0.0005
+"""Seconds; anything shorter is no delay, as epoll counts in milliseconds."""
+SEGMENT_BYTES = 1460
+RETRANSMISSION = 0.2
+"""Seconds: Linux's least RTO (RFC 6298 says 1 s); doubles with each loss of the same segment."""
+MAX_RETRANSMISSION = 120.0
+SYN_RETRANSMISSION = 1.0
+CONNECT_TIMEOUT = 127.0
+"""Linux: six SYNs, doubling from 1 s, then ETIMEDOUT."""
+LOCAL = frozenset({"", "localhost", "127.0.0.1", "0.0.0.0"})
+"""Each node has them for itself, so each means its own address."""
+
+
+class Way:
+    """One direction between this node and one address: draws what befalls a packet."""
+
+    __slots__ = ("_busy_until", "_draw", "_random", "link")
+
+    def __init__(self, link: Link, random: Random) -> None:
+        self.link = link
+        self._random = random
+        self._draw = link.delay.sampler(random)
+        self._busy_until = 0.0
+
+    def delay(self) -> float:
+        return self._draw()
+
+    def _on_the_wire(self, size: int, now: float) -> float:
+        """Seconds until the last byte has left, where the link has a bandwidth."""
+        if self.link.bandwidth is None:
+            return 0.0
+        self._busy_until = max(self._busy_until, now) + size / self.link.bandwidth
+        return self._busy_until - now
+
+    def stream(self, size: int, now: float) -> float:
+        """Seconds until these bytes of a stream arrive: a lost segment comes after its retransmission."""
+        seconds = self._on_the_wire(size, now) + self._draw()
+        loss = self.link.loss
+        if loss:
+            again, wait = 1 - (1 - loss) ** max(1, -(-size // SEGMENT_BYTES)), RETRANSMISSION
+            while wait <= MAX_RETRANSMISSION and self._random.random() < again:
+                seconds += wait
+                again, wait = loss, wait * 2
+        return seconds
+
+    def connect(self) -> float:
+        """Seconds until a SYN arrives."""
+        seconds, wait = self._draw(), SYN_RETRANSMISSION
+        while self.link.loss and wait < CONNECT_TIMEOUT and self._random.random() < self.link.loss:
+            seconds, wait = seconds + wait, wait * 2
+        return seconds
+
+    def datagram(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
+        """What arrives of a datagram, and after how many seconds: nothing, one, or two copies."""
+        link, draw = self.link, self._random.random
+        if link.loss and draw() < link.loss:
+            return []
+        waiting = self._on_the_wire(len(data), now)
+        if link.bandwidth is not None and waiting * link.bandwidth > link.queue + len(data):
+            self._busy_until -= len(data) / link.bandwidth
+            return []
+        if data and link.corrupt and draw() < link.corrupt:
+            damaged = bytearray(data)
+            damaged[self._random.randrange(len(data))] ^= 1 << self._random.randrange(8)
+            data = bytes(damaged)
+        copies = 2 if link.duplicate and draw() < link.duplicate else 1
+        late = self._draw() if link.reorder and draw() < link.reorder else 0.0
+        return [(waiting + late + self._draw(), data) for _ in range(copies)]
+
+
+class Shaper:
+    """What lies between this node and every other, now, and the wires that feel it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: str, names: Mapping[str, str], random: Random) -> None:
+        self.loop = loop
+        self.host = host
+        self.names = names
+        self.wires: set[StreamWire] = set()
+        self.datagram_wires: set[DatagramWire] = set()
+        self._random = random
+        self._out: dict[str, Way | None] = {}
+        self._into: dict[str, Way | None] = {}
+        self._silent: frozenset[str] = frozenset()
+        self._changed: set[asyncio.Future[None]] = set()
+
+    def apply(self, ways: Ways) -> None:
+        """From now on these ways; wires that were cut go on where they stopped, those to a silent address never do."""
+        self._out, self._into = self._bind(ways.out, self._out), self._bind(ways.into, self._into)
+        self._silent = ways.silent
+        for wire in list(self.wires):
+            wire.way_changed()
+        for waiter in self._changed:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _bind(self, links: Mapping[str, Link | None], before: Mapping[str, Way | None]) -> dict[str, Way | None]:
+        ways: dict[str, Way | None] = {}
+        for address, link in links.items():
+            known = before.get(address)
+            if link is None or (known is not None and known.link == link):
+                ways[address] = None if link is None else known
+            else:
+                ways[address] = Way(link, self._random)
+        return ways
+
+    def place(self, host: Any) -> Any:
+        """The address that a host name or a local address means on this node."""
+        if host is None or host in LOCAL:
+            return self.host
+        return self.names.get(host, host)
+
+    def is_silent(self, peer: str | None) -> bool:
+        return peer in self._silent
+
+    def out(self, peer: str | None) -> Way | None:
+        """The way there; None where there is none to be shaped."""
+        return self._out.get(peer) if peer is not None else None
+
+    def cut_out(self, peer: str | None) -> bool:
+        return peer in self._silent or (peer in self._out and self._out[peer] is None)
+
+    def cut_into(self, peer: str | None) -> bool:
+        return peer in self._silent or (peer in self._into and self._into[peer] is None)
+
+    async def connecting(self, peer: str) -> None:
+        """Wait for as long as a connect to `peer` takes. Raises TimeoutError where it is silent or cut off."""
+        deadline = self.loop.time() + CONNECT_TIMEOUT
+        while self.cut_out(peer) or self.cut_into(peer):
+            waiter = self.loop.create_future()
+            self._changed.add(waiter)
+            timer = self.loop.call_at(deadline, _set, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                self._changed.discard(waiter)
+            if self.loop.time() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"Connect call failed: {peer} does not answer")
+        there, back = self._out.get(peer), self._into.get(peer)
+        delay = (there.connect() if there else 0.0) + (back.connect() if back else 0.0)
+        if delay >= LEAST_DELAY:
+            await asyncio.sleep(delay)
+            if self.cut_out(peer) or self.cut_into(peer):
+                await self.connecting(peer)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether anything that was let go of has not left yet."""
+        return any(w.lingers for w in self.wires) or any(w.lingers for w in self.datagram_wires)
+
+
+def _set(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

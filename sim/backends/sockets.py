@@ -1,0 +1,503 @@
+"""A program run as real processes: one a node, on its own loopback address, with real signals and a shaped network.
+
+Faults are SIGKILL, SIGSTOP, SIGTERM, a busy loop on command, and words to the children's shapers. Each process writes
+its own trace file; they are merged by the host's one monotonic clock when all have ended. Whatever happens, no process
+is left.
+"""
+
+import asyncio
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rpcnet.app import GOSSIP_PORT, join_address
+from sim.backends import control
+from sim.backends.addresses import AddressBlock
+from sim.backends.process import Process
+from sim.backends.program import NodeProgram, Outcome, Program, Ready, Script, check_program
+from sim.backends.topology import Topology
+from sim.trace import Trace, merge
+
+__all__ = ["NAME", "VERBS", "run"]
+
+NAME = "sockets"
+VERBS = frozenset({"crash", "kill", "stop", "restart", "pause", "block", "partition", "heal", "isolate", "link"})
+
+ACKNOWLEDGED_WITHIN = 1.0
+"""Seconds that a busy child may take to apply a change; a stopped one applies it before it reads anything else."""
+KILL_AFTER_GRACE = 3.0
+"""Seconds beyond its grace after which a child that still runs is killed."""
+
+
+def run(program: Program, trace: Path) -> Outcome:
+    """Run it to the end and write its trace.
+
+    Raises ProgramError before anything starts, and KeyboardInterrupt once everything is cleaned up.
+    """
+    check_program(program)
+    with ExitStack() as stack:
+        block = stack.enter_context(AddressBlock(len(program.nodes)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-")))
+        world = _World(program, block, folder)
+        stack.callback(world.destroy)
+        try:
+            return _in_a_loop(world.run)
+        finally:
+            world.destroy()
+            with Trace(trace) as merged:
+                merge(world.traces(), merged)
+
+
+def _in_a_loop(main: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+    """asyncio.run, also where a loop runs already (a notebook): there in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    results: list[Outcome | BaseException] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def supervised() -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        started.append((asyncio.get_running_loop(), task))
+        return await main()
+
+    def body() -> None:
+        try:
+            results.append(asyncio.run(supervised()))
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=body, name="sockets backend")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        for loop, task in started:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+class _Node:
+    """One machine of the run, over all its processes."""
+
+    def __init__(self, program: NodeProgram, host: str) -> None:
+        self.program = program
+        self.name = program.name
+        self.host = host
+        self.runs = 0
+        self.process: Process | None = None
+        self.powered = True
+        self.is_ready = asyncio.Event()
+        self.is_over = asyncio.Event()
+        """Its main has ended, or its process."""
+        self.stopping = False
+        self.doomed = False
+        """Its end is ours: crashed or killed."""
+        self.ended: control.Ended | None = None
+        self.resumption: asyncio.TimerHandle | None = None
+        self.work: asyncio.Task[None] | None = None
+        """What a verb still has to do; the next one waits for it."""
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None and self.process.alive and not self.doomed
+
+
+class _World:
+    """The running program, as fault scripts see it (sim.backends.program.World)."""
+
+    name = NAME
+    verbs = VERBS
+
+    def __init__(self, program: Program, block: AddressBlock, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._hosts = {node.name: block.address(number) for number, node in enumerate(program.nodes)}
+        self._topology = Topology(program, self._hosts)
+        self._nodes: dict[str, _Node] = {}
+        self._processes: list[Process] = []
+        self._starts: list[asyncio.Task[None]] = []
+        self._number = 0
+        self._epoch = time.monotonic()
+        self._zero: float | None = None
+        self._error: str | None = None
+        self._trace = Trace(folder / "runner.trace", batch=1)
+        self._sent: dict[str, control.Ways] = {}
+        self._applying: asyncio.Task[None] | None = None
+
+    # -- the run -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> Outcome:
+        program, begun = self._program, time.monotonic()
+        self._nodes = {node.name: _Node(node, self._hosts[node.name]) for node in program.nodes}
+        self.record("run_started", scenario=program.scenario, seed=program.seed, backend=NAME)
+        try:
+            at_once = [node for node in self._nodes.values() if node.program.start <= 0]
+            for node in at_once:
+                self._spawn(node)
+            if await self._all_ready(at_once):
+                self._zero = self._raw()
+                self._trace.record(self._zero, "", "zero")
+                await self._play_all()
+            await self._end()
+        finally:
+            self.record("run_ended")
+        return Outcome(
+            backend=NAME,
+            digest=None,
+            virtual_seconds=self.now,
+            wall_seconds=time.monotonic() - begun,
+            error=self._error,
+        )
+
+    async def _all_ready(self, nodes: Sequence[_Node]) -> bool:
+        """Wait until they are; False where one ended or the time is up, which is then the error of the run."""
+        limit = self._program.ready_timeout
+        waiting = {asyncio.create_task(self._ready_or_ended(node)) for node in nodes}
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=limit)
+            for task in late:
+                task.cancel()
+        for node in nodes:
+            if node.is_ready.is_set():
+                continue
+            if not node.is_over.is_set():
+                why = f"not ready after {limit:g} s: its main must call node.ready()"
+            else:
+                why = "ended before it was ready: its main must call node.ready()"
+            self._fail(f"{node.name} ({node.program.app}): {why}")
+        return self._error is None
+
+    async def _ready_or_ended(self, node: _Node) -> None:
+        both = [asyncio.create_task(event.wait()) for event in (node.is_ready, node.is_over)]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+
+    async def _play_all(self) -> None:
+        """The scripts, side by side, until the end of the run."""
+        scripts = list(self._program.scripts(self))
+        playing = [asyncio.create_task(self._play(script)) for script in scripts]
+        for node in self._nodes.values():
+            if node.program.start > 0:
+                self._starts.append(asyncio.create_task(self._start_later(node)))
+        try:
+            left = self._program.duration - self.now
+            ended = asyncio.create_task(asyncio.sleep(max(0.0, left)))
+            watched: set[asyncio.Task[None]] = {ended, *playing}
+            while not ended.done():
+                done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # A script that raises is a mistake of ours: the run ends with it.
+        finally:
+            for task in (ended, *playing, *self._starts):
+                task.cancel()
+            await asyncio.gather(ended, *playing, *self._starts, return_exceptions=True)
+            for script in scripts:
+                script.close()
+
+    async def _play(self, script: Script) -> None:
+        for wanted in script:
+            await self._settled()
+            if isinstance(wanted, Ready):
+                await self._nodes[wanted.node].is_ready.wait()
+            else:
+                await asyncio.sleep(wanted)
+
+    async def _start_later(self, node: _Node) -> None:
+        await asyncio.sleep(max(0.0, node.program.start - self.now))
+        if node.process is None:
+            self._spawn(node)
+
+    async def _settled(self) -> None:
+        """Until what the verbs have begun is done."""
+        work = [task for task in (self._applying, *(node.work for node in self._nodes.values())) if task is not None]
+        if work:
+            # Not gather: whoever waits here may be cancelled, the work may not.
+            done, _ = await asyncio.wait(work)
+            for task in done:
+                task.result()
+
+    async def _end(self) -> None:
+        """Undo what is left of the faults, stop every node, wait for the grace; nobody is left."""
+        await self._settled()
+        self._topology.heal(None)
+        self._send_ways()
+        for node in self._nodes.values():
+            self._resume(node)
+        for node in self._nodes.values():
+            if not node.stopping:
+                self.stop(node.name)
+        ends = [asyncio.create_task(process.ended.wait()) for process in self._processes if process.alive]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=self._program.grace + KILL_AFTER_GRACE)
+            for task in late:
+                task.cancel()
+        for node in self._nodes.values():
+            if node.up:
+                self._note(node, "leak", kind="task", what="main: the process did not end", where="")
+                self._note(node, "leaks_checked", found=1)
+                node.doomed = True
+                if node.process is not None:
+                    node.process.destroy()
+
+    def destroy(self) -> None:
+        """No process is left. Works at any time, on any thread, without a loop."""
+        for process in self._processes:
+            process.destroy()
+        self._trace.close()
+
+    def traces(self) -> list[Path]:
+        paths = [self._folder / "runner.trace", *(process.trace for process in self._processes)]
+        return [path for path in paths if path.exists()]
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+
+    def _spawn(self, node: _Node) -> None:
+        program = self._program
+        node.runs += 1
+        node.powered, node.stopping, node.doomed, node.ended = True, False, False, None
+        node.is_ready.clear()
+        node.is_over.clear()
+        order = control.Start(
+            name=node.name,
+            host=node.host,
+            hosts=self._hosts,
+            app=node.program.app,
+            arguments=node.program.arguments,
+            labels=node.program.labels,
+            seeds=tuple(join_address(self._hosts[seed], GOSSIP_PORT) for seed in program.seeds),
+            cluster=program.cluster,
+            defects=program.defects,
+            directory=str(self._folder / "directories" / node.name),
+            trace=str(self._folder / f"{node.name}-{node.runs}.trace"),
+            epoch=self._epoch,
+            seed=f"{program.seed}/{node.name}/{node.runs}",
+            grace=program.grace,
+            ways=self._ways(node),
+        )
+        self._sent[node.name] = order.ways
+        node.process = Process(order, node.program.environment, self._heard, self._gone)
+        self._processes.append(node.process)
+
+    def _heard(self, process: Process, message: control.Message) -> None:
+        node = self._nodes[process.name]
+        if process is not node.process:
+            return
+        if isinstance(message, control.Ready):
+            node.is_ready.set()
+        elif isinstance(message, control.Ended):
+            node.ended = message
+            node.is_over.set()
+            if message.error is not None:
+                self._fail(f"{node.name} ({node.program.app}): {message.error}\n{message.traceback}")
+
+    def _gone(self, process: Process, code: int) -> None:
+        node = self._nodes[process.name]
+        if process is not node.process:
+            return
+        if node.resumption is not None:
+            node.resumption.cancel()
+            node.resumption = None
+        node.is_over.set()
+        if node.ended is None and not node.doomed and not (node.stopping and code == -signal.SIGTERM):
+            how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+            text = f"the process ended {how}; what it printed last is on stderr"
+            self._note(node, "node_failed", error=text, traceback="")
+            self._fail(f"{node.name} ({node.program.app}): {text}")
+
+    def _fail(self, text: str) -> None:
+        self._error = self._error or text
+
+    # -- what lies between -------------------------------------------------------------------------------------------
+
+    def _ways(self, node: _Node) -> control.Ways:
+        others = [other for other in self._nodes.values() if other is not node]
+        return control.Ways(
+            number=self._number,
+            out={other.host: self._topology.between(node.name, other.name) for other in others},
+            into={other.host: self._topology.between(other.name, node.name) for other in others},
+            silent=frozenset(other.host for other in others if not other.powered),
+        )
+
+    def _send_ways(self) -> bool:
+        """Tell each process what has changed for it; False where nothing has for anybody."""
+        self._number += 1
+        changed = False
+        for node in self._nodes.values():
+            ways = self._ways(node)
+            before = self._sent.get(node.name)
+            if before is not None and (ways.out, ways.into, ways.silent) == (before.out, before.into, before.silent):
+                continue
+            self._sent[node.name] = ways
+            if node.process is not None:
+                node.process.send(ways)
+            changed = True
+        return changed
+
+    async def _acknowledged(self) -> None:
+        """Until everybody who can has applied the last change."""
+        waiting = [
+            asyncio.create_task(node.process.applied.wait())
+            for node in self._nodes.values()
+            if node.up and node.process is not None and node.resumption is None
+        ]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=ACKNOWLEDGED_WITHIN)
+            for task in late:
+                task.cancel()
+
+    # -- the World -----------------------------------------------------------------------------------------------------
+
+    def _raw(self) -> float:
+        return time.monotonic() - self._epoch
+
+    @property
+    def now(self) -> float:
+        return 0.0 if self._zero is None else self._raw() - self._zero
+
+    def names(self) -> Sequence[str]:
+        return tuple(self._nodes)
+
+    def is_up(self, node: str) -> bool:
+        return self._nodes[node].up
+
+    def record(self, event: str, /, **fields: object) -> None:
+        self._trace.record(self._raw(), "", event, **fields)
+
+    def _note(self, node: _Node, event: str, **fields: object) -> None:
+        self._trace.record(self._raw(), node.name, event, **fields)
+
+    def _running(self, name: str) -> tuple[_Node, Process] | None:
+        node = self._nodes[name]
+        return (node, node.process) if node.up and node.process is not None else None
+
+    def _then(self, node: _Node, work: Coroutine[Any, Any, None]) -> None:
+        """Do it after what the verbs before it on this node have begun."""
+        before = node.work
+
+        async def in_order() -> None:
+            if before is not None:
+                await before
+            await work
+
+        node.work = asyncio.create_task(in_order())
+
+    def crash(self, node: str) -> bool:
+        running = self._running(node)
+        if running is None:
+            return False
+        victim, process = running
+        # It does nothing from here on; it dies once nobody can hear its kernel say so.
+        process.signal(signal.SIGSTOP)
+        victim.doomed, victim.powered = True, False
+        self._note(victim, "node_crashed")
+        self._send_ways()
+
+        async def power_off() -> None:
+            await self._acknowledged()
+            process.signal(signal.SIGKILL)
+            await process.ended.wait()
+
+        self._then(victim, power_off())
+        return True
+
+    def kill(self, node: str) -> bool:
+        running = self._running(node)
+        if running is None:
+            return False
+        victim, process = running
+        victim.doomed = True
+        self._note(victim, "node_killed")
+        process.signal(signal.SIGKILL)
+        self._then(victim, _until(process.ended))
+        return True
+
+    def stop(self, node: str) -> bool:
+        running = self._running(node)
+        if running is None or running[0].stopping:
+            return False
+        victim, process = running
+        victim.stopping = True
+        self._note(victim, "node_stopping")
+        process.signal(signal.SIGTERM)
+        return True
+
+    def restart(self, node: str) -> bool:
+        dead = self._nodes[node]
+        if dead.up or dead.process is None:
+            return False
+        dead.is_ready.clear()
+
+        async def start() -> None:
+            if dead.process is not None:
+                await dead.process.ended.wait()
+            self._spawn(dead)
+            self._send_ways()
+
+        self._then(dead, start())
+        return True
+
+    def pause(self, node: str, seconds: float) -> bool:
+        running = self._running(node)
+        if running is None or running[0].resumption is not None:
+            return False
+        victim, process = running
+        process.signal(signal.SIGSTOP)
+        self._note(victim, "node_paused", seconds=seconds)
+        victim.resumption = asyncio.get_running_loop().call_later(seconds, self._resume, victim)
+        return True
+
+    def _resume(self, node: _Node) -> None:
+        if node.resumption is None:
+            return
+        node.resumption.cancel()
+        node.resumption = None
+        if node.up and node.process is not None:
+            self._note(node, "node_resumed")
+            node.process.signal(signal.SIGCONT)
+
+    def block(self, node: str, seconds: float) -> bool:
+        running = self._running(node)
+        if running is None:
+            return False
+        running[1].send(control.Block(seconds))
+        return True
+
+    def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool = False) -> bool:
+        self._topology.partition(name, groups, one_way)
+        return self._cut_is_news()
+
+    def heal(self, name: str) -> bool:
+        return self._topology.heal(name) and self._cut_is_news()
+
+    def isolate(self, name: str, node: str) -> bool:
+        self._topology.isolate(name, node)
+        return self._cut_is_news()
+
+    def link(self, name: str, source: str, target: str, **edge: object) -> bool:
+        self._topology.link(name, source, target, edge)
+        return self._cut_is_news()
+
+    def _cut_is_news(self) -> bool:
+        news = self._send_ways()
+        self._applying = asyncio.create_task(self._acknowledged())
+        return news
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,60 @@
+"""Texts of errors and log records as they go into a trace: the same on every machine and in every run.
+
+Paths lose the folder they were imported from, addresses of objects their digits.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from pathlib import Path
+
+from rpcnet import observe
+
+__all__ = ["LogEvents", "error_text", "plain", "traceback_text"]
+
+MACHINERY = frozenset({"__main__", "rpcnet.app", "sim.backends.child", "sim.backends.simulated"})
+"""Modules that only pass on what an application raised."""
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
+
+
+def plain(text: str) -> str:
+    """`text` without what differs between machines and runs."""
+    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix}
+    for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
+        text = text.replace(folder + "/", "")
+    return _ADDRESS.sub("0x…", text)
+
+
+def error_text(error: BaseException) -> str:
+    """One line: the type and what it says."""
+    return plain("".join(traceback.format_exception_only(error)).strip())
+
+
+def traceback_text(error: BaseException) -> str:
+    """As Python prints it, from the application's first frame on."""
+    first = error.__traceback__
+    while first is not None and first.tb_next is not None and first.tb_frame.f_globals.get("__name__") in MACHINERY:
+        first = first.tb_next
+    return plain("".join(traceback.format_exception(type(error), error, first)))
+
+
+class LogEvents(logging.Handler):
+    """Records of logging at WARNING and above become `log` events of the node whose loop runs.
+
+    `default` takes those of other threads and of code outside a loop; without one they are nobody's.
+    """
+
+    def __init__(self, default: observe.Observer | None = None) -> None:
+        super().__init__(logging.WARNING)
+        self._default = default
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            observer = observe.current()
+        except RuntimeError:  # No loop runs here.
+            observer = self._default
+        if observer is not None:
+            text = plain(self.format(record))
+            observer.record("log", level=record.levelname, logger=record.name, text=text)

@@ -1,0 +1,89 @@
+"""What lies between the nodes of a program: its links and graph, and what faults have changed, for both worlds.
+
+The same sim.network that carries simulated packets answers here for real ones.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import networkx
+import simpy
+
+from sim.backends.program import Program, ProgramError
+from sim.network.graph import Graph, load_graph
+from sim.network.host import Host
+from sim.network.link import Link
+from sim.network.network import Network
+from sim.network.schedule import Schedule
+from sim.trace import Trace
+
+__all__ = ["Topology", "graph_of", "lay_out"]
+
+
+def lay_out(network: Network, program: Program) -> None:
+    """Give a network the links of a program. Raises ProgramError naming the setting that makes no sense."""
+    try:
+        network.default_link(**program.link)
+        if program.graph is not None:
+            network.graph = graph_of(program)
+    except (ValueError, OSError, networkx.NetworkXError) as error:
+        raise ProgramError(f"network: {error}") from error
+
+
+def graph_of(program: Program) -> Graph:
+    """A GraphML file, or `generator(arguments)` of networkx whose first nodes become the program's, in order."""
+    text = program.graph or ""
+    if "(" not in text:
+        return load_graph(text)
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id.startswith("_"):
+            raise ValueError("it is no call")
+        make = getattr(networkx, call.func.id, None)
+        if make is None:
+            raise ValueError(f"networkx has no generator {call.func.id!r}")
+        graph = make(
+            *map(ast.literal_eval, call.args), **{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+        )
+    except (SyntaxError, TypeError, ValueError, networkx.NetworkXError) as error:
+        raise ProgramError(f"graph {text!r}: {error}; write a GraphML file or generator(arguments)") from error
+    names = [node.name for node in program.nodes]
+    if len(graph) < len(names):
+        raise ProgramError(f"graph {text!r} has {len(graph)} nodes, the program {len(names)}")
+    relabelled = dict(zip(graph, [*names, *(f"switch-{n}" for n in range(len(graph)))], strict=False))
+    return networkx.relabel_nodes(networkx.Graph(graph), relabelled)
+
+
+class Topology:
+    """The network of a program whose packets travel elsewhere: it only says what lies between two nodes."""
+
+    def __init__(self, program: Program, hosts: Mapping[str, str]) -> None:
+        self._network = Network(Schedule(simpy.Environment()), Random(program.seed), Trace())
+        self._hosts = {name: Host(name, address) for name, address in hosts.items()}
+        for host in self._hosts.values():
+            self._network.add_host(host)
+        lay_out(self._network, program)
+        try:
+            self._network.check_connected()
+        except ValueError as error:
+            raise ProgramError(f"network: {error}") from error
+
+    def between(self, source: str, target: str) -> Link | None:
+        """The joined link from one node to another now; None = cut."""
+        path = self._network.path(self._hosts[source], self._hosts[target])
+        return None if path is None else path.link
+
+    def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool) -> None:
+        self._network.partition(*groups, one_way=one_way, name=name)
+
+    def isolate(self, name: str, node: str) -> None:
+        self._network.isolate(node, name=name)
+
+    def link(self, name: str, source: str, target: str, edge: Mapping[str, Any]) -> None:
+        self._network.link(source, target, name=name, one_way=True, **edge)
+
+    def heal(self, name: str | None) -> bool:
+        """Undo that cut or change, or all of them."""
+        return self._network.heal(name)

@@ -1,0 +1,390 @@
+"""What a program on a shaped loop writes to: a transport above, a protocol below, a delay in between.
+
+One class each for streams and datagrams. Order, half-close, end and back-pressure are those of the real transport; only
+the time at which something leaves, and whether it does, are the shaper's.
+"""
+
+import asyncio
+import errno
+import os
+from collections import deque
+from typing import Any, Literal
+
+from sim.backends.shaper import LEAST_DELAY, Shaper
+
+__all__ = ["DatagramWire", "StreamWire"]
+
+CHUNK_BYTES = 65536
+SOCKET_BUFFER_BYTES = 256 * 1024
+"""What a kernel would hold of bytes under way, before the transport's own buffer grows."""
+
+_END: Literal["end"] = "end"
+_CLOSE: Literal["close"] = "close"
+_ABORT: Literal["abort"] = "abort"
+
+
+class StreamWire(asyncio.Transport, asyncio.Protocol):
+    """A TCP connection: a transport to the program above it, a protocol to the real transport below."""
+
+    def __init__(self, shaper: Shaper, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__()
+        self._shaper = shaper
+        self._loop = shaper.loop
+        self._protocol = protocol
+        self._peer: str | None = None
+        self._below: asyncio.Transport
+        self._outgoing: deque[tuple[float, bytes | Literal["end", "close", "abort"]]] = deque()
+        self._held = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reset_timer: asyncio.TimerHandle | None = None
+        self._stuffed = False
+        self._closing = False
+        self._told = False
+        self._orphaned = False
+        self._wants_reading = True
+        self._writing_paused = False
+        self._high, self._low = 65536, 16384
+        self._loss: tuple[Exception | None] | None = None
+
+    # -- the protocol's side: what the real transport says -----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._below = transport
+        name = transport.get_extra_info("peername")
+        self._peer = name[0] if isinstance(name, tuple) else None
+        self._shaper.wires.add(self)
+        self._orphaned = self._shaper.is_silent(self._peer)
+        self._protocol.connection_made(self)
+        self._set_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if isinstance(self._protocol, asyncio.BufferedProtocol):
+            # What asyncio itself does for a BufferedProtocol behind a pipe (same name in 3.11 to 3.13).
+            asyncio.protocols._feed_data_to_buffered_proto(self._protocol, data)  # type: ignore[attr-defined]
+        else:
+            assert isinstance(self._protocol, asyncio.Protocol)
+            self._protocol.data_received(data)
+
+    def eof_received(self) -> bool:
+        assert isinstance(self._protocol, asyncio.Protocol | asyncio.BufferedProtocol)
+        if not self._closing and not self._protocol.eof_received():
+            self.close()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._loss = (exc,)
+        if self._orphaned or (not self._closing and self._shaper.cut_into(self._peer)):
+            return
+        self._finish()
+
+    def pause_writing(self) -> None:
+        self._stuffed = True
+
+    def resume_writing(self) -> None:
+        self._stuffed = False
+        self._pump()
+
+    # -- what the shaper says ----------------------------------------------------------------------------------------
+
+    def way_changed(self) -> None:
+        if self._shaper.is_silent(self._peer):
+            self._orphaned = True
+        if self._orphaned:
+            if self._closing:
+                self._drop()
+                return
+            self._set_reading()
+            self._knock()
+            return
+        self._set_reading()
+        if self._loss is not None and not self._shaper.cut_into(self._peer):
+            self._finish()
+            return
+        self._pump()
+
+    def _knock(self) -> None:
+        """Bytes for a host that lost power: unanswered while it is down, RST once it is back without the connection."""
+        if not self._outgoing or self._reset_timer is not None or self._shaper.cut_out(self._peer):
+            return
+        way = self._shaper.out(self._peer)
+        self._reset_timer = self._loop.call_later(2 * way.delay() if way else 0.0, self._reset)
+
+    def _reset(self) -> None:
+        self._loss = (ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)),)
+        self._finish()
+
+    def _drop(self) -> None:
+        """Forget the connection: nobody is at the other end, and the program above has let go."""
+        self._outgoing.clear()
+        self._held = 0
+        self._tell(None)
+        self._finish()
+
+    def _finish(self) -> None:
+        """The connection is over."""
+        for timer in (self._timer, self._reset_timer):
+            if timer is not None:
+                timer.cancel()
+        self._outgoing.clear()
+        self._held = 0
+        self._shaper.wires.discard(self)
+        self._closing = True
+        self._below.abort()
+        self._tell(self._loss[0] if self._loss else None)
+
+    def _tell(self, exc: Exception | None) -> None:
+        if not self._told:
+            self._told = True
+            self._loop.call_soon(self._protocol.connection_lost, exc)
+
+    def _set_reading(self) -> None:
+        wanted = self._wants_reading and not self._closing
+        open_ = wanted and not self._orphaned and not self._shaper.cut_into(self._peer)
+        if self._below.is_closing():
+            return
+        if open_ and not self._below.is_reading():
+            self._below.resume_reading()
+        elif not open_ and self._below.is_reading():
+            self._below.pause_reading()
+
+    @property
+    def lingers(self) -> bool:
+        """The program above has closed it, and what it wrote has not left yet."""
+        return self._closing and self._loss is None and not self._orphaned
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _queue(self, data: bytes | Literal["end", "close", "abort"]) -> None:
+        size = len(data) if isinstance(data, bytes) else 0
+        way, now = self._shaper.out(self._peer), self._loop.time()
+        due = now + (way.stream(size, now) if way else 0.0)
+        if self._outgoing:
+            due = max(due, self._outgoing[-1][0])
+        elif due - now < LEAST_DELAY and not self._stuffed and not self._orphaned and not self._is_cut():
+            self._pass(data)
+            return
+        self._outgoing.append((due, data))
+        self._held += size
+        if self._orphaned:
+            self._knock()
+        elif self._timer is None:
+            self._timer = self._loop.call_at(self._outgoing[0][0], self._pump)
+
+    def _is_cut(self) -> bool:
+        return self._shaper.cut_out(self._peer)
+
+    def _pump(self) -> None:
+        """Hand down what is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        soon = self._loop.time() + LEAST_DELAY
+        while self._outgoing and not self._is_cut() and not self._stuffed and not self._orphaned:
+            due, data = self._outgoing[0]
+            if due > soon:
+                self._timer = self._loop.call_at(due, self._pump)
+                break
+            self._outgoing.popleft()
+            self._held -= len(data) if isinstance(data, bytes) else 0
+            self._pass(data)
+        self._watermark()
+
+    def _pass(self, data: bytes | Literal["end", "close", "abort"]) -> None:
+        if isinstance(data, bytes):
+            self._below.write(data)
+        elif data == _END:
+            if not self._below.is_closing():
+                self._below.write_eof()
+        elif data == _CLOSE:
+            self._below.close()
+        else:
+            self._below.abort()
+
+    def _watermark(self) -> None:
+        size = self.get_write_buffer_size()
+        if size > self._high and not self._writing_paused and not self._told:
+            self._writing_paused = True
+            self._protocol.pause_writing()
+        elif size <= self._low and self._writing_paused and not self._told:
+            self._writing_paused = False
+            self._protocol.resume_writing()
+        if self._closing and size == 0:
+            self._tell(None)
+
+    # -- the transport's side: what the program above calls ------------------------------------------------------------
+
+    def write(self, data: "bytes | bytearray | memoryview") -> None:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if self._closing or not data:
+            return
+        view = memoryview(bytes(data))
+        for start in range(0, len(view), CHUNK_BYTES):
+            self._queue(bytes(view[start : start + CHUNK_BYTES]))
+        self._watermark()
+
+    def write_eof(self) -> None:
+        if not self._closing:
+            self._queue(_END)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._let_go(_CLOSE)
+
+    def abort(self) -> None:
+        self._outgoing.clear()
+        self._held = 0
+        self._let_go(_ABORT)
+
+    def _let_go(self, how: Literal["close", "abort"]) -> None:
+        if self._closing:
+            if how == _ABORT:
+                self._tell(None)
+                self._drop()
+            return
+        self._closing = True
+        self._set_reading()
+        if self._orphaned or self._loss is not None:
+            self._drop()
+            return
+        self._queue(how)
+        if how == _ABORT:
+            self._tell(None)
+        self._watermark()
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def pause_reading(self) -> None:
+        self._wants_reading = False
+        self._set_reading()
+
+    def resume_reading(self) -> None:
+        self._wants_reading = True
+        self._set_reading()
+
+    def is_reading(self) -> bool:
+        return self._wants_reading and not self._closing
+
+    def get_write_buffer_size(self) -> int:
+        return max(0, self._held - SOCKET_BUFFER_BYTES) + self._below.get_write_buffer_size()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = 65536 if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high, self._low = high, low
+        self._watermark()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._below.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+
+class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
+    """A UDP endpoint: a transport to the program above it, a protocol to the real transport below."""
+
+    def __init__(self, shaper: Shaper, protocol: asyncio.DatagramProtocol) -> None:
+        super().__init__()
+        self._shaper = shaper
+        self._protocol = protocol
+        self._below: Any
+        """asyncio's own, which in 3.11 is no subclass of DatagramTransport."""
+        self._peer: str | None = None
+        self._under_way = 0
+        self._closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._below = transport
+        name = transport.get_extra_info("peername")
+        self._peer = name[0] if isinstance(name, tuple) else None
+        self._shaper.datagram_wires.add(self)
+        self._protocol.connection_made(self)
+
+    def datagram_received(self, data: bytes, addr: "tuple[Any, ...]") -> None:
+        if not self._closing and not self._shaper.cut_into(addr[0]):
+            self._protocol.datagram_received(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._closing and not self._shaper.cut_into(self._peer):
+            self._protocol.error_received(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._shaper.datagram_wires.discard(self)
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        if self._closing:
+            return
+        if addr is not None:
+            addr = (self._shaper.place(addr[0]), *addr[1:])
+        peer = self._peer if addr is None else addr[0]
+        if self._shaper.cut_out(peer):
+            return
+        way = self._shaper.out(peer)
+        if way is None:
+            self._below.sendto(data, addr)
+            return
+        loop = self._shaper.loop
+        for delay, copy in way.datagram(bytes(data), loop.time()):
+            if delay < LEAST_DELAY:
+                self._below.sendto(copy, addr)
+            else:
+                self._under_way += 1
+                loop.call_later(delay, self._arrive, copy, addr)
+
+    def _arrive(self, data: bytes, addr: Any) -> None:
+        self._under_way -= 1
+        if not self._below.is_closing():
+            self._below.sendto(data, addr)
+        if self._closing and not self._under_way:
+            self._below.close()
+
+    @property
+    def lingers(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """What is under way still arrives; then it is closed."""
+        self._closing = True
+        if not self._under_way:
+            self._below.close()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._below.abort()
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._below.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.DatagramProtocol)
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol

@@ -1,0 +1,202 @@
+"""Small applications that the tests of the two worlds run: each shows one thing in the trace."""
+
+import asyncio
+import time
+from typing import Any
+
+from rpcnet.app import NodeContext
+
+
+async def idle(node: NodeContext) -> None:
+    node.ready()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        node.record("cleaned_up")
+
+
+async def bare() -> None:
+    await asyncio.sleep(0.05)
+
+
+async def returns(node: NodeContext) -> None:
+    node.ready()
+
+
+async def says(node: NodeContext, *, word: str, times: int = 1) -> None:
+    node.record("said", words=[word] * times, label=node.labels.get("role", ""), drawn=node.random.random())
+    node.ready()
+
+
+async def ticks(node: NodeContext, *, every: float = 0.1) -> None:
+    """Records a tick and how late it is, for ever; counts its starts in its directory."""
+    counter = node.directory / "starts"
+    starts = int(counter.read_text()) + 1 if counter.exists() else 1
+    counter.write_text(str(starts))
+    node.record("started", starts=starts, address=node.address("rpc"))
+    node.ready()
+    loop, number = asyncio.get_running_loop(), 0
+    due = loop.time()
+    while True:
+        node.record("tick", number=number, late=loop.time() - due)
+        number, due = number + 1, due + every
+        await asyncio.sleep(due - loop.time())
+
+
+async def raises(node: NodeContext, *, after: float = 0.0) -> None:
+    if after:
+        node.ready()
+        await asyncio.sleep(after)
+    raise ValueError("the disk is on fire")
+
+
+async def never_ready(node: NodeContext) -> None:
+    await asyncio.Event().wait()
+
+
+async def stubborn(node: NodeContext) -> None:
+    """Ignores being cancelled."""
+    node.ready()
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            node.record("shrugged")
+
+
+async def leaks(node: NodeContext) -> None:
+    """Leaves a task, a listening socket and a timer behind."""
+    loop = asyncio.get_running_loop()
+    node.tasks = [loop.create_task(forever(), name="forgotten")]  # type: ignore[attr-defined]
+    node.server = await asyncio.start_server(lambda r, w: None, *split(node.address("rpc")))  # type: ignore[attr-defined]
+    loop.call_later(3600, print, "never")
+    node.ready()
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def logs(node: NodeContext) -> None:
+    import logging
+
+    logging.getLogger("app").warning("something odd: %s", 42)
+    logging.getLogger("app").info("nothing odd")
+    node.ready()
+
+
+def split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+class Echo(asyncio.DatagramProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.transport.sendto(data, addr)
+
+
+async def echo(node: NodeContext) -> None:
+    """Answers over UDP and TCP on its rpc address."""
+    host, port = split(node.address("rpc"))
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(host, port))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(line)
+            node.record("served", end="eof")
+        except ConnectionError as error:
+            node.record("served", end=type(error).__name__)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, host, port)
+    node.ready()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        transport.close()
+        server.close()
+
+
+class Pings(asyncio.DatagramProtocol):
+    def __init__(self, node: NodeContext) -> None:
+        self.node = node
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        sent = float(data)
+        self.node.record("pong", seconds=asyncio.get_running_loop().time() - sent, source=addr[0])
+
+
+async def pings(node: NodeContext, *, peer: str, every: float = 0.05) -> None:
+    """Sends datagrams to a node's echo and records what comes back."""
+    loop = asyncio.get_running_loop()
+    _, port = split(node.address("rpc"))
+    transport, _ = await loop.create_datagram_endpoint(lambda: Pings(node), local_addr=split(node.address("pings")))
+    address = (await loop.getaddrinfo(peer, port))[0][4]
+    node.ready()
+    try:
+        while True:
+            transport.sendto(repr(loop.time()).encode(), address)
+            node.record("ping")
+            await asyncio.sleep(every)
+    finally:
+        transport.close()
+
+
+async def talks(node: NodeContext, *, peer: str, every: float = 0.05) -> None:
+    """Sends lines over one TCP connection to a node's echo, records what comes back, and how it ends."""
+    loop = asyncio.get_running_loop()
+    _, port = split(node.address("rpc"))
+    began = loop.time()
+    reader, writer = await asyncio.open_connection(peer, port)
+    node.record("connected", seconds=loop.time() - began)
+    node.ready()
+
+    async def send() -> None:
+        number = 0
+        while True:
+            writer.write(b"%d %r\n" % (number, loop.time()))
+            number += 1
+            await asyncio.sleep(every)
+
+    sender = loop.create_task(send())
+    try:
+        while line := await reader.readline():
+            number, sent = line.split()
+            node.record("line", number=int(number), seconds=loop.time() - float(sent))
+        node.record("over", how="eof")
+        await asyncio.Event().wait()
+    except ConnectionError as error:
+        node.record("over", how=type(error).__name__)
+        await asyncio.Event().wait()
+    finally:
+        sender.cancel()
+        writer.close()
+
+
+async def connects(node: NodeContext, *, peer: str, every: float = 0.1) -> None:
+    """Tries to connect again and again, each time for half a second, and records what came of it."""
+    _, port = split(node.address("rpc"))
+    node.ready()
+    while True:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(peer, port), 0.5)
+        except (OSError, TimeoutError) as error:
+            how = "silence" if isinstance(error, TimeoutError) else type(error).__name__
+            node.record("tried", how=how)
+        else:
+            node.record("tried", how="connected")
+            writer.close()
+        await asyncio.sleep(every)
+
+
+async def sleeps(node: NodeContext, *, seconds: float) -> None:
+    """Blocks its own loop."""
+    node.ready()
+    time.sleep(seconds)
+    node.record("slept")
