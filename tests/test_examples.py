@@ -88,14 +88,7 @@ def commands() -> list[list[str]]:
     """The commands of the example's README, up to the scenario: director, two workers, client."""
     text = (SHORT / "README.md").read_text().partition("## As a scenario")[0]
     lines = [line.removesuffix("&").strip() for line in text.splitlines() if line.startswith(".venv/bin/rpcnet run")]
-    return [[sys.executable, "-m", "rpcnet.cli", *shlex.split(line)[1:]] for line in lines]
-
-
-async def start(command: list[str]) -> asyncio.subprocess.Process:
-    """Run it, and wait until it says that it is ready."""
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
-    await said(process, "is ready")
-    return process
+    return [[str(Path(sys.executable).with_name("rpcnet")), *shlex.split(line)[1:]] for line in lines]
 
 
 async def said(process: asyncio.subprocess.Process, text: str) -> str:
@@ -118,8 +111,9 @@ def test_the_commands_of_the_readme_survive_kill_9_of_a_worker() -> None:
         running: list[asyncio.subprocess.Process] = []
         try:
             for command in (director, first, second, [*client, "--tokens", "60"]):
-                process = await start(command)
+                process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
                 running.append(process)
+                await said(process, "is ready")
             boss, one, two, reader = running
             await asyncio.sleep(2)  # Streams must be open; nothing that they do is said aloud.
             two.kill()

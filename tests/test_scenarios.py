@@ -71,7 +71,7 @@ def test_a_short_scenario_holds_over_sockets() -> None:
 
 def digest(path: Path, hash_seed: int, *more: str) -> str:
     """Run a scenario in a process of its own; its digest."""
-    command = [sys.executable, "-m", "sim.cli", "run", str(path), "--json", *more]
+    command = [str(Path(sys.executable).with_name("rpcnet-sim")), "run", str(path), "--json", *more]
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

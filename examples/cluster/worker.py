@@ -9,7 +9,7 @@ from rpcnet.app import NodeContext
 from .messages import Prompt, Token
 
 
-async def main(node: NodeContext, *, label: str = "small", seconds_per_token: float = 0.1) -> None:
+async def main(node: NodeContext, *, model: str = "small", seconds_per_token: float = 0.1) -> None:
     server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
 
     @server.method("generate")
@@ -21,6 +21,6 @@ async def main(node: NodeContext, *, label: str = "small", seconds_per_token: fl
                 yield Token(index=index, text=words[index % len(words)])
 
     async with server, node.cluster() as cluster:
-        await cluster.update_tags({"role": "worker", "label": label, "pace": str(seconds_per_token)})
+        await cluster.update_tags({"role": "worker", "label": model, "pace": str(seconds_per_token)})
         node.ready()
         await server.wait_closed()

@@ -24,14 +24,14 @@ def register_handlers(server: RpcServer, seconds_per_token: float) -> None:
     server.register_streaming("generate", generate)
 
 
-async def main(node: NodeContext, *, label: str = "small", seconds_per_token: float = 0.1) -> None:
+async def main(node: NodeContext, *, model: str = "small", seconds_per_token: float = 0.1) -> None:
     server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
     register_handlers(server, seconds_per_token)
     await server.start()
     try:
         async with node.cluster() as cluster:
             # Three updates: in between the others see a worker without a label, and one without a pace.
-            await cluster.update_tag("label", label)
+            await cluster.update_tag("label", model)
             await cluster.update_tag("pace", str(seconds_per_token))
             await cluster.update_tag("role", "worker")
             node.ready()
