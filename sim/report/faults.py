@@ -11,7 +11,8 @@ from sim.report.tables import Fault
 __all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
 
 MAX_ROWS = 6
-MAX_CHARACTERS = 44
+LONG, SHORT = 80, 44
+"""Characters of a label where there is room, and where there is less."""
 POINTS = 7.5
 CHARACTER = 0.6 * POINTS
 """Mean width of a character in DejaVu Sans, in points."""
@@ -44,7 +45,8 @@ def place_labels(faults: Sequence[Fault], start: float, end: float, width: float
     placed: list[Label] = []
     for fault in sorted(shown, key=lambda f: (-f.time, f.number)):
         x = (fault.time - start) / (end - start) * width
-        texts = (_short(f"{fault.number} {fault_label(fault)}"), str(fault.number))
+        text = f"{fault.number} {fault_label(fault)}"
+        texts = (_cut(text, LONG), _cut(text, SHORT), str(fault.number))
         fits = (c for t in texts for c in _candidates(fault.time, x, t, width) if not any(map(c.meets, placed)))
         placed += [label for label in (next(fits, None),) if label is not None]
     return placed
@@ -93,8 +95,8 @@ def _candidates(time: float, x: float, text: str, width: float) -> list[Label]:
     return [Label(time, text, x, low, high, row, leftward) for row in range(MAX_ROWS)]
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -197,7 +197,9 @@ def _draw_life(axes: Axes, lane: _Lane, end: float) -> None:
         bars.setdefault(span.state, []).append((span.start, (end if span.end is None else span.end) - span.start))
     for state, spans in bars.items():
         face, hatch, _ = LIFE[state]
-        axes.broken_barh(spans, (lane.top + 0.13, 0.28), facecolor=face, hatch=hatch, edgecolor="white", linewidth=0)
+        axes.broken_barh(
+            spans, (lane.top + 0.13, 0.28), facecolor=face, hatch=hatch, edgecolor=_hatch_color(face), linewidth=0
+        )
     middle = lane.top + 0.27
     starts = [s.start for s in lane.node.spans if s.state == "starting"]
     for time, how in lane.node.ends:
@@ -288,6 +290,11 @@ def _name_lanes(axes: Axes, lanes: list[_Lane], others: int, depth: float) -> No
             axes.text(-0.006, at, text, fontsize=7, ha="right", va="center", transform=aside)
 
 
+def _hatch_color(face: str) -> str:
+    """White lines are not seen upon yellow."""
+    return style.INK if face == style.YELLOW else "white"
+
+
 def _short(name: str) -> str:
     return name if len(name) <= 24 else name[:23] + "…"
 
@@ -322,7 +329,7 @@ def _legend() -> dict[str, Patch | Line2D]:
     """One entry for everything that a lane may show."""
     handles: dict[str, Patch | Line2D] = {}
     for key, (face, hatch, text) in (LIFE | VIEWS | {"others": OTHERS}).items():
-        handles[key] = Patch(facecolor=face, hatch=hatch, edgecolor="white", linewidth=0, label=text)
+        handles[key] = Patch(facecolor=face, hatch=hatch, edgecolor=_hatch_color(face), linewidth=0, label=text)
     for key, (marker, text) in DOWN.items():
         handles[key] = Line2D(
             [], [], color=style.INK, marker=marker, linestyle=(0, (1, 2)), linewidth=1.2, markersize=6, label=text
