@@ -25,7 +25,7 @@ async def main(node: NodeContext) -> None:
             await cluster.register_self({"role": "director"})
             node.ready()
             async for event in workers:
-                log.info("%s", event)
+                log.info("%s: %s", type(event).__name__, event.member.name)
 
 
 def choose(workers: list[Member], turn: int) -> WorkerFound:
