@@ -8,7 +8,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -36,7 +36,7 @@ from sim.scenario.schema import (
 )
 from sim.scenario.verdict import Expectation, Figure
 
-__all__ = ["load", "load_text"]
+__all__ = ["load", "load_text", "read_number"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -72,15 +72,15 @@ def load(path: str | Path, overrides: Overrides = ()) -> Scenario:
     return load_text(text, file, overrides)
 
 
-def load_text(text: str, file: Path, overrides: Overrides = ()) -> Scenario:
-    """As `load`, from a text that was read before. `file` is what it is called."""
+def load_text(text: str, file: Path, overrides: Overrides = (), *, before: Iterable[str] = ()) -> Scenario:
+    """As `load`, from a text that was read before. `file` is what it is called; `before` is overridden first."""
     text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place, message = locate.place_of_syntax_error(text, error)
         raise ScenarioError([Mistake(str(file), *place, f"TOML syntax: {message}")]) from error
-    return _Reader(str(file), text, data).scenario(overrides)
+    return _Reader(str(file), text, data).scenario(before, overrides)
 
 
 class _Reader:
@@ -104,8 +104,9 @@ class _Reader:
         place = self.places.key(path) if key else self.places.value(path)
         self.mistakes.append(Mistake(self.file, *place, message))
 
-    def scenario(self, overrides: Overrides) -> Scenario:
-        given = self._override(overrides)
+    def scenario(self, *overrides: Overrides) -> Scenario:
+        for some in overrides:
+            self._override(some)
         draft = self._draft()
         check(draft, self.blame)
         if self.mistakes:
@@ -115,7 +116,7 @@ class _Reader:
             for kind in ("node", "fault", "expect")
             for index in range(len(self.data.get(kind, ())))
         }
-        origin = Origin(Path(self.file), self.text, lines, given)
+        origin = Origin(Path(self.file), self.text, lines, tuple(o.written for o in self.set_by.values()))
         return Scenario(
             **self.values,
             network=draft.network,
@@ -156,8 +157,8 @@ class _Reader:
             faults_are_known=len(faults) == len(self._list("fault")),
         )
 
-    def _override(self, overrides: Overrides) -> tuple[str, ...]:
-        """Change the document as `--set` says; gives back how that was written."""
+    def _override(self, overrides: Overrides) -> None:
+        """Change the document as `--set` says."""
         try:
             wanted = parse(overrides)
         except OverrideError as error:
@@ -169,7 +170,6 @@ class _Reader:
                 self.mistakes.append(Mistake(f"--set {override.written}", 0, 0, str(error)))
             else:
                 self.set_by[path] = override
-        return tuple(override.written for override in wanted)
 
     # --- shapes -------------------------------------------------------------------------------------------------------
 
@@ -228,10 +228,13 @@ class _Reader:
                 return None
             return value
 
-        override = self.set_by.get(path)
-
         def read(wanted: type, given: Any) -> Any:
-            return _read_number(wanted, given, plain=override is not None and override.from_python)
+            override = self.set_by.get(path)
+            if override is not None and override.from_python and wanted is Duration and _is_number(given):
+                # From here on it can be given on a command line as well.
+                self.set_by[path] = override._replace(written=f"{override.key}={given}s")
+                return float(given)
+            return read_number(wanted, given)
 
         try:
             return msgspec.convert(value, kind, dec_hook=read)
@@ -269,7 +272,7 @@ class _Reader:
         before = len(self.mistakes)
         named = {f.encode_name for f in msgspec.structs.fields(kind)}
         self._fields({key: value for key, value in table.items() if key in named}, kind, path)
-        return None if len(self.mistakes) > before else kind.build(table, _read_number)
+        return None if len(self.mistakes) > before else kind.build(table, read_number)
 
     def _kind(
         self, table: Any, kinds: Mapping[str, type[T]], common: set[str], what: str, path: locate.Path
@@ -330,10 +333,8 @@ def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
     return typing.Union[tuple(others)], fitting  # noqa: UP007 - made at run time
 
 
-def _read_number(kind: type, value: Any, *, plain: bool = False) -> float:
+def read_number(kind: type, value: Any) -> float:
     """msgspec's dec_hook: numbers that a file spells with a unit."""
-    if plain and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     if kind is Duration:
         return parse_duration(value)
     if kind is Probability:
@@ -345,7 +346,7 @@ def _read_number(kind: type, value: Any, *, plain: bool = False) -> float:
 
 def _figure(value: Any) -> float:
     """A limit of something measured: a number, a duration, a share, a size or a bandwidth."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _is_number(value):
         return float(value)
     for read in (parse_seconds, parse_probability, parse_bytes, parse_bandwidth):
         try:
@@ -353,6 +354,10 @@ def _figure(value: Any) -> float:
         except ValueError:
             continue
     raise ValueError(f'a limit is a number, or text like "50ms", "5%", "64KB" or "1MB/s", not {value!r}')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _unit_of(setting: str, kind: Any) -> Any:

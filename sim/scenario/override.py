@@ -5,6 +5,7 @@ called by name (`fault.crash`, `expect.converged`) or by number, from 0.
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ class Override(NamedTuple):
 def parse(overrides: Overrides) -> list[Override]:
     """Raises OverrideError for text without `=`."""
     if isinstance(overrides, Mapping):
-        return [Override(key, value, f"{key}={value}", True) for key, value in overrides.items()]
+        return [Override(key, value, f"{key}={_spelt(value)}", True) for key, value in overrides.items()]
     found = []
     for text in overrides:
         key, equals, value = (part.strip() for part in text.partition("="))
@@ -71,6 +72,21 @@ def _value_of(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _spelt(value: Any) -> str:
+    """The value as a command line would give it."""
+    if isinstance(value, str):
+        return value if _value_of(value) == value else json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_nested(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_nested, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _nested(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else _spelt(value)
 
 
 def _index(elements: list[Any], kind: str, step: str) -> int:

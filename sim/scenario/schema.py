@@ -319,8 +319,7 @@ class Origin(Struct, frozen=True):
     lines: Mapping[str, int] = {}
     """Line of an element by its path: `fault[0]`, `expect[2]`, …"""
     overrides: tuple[str, ...] = ()
-    """As given: `node.worker.count=50`."""
-    command_line: bool = False
+    """As a command line gives them: `node.worker.count=50`."""
 
 
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

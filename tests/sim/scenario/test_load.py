@@ -1,6 +1,7 @@
 """Scenario files: what is read, and how each mistake is answered."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,32 @@ import pytest
 from sim.scenario.load import load, load_text
 from sim.scenario.mistake import ScenarioError
 from sim.scenario.schema import Crash, Each, Link, Partition, Pick, Stop
+
+APP = '''
+"""An application of the tests."""
+from contextlib import contextmanager
+
+
+async def main(node, *, streams: int = 4, label: str = "x") -> None: ...
+async def strict(node, *, needed: float) -> None: ...
+async def plain() -> None: ...
+def not_async(node) -> None: ...
+
+
+@contextmanager
+def defect():
+    yield
+'''
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """Makes the applications above importable."""
+    (tmp_path / "scenario_test_app.py").write_text(APP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("scenario_test_app", None)
+
 
 GOOD = """\
 name = "x"

@@ -1,0 +1,307 @@
+"""A scenario is run once in one of the two worlds, and judged by its trace.
+
+Knows how a scenario becomes a Program and how judgements become a verdict; knows neither how a world runs programs nor
+what an expectation looks for. What it gives back can be read long after: events come from the trace file.
+"""
+
+import base64
+import html
+import importlib
+import platform
+import shlex
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sim import defects as known_defects
+from sim.backends import runner, verbs
+from sim.backends.program import NodeProgram, Program, ProgramError
+from sim.scenario.check import demand
+from sim.scenario.fault import scripts
+from sim.scenario.load import load_text
+from sim.scenario.mistake import Mistake, ScenarioError
+from sim.scenario.override import Overrides
+from sim.scenario.schema import Scenario, Selector
+from sim.scenario.select import draws, labels_of, select
+from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
+from sim.scenario.warn import idle_faults
+from sim.trace import Event, read
+
+__all__ = ["Run", "RunTrace", "program_of", "run"]
+
+VERSIONS_OF = ("rpcnet", "msgspec", "cryptography", "simpy", "networkx", "msgpack")
+"""Whose versions a result records: another one may give another digest."""
+
+
+def run(
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    backend: str = "sim",
+    trace: str | Path | None = None,
+    defects: Sequence[str] = (),
+    slack: float = 3.0,
+    overrides: Overrides = (),
+) -> "Run":
+    """Run a scenario once and judge it; arguments as in `Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
+    if overrides:
+        scenario = _changed(scenario, overrides)
+    elif scenario.origin is None:
+        demand(scenario)
+    seed = scenario.seed if seed is None else seed
+    program = program_of(scenario, seed, defects)
+    missing = sorted({fault.verb for fault in scenario.fault} - verbs(backend))
+    if missing:
+        raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(verbs(backend))}")
+    path, temporary = _trace_path(trace)
+    try:
+        outcome = runner(backend)(program, path)
+        context = Context(
+            path,
+            select=_Selecting(scenario, seed),
+            duration=scenario.duration,
+            slack=1.0 if backend == "sim" else slack,
+            backend=backend,
+        )
+        judgements = tuple(_judge(expectation, context) for expectation in scenario.expect)
+        found = Run(
+            scenario=scenario,
+            seed=seed,
+            backend=backend,
+            verdict=_verdict(judgements, outcome.error),
+            expectations=judgements,
+            trace=RunTrace(path),
+            digest=outcome.digest,
+            error=outcome.error,
+            virtual_seconds=outcome.virtual_seconds,
+            wall_seconds=outcome.wall_seconds,
+            defects=tuple(defects),
+            slack=slack,
+            warnings=tuple(idle_faults(context)),
+            faults=tuple(_fault_rows(context)),
+        )
+    except BaseException:
+        if temporary:
+            path.unlink(missing_ok=True)
+        raise
+    if temporary:
+        weakref.finalize(found, path.unlink, missing_ok=True)
+    return found
+
+
+def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Program:
+    """What a world is given. Raises ProgramError for a defect that does not exist."""
+    nodes = labels_of(scenario.node)
+    join = next(iter(nodes)) if scenario.cluster.join is None else scenario.cluster.join
+    try:
+        switched_on = tuple(known_defects.reference(name) for name in defects)
+    except known_defects.UnknownDefect as error:
+        raise ProgramError(str(error)) from error
+    return Program(
+        scenario=scenario.name,
+        seed=seed,
+        duration=float(scenario.duration),
+        nodes=tuple(
+            NodeProgram(
+                name=name,
+                app=node.app,
+                arguments=node.args,
+                environment=node.env,
+                labels=node.labels,
+                start=float(node.start),
+            )
+            for node in scenario.node
+            for name in node.names()
+        ),
+        scripts=scripts(scenario, seed),
+        link=scenario.network.link(),
+        graph=scenario.network.graph,
+        tie_break=scenario.tie_break,
+        cluster={"preset": scenario.cluster.preset, **scenario.cluster.settings},
+        seeds=tuple(select(join, nodes, draws(seed, "join"))),
+        defects=switched_on,
+    )
+
+
+class RunTrace:
+    """The events of a run: iterate as often as you like, they are read from the file each time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[Event]:
+        return read(self.path)
+
+    def __repr__(self) -> str:
+        return f"<RunTrace {self.path}>"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """One run and its verdict. In a notebook it shows its timeline."""
+
+    scenario: Scenario
+    seed: int
+    backend: str
+    verdict: Verdict
+    expectations: tuple[Judgement, ...]
+    """One a table of the file, in its order."""
+    trace: RunTrace
+    digest: str | None
+    """Equal digests, equal runs; None on sockets."""
+    error: str | None
+    """The first failure of an application, with its node's name and traceback."""
+    virtual_seconds: float
+    wall_seconds: float
+    defects: tuple[str, ...] = ()
+    slack: float = 3.0
+    warnings: tuple[str, ...] = ()
+    """Faults that touched nothing: mistakes in the file, most likely."""
+    faults: tuple[dict[str, Any], ...] = field(default=())
+    """What took effect: name, verb, targets, time, undone, trace_line."""
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """All figures by name; one that several expectations measured is told apart by theirs."""
+        count = Counter(name for judgement in self.expectations for name in judgement.measured)
+        return {
+            name if count[name] == 1 else f"{judgement.name}: {name}": value
+            for judgement in self.expectations
+            for name, value in judgement.measured.items()
+        }
+
+    @property
+    def command(self) -> str | None:
+        """The command line that runs the same again; None for a scenario that is in no file."""
+        origin = self.scenario.origin
+        if origin is None:
+            return None
+        words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(self.seed)]
+        words += [] if self.backend == "sim" else ["--backend", self.backend]
+        words += [word for text in origin.overrides for word in ("--set", text)]
+        words += [word for name in self.defects for word in ("--defect", name)]
+        return shlex.join(words)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints; its "report" is filled in by who writes one."""
+        return {
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "backend": self.backend,
+            "verdict": str(self.verdict),
+            "digest": self.digest,
+            "virtual_seconds": self.virtual_seconds,
+            "wall_seconds": self.wall_seconds,
+            "expectations": [
+                {
+                    "name": judgement.name,
+                    "line": self.scenario.line(f"expect[{index}]") or None,
+                    "verdict": str(judgement.verdict),
+                    "saw": judgement.saw,
+                    "measured": dict(judgement.measured),
+                    "time": judgement.time,
+                    "trace_line": judgement.line,
+                }
+                for index, judgement in enumerate(self.expectations)
+            ],
+            "error": self.error,
+            "report": None,
+        }
+
+    def result(self) -> dict[str, Any]:
+        """What `result.json` holds: the above, and what a reader needs to make sense of it later."""
+        return self.to_json() | {
+            "summary": self.scenario.summary,
+            "command": self.command,
+            "defects": list(self.defects),
+            "overrides": list(self.scenario.origin.overrides) if self.scenario.origin else [],
+            "measured": self.measured,
+            "warnings": list(self.warnings),
+            "nodes": labels_of(self.scenario.node),
+            "faults": list(self.faults),
+            "python": platform.python_version(),
+            "versions": {name: metadata.version(name) for name in VERSIONS_OF},
+        }
+
+    def _repr_png_(self) -> bytes:
+        # The report stands a floor above: it is looked up when a notebook asks for it.
+        picture: bytes = importlib.import_module("sim.report").timeline_png(self.trace)
+        return picture
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(self._repr_png_()).decode()
+        rows = "".join(
+            f"<li><b>{j.verdict}</b> <code>{html.escape(j.name)}</code>: {html.escape(j.saw)}</li>"
+            for j in self.expectations
+        )
+        error = f"<pre>{html.escape(self.error)}</pre>" if self.error else ""
+        return (
+            f"<p><b>{html.escape(self.scenario.name)}</b>, seed {self.seed}, {self.backend}: <b>{self.verdict}</b></p>"
+            f"{error}<ul>{rows}</ul><img alt='timeline of the run' src='data:image/png;base64,{picture}'/>"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Run {self.scenario.name} seed={self.seed} {self.backend}: {self.verdict}>"
+
+
+class _Selecting:
+    """Resolves an expectation's selectors; the same Pick means the same nodes all through a run."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._nodes, self._seed = labels_of(scenario.node), seed
+
+    def __call__(self, selector: Selector) -> list[str]:
+        return select(selector, self._nodes, draws(self._seed, "expect"))
+
+
+def _changed(scenario: Scenario, overrides: Overrides) -> Scenario:
+    origin = scenario.origin
+    if origin is None:
+        why = "overrides change a file; build another Scenario with msgspec.structs.replace"
+        raise ScenarioError([Mistake(f"scenario {scenario.name}", 0, 0, why)])
+    return load_text(origin.text, origin.file, overrides, before=origin.overrides)
+
+
+def _trace_path(wanted: str | Path | None) -> tuple[Path, bool]:
+    """Where the trace goes, and whether it goes with the Run."""
+    if wanted is not None:
+        path = Path(wanted)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path, False
+    with tempfile.NamedTemporaryFile(prefix="rpcnet-", suffix=".trace", delete=False) as file:
+        return Path(file.name), True
+
+
+def _judge(expectation: Any, context: Context) -> Judgement:
+    try:
+        judgement: Judgement = expectation.judge(context)
+    except ExpectationError as error:
+        # The file was in order; what the run made of it leaves nothing to judge by.
+        return Judgement(name=expectation.title, verdict=Verdict.INCONCLUSIVE, saw=str(error))
+    return judgement
+
+
+def _verdict(judgements: Sequence[Judgement], error: str | None) -> Verdict:
+    """An application that raised fails a run, whatever else held; what could not be judged does not hold."""
+    found = {judgement.verdict for judgement in judgements}
+    if error is not None or Verdict.FAILS in found:
+        return Verdict.FAILS
+    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found else Verdict.HOLDS
+
+
+def _fault_rows(context: Context) -> Iterator[dict[str, Any]]:
+    for fault in context.faults:
+        yield {
+            "name": fault.name,
+            "verb": fault.verb,
+            "targets": list(fault.targets),
+            "time": fault.time,
+            "undone": fault.undone,
+            "trace_line": fault.line,
+        }
