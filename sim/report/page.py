@@ -65,6 +65,7 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
             verdict=word,
             sign=sign,
             expectations=expectations,
+            error=_error(result, tables),
             held=sum(e.get("verdict") == "holds" for e in expectations),
             figures=_figures(tables),
             lanes=len(lanes),
@@ -77,6 +78,13 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
             ),
         )
     )
+
+
+def _error(result: Mapping[str, Any], tables: Tables) -> str:
+    """What the result says beyond the failures that the trace holds, which are shown by themselves."""
+    error = str(result.get("error") or "")
+    told = [str(e.fields.get("traceback") or e.fields.get("error") or "").strip() for e in tables.failures]
+    return "" if any(text and text in error for text in told) else error
 
 
 def _figures(tables: Tables) -> dict[str, Markup]:

@@ -104,9 +104,24 @@ def test_an_application_that_raised_is_named_with_its_traceback(
 ) -> None:
     tale = story()
     tale.at(20.0, "worker-3", "node_failed", error="KeyError: 'x'", traceback="Traceback …\nKeyError: 'x'")
+    result["error"] = "worker-3: Traceback …\nKeyError: 'x'"
     text = text_of(write_report(tmp_path, result, tale.write()))
     assert "worker-3 failed at 20.000 s" in text
-    assert "KeyError: &#39;x&#39;" in text
+    assert text.count("KeyError: &#39;x&#39;") == 1
+
+
+def test_defects_overrides_and_warnings_are_said_at_the_top(
+    tmp_path: Path, result: dict[str, Any], trace: Path
+) -> None:
+    result |= {
+        "defects": ["no_idle_timeout"],
+        "overrides": ["network.loss=<5%>", "node.worker.count=50"],
+        "warnings": ['fault "heal" touched nobody'],
+    }
+    head = text_of(write_report(tmp_path, result, trace)).partition("</header>")[0]
+    assert "no_idle_timeout" in head
+    assert "<code>network.loss=&lt;5%&gt;</code>, <code>node.worker.count=50</code>" in head
+    assert "touched nobody" in head
 
 
 def test_over_sockets_a_sentence_stands_for_the_plots_of_messages(
