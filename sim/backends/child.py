@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from rpcnet import observe
 from rpcnet.app import NodeContext, convert_arguments, invoke, load_app
@@ -40,6 +41,18 @@ class Recorder:
         self._trace.record(time.monotonic() - self._epoch, self._node, event, **fields)
 
 
+class _Loop(ShapedLoop):
+    """A shaped loop that tells the recorder of what nobody handled, as a simulated one does."""
+
+    recorder: Recorder
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        text = "" if error is None else f"{type(error).__name__}: {error}"
+        self.recorder.record("unhandled", message=str(context.get("message", "")), error=text)
+        super().call_exception_handler(context)
+
+
 class Child:
     """One start of one node."""
 
@@ -51,7 +64,8 @@ class Child:
         self._stopped_at: float | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._main: asyncio.Task[object] | None = None
-        self.loop = ShapedLoop(order.host, order.hosts, Random(self._random.getrandbits(64)))
+        self.loop = _Loop(order.host, order.hosts, Random(self._random.getrandbits(64)))
+        self.loop.recorder = recorder
         self.loop.shaper.apply(order.ways)
         self.loop.read_first(channel.socket.fileno(), self._obey)
         self.loop.add_signal_handler(signal.SIGTERM, self._stop)

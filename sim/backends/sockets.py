@@ -429,7 +429,7 @@ class _World:
 
     def stop(self, node: str) -> bool:
         running = self._running(node)
-        if running is None or running[0].stopping:
+        if running is None or running[0].stopping or running[0].ended is not None:
             return False
         victim, process = running
         victim.stopping = True

@@ -13,6 +13,8 @@ from rpcnet import observe
 
 __all__ = ["LogEvents", "error_text", "plain", "traceback_text"]
 
+_TASK = re.compile(r"\bTask-\d+\b")
+"""asyncio numbers tasks over the whole process."""
 MACHINERY = frozenset({"__main__", "rpcnet.app", "sim.backends.child", "sim.backends.simulated"})
 """Modules that only pass on what an application raised."""
 
@@ -24,7 +26,7 @@ def plain(text: str) -> str:
     folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix}
     for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
         text = text.replace(folder + "/", "")
-    return _ADDRESS.sub("0x…", text)
+    return _TASK.sub("Task-…", _ADDRESS.sub("0x…", text))
 
 
 def error_text(error: BaseException) -> str:

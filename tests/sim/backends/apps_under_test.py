@@ -64,11 +64,14 @@ async def stubborn(node: NodeContext) -> None:
             node.record("shrugged")
 
 
+kept: list[Any] = []
+
+
 async def leaks(node: NodeContext) -> None:
     """Leaves a task, a listening socket and a timer behind."""
     loop = asyncio.get_running_loop()
-    node.tasks = [loop.create_task(forever(), name="forgotten")]  # type: ignore[attr-defined]
-    node.server = await asyncio.start_server(lambda r, w: None, *split(node.address("rpc")))  # type: ignore[attr-defined]
+    kept.append(loop.create_task(forever(), name="forgotten"))
+    kept.append(await asyncio.start_server(lambda r, w: None, *split(node.address("rpc"))))
     loop.call_later(3600, print, "never")
     node.ready()
 
@@ -198,5 +201,5 @@ async def connects(node: NodeContext, *, peer: str, every: float = 0.1) -> None:
 async def sleeps(node: NodeContext, *, seconds: float) -> None:
     """Blocks its own loop."""
     node.ready()
-    time.sleep(seconds)
+    time.sleep(seconds)  # noqa: ASYNC251 - that is what it is for
     node.record("slept")
