@@ -196,6 +196,6 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                     judgement, verdict=Verdict.INCONCLUSIVE, saw=f"{name} was not measured; measured was {known}"
                 )
             if math.isnan(figure) or figure > limit * slack:
-                text = f"{name} is {figure:.3f}, above its limit {limit * slack:g}; {judgement.saw}"
+                text = f"{name} is {figure:.6g}, above its limit {limit * slack:.6g}; {judgement.saw}"
                 return replace(judgement, verdict=Verdict.FAILS, saw=text)
         return judgement

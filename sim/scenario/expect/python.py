@@ -51,7 +51,8 @@ class Python(Expectation, frozen=True, kw_only=True, forbid_unknown_fields=False
         try:
             answer = function(context, **self.keys)
         except AssertionError as error:
-            return self.answer(Verdict.FAILS, str(error) or f"an assertion failed: {_where(error)}")
+            said = next(iter(str(error).splitlines()), "")
+            return self.answer(Verdict.FAILS, said or f"an assertion failed: {_where(error)}")
         except Exception as error:
             # A judge that breaks has not judged in favour: say what broke, keep the other verdicts.
             return self.answer(Verdict.FAILS, f"{self.python} raised {type(error).__name__}: {error} ({_where(error)})")
