@@ -1,0 +1,68 @@
+"""A server and a client of it, in one loop, and what must be true of both once everything was let go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from rpcnet import RpcClient, RpcConfig, RpcServer
+
+Register = Callable[[RpcServer], None]
+Pair = Callable[..., AbstractAsyncContextManager[tuple[RpcServer, RpcClient]]]
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Let the loop turn until `condition` holds; fail after a bound that no working code comes near."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        assert loop.time() < end, f"did not come true within {seconds} s"
+        await asyncio.sleep(0.001)
+
+
+async def idle(server: RpcServer, client: RpcClient | None = None) -> None:
+    """Everything that was let go is back: handlers, streams, bytes, at both ends."""
+
+    def nothing_runs() -> bool:
+        ends: list[Any] = [server.stats] if client is None else [server.stats, client.stats]
+        return all(not (end.running_handlers or end.open_streams or end.queued_bytes) for end in ends)
+
+    await eventually(nothing_runs)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """`async with pair(register) as (server, client)`; at the end both must be empty and no task of theirs left."""
+
+    @asynccontextmanager
+    async def make(
+        register: Register,
+        config: RpcConfig | None = None,
+        client_config: RpcConfig | None = None,
+        address: str = "127.0.0.1:0",
+        **both: Any,
+    ) -> AsyncIterator[tuple[RpcServer, RpcClient]]:
+        before = asyncio.all_tasks()
+        server = RpcServer(address, config=config, **both)
+        register(server)
+        async with server:
+            async with RpcClient.connect(server.address, config=client_config or config, **both) as client:
+                yield server, client
+            await eventually(lambda: server.stats.connections == 0)
+            await idle(server, client)
+        left = asyncio.all_tasks() - before
+        assert not left, f"tasks are left: {left}"
+
+    return make
+
+
+@pytest.fixture(name="idle")
+def idle_fixture() -> Callable[..., Awaitable[None]]:
+    return idle
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Awaitable[None]]:
+    return eventually
