@@ -1,0 +1,380 @@
+"""The `rpcnet-sim` command: run scenarios, judge them, show what happened.
+
+Data goes to stdout, talk to stderr. Exit codes: 0 all hold, 1 an expectation fails or an application raised, 2 the file
+or the usage is wrong, 3 internal error, 4 inconclusive, 130 interrupted; of several the first of 130, 3, 2, 1, 4, 0.
+What the output looks like is in sim.say; what a run is, in sim.scenario.
+"""
+
+import json as json_module
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+
+from rpcnet.app import add_working_directory
+from sim import defects, say
+from sim.backends.program import ProgramError
+from sim.scenario.mistake import ScenarioError
+from sim.scenario.run import Run
+from sim.scenario.schema import Scenario
+from sim.scenario.verdict import Verdict
+from sim.trace import TraceError, export, read
+from sim.trace.diff import first_difference
+
+__all__ = ["main"]
+
+HOLDS, FAILS, USAGE, INTERNAL, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
+CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
+HASH_SEEDS = ("1", "2")
+TRACE, RESULT = "trace.msgpack", "result.json"
+
+app = App(name="rpcnet-sim", help="Run scenarios on simulated machines, or as processes on real sockets.")
+
+Settings = Annotated[
+    list[str],
+    Parameter(name="--set", negative=(), help="KEY=VALUE changes the file: node.worker.count=50, network.loss=5%."),
+]
+Seeds = Annotated[str | None, Parameter(help="A:B runs every seed from A to B, both ends included.")]
+Flag = Parameter(negative=())
+
+
+class UsageError(Exception):
+    """A command line that makes no sense; its text says what would."""
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """The console script."""
+    sys.exit(execute(sys.argv[1:] if tokens is None else tokens))
+
+
+def execute(tokens: Sequence[str]) -> int:
+    """Run one command line; returns its exit code."""
+    add_working_directory()
+    try:
+        code = app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        # Without a command cyclopts shows the help: nothing was done, so nothing holds.
+        return code if isinstance(code, int) else HOLDS if tokens else USAGE
+    except KeyboardInterrupt:
+        say.note("interrupted")
+        return INTERRUPTED
+    except (CycloptsError, UsageError, ProgramError, TraceError) as error:
+        say.wrong(str(error))
+        return USAGE
+    except ScenarioError as error:
+        say.mistakes(error)
+        return USAGE
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; leave nothing to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return HOLDS
+    except Exception:
+        say.wrong("internal error, please report it:\n" + traceback.format_exc().rstrip())
+        return INTERNAL
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The code of several runs."""
+    return next((code for code in WORST_FIRST if code in codes), HOLDS)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What `run` was asked for."""
+
+    files: tuple[str, ...]
+    seeds: range | None
+    seed: int | None
+    backend: str
+    slack: float
+    report: Path | None
+    trace: Path | None
+    settings: list[str] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)
+    json: bool
+
+    def seeds_of(self, scenario: Scenario) -> Sequence[int]:
+        if self.seeds is not None:
+            return self.seeds
+        return [scenario.seed if self.seed is None else self.seed]
+
+    def report_of(self, scenario: Scenario, seed: int) -> Path | None:
+        """One run: the directory itself; several: one in it for each."""
+        if self.report is None:
+            return None
+        parts = [scenario.name] * (len(self.files) > 1) + [f"seed-{seed}"] * (self.seeds is not None)
+        return self.report.joinpath(*parts)
+
+
+@app.command
+def run(
+    *files: str,
+    seed: Annotated[int | None, Parameter(help="Instead of the file's.")] = None,
+    seeds: Seeds = None,
+    backend: Annotated[Literal["sim", "sockets"], Parameter(help="Virtual time, or real processes.")] = "sim",
+    slack: Annotated[float, Parameter(help="Widens within and max on sockets: machines are noisy.")] = 3.0,
+    report: Annotated[Path | None, Parameter(help="Directory for the page, result.json and the trace.")] = None,
+    trace: Annotated[Path | None, Parameter(help="File for the trace of a single run.")] = None,
+    settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
+    defect: Annotated[list[str], Parameter(negative=(), help="Switch on a defect, by name.")] = [],  # noqa: B006
+    json: Annotated[bool, Flag, Parameter(help="One object a run, one a line.")] = False,
+) -> int:
+    """Run scenario files and say whether what they expect holds.
+
+    Parameters
+    ----------
+    files:
+        Scenario files (TOML).
+    """
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim run scenarios/worker_death.toml")
+    if seed is not None and seeds is not None:
+        raise UsageError("give --seed or --seeds, not both")
+    if not slack > 0:
+        raise UsageError(f"--slack must be above 0, not {slack:g}")
+    if trace is not None and (len(files) > 1 or seeds is not None):
+        raise UsageError("--trace is for a single run; --report keeps the trace of each of many")
+    for name in defect:
+        try:
+            defects.find(name)
+        except defects.UnknownDefect as error:
+            raise UsageError(str(error)) from error
+    order = _Order(
+        files=files,
+        seeds=None if seeds is None else _range(seeds),
+        seed=seed,
+        backend=backend,
+        slack=slack,
+        report=report,
+        trace=trace,
+        settings=settings,
+        defects=defect,
+        json=json,
+    )
+    codes: list[int] = []
+    try:
+        for scenario in _loaded(order.files, order.settings, codes):
+            codes += _run_seeds(scenario, order)
+    except KeyboardInterrupt:
+        say.note("interrupted")
+        codes.append(INTERRUPTED)
+    return worst(codes)
+
+
+def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> list[Scenario]:
+    """The files that are in order; the mistakes of all others are told before anything runs."""
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(Scenario.load(file, settings))
+        except ScenarioError as error:
+            say.mistakes(error)
+            codes.append(USAGE)
+    return scenarios
+
+
+def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
+    seeds = order.seeds_of(scenario)
+    codes: list[int] = []
+    runs: list[Run] = []
+    with say.progress(scenario.name, len(seeds), order.backend) as advance:
+        for seed in seeds:
+            found, page = _run_once(scenario, seed, order)
+            codes.append(CODES[found.verdict])
+            if order.json:
+                sys.stdout.write(json_module.dumps(found.to_json() | {"report": page and str(page)}) + "\n")
+                sys.stdout.flush()
+            elif order.seeds is None or found.verdict is not Verdict.HOLDS:
+                say.run(found, page)
+            runs.append(found)
+            advance()
+    if order.seeds is not None and not order.json:
+        say.summary(runs)
+    return codes
+
+
+def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path | None]:
+    directory = order.report_of(scenario, seed)
+    path = order.trace
+    if directory is not None and path is None:
+        path = _writable(directory) / TRACE
+    found = scenario.run(seed=seed, backend=order.backend, trace=path, defects=order.defects, slack=order.slack)
+    for warning in found.warnings:
+        say.note(f"{scenario.name}: {warning}")
+    if directory is None:
+        return found, None
+    from sim.report import write_report  # matplotlib takes its time; only who wants a report pays
+
+    return found, write_report(directory, found.result() | {"report": "index.html"}, found.trace.path)
+
+
+def _writable(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report {directory}: {error.strerror}") from error
+    return directory
+
+
+def _range(text: str) -> range:
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last if colon else first) + 1)
+    except ValueError:
+        raise UsageError(f'--seeds "{text}" is no range; write it as A:B, like 1:20') from None
+    if not seeds:
+        raise UsageError(f'--seeds "{text}" is empty; both ends are included, the first must not be above the last')
+    return seeds
+
+
+# --- the other commands -----------------------------------------------------------------------------------------------
+
+
+@app.command
+def check(*files: str, settings: Settings = []) -> int:  # noqa: B006
+    """Read scenario files, import what they name, say what is wrong; run nothing.
+
+    Parameters
+    ----------
+    files:
+        Scenario files (TOML).
+    """
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim check scenarios/worker_death.toml")
+    codes: list[int] = []
+    for file in files:
+        for scenario in _loaded([file], settings, codes):
+            say.line(f"{file}: {scenario.name} is in order")
+    return worst(codes)
+
+
+@app.command
+def report(
+    trace: Path,
+    *,
+    out: Annotated[Path | None, Parameter(help="Directory for the page; left out = beside the trace.")] = None,
+    json: Annotated[bool, Flag, Parameter(help="Print every event instead, one JSON object a line.")] = False,
+) -> int:
+    """Write the page of a run again, from its trace; or print its events.
+
+    Parameters
+    ----------
+    trace:
+        A trace file, or the directory that a report was written to.
+    """
+    file = trace / TRACE if trace.is_dir() else trace
+    if not file.is_file():
+        raise UsageError(f"{file}: no such trace")
+    if json:
+        export(read(file), sys.stdout)
+        return HOLDS
+    from sim.report import write_report
+
+    beside = file.parent / RESULT
+    result: dict[str, Any] = {}
+    if file.name == TRACE and beside.is_file():
+        try:
+            result = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{beside}: {error}") from error
+    directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
+    say.line(str(write_report(_writable(directory), result, file)))
+    return HOLDS
+
+
+@app.command(name="list")
+def list_() -> int:
+    """List what there is to run: the scenarios in `scenarios/`, and the defects that `--defect` knows."""
+    say.line("scenarios")
+    for file in sorted(Path("scenarios").glob("*.toml")):
+        try:
+            scenario = Scenario.load(file)
+            say.item(str(file), scenario.summary)
+        except ScenarioError as error:
+            say.item(str(file), f"cannot be read: {error.message}")
+    say.line("defects")
+    for name in defects.names():
+        say.item(name, (defects.find(name).__doc__ or "").strip().partition("\n")[0])
+    return HOLDS
+
+
+@app.command
+def diff(one: Path, other: Path) -> int:
+    """Name the first event that differs between two traces; exit code 0 = none, 1 = one.
+
+    Parameters
+    ----------
+    one:
+        A trace file, or the directory of a report.
+    other:
+        The one to compare it with.
+    """
+    files = [path / TRACE if path.is_dir() else path for path in (one, other)]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file}: no such trace")
+    found = first_difference(*map(read, files))
+    if found is None:
+        say.line("the same")
+        return HOLDS
+    say.difference(found, str(one), str(other))
+    return FAILS
+
+
+@app.command(name="check-determinism")
+def check_determinism(*files: str, seeds: Seeds = None, settings: Settings = []) -> int:  # noqa: B006
+    """Run each file twice, in two processes with different hash seeds; name the first event that differs.
+
+    Parameters
+    ----------
+    files:
+        Scenario files (TOML).
+    """
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim check-determinism scenarios/worker_death.toml")
+    wanted = None if seeds is None else _range(seeds)
+    codes: list[int] = []
+    for file, scenario in zip(files, _loaded(files, settings, codes), strict=False):
+        chosen = [scenario.seed] if wanted is None else wanted
+        with say.progress(scenario.name, len(chosen), "sim") as advance, tempfile.TemporaryDirectory() as folder:
+            for seed in chosen:
+                codes.append(_same_twice(file, seed, settings, Path(folder)))
+                advance()
+    return worst(codes)
+
+
+def _same_twice(file: str, seed: int, settings: Sequence[str], folder: Path) -> int:
+    traces = [folder / f"{seed}-{hash_seed}.msgpack" for hash_seed in HASH_SEEDS]
+    digests = []
+    for trace, hash_seed in zip(traces, HASH_SEEDS, strict=True):
+        words = [sys.executable, "-m", "sim.cli", "run", file, "--seed", str(seed), "--json", "--trace", str(trace)]
+        words += [word for text in settings for word in ("--set", text)]
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode in {USAGE, INTERNAL, INTERRUPTED} or not done.stdout:
+            return done.returncode or INTERNAL
+        digests.append(msgspec.json.decode(done.stdout.splitlines()[-1])["digest"])
+    found = None if digests[0] == digests[1] else first_difference(*map(read, traces))
+    if digests[0] == digests[1]:
+        say.line(f"{file} seed {seed}: the same twice, digest {digests[0]}")
+        return HOLDS
+    say.line(f"{file} seed {seed}: two runs differ, digests {digests[0]} and {digests[1]}")
+    if found is not None:
+        say.difference(found, *(f"PYTHONHASHSEED={hash_seed}" for hash_seed in HASH_SEEDS))
+    return FAILS
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What `rpcnet-sim` prints for people: data to stdout, talk to stderr, colours where they are wanted (NO_COLOR).
+
+Knows runs, mistakes and differences of traces; decides nothing.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from sim.scenario.mistake import ScenarioError
+from sim.scenario.run import Run
+from sim.scenario.verdict import Verdict
+from sim.trace import Event
+from sim.trace.diff import Difference
+
+__all__ = ["difference", "item", "line", "mistakes", "note", "progress", "run", "summary", "wrong"]
+
+SIGNS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.INCONCLUSIVE: "?"}
+STYLES = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+MAX_NAMED = 10
+"""Seeds that a summary names; the others are counted."""
+
+
+def _out() -> Console:
+    # Made anew each time: tests and pipes exchange sys.stdout.
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _err() -> Console:
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def line(text: str) -> None:
+    """Data."""
+    _out().print(Text(text))
+
+
+def item(name: str, text: str) -> None:
+    """A name and what it is, of a list."""
+    _out().print(Text(f"  {name}  ") + Text(text, "dim"))
+
+
+def note(text: str) -> None:
+    """Talk."""
+    _err().print(Text(f"rpcnet-sim: {text}", "yellow"))
+
+
+def wrong(text: str) -> None:
+    """What keeps us from going on."""
+    _err().print(Text("rpcnet-sim: ", "bold red") + Text(text))
+
+
+def mistakes(error: ScenarioError) -> None:
+    """One line a mistake, in the form that editors know."""
+    for mistake in error.mistakes:
+        place = f"{mistake.file}:{mistake.line}:{mistake.column}: " if mistake.line else f"{mistake.file}: "
+        _err().print(Text(place, "bold") + Text(mistake.message))
+
+
+@contextmanager
+def progress(name: str, total: int, backend: str) -> Iterator[Callable[[], None]]:
+    """A bar on stderr while runs go on, where stderr is a terminal; call what it yields after each run."""
+    console = _err()
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(f"{name} ({backend})", total=total)
+        yield lambda: bar.advance(task)
+
+
+def run(found: Run, page: Path | None) -> None:
+    """A block: each expectation with what was seen, the verdict, where to look, how to see it again."""
+    text = Text(f"{found.scenario.name}", "bold") + Text(f"  seed {found.seed}  {found.backend}")
+    text += Text(f"  with {', '.join(found.defects)}") if found.defects else Text("")
+    for judgement in found.expectations:
+        text += Text(f"\n  {SIGNS[judgement.verdict]} ", STYLES[judgement.verdict]) + Text(judgement.name, "bold")
+        text += Text(f": {judgement.saw}")
+        if judgement.verdict is not Verdict.HOLDS and judgement.line is not None:
+            text += Text(f" (trace line {judgement.line})", "dim")
+    if found.error is not None:
+        text += Text("\n  " + found.error.rstrip().replace("\n", "\n  "), "red")
+    text += Text(f"\n{SIGNS[found.verdict]} {found.verdict}", STYLES[found.verdict])
+    text += Text(f"  {found.virtual_seconds:g} s in {found.wall_seconds:.1f} s")
+    text += Text(f"  digest {found.digest}" if found.digest else "")
+    text += Text(f"\nreport: {page}") if page else Text("")
+    if found.verdict is not Verdict.HOLDS and found.command:
+        text += Text(f"\nrun it again: {found.command}")
+    _out().print(text)
+
+
+def summary(runs: Sequence[Run]) -> None:
+    """One line for many seeds of a scenario."""
+    count = Counter(found.verdict for found in runs)
+    words = ", ".join(f"{count[verdict]} {_plural(verdict, count[verdict])}" for verdict in Verdict if count[verdict])
+    verdict = next((v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if count[v]), Verdict.HOLDS)
+    text = Text(f"{SIGNS[verdict]} ", STYLES[verdict]) + Text(runs[0].scenario.name, "bold")
+    text += Text(f"  {len(runs)} seeds: {words}  in {sum(found.wall_seconds for found in runs):.1f} s")
+    if bad := [str(found.seed) for found in runs if found.verdict is not Verdict.HOLDS]:
+        rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
+        text += Text(f"  (seeds {', '.join(bad[:MAX_NAMED])}{rest})")
+    _out().print(text)
+
+
+def difference(found: Difference, one: str, other: str) -> None:
+    """The same line of two traces."""
+    line(f"the first event that differs is line {found.line}:")
+    for name, event in ((one, found.one), (other, found.other)):
+        line(f"  {name}: {_event(event)}")
+
+
+def _event(event: Event | None) -> str:
+    if event is None:
+        return "ended before"
+    fields = json.dumps(event.fields, default=str, ensure_ascii=False)
+    return f"{event.time:.9f} {event.node or '-'} {event.name} (cause {event.cause}) {fields}"
+
+
+def _plural(verdict: Verdict, count: int) -> str:
+    words = {Verdict.HOLDS: "hold", Verdict.FAILS: "fail", Verdict.INCONCLUSIVE: "are inconclusive"}
+    return words[verdict] if count != 1 else verdict if verdict is not Verdict.INCONCLUSIVE else "is inconclusive"
