@@ -57,7 +57,7 @@ async def let_go(node: NodeContext, *, pause: float = 0.5) -> None:
             for way in WAYS:
                 await asyncio.sleep(pause)
                 await way(client)
-                node.record("let_go", way=way.__name__)
+                node.record("way_taken", way=way.__name__)
             await asyncio.Event().wait()
 
 
