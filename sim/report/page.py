@@ -19,7 +19,7 @@ from sim.report import figure
 from sim.report.bins import percentile
 from sim.report.faults import fault_label
 from sim.report.plots import draw_calls, draw_latency, draw_messages
-from sim.report.tables import Calls, Fault, Tables, tabulate
+from sim.report.tables import Calls, Fault, Node, Tables, tabulate
 from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
 
@@ -51,8 +51,10 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
     """The page as text. Whatever `result` lacks (a trace alone has none) is left out or taken from the trace."""
     expectations = list(result.get("expectations") or ())
     verdict = result.get("verdict")
+    tables.nodes = _in_order(result, tables)
     sign, word = VERDICTS.get(str(verdict), ("–", "not judged"))
     lanes, others = pick_lanes(tables)
+    doubted = [o for o in tables.opinions.values() if set(o.first) != {"left"}]
     return (
         _environment()
         .get_template("index.html.j2")
@@ -72,12 +74,19 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
             others=len(others),
             limits={"lanes": MAX_LANES, "rows": MAX_ROWS},
             calls=sorted(tables.calls.values(), key=lambda c: (-c.started, c.method, c.shape)),
-            opinions=sorted(tables.opinions.values(), key=lambda o: min(t for t, _ in o.first.values())),
+            opinions=sorted(doubted, key=lambda o: min(t for t, _ in o.first.values())),
+            left=len(tables.opinions) - len(doubted),
             down=sum(
                 1 for n in tables.nodes.values() if n.ends and n.state.startswith(("crashed", "killed", "failed"))
             ),
         )
     )
+
+
+def _in_order(result: Mapping[str, Any], tables: Tables) -> dict[str, Node]:
+    """The nodes in the order of the scenario, which knows best; those that it does not name stand last."""
+    named = [name for name in result.get("nodes") or () if name in tables.nodes]
+    return {name: tables.nodes[name] for name in dict.fromkeys([*named, *tables.nodes])}
 
 
 def _error(result: Mapping[str, Any], tables: Tables) -> str:

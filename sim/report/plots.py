@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from sim.report import figure as style
 from sim.report.bins import Cell, percentile
@@ -50,6 +50,11 @@ def draw_latency(tables: Tables) -> Figure:
                 label = f"{protocol} p{share * 100:g}"
                 axes.plot(times, values, line, marker=".", markersize=4, color=color, label=label)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 100 * low:
+        # So small a range may hold no power of ten: show at least a decade, and ticks within it.
+        axes.set_ylim(min(low, high / 10), high)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _duration(value)))
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.set_ylabel("latency")

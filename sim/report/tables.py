@@ -4,6 +4,7 @@ Memory grows with nodes, faults and changes of state, each up to a limit that is
 counted in bins, never kept. Knows no figure, no page and no live simulation. The events are listed in docs/trace.md.
 """
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -156,7 +157,7 @@ class Tables:
     """Keys: sent, received, dropped."""
     latency: Bins = field(default_factory=lambda: Bins(80))
     """Keys: (protocol, bucket)."""
-    ended_calls: Bins = field(default_factory=lambda: Bins(120))
+    ended_calls: Bins = field(default_factory=lambda: Bins(60))
     """Keys: the status."""
     drops: Counter[str] = field(default_factory=Counter)
     unmatched: int = 0
@@ -221,6 +222,9 @@ class _Reader:
         for node in tables.nodes.values():
             if not node.spans and not node.ends:
                 node.spans.append(Span(node.first, None, "up"))
+        if tables.backend == "sockets":
+            # Processes start in any order.
+            tables.nodes = {name: tables.nodes[name] for name in sorted(tables.nodes, key=_natural)}
         return tables
 
     def _quote(self, event: Event) -> None:
@@ -486,6 +490,11 @@ class _Reader:
             return True
         self.tables.omitted[kind] += 1
         return False
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """worker-2 before worker-10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _call_key(event: Event) -> tuple[str, str, int]:

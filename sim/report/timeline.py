@@ -82,10 +82,12 @@ class _Lane:
     """Streams, those that overlap in different rows."""
     crowded: int
     """Streams for which no row was left."""
+    doubted: bool
+    """Whether it needs a band."""
 
     @property
     def streams_top(self) -> float:
-        return self.top + (0.98 if _is_doubted(self.node) else 0.54)
+        return self.top + (0.98 if self.doubted else 0.54)
 
     @property
     def height(self) -> float:
@@ -119,7 +121,7 @@ def draw_timeline(tables: Tables) -> Figure:
     start, end = time_range(tables)
     margin = left_margin(tables)
     labels = place_labels(tables.faults, start, end, 72 * (style.WIDTH - margin - style.RIGHT))
-    used = _used(tables, nodes, bool(others))
+    used = _used(lanes, bool(others))
     handles = [handle for key, handle in _legend().items() if key in used]
     above = ROW_POINTS / 72 * max((label.row + 1 for label in labels), default=0) + 0.12
     axes = style.make_axes(LANE * bottom, left=margin, top=above, bottom=0.55 + 0.2 * -(-len(handles) // 4))
@@ -171,7 +173,7 @@ def _stack(tables: Tables, nodes: list[Node]) -> list[_Lane]:
     top = 0.0
     for node in nodes:
         rows, crowded = _rows(streams.get(node.name, []))
-        lanes.append(_Lane(node, top, rows, crowded))
+        lanes.append(_Lane(node, top, rows, crowded, _is_doubted(node, tables)))
         top += lanes[-1].height
     return lanes
 
@@ -212,7 +214,7 @@ def _draw_life(axes: Axes, lane: _Lane, end: float) -> None:
 def _draw_views(axes: Axes, lane: _Lane, end: float) -> None:
     """Bands whose height is the share of the others; failed stands at the bottom, the rest upon it."""
     steps = lane.node.steps
-    if not _is_doubted(lane.node):
+    if not lane.doubted:
         return
     times = [*(s.time for s in steps), end]
     floor, room = lane.top + 0.92, 0.42
@@ -303,8 +305,10 @@ def _end(stream: Stream, end: float) -> float:
     return end if stream.end is None else stream.end
 
 
-def _is_doubted(node: Node) -> bool:
-    return any(s.suspected or s.failed or s.left for s in node.steps)
+def _is_doubted(node: Node, tables: Tables) -> bool:
+    """Whether others ever took it for dead, or for gone before everybody went at the end."""
+    start, end = time_range(tables)
+    return any(s.suspected or s.failed or (s.left and tables.end - s.time > 0.02 * (end - start)) for s in node.steps)
 
 
 def _kind(stream: Stream) -> str:
@@ -315,14 +319,15 @@ def _down_kind(how: str) -> str:
     return "exited" if how == "exited" else "down"
 
 
-def _used(tables: Tables, nodes: list[Node], others: bool) -> set[str]:
+def _used(lanes: list[_Lane], others: bool) -> set[str]:
     """What the legend has to explain."""
     used = {"others"} if others else set()
-    for node in nodes:
-        used |= {span.state for span in node.spans} | {_down_kind(how) for _, how in node.ends}
-        used |= {kind for kind in VIEWS if any(getattr(step, kind) for step in node.steps)}
-    lanes = {node.name for node in nodes}
-    return used | {_kind(stream) for stream in tables.streams if stream.node in lanes}
+    for lane in lanes:
+        used |= {span.state for span in lane.node.spans} | {_down_kind(how) for _, how in lane.node.ends}
+        used |= {_kind(stream) for row in lane.rows for stream in row}
+        if lane.doubted:
+            used |= {kind for kind in VIEWS if any(getattr(step, kind) for step in lane.node.steps)}
+    return used
 
 
 def _legend() -> dict[str, Patch | Line2D]:
