@@ -7,6 +7,7 @@ therefore does not depend on where the run took place.
 The expectations themselves are in sim/scenario/expect, one class a file; docs/expectations.md is their table.
 """
 
+import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -146,6 +147,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The TOML key that names it; it is a field as well."""
     SELECTORS: ClassVar[tuple[str, ...]] = ()
     """Which fields are selectors, so that unknown names are found before a run."""
+    MEASURES: ClassVar[tuple[str, ...] | None] = ()
+    """The figures that it measures, as far as there was something to measure; None = not known beforehand."""
 
     max: dict[str, Figure] = {}
     """Limits of measured figures, by name."""
@@ -163,6 +166,13 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
         """Before a run: raise ExpectationError where it could not be judged with the faults that the file declares."""
+        known = self.MEASURES
+        for name in self.max:
+            if known is not None and name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f'; did you mean "{near[0]}"?' if near else ""
+                text = f'{self.KEY} does not measure "{name}"{hint} (it measures: {", ".join(known)})'
+                raise ExpectationError(text, key="max", allowed=known)
 
     def examine(self, context: Context) -> Judgement:
         """The verdict, limits of `max` aside. A subclass's own."""

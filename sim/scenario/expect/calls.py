@@ -3,11 +3,21 @@
 Calls are counted at the caller, of every shape. One that was still open when the run's end began is not counted.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.words import count, percentile, seconds
 from sim.scenario.schema import Selector
-from sim.scenario.verdict import Context, Expectation, Figure, Judgement, Verdict
+from sim.scenario.verdict import (
+    Context,
+    DeclaredFault,
+    Expectation,
+    ExpectationError,
+    Figure,
+    Judgement,
+    Select,
+    Verdict,
+)
 from sim.trace import Event
 
 __all__ = ["Calls"]
@@ -18,11 +28,17 @@ class Calls(Expectation, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "calls"
     SELECTORS: ClassVar[tuple[str, ...]] = ("calls",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("calls", "success", "p50", "p90", "p99", "last")
 
     calls: Selector
     """The callers."""
     min_success: Figure = 0.0
     """The least share that must succeed: "99%" or 0.99."""
+
+    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
+        super().check(faults, select)
+        if not 0.0 <= self.min_success <= 1.0:
+            raise ExpectationError(f"min_success is a share: 0 to 1, not {self.min_success:g}", key="min_success")
 
     def examine(self, context: Context) -> Judgement:
         nodes = set(context.select(self.calls))

@@ -18,6 +18,7 @@ __all__ = ["Agreed", "Converged"]
 class Agreed(Flag, Timed, frozen=True, kw_only=True):
     """Agreement of all observers. Measures converged_at: seconds after what it is counted from."""
 
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("converged_at", "observers")
     TAGS: ClassVar[bool]
     """Whether the members' tags must agree as well."""
     WHAT: ClassVar[str]

@@ -17,6 +17,7 @@ class GossipBandwidth(Expectation, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "gossip_bandwidth"
     SELECTORS: ClassVar[tuple[str, ...]] = ("gossip_bandwidth",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("mean", "highest")
 
     gossip_bandwidth: Selector
     """The senders."""

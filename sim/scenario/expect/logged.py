@@ -4,11 +4,12 @@ A record holds it where it is the event's name, or stands in one of its texts: i
 above, or in what the application recorded. The runner's own records do not count.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.words import count, seconds
 from sim.scenario.schema import Selector
-from sim.scenario.verdict import Context, Expectation, Judgement, Verdict
+from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Judgement, Select, Verdict
 from sim.trace import Event
 
 __all__ = ["Logged"]
@@ -19,6 +20,7 @@ class Logged(Expectation, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "logged"
     SELECTORS: ClassVar[tuple[str, ...]] = ("by",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("records",)
 
     logged: str
     """The text; upper and lower case differ."""
@@ -28,6 +30,11 @@ class Logged(Expectation, frozen=True, kw_only=True):
     """How many there must be; left out = 1, or 0 where max_count is said."""
     max_count: int | None = None
     """How many there may be."""
+
+    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
+        super().check(faults, select)
+        if self.max_count is not None and self.max_count < (self.min or 0):
+            raise ExpectationError(f"max_count = {self.max_count} is below min = {self.min or 0}", key="max_count")
 
     def examine(self, context: Context) -> Judgement:
         nodes = None if self.by == "all" else set(context.select(self.by))

@@ -14,6 +14,7 @@ class MemberFailed(Recorded, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "member_failed"
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_failed", "by")
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("detection_first", "detection_p50", "detection_p99", "detection_last")
     SUBJECT: ClassVar[str | None] = "member_failed"
     FITS: ClassVar[tuple[frozenset[str], ...]] = (DEATHS | CUTS | STALLS | {"stop"},)
     STATE: ClassVar[str] = "failed"

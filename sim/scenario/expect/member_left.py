@@ -13,6 +13,7 @@ class MemberLeft(Recorded, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "member_left"
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_left", "by")
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("notice_first", "notice_p50", "notice_p99", "notice_last")
     SUBJECT: ClassVar[str | None] = "member_left"
     FITS: ClassVar[tuple[frozenset[str], ...]] = (frozenset({"stop"}),)
     STATE: ClassVar[str] = "left"

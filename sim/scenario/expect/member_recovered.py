@@ -23,6 +23,7 @@ class MemberRecovered(Recorded, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "member_recovered"
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_recovered", "by")
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("recovery_first", "recovery_p50", "recovery_p99", "recovery_last")
     SUBJECT: ClassVar[str | None] = "member_recovered"
     FITS: ClassVar[tuple[frozenset[str], ...]] = (frozenset({"restart"}), DEATHS | CUTS | STALLS | {"stop"})
     OF_UNDOING: ClassVar[bool] = True

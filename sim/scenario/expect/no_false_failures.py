@@ -24,6 +24,7 @@ class NoFalseFailures(Flag, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "no_false_failures"
     SELECTORS: ClassVar[tuple[str, ...]] = ("of",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("false_failures", "failures")
 
     no_false_failures: bool
     """true"""

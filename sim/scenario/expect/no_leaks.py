@@ -32,6 +32,7 @@ class NoLeaks(Flag, frozen=True, kw_only=True):
     """Measures leaks and nodes: how many nodes were looked at."""
 
     KEY: ClassVar[str] = "no_leaks"
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("leaks", "nodes")
 
     no_leaks: bool
     """true"""

@@ -30,6 +30,7 @@ class Python(Expectation, frozen=True, kw_only=True, forbid_unknown_fields=False
     """Judged by a function. Measures what its Judgement measures."""
 
     KEY: ClassVar[str] = "python"
+    MEASURES: ClassVar[tuple[str, ...] | None] = None
 
     python: str
     """`module:function`."""

@@ -4,6 +4,7 @@ For each node that records the event and each value of `by` there is a sequence 
 a gap; one that is not above all before it is a repeat.
 """
 
+from collections import abc
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +12,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from sim.scenario.expect.words import count, seconds
-from sim.scenario.verdict import Context, Expectation, Judgement, Verdict
+from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Judgement, Select, Verdict
 from sim.trace import Event
 
 __all__ = ["Numbers", "Sequence"]
@@ -48,9 +49,16 @@ class Sequence(Expectation, frozen=True, kw_only=True):
     """Measures gaps, repeats, count (numbers in all) and sequences."""
 
     KEY: ClassVar[str] = "sequence"
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("gaps", "repeats", "count", "sequences")
 
     sequence: Numbers
     """Which numbers, and what is allowed."""
+
+    def check(self, faults: abc.Sequence[DeclaredFault], select: Select) -> None:
+        super().check(faults, select)
+        for name in ("gaps", "repeats"):
+            if getattr(self.sequence, name) < 0:
+                raise ExpectationError(f"{name} is a number of numbers: 0 or more", key=self.KEY)
 
     @property
     def title(self) -> str:

@@ -23,6 +23,7 @@ class StreamCompletes(Timed, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "stream_completes"
     SELECTORS: ClassVar[tuple[str, ...]] = ("stream_completes",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("streams", "completed", "seconds_last")
 
     stream_completes: Selector
     """The nodes whose application opened the streams."""

@@ -35,6 +35,7 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "streams_aborted"
     SELECTORS: ClassVar[tuple[str, ...]] = ("streams_aborted",)
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("streams", "abort_p50", "abort_last", "cancel_delay_last")
     SUBJECT: ClassVar[str | None] = "streams_aborted"
     FITS: ClassVar[tuple[frozenset[str], ...]] = (DEATHS | CUTS | STALLS | {"stop"},)
 

@@ -22,6 +22,7 @@ class TagsAtomic(Flag, frozen=True, kw_only=True):
     """Measures batches: how many were published; seen: how many sights of one were judged."""
 
     KEY: ClassVar[str] = "tags_atomic"
+    MEASURES: ClassVar[tuple[str, ...] | None] = ("batches", "seen")
 
     tags_atomic: bool
     """true"""
