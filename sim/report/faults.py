@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from sim.report import figure as style
-from sim.report.tables import Fault
+from sim.report.rows import Fault
 
 __all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
 

@@ -19,7 +19,8 @@ from sim.report import figure
 from sim.report.bins import percentile
 from sim.report.faults import fault_label
 from sim.report.plots import draw_calls, draw_latency, draw_messages
-from sim.report.tables import Calls, Fault, Node, Tables, tabulate
+from sim.report.rows import Calls, Fault, Node
+from sim.report.tables import Tables, tabulate
 from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.report.bins import Bins, bucket
+from sim.report.rows import Calls, Excerpt, Fault, Node, Opinion, Span, Step, Stream
 from sim.trace import Event
 
-__all__ = ["Calls", "Excerpt", "Fault", "Node", "Opinion", "Span", "Step", "Stream", "Tables", "tabulate"]
+__all__ = ["Tables", "tabulate"]
 
 MAX_STREAMS = 2_000
 MAX_STEPS = MAX_SPANS = 2_000
@@ -29,112 +30,6 @@ EXCERPT = 4
 
 NETWORK = frozenset({"sent", "received", "dropped"})
 OF_THE_RUN = frozenset({"run_started", "quiet", "fault", "fault_undone", "fault_idle", "log", "leak", "dropped"})
-
-
-@dataclass(slots=True)
-class Span:
-    """A node was in one state: starting, up, paused, blocked, stopping."""
-
-    start: float
-    end: float | None
-    state: str
-
-
-@dataclass(slots=True, frozen=True)
-class Step:
-    """From `time` on, so many of the `others` that are up suspect a member, hold it for failed, saw it leave."""
-
-    time: float
-    suspected: int
-    failed: int
-    left: int
-    others: int
-
-
-@dataclass(slots=True)
-class Stream:
-    """One streaming call, as its caller saw it."""
-
-    node: str
-    start: float
-    end: float | None
-    method: str
-    peer: str
-    status: str = "open"
-    """How it ended; `"open"` where the trace ends first, `"lost"` where the caller died."""
-
-
-@dataclass(slots=True)
-class Node:
-    """One lane: what a node went through, and what the others thought of it."""
-
-    name: str
-    address: str = ""
-    app: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    spans: list[Span] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    ends: list[tuple[float, str]] = field(default_factory=list)
-    """When it went down, and how: crashed, killed, failed, exited."""
-    first: float = 0.0
-    sent: int = 0
-    received: int = 0
-    dropped: int = 0
-    sent_bytes: int = 0
-
-    @property
-    def state(self) -> str:
-        """What became of it, in words."""
-        if self.spans and self.spans[-1].end is None:
-            return self.spans[-1].state
-        return f"{self.ends[-1][1]} at {self.ends[-1][0]:.3f} s" if self.ends else "up"
-
-
-@dataclass(slots=True)
-class Fault:
-    """One fault that took effect (or, with `idle`, did not), and when it was undone."""
-
-    number: int
-    time: float
-    name: str
-    verb: str
-    targets: tuple[str, ...]
-    detail: dict[str, Any]
-    line: int
-    ended: float | None = None
-    idle: str = ""
-
-
-@dataclass(slots=True)
-class Opinion:
-    """What the others ever thought of one member: when first, by whom, when last, by how many."""
-
-    member: str
-    first: dict[str, tuple[float, str]] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    by: dict[str, set[str]] = field(default_factory=dict)
-    most: Step | None = None
-    """The moment at which the most others held it for failed, or else suspected it."""
-
-
-@dataclass(slots=True)
-class Calls:
-    """All calls of one method: how they ended, how long they took (buckets of sim.report.bins)."""
-
-    method: str
-    shape: str
-    started: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[int] = field(default_factory=Counter)
-
-
-@dataclass(slots=True)
-class Excerpt:
-    """One event of the trace with its neighbours; messages between them are left out."""
-
-    line: int
-    events: list[Event] = field(default_factory=list)
-    missing: int = EXCERPT
 
 
 @dataclass(slots=True)
@@ -233,7 +128,7 @@ class _Reader:
             excerpt.missing -= 1
         self._unfinished = [e for e in self._unfinished if e.missing]
         if event.line in self._wanted:
-            excerpt = Excerpt(event.line, [*self._recent, event])
+            excerpt = Excerpt(event.line, EXCERPT, [*self._recent, event])
             self.tables.excerpts[event.line] = excerpt
             self._unfinished.append(excerpt)
         self._recent.append(event)

@@ -16,7 +16,8 @@ from matplotlib.patches import Patch
 
 from sim.report import figure as style
 from sim.report.faults import ROW_POINTS, label_faults, mark_faults, place_labels
-from sim.report.tables import Node, Stream, Tables, tabulate
+from sim.report.rows import Node, Stream
+from sim.report.tables import Tables, tabulate
 from sim.trace import Event
 
 __all__ = [

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.report.faults import fault_label, place_labels
-from sim.report.tables import Fault
+from sim.report.rows import Fault
 
 WIDTH = 700.0
 
