@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim.trace import Event
+
 __all__ = ["Calls", "Excerpt", "Fault", "Node", "Opinion", "Span", "Step", "Stream"]
 
 
