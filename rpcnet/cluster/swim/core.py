@@ -50,10 +50,14 @@ MAX_EXCHANGES = 16
 """Streams that we hold open at once."""
 FIRST_RETRY = 0.1
 """Seconds until seeds that did not answer at start are tried again; doubles up to reconnect_interval."""
+ALWAYS_LATE = 5
+"""After so many late timers in a row we are not stalled but slow: time must run again, or no death is ever found."""
 LEAVE_ROUNDS = 5
 """After so many rounds a leave is told well enough, if anybody has acknowledged it."""
 LEAVE_AT_LEAST = 16
 """So many members are told directly of a leave."""
+SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 128
+"""Push-pull out of turn at most once in so many seconds, and rarer above so many members."""
 SEVERAL = 32
 """Above so many members push-pull becomes rarer: their number of exchanges grows with n (memberlist util.go)."""
 
@@ -103,6 +107,7 @@ class Core:
         self._retry = FIRST_RETRY
         self._synced_at = float("-inf")
         self._awake_at = 0.0
+        self._late_in_a_row = 0
         self._running = False
         self._leaving: dict[str, int] | None = None
         """Members that have not acknowledged our leave, with the sequence of their ping."""
@@ -157,12 +162,11 @@ class Core:
         self._timers.set(("reap", ""), now + self._reap_interval())
         if config.push_pull_interval:
             self._timers.set(("push_pull", ""), now + config.push_pull_interval * (0.5 + self._random.random()))
-        if self._seeds:
-            for seed in self._seeds:
-                self._exchange(seed, seed)
+        for seed in self._seeds:
+            self._exchange(seed, seed)
+        self._table.has_joined = not self._seeds
+        if config.reconnect_interval:
             self._timers.set(("reconnect", ""), now + self._retry)
-        else:
-            self._table.has_joined = True
         return self._take(now)
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> list[Effect]:
@@ -264,6 +268,8 @@ class Core:
         deadline = self._timers.next()
         if deadline is not None and now - deadline > self._config.late_timer_tolerance:
             self._stalled(now)
+        else:
+            self._late_in_a_row = 0
         self._awake_at = now
         while (key := self._timers.pop_due(now)) is not None:
             kind, about = key
@@ -292,9 +298,10 @@ class Core:
     def _read(self, message: Message, sender: str, now: float) -> None:
         table = self._table
         match message:
-            case Ping(sequence=sequence, target=target):
+            case Ping(sequence=sequence, target=target, digest=digest):
                 if target == table.me.name:
                     self.send(self._source, [Ack(sequence)], to=sender)
+                    self._compare(sender, digest, now)
             case Ack(sequence=sequence):
                 self._acked(sequence)
             case IndirectPing():
@@ -378,10 +385,15 @@ class Core:
             self._sync_address(entry.address, now)
 
     def _sync_address(self, address: str, now: float) -> None:
-        """A push-pull out of turn; at most one a reconnect interval, so that nobody can make us busy with them."""
-        if now - self._synced_at >= min(1.0, self._config.reconnect_interval or 1.0):
+        """A push-pull out of turn; few enough that nobody can make us busy with them, rarer where tables are large."""
+        if now - self._synced_at >= SYNC_INTERVAL * max(1.0, len(self._table.entries) / SYNC_MEMBERS):
             self._synced_at = now
             self._exchange(address, "")
+
+    def _compare(self, sender: str, digest: int, now: float) -> None:
+        """Tables that differ while there is no news to tell have missed something: repair that now."""
+        if digest != self._table.digest and not self._queue and self._leaving is None and self._is_up(sender):
+            self._sync(sender, now)
 
     def _exchange(self, address: str, seed: str) -> None:
         if address and len(self._exchanges) < MAX_EXCHANGES and (not seed or seed not in self._exchanges.values()):
@@ -413,10 +425,11 @@ class Core:
         for seed in seeds:
             self._exchange(seed, seed)
         for entry in failed[:1]:
-            self.send(entry.address, [Ping(self._prober.next_sequence(), entry.name)], to=entry.name)
+            self.send(
+                entry.address, [Ping(self._prober.next_sequence(), entry.name, self._table.digest)], to=entry.name
+            )
         self._retry = min(self._retry * 2, self._config.reconnect_interval)
-        if self._retry > 0:
-            self._timers.set(("reconnect", ""), now + self._retry)
+        self._timers.set(("reconnect", ""), now + self._retry)
 
     def _came_up(self, entry: Entry, returned: bool) -> None:
         self._prober.ring.add(entry.name)
@@ -464,7 +477,7 @@ class Core:
         self._leave_rounds += 1
         for name in leaving:
             leaving[name] = self._prober.next_sequence()
-            messages: list[Message] = [Ping(leaving[name], name), left_message(self._table.me)]
+            messages: list[Message] = [Ping(leaving[name], name, self._table.digest), left_message(self._table.me)]
             self.send(self._table.entries[name].address, messages, to=name)
         self._timers.set(("leave", ""), now + self._config.gossip_interval)
 
@@ -481,6 +494,9 @@ class Core:
         stall = now - self._awake_at
         self.stats.late_timers += 1
         self.awareness.change(1)
+        self._late_in_a_row += 1
+        if self._late_in_a_row > ALWAYS_LATE:
+            return
         self._table.shift_suspicions(stall)
         self._prober.void()
         if stall >= self._config.probe_interval and self._leaving is None:

@@ -91,6 +91,9 @@ class Entry:
     was_seen: bool = True
     """False for the tombstone of a member that nobody here has ever seen alive."""
     digest: int = 0
+    """What this row adds to the table's digest."""
+    seen: Member | None = None
+    """The view of it, until it changes."""
 
     @property
     def run(self) -> int:
@@ -109,13 +112,15 @@ class Entry:
         return self.claim.status <= SUSPECT
 
     def view(self) -> Member:
-        return Member(
-            name=self.name,
-            run=self.run,
-            incarnation=self.incarnation,
-            status=_STATUS[self.status],
-            address=self.address,
-            services=MappingProxyType(dict(self.services)),
-            version=self.version,
-            tags=MappingProxyType(dict(self.tags)),
-        )
+        if self.seen is None:
+            self.seen = Member(
+                name=self.name,
+                run=self.run,
+                incarnation=self.incarnation,
+                status=_STATUS[self.status],
+                address=self.address,
+                services=MappingProxyType(dict(self.services)),
+                version=self.version,
+                tags=MappingProxyType(dict(self.tags)),
+            )
+        return self.seen

@@ -51,10 +51,14 @@ class BadPacket(Exception):
 
 
 class Ping(Struct, array_like=True, frozen=True, tag=1):
-    """Are you there? Only `target` answers: another process at the same address must not vouch for it."""
+    """Are you there? Only `target` answers: another process at the same address must not vouch for it.
+
+    `digest` is that of the sender's table: where the receiver's differs, the two compare tables.
+    """
 
     sequence: Sequence32
     target: Name
+    digest: Number
 
 
 class IndirectPing(Struct, array_like=True, frozen=True, tag=2):

@@ -32,6 +32,8 @@ Timer = tuple[str, str | int]
 """(kind, what it is about)."""
 
 TOLD_DEAD = (SUSPECT, DEAD)
+DIGESTS = 2**56
+"""Digests are numbers below this."""
 
 
 class Table:
@@ -50,7 +52,7 @@ class Table:
         self.up = 1
         """How many are alive or suspect, ourselves included."""
         self.digest = 0
-        """The sum of all rows' digests: equal at members that hold the same."""
+        """The sum over all rows that are up: equal at members that hold the same."""
         self.has_joined = False
         self.suspicions: dict[str, Suspicion] = {}
         self.dead: dict[str, None] = {}
@@ -164,20 +166,19 @@ class Table:
         """Drop the tombstones of those that failed or left before that time."""
         for entry in [entry for entry in self.entries.values() if not entry.is_up and entry.changed_at < before]:
             if entry is not self.me:
-                self.digest -= entry.digest
                 del self.entries[entry.name]
                 self.dead.pop(entry.name, None)
 
     # What we say of ourselves.
 
     def announce(self) -> None:
-        self._redigest(self.me)
+        self._changed(self.me)
         self._queue.add(("state", self.me.name), encode_message(alive_message(self.me)))
 
     def publish(self, tags: Mapping[str, str]) -> None:
         """Our tags are these from now on: one version, one update, one event."""
         self.me.version, self.me.tags = self.me.version + 1, dict(tags)
-        self._redigest(self.me)
+        self._changed(self.me)
         update = Tags(self.me.name, self.me.run, self.me.version, dict(tags))
         self._queue.add(("tags", self.me.name), encode_message(update))
         # A record that still travels must not carry the older batch.
@@ -250,7 +251,7 @@ class Table:
         entry = Entry(message.name, claim, message.address, message.services, message.version, message.tags, now)
         self.entries[entry.name] = entry
         self.up += 1
-        self._redigest(entry)
+        self._changed(entry)
         self._emit(MemberJoined(entry.view()))
         self.on_up(entry, False)
         self._tell("state", entry.name, message, spread)
@@ -280,7 +281,7 @@ class Table:
         if version <= entry.version:
             return
         entry.version, entry.tags = version, tags
-        self._redigest(entry)
+        self._changed(entry)
         if entry.is_up:
             self._emit(TagsChanged(entry.view()))
         self._tell("tags", entry.name, Tags(entry.name, entry.run, version, dict(tags)), spread)
@@ -303,7 +304,7 @@ class Table:
             entry = Entry(message.name, claim, address, {}, 0, {}, at, was_seen=False)
             self.entries[entry.name] = entry
             self._note_death(entry)
-            self._redigest(entry)
+            self._changed(entry)
         elif supersedes(claim, entry.claim):
             # Also where it was dead before: a lower incarnation must not bring it back later (al8n/memberlist #197).
             was_up, before = entry.is_up, entry.status
@@ -323,7 +324,7 @@ class Table:
         if claim.status != SUSPECT and self.suspicions.pop(entry.name, None) is not None:
             self._timers.cancel(("suspicion", entry.name))
         self._note_death(entry)
-        self._redigest(entry)
+        self._changed(entry)
 
     def _note_death(self, entry: Entry) -> None:
         if entry.status == DEAD:
@@ -331,10 +332,17 @@ class Table:
         else:
             self.dead.pop(entry.name, None)
 
-    def _redigest(self, entry: Entry) -> None:
-        text = f"{entry.name}\0{entry.run}\0{entry.incarnation}\0{entry.status}\0{entry.version}"
-        digest = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
-        self.digest += digest - entry.digest
+    def _changed(self, entry: Entry) -> None:
+        """Something about this row is new: its view, and the table's digest.
+
+        Those that are down do not count: tombstones are collected at different times, and who is missing shows anyway.
+        """
+        entry.seen = None
+        digest = 0
+        if entry.is_up:
+            text = f"{entry.name}\0{entry.run}\0{entry.incarnation}\0{entry.version}"
+            digest = int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=7).digest(), "big")
+        self.digest = (self.digest + digest - entry.digest) % DIGESTS
         entry.digest = digest
 
     def _tell(self, kind: str, name: str, message: Alive | Suspect | Dead | Left | Tags, spread: bool) -> None:

@@ -1,0 +1,406 @@
+"""The SWIM core on a network in memory: what a cluster must do when members and links fail."""
+
+import itertools
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.effect import Exchange, Send
+from rpcnet.cluster.swim.event import (
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRecovered,
+    MemberSuspected,
+    TagsChanged,
+)
+from rpcnet.cluster.swim.member import MemberStatus
+from rpcnet.cluster.swim.message import Alive, Dead, Ping, Suspect, decode, encode, encode_message
+from rpcnet.config import ClusterConfig
+
+FAILED, LEFT, SUSPECT = MemberStatus.FAILED, MemberStatus.LEFT, MemberStatus.SUSPECT
+
+
+def test_members_that_join_at_one_seed_all_see_each_other(network):
+    net = network()
+    names = net.cluster(5)
+    for name in names:
+        assert net.sees(name) == names
+
+
+def test_fifty_members_that_join_at_once_all_see_each_other_within_seconds(network):
+    net = network(loss=0.01)
+    names = [f"m{number}" for number in range(50)]
+    for name in names:
+        net.add(name, join=names[:1])
+    assert net.until(lambda: all(len(net.sees(name)) == 50 for name in names), within=30) < 30
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_crashed_member_is_found_by_all_and_nobody_else_is_blamed(network, seed):
+    net = network(seed=seed, loss=0.01)
+    names = net.cluster(5)
+    net.crash("m3")
+    net.run(15)
+    survivors = [name for name in names if name != "m3"]
+    assert sorted(net.seen(MemberFailed, of="m3")) == survivors
+    assert max(net.seen(MemberFailed, of="m3").values()) < 5 + 12
+    assert {event.member.name for _, _, event in net.events if type(event) is MemberFailed} == {"m3"}
+
+
+def test_an_indirect_probe_saves_a_node_whose_link_to_me_alone_is_cut(network):
+    net = network(config=replace(ClusterConfig.lan(), tcp_probe=False))
+    net.cluster(5)
+    net.cut(["m1"], ["m2"])
+    net.run(60)
+    assert net.seen(MemberFailed) == {}
+    assert net.seen(MemberSuspected) == {}
+
+
+def test_without_helpers_the_same_cut_link_is_suspected(network):
+    """The twin of the test above: so it can fail."""
+    net = network(config=replace(ClusterConfig.lan(), tcp_probe=False, indirect_probes=0))
+    net.cluster(5)
+    net.cut(["m1"], ["m2"])
+    net.run(60)
+    assert "m1" in net.seen(MemberSuspected, of="m2")
+
+
+def test_the_probe_over_tcp_saves_a_node_whose_datagrams_are_all_lost(network):
+    net = network(config=replace(ClusterConfig.lan(), indirect_probes=0))
+    net.cluster(3)
+    net.udp_only_cuts = True
+    net.cut(["m2"], ["m0", "m1"])
+    net.run(60)
+    assert net.seen(MemberFailed) == {}
+
+
+def test_every_update_reaches_every_member_of_fifty_under_loss(network):
+    net = network(loss=0.01)
+    names = net.cluster(50, settle=30)
+    for number in range(10):
+        net.call(names[number], "set_tags", {"turn": str(number)})
+        took = net.until(
+            lambda owner=names[number], turn=str(number): all(
+                net.cores[name].member(owner).tags == {"turn": turn} for name in names
+            ),
+            within=10,
+        )
+        assert took < 3
+    changed = [event for _, _, event in net.events if type(event) is TagsChanged]
+    assert len(changed) == 10 * 50, "one event each, at each member"
+
+
+def test_an_update_is_forwarded_by_those_who_heard_it(network):
+    """The owner's packets reach one member only; everybody learns of the update all the same."""
+    net = network(config=replace(ClusterConfig.lan(), push_pull_interval=0))
+    names = net.cluster(10)
+    net.cut(["m1"], [name for name in names if name not in ("m1", "m2")], one_way=True)
+    net.call("m1", "set_tags", {"role": "worker"})
+    assert net.until(lambda: all(net.cores[name].member("m1").tags for name in names), within=5) < 5
+
+
+def test_the_accused_refutes_and_only_it_raises_its_incarnation(network):
+    net = network()
+    names = net.cluster(5)
+    held = net.cores["m3"].me
+    for name in names:
+        assert net.cores[name].member("m3").incarnation == 0
+    net.call("m1", "handle", packet("m2", suspect_of(held, "m2")), "m2")
+    assert net.cores["m1"].member("m3").status is SUSPECT
+    net.until(lambda: net.cores["m1"].member("m3").status is MemberStatus.ALIVE, within=2)
+    assert net.cores["m3"].me.incarnation == 1
+    net.run(2)
+    assert {net.cores[name].member("m3").incarnation for name in names} == {1}
+    assert net.seen(MemberFailed) == {}
+
+
+def test_one_wrongly_declared_dead_is_back_within_a_second_and_never_stops(network):
+    net = network()
+    names = net.cluster(5)
+    net.call("m1", "handle", packet("m2", Dead("m3", 1, 0, "m2")), "m2")
+    net.run(1.5)
+    for name in names:
+        assert net.cores[name].member("m3").is_up
+    assert "m1" in net.seen(MemberRecovered, of="m3")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stall_of_three_seconds_kills_nobody(network, seed):
+    net = network(seed=seed)
+    net.cluster(5, settle=5 + seed / 10)
+    net.stall("m2", 3.0)
+    net.run(30)
+    assert net.seen(MemberFailed) == {}
+    assert all(len(net.sees(name)) == 5 for name in net.cores)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_stalled_for_ten_seconds_declares_nobody_dead_and_is_back_within_a_second(network, seed):
+    net = network(seed=seed)
+    names = net.cluster(5)
+    net.stall("m2", 10.0)
+    net.run(10)
+    assert "m0" in net.seen(MemberFailed, of="m2"), "so long a stall is found"
+    took = net.until(lambda: all(net.sees(name) == names for name in names), within=5)
+    assert took < 1.5
+    net.run(20)
+    assert {event.member.name for _, observer, event in net.events if type(event) is MemberFailed} == {"m2"}
+
+
+@pytest.mark.parametrize("seconds", [30, 300])
+def test_a_healed_partition_converges_whatever_its_length(network, seconds):
+    net = network(config=replace(ClusterConfig.lan(), gossip_to_dead_time=5))
+    names = net.cluster(10)
+    left, right = names[:5], names[5:]
+    net.cut(left, right)
+    net.run(seconds)
+    assert all(net.sees(name) == left for name in left)
+    assert all(net.sees(name) == right for name in right)
+    net.call(left[1], "set_tags", {"side": "left"})
+    net.call(right[1], "set_tags", {"side": "right"})
+    net.heal()
+    assert net.until(lambda: all(net.sees(name) == names for name in names), within=30) < 10
+    net.run(5)
+    for name in names:
+        assert net.cores[name].member(left[1]).tags == {"side": "left"}
+        assert net.cores[name].member(right[1]).tags == {"side": "right"}
+
+
+def test_islands_that_share_a_seed_which_comes_late_become_one(network):
+    net = network()
+    net.add("a", join=["seed"])
+    net.add("b", join=["seed"])
+    net.run(5)
+    assert net.sees("a") == ["a"]
+    net.add("seed")
+    assert net.until(lambda: all(len(net.sees(name)) == 3 for name in net.cores), within=10) < 3
+
+
+def test_a_seed_that_is_oneself_is_no_seed(network):
+    net = network()
+    core = net.add("a", join=["a"])
+    assert core.has_joined
+
+
+@pytest.mark.parametrize("down_for", [0.2, 1.0, 10.0])
+def test_restart_is_a_new_run_at_once_under_the_same_name(network, down_for):
+    net = network()
+    names = net.cluster(5)
+    net.call("m3", "set_tags", {"life": "first"})
+    net.run(2)
+    net.crash("m3")
+    net.run(down_for)
+    net.events.clear()
+    net.add("m3", join=["m0"], run=2)
+    net.call("m3", "set_tags", {"life": "second"})
+
+    def is_new() -> bool:
+        return all(
+            (m := net.cores[n].member("m3")).run == 2 and m.is_up and m.tags == {"life": "second"} for n in names
+        )
+
+    assert net.until(is_new, within=10) < 2
+    joined = [event for _, _, event in net.events if type(event) is MemberJoined and event.member.name == "m3"]
+    assert {event.member.run for event in joined} == {2}
+    net.run(20)
+    assert is_new()
+    assert net.seen(MemberFailed, of="m3") == {}
+
+
+def test_a_restarted_member_without_seeds_is_found_by_those_who_probe_it(network):
+    net = network()
+    names = net.cluster(5)
+    net.crash("m0")
+    net.add("m0", run=2)
+
+    def is_found() -> bool:
+        return net.sees("m0") == names and all(net.cores[name].member("m0").run == 2 for name in names)
+
+    assert net.until(is_found, within=10) < 5
+
+
+def test_a_restart_with_a_clock_that_went_back_takes_a_run_above_the_old_one(network):
+    net = network()
+    net.cluster(3)
+    net.crash("m2")
+    net.add("m2", join=["m0"], run=0)
+    net.run(3)
+    assert net.cores["m2"].me.run == 2
+    assert net.cores["m0"].member("m2").run == 2
+    assert net.cores["m0"].member("m2").is_up
+
+
+def test_a_replayed_rumour_of_the_old_run_changes_nothing(network):
+    net = network()
+    net.cluster(3)
+    old = net.cores["m2"].me
+    net.crash("m2")
+    net.add("m2", join=["m0"], run=2)
+    net.run(2)
+    net.events.clear()
+    net.call("m0", "handle", packet("m1", Dead("m2", old.run, 99, "m1")), "m1")
+    assert net.cores["m0"].member("m2").is_up
+    net.run(5)
+    assert net.events == []
+
+
+def test_leave_is_flushed_and_seen_as_left_by_all(network):
+    net = network(loss=0.01)
+    names = net.cluster(5)
+    net.call("m3", "leave")
+    began = net.now
+    net.until(lambda: "m3" in net.flushed, within=5)
+    assert net.flushed["m3"] - began < 1
+    net.crash("m3")
+    net.run(15)
+    assert sorted(net.seen(MemberLeft, of="m3")) == [name for name in names if name != "m3"]
+    assert net.seen(MemberFailed) == {}
+
+
+def test_all_may_leave_at_the_same_moment(network):
+    net = network()
+    names = net.cluster(5)
+    for name in names:
+        net.call(name, "leave")
+    assert net.until(lambda: len(net.flushed) == 5, within=10) < 1
+
+
+def test_a_leave_whose_peers_are_all_unreachable_ends_after_leave_timeout(network):
+    net = network()
+    names = net.cluster(3)
+    net.cut(["m0"], names[1:])
+    net.call("m0", "leave")
+    took = net.until(lambda: "m0" in net.flushed, within=20)
+    assert net.config.leave_timeout <= took < net.config.leave_timeout + 1
+
+
+def test_a_member_needs_no_tags(network):
+    net = network()
+    net.cluster(3)
+    assert dict(net.cores["m0"].member("m2").tags) == {}
+    assert net.cores["m0"].member("m2").is_up
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_batch_is_seen_whole_or_not_at_all_and_never_older_after_newer(network, seed):
+    net = network(seed=seed, loss=0.1)
+    names = net.cluster(8, settle=20)
+    for batch in range(20):
+        net.call("m1", "set_tags", {key: str(batch) for key in "abcd"})
+        net.run(0.05)
+    net.run(10)
+    latest: dict[str, int] = {}
+    for _, observer, event in net.events:
+        if event.member.name == "m1" and event.member.tags:
+            assert len(set(event.member.tags.values())) == 1
+            assert event.member.version >= latest.get(observer, 0)
+            latest[observer] = event.member.version
+    assert {net.cores[name].member("m1").tags["a"] for name in names} == {"19"}
+
+
+def test_tombstones_are_collected(network):
+    net = network(config=replace(ClusterConfig.lan(), tombstone_time=30))
+    net.cluster(3)
+    net.crash("m2")
+    net.run(20)
+    assert net.cores["m0"].member("m2").status is FAILED
+    net.run(60)
+    assert net.cores["m0"].member("m2") is None
+    assert [member.name for member in net.cores["m0"].members(all=True)] == ["m0", "m1"]
+
+
+def test_two_probes_of_one_target_are_at_most_2n_minus_1_periods_apart(network):
+    net = network()
+    names = net.cluster(8)
+    net.sent.clear()
+    net.run(120)
+    pings: dict[tuple[str, str], list[float]] = {}
+    for time, source, effect in net.sent:
+        if isinstance(decode(effect.data).messages[0], Ping):
+            pings.setdefault((source, effect.address), []).append(time)
+    assert len(pings) == len(names) * (len(names) - 1)
+    for times in pings.values():
+        assert max(b - a for a, b in itertools.pairwise(times)) <= 2 * len(names) - 1 + 0.1
+
+
+def test_at_rest_a_member_sends_two_datagrams_a_period(network):
+    net = network()
+    net.cluster(10, settle=20)
+    net.sent.clear()
+    net.run(100)
+    assert 1.9 <= len(net.sent) / 10 / 100 <= 2.2
+
+
+def test_equal_inputs_give_equal_effects(network):
+    def play(seed):
+        net = network(seed=seed, loss=0.05)
+        net.cluster(6, settle=20)
+        net.crash("m4")
+        net.run(20)
+        return net.sent, net.events
+
+    assert play(3) == play(3)
+    assert play(3) != play(4)
+
+
+def test_a_member_over_max_members_is_refused_and_counted(network):
+    net = network(config=replace(ClusterConfig.lan(), max_members=2))
+    for name in "abc":
+        net.add(name, join=["a"])
+    net.run(5)
+    assert net.cores["a"].stats.refused_members > 0
+    assert len(net.sees("a")) == 2
+
+
+def test_a_datagram_of_another_cluster_is_ignored_and_counted(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    data = encode("other", "x", 5, [encode_message(Ping(1, "m0", 0))])
+    assert core.handle(data, "x", net.now) == []
+    assert core.stats.foreign_cluster == 1
+
+
+def test_a_ping_for_another_name_is_not_answered(network):
+    net = network()
+    net.cluster(2)
+    effects = net.cores["m0"].handle(packet("m1", Ping(1, "somebody", 0)), "m1", net.now)
+    assert [effect for effect in effects if isinstance(effect, Send)] == []
+
+
+def test_a_stranger_is_asked_for_its_table_at_most_once_a_second(network):
+    net = network()
+    net.cluster(2)
+    net.run(10)
+    asked = []
+    for number in range(20):
+        asked += net.cores["m0"].handle(packet(f"x{number}", Ping(1, "nobody", 0)), "x", net.now)
+    assert len([effect for effect in asked if isinstance(effect, Exchange)]) == 1
+
+
+def test_a_member_that_is_always_late_still_finds_the_dead(network):
+    """Late timers void a probe only a few times in a row."""
+    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1))
+    core.start(0.0)
+    join = encode("default", "b", 1, [encode_message(alive_of("b"))])
+    core.handle(join, "b", 0.0)
+    now, events = 0.0, []
+    while now < 600 and not any(isinstance(event, MemberFailed) for event in events):
+        now = core.next_deadline() + 0.3
+        events += core.tick(now)
+    assert any(isinstance(event, MemberFailed) for event in events)
+
+
+def packet(sender, *messages, run=1):
+    return encode("default", sender, run, [encode_message(message) for message in messages])
+
+
+def suspect_of(member, accuser):
+    return Suspect(member.name, member.run, member.incarnation, accuser)
+
+
+def alive_of(name, run=1, incarnation=0):
+    return Alive(name, run, incarnation, name, {}, 0, {})

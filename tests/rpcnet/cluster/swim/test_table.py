@@ -1,0 +1,282 @@
+"""Claims about members, one by one: what wins, what it makes known, and the defects of other implementations."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.event import (
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRecovered,
+    MemberSuspected,
+    TagsChanged,
+)
+from rpcnet.cluster.swim.member import MemberStatus
+from rpcnet.cluster.swim.message import (
+    MAX_NUMBER,
+    Ack,
+    Alive,
+    Dead,
+    IndirectPing,
+    Left,
+    Nack,
+    Ping,
+    Record,
+    State,
+    Suspect,
+    Tags,
+    decode,
+    encode,
+    encode_message,
+)
+from rpcnet.config import ClusterConfig
+
+
+class Member:
+    """A core that hears what the test says."""
+
+    def __init__(self):
+        self.core = Core("me", "me:1", run=5, config=ClusterConfig.lan(), random=Random(1))
+        self.now = 0.0
+        self.core.start(self.now)
+
+    def hear(self, *messages, sender="b"):
+        data = encode("default", sender, 1, [encode_message(message) for message in messages])
+        return [effect for effect in self.core.handle(data, f"{sender}:1", self.now) if hasattr(effect, "member")]
+
+    def wait(self, seconds):
+        events, end = [], self.now + seconds
+        while (at := self.core.next_deadline()) is not None and at <= end:
+            self.now = max(self.now, at)
+            events += [effect for effect in self.core.tick(self.now) if hasattr(effect, "member")]
+        self.now = end
+        return events
+
+    def told(self):
+        """What would be sent to others now."""
+        data = self.core._packet(self.core._queue.take(10_000, 1000))
+        return decode(data).messages
+
+
+def alive(name="x", run=1, incarnation=1, version=0, tags=None):
+    return Alive(name, run, incarnation, f"{name}:1", {}, version, tags or {})
+
+
+@pytest.fixture
+def member():
+    return Member()
+
+
+def kinds(events):
+    return [type(event) for event in events]
+
+
+def test_a_death_at_a_higher_incarnation_advances_the_one_that_is_held(member):
+    """al8n/memberlist #197, inherited from HashiCorp: Alive@1, Dead@1, Dead@10 (dropped), Alive@2 brought it back."""
+    member.hear(alive(incarnation=1), Dead("x", 1, 1, "b"))
+    assert member.hear(Dead("x", 1, 10, "b")) == []
+    assert member.core.member("x").incarnation == 10
+    assert Dead("x", 1, 10, "b") in member.told(), "and others are told"
+    assert member.hear(alive(incarnation=2)) == []
+    assert member.core.member("x").status is MemberStatus.FAILED
+    assert kinds(member.hear(alive(incarnation=11))) == [MemberRecovered]
+
+
+def test_a_suspicion_at_a_higher_incarnation_starts_a_fresh_timer(member):
+    """kinship docs/results/lifeguard.md: one that had refuted was killed by the older suspicion's timer."""
+    member.hear(alive(incarnation=1), Suspect("x", 1, 1, "b"))
+    member.wait(3.5)
+    assert kinds(member.hear(Suspect("x", 1, 2, "c"))) == [MemberSuspected]
+    assert MemberFailed not in kinds(member.wait(3.9))
+    assert MemberFailed in kinds(member.wait(0.2))
+
+
+def test_a_forged_incarnation_at_the_end_of_the_numbers_does_not_evict_for_good(member):
+    """hashicorp/memberlist #358: the incarnation overflowed to 0. Here a new run begins, which wins over all of it."""
+    member.hear(Suspect("me", 5, MAX_NUMBER, "b"))
+    assert member.core.me.run == 6
+    assert member.core.me.status is MemberStatus.ALIVE
+    assert any(isinstance(message, Alive) and message.run == 6 for message in member.told())
+
+
+def test_a_death_of_an_unknown_member_is_kept_and_told_on(member):
+    """hashicorp/memberlist #311, #345: after a mass restart nobody told the restarted one what is held against it."""
+    member.hear(alive("b"))
+    assert member.hear(Dead("x", 1, 7, "b")) == []
+    assert Dead("x", 1, 7, "b") in member.told()
+    assert member.core.member("x") is None, "nobody here has seen it alive"
+    assert member.hear(alive(incarnation=3)) == []
+    assert kinds(member.hear(alive(incarnation=8))) == [MemberJoined]
+
+
+def test_only_the_accused_refutes(member):
+    member.hear(alive(incarnation=3))
+    member.told()
+    member.hear(Suspect("x", 1, 3, "b"))
+    assert not any(isinstance(message, Alive) and message.name == "x" for message in member.told())
+    assert member.core.member("x").incarnation == 3
+
+
+def test_the_accused_answers_its_accuser_at_once(member):
+    member.hear(alive("b"))
+    data = encode("default", "b", 1, [encode_message(Suspect("me", 5, 0, "b"))])
+    sent = [effect for effect in member.core.handle(data, "b:1", 0.0) if hasattr(effect, "data")]
+    assert any(isinstance(message, Alive) and message.incarnation == 1 for message in decode(sent[0].data).messages)
+    assert member.core.stats.refutations == 1
+    assert member.core.awareness.score == 1
+
+
+def test_whoever_is_held_for_dead_is_told_so_when_it_speaks(member):
+    member.hear(alive(), Dead("x", 1, 1, "b"))
+    data = encode("default", "x", 1, [encode_message(Ping(3, "me", 0))])
+    sent = [effect for effect in member.core.handle(data, "x:1", 0.0) if hasattr(effect, "data")]
+    messages = decode(sent[0].data).messages
+    assert messages[0] == Ack(3)
+    assert any(isinstance(message, Dead) and message.name == "x" for message in messages)
+
+
+def test_tags_of_an_older_version_or_run_change_nothing(member):
+    member.hear(alive(run=2, version=5, tags={"k": "5"}))
+    assert member.hear(Tags("x", 2, 4, {"k": "4"}), Tags("x", 1, 9, {"k": "9"}), alive(run=1, version=9)) == []
+    assert member.core.member("x").tags == {"k": "5"}
+    assert kinds(member.hear(Tags("x", 2, 6, {"k": "6"}))) == [TagsChanged]
+
+
+def test_a_new_run_starts_with_its_own_tags_whatever_the_version_was(member):
+    """mrhooray/swim-js #14: a rejoining member's tags were overwritten by the cluster's old copy."""
+    member.hear(alive(run=1, version=50, tags={"life": "first"}))
+    assert kinds(member.hear(alive(run=2, version=1, tags={"life": "second"}))) == [MemberJoined]
+    assert member.core.member("x").tags == {"life": "second"}
+
+
+def test_a_refutation_that_overtakes_newer_tags_does_not_bring_the_older_ones_back(member):
+    member.hear(alive(incarnation=1, version=1, tags={"k": "1"}), Tags("x", 1, 2, {"k": "2"}))
+    member.hear(alive(incarnation=2, version=1, tags={"k": "1"}))
+    assert member.core.member("x").tags == {"k": "2"}
+    told = [message for message in member.told() if isinstance(message, Alive) and message.name == "x"]
+    assert told[0].tags == {"k": "2"}
+
+
+def test_tags_forged_in_our_name_are_outbid_with_our_own(member):
+    member.core.set_tags({"k": "mine"}, 0.0)
+    member.hear(Tags("me", 5, 40, {"k": "forged"}))
+    assert member.core.me.version == 41
+    assert member.core.me.tags == {"k": "mine"}
+
+
+def test_a_death_heard_in_a_push_pull_is_a_suspicion_first(member):
+    """So that the two sides of a healed partition do not bury each other."""
+    member.hear(alive("x"), alive("b"))
+    record = Record("x", 1, 1, 2, "x:1", {}, 0, {}, 40)
+    data = encode("default", "b", 1, [encode_message(State([record]))])
+    _, effects = member.core.handle_stream(data, "b:1", 0.0)
+    assert kinds(effect for effect in effects if hasattr(effect, "member")) == [MemberSuspected]
+
+
+def test_a_left_member_is_not_declared_dead_and_does_not_return_in_the_same_run(member):
+    member.hear(alive(incarnation=1))
+    assert kinds(member.hear(Left("x", 1, 1))) == [MemberLeft]
+    assert member.hear(Dead("x", 1, 1, "b"), alive(incarnation=1), Suspect("x", 1, 1, "b")) == []
+    assert kinds(member.hear(alive(run=2))) == [MemberJoined]
+
+
+def test_an_elder_process_under_our_name_does_not_make_us_give_way_nor_the_other_way_round(member):
+    """A living newer run at another address has replaced us: no war of ever higher runs."""
+    member.hear(Alive("me", 9, 0, "elsewhere:1", {}, 0, {}))
+    assert member.core.me.run == 5
+    assert member.core.stats.name_conflicts == 1
+
+
+names = st.sampled_from(["me", "b", "x", "y"])
+small = st.one_of(st.integers(0, 6), st.just(MAX_NUMBER))
+texts = st.dictionaries(st.text("ab", min_size=1, max_size=2), st.text("ab", max_size=2), max_size=2)
+records = st.builds(Record, names, small, small, st.integers(0, 3), names, texts, small, texts, small)
+messages = st.one_of(
+    st.builds(Ping, st.integers(0, 5), names, small),
+    st.builds(IndirectPing, st.integers(0, 5), names, names),
+    st.builds(Ack, st.integers(0, 5)),
+    st.builds(Nack, st.integers(0, 5)),
+    st.builds(Alive, names, small, small, names, texts, small, texts),
+    st.builds(Suspect, names, small, small, names),
+    st.builds(Dead, names, small, small, names),
+    st.builds(Left, names, small, small),
+    st.builds(Tags, names, small, small, texts),
+    st.builds(State, st.lists(records, max_size=3)),
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("datagram"), names, small, st.lists(messages, max_size=4)),
+        st.tuples(st.just("stream"), names, small, st.lists(messages, max_size=4)),
+        st.tuples(st.just("wait"), st.floats(0, 20)),
+        st.tuples(st.just("stall"), st.floats(0, 20)),
+        st.tuples(st.just("tags"), texts),
+        st.tuples(st.just("leave")),
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps)
+def test_whatever_valid_messages_come_the_table_stays_sound(steps):
+    member, highest = Member(), {}
+    core, left = member.core, False
+    for step in steps:
+        match step:
+            case "datagram", sender, run, heard:
+                core.handle(
+                    encode("default", sender, run, [encode_message(m) for m in heard]), f"{sender}:1", member.now
+                )
+            case "stream", sender, run, heard:
+                data = encode("default", sender, run, [encode_message(m) for m in heard])
+                core.handle_stream(data, f"{sender}:1", member.now)
+            case "wait", seconds:
+                member.wait(seconds)
+            case "stall", seconds:
+                member.now += seconds
+                core.tick(member.now)
+            case "tags", tags:
+                if not left:
+                    core.set_tags(tags, member.now)
+            case ("leave",):
+                core.leave(member.now)
+                left = True
+        assert core.me.status is (MemberStatus.LEFT if left else MemberStatus.ALIVE)
+        table = core._table
+        assert table.up == sum(entry.is_up for entry in table.entries.values())
+        assert table.digest == sum(entry.digest for entry in table.entries.values()) % 2**56
+        assert set(table.dead) == {e.name for e in table.entries.values() if e.status == 2}
+        assert set(table.suspicions) == {e.name for e in table.entries.values() if e.status == 1}
+        for entry in table.entries.values():
+            assert entry.claim >= highest.get(entry.name, entry.claim), "a verdict never goes back"
+            highest[entry.name] = entry.claim
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=100))
+def test_any_datagram_is_survived_and_counted_if_it_is_none_of_ours(data):
+    core = Member().core
+    core.handle(data, "1.2.3.4:5", 0.0)
+    assert core.stats.malformed + core.stats.foreign_version + core.stats.foreign_cluster == 1
+    assert core.handle_stream(data, "1.2.3.4:5", 0.0)[0] is None
+    assert len(core.members()) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_damaged_datagram_never_raises_and_gets_no_answer_unless_it_is_still_one_of_ours(data):
+    core = Member().core
+    good = bytearray(encode("default", "b", 1, [encode_message(alive("b")), encode_message(Ping(1, "me", 0))]))
+    place = data.draw(st.integers(0, len(good) - 1))
+    if data.draw(st.booleans()):
+        good[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del good[place:]
+    before = core.stats.malformed + core.stats.foreign_version + core.stats.foreign_cluster
+    effects = core.handle(bytes(good), "b:1", 0.0)
+    if core.stats.malformed + core.stats.foreign_version + core.stats.foreign_cluster > before:
+        assert effects == []

@@ -1,0 +1,425 @@
+"""Clusters over an event loop: the same bodies in virtual time and over real sockets."""
+
+import asyncio
+import time
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from rpcnet import observe
+from rpcnet.cluster import (
+    AddressInUse,
+    Cluster,
+    ClusterClosed,
+    InvalidTag,
+    MemberFailed,
+    MemberLeft,
+    MemberRecovered,
+    MemberStatus,
+    MemberSuspected,
+    NodeStatus,
+    NotPermitted,
+    TagsChanged,
+    TagsTooLarge,
+    WatchOverflow,
+)
+from rpcnet.config import ClusterConfig
+
+LOCAL = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier=2.0)
+"""Quick verdicts for tests over sockets."""
+
+
+class Observed:
+    """Collects what a cluster tells."""
+
+    def __init__(self):
+        self.events = []
+
+    def record(self, event, /, **fields):
+        self.events.append((event, fields))
+
+    def of(self, name):
+        return [fields for event, fields in self.events if event == name]
+
+
+def make(name, *join, config=None, **keys):
+    return Cluster(name, "127.0.0.1:0", join=join, config=config or ClusterConfig.lan(), random=Random(name), **keys)
+
+
+async def until(view, condition):
+    """Follow a watch until the condition on its members holds."""
+    async with asyncio.timeout(30):
+        while not condition(view.members):
+            await anext(view)
+
+
+async def silence(cluster):
+    """What a crash looks like from outside: nothing is said any more, and nothing answered."""
+    cluster._stop()
+    await cluster._transport.close()
+
+
+def names(members):
+    return [member.name for member in members]
+
+
+def test_two_members_see_each_other_with_tags_and_services(world):
+    async def main():
+        async with make("a", services={"rpc": "127.0.0.1:5"}) as a:
+            await a.register_self({"role": "director"})
+            async with make("b", a.address) as b:
+                found = b.member("a")
+                assert found.tags == {"role": "director"}
+                assert found.services == {"rpc": "127.0.0.1:5"}
+                assert names(b.members()) == ["a", "b"]
+                async with a.watch() as view:
+                    await until(view, lambda members: names(members) == ["a", "b"])
+                assert a.member("b").tags == {}, "a member needs no tags"
+                assert b.me.name == "b"
+
+    world.run(main())
+
+
+def test_a_batch_of_tags_is_one_event_and_one_version(world):
+    async def main():
+        async with make("a") as a, make("b", a.address) as b, b.watch() as view:
+            await a.update_tags({"role": "worker", "label": "x"})
+            async for event in view:
+                if type(event) is TagsChanged:
+                    break
+            assert event.member.tags == {"role": "worker", "label": "x"}
+            assert event.member.version == 1
+            await a.update_tags({"label": None, "zone": "z"})
+            event = await anext(view)
+            assert event.member.tags == {"role": "worker", "zone": "z"}
+            await a.update_tag("zone", None)
+            assert (await anext(view)).member.tags == {"role": "worker"}
+            assert a.me.version == 3
+            await a.register_self([("role", "idle")])
+            assert a.me.tags == {"role": "idle"}, "applied when it returns"
+
+    world.run(main())
+
+
+def test_the_long_form_announces_oneself_and_nobody_else(world):
+    async def main():
+        async with make("a") as a:
+            a.registry.insert(NodeStatus(node_id="a", addr=a.address, tags={"role": "director"}))
+            assert a.me.tags == {"role": "director"}
+            for forged in (
+                NodeStatus(node_id="b", tags={}),
+                NodeStatus(node_id="a", addr="1.2.3.4:5"),
+                NodeStatus(node_id="a", state=MemberStatus.LEFT),
+                NodeStatus(node_id="a", incarnation=7),
+            ):
+                with pytest.raises(NotPermitted):
+                    a.registry.insert(forged)
+            assert a.me.tags == {"role": "director"}
+
+    world.run(main())
+
+
+def test_bad_tags_are_refused_and_change_nothing(world):
+    async def main():
+        async with make("a") as a:
+            await a.register_self({"k": "v"})
+            with pytest.raises(InvalidTag):
+                await a.update_tags({"ok": "1", "bad": 3})
+            with pytest.raises(InvalidTag):
+                await a.register_self({"k": None})
+            with pytest.raises(TagsTooLarge):
+                await a.update_tags({"k": "x" * 2000})
+            assert a.me.tags == {"k": "v"}
+            assert a.me.version == 1
+
+    world.run(main())
+
+
+def test_a_watch_misses_nothing_between_its_snapshot_and_its_events(world):
+    async def main():
+        async with make("a") as a, make("b", a.address) as b:
+            async with a.watch() as all_of_them:
+                await until(all_of_them, lambda members: len(members) == 2)
+            async with a.watch(role="worker") as view:
+                assert view.members == ()
+                await b.register_self({"role": "worker"})
+                await until(view, lambda members: names(members) == ["b"])
+                await b.update_tags({"role": "idle"})
+                event = await anext(view)
+                assert type(event) is TagsChanged, "seen once more as it stops to match"
+                assert view.members == ()
+                await b.update_tags({"unseen": "1"})
+                await b.update_tags({"role": "worker"})
+                await until(view, lambda members: names(members) == ["b"])
+                await b.leave()
+                assert type(await anext(view)) is MemberLeft
+                assert view.members == ()
+
+    world.run(main())
+
+
+def test_a_watch_ends_when_the_cluster_is_left(world):
+    async def main():
+        a = make("a")
+        async with a, a.watch() as view:
+            reader = asyncio.create_task(collect(view))
+            await a.register_self({"k": "v"})
+            await a.leave()
+            assert [type(event) for event in await reader] == [TagsChanged]
+
+    async def collect(view):
+        return [event async for event in view]
+
+    world.run(main())
+
+
+def test_a_watcher_that_falls_behind_is_told_so(world):
+    async def main():
+        async with make("a", config=replace(ClusterConfig.lan(), max_watch_events=3)) as a, a.watch() as view:
+            for number in range(5):
+                await a.update_tag("k", str(number))
+            assert [(await anext(view)).member.version for _ in range(3)] == [1, 2, 3]
+            with pytest.raises(WatchOverflow, match="max_watch_events"):
+                await anext(view)
+
+    world.run(main())
+
+
+def test_a_silent_member_is_suspected_and_then_failed(world):
+    async def main():
+        async with make("a", config=LOCAL) as a, make("b", a.address, config=LOCAL) as b:
+            c = make("c", a.address, config=LOCAL)
+            await c.start()
+            async with a.watch() as view:
+                await until(view, lambda members: len(members) == 3)
+                await silence(c)
+                seen = []
+                async with asyncio.timeout(30):
+                    async for event in view:
+                        seen.append((type(event), event.member.name))
+                        if type(event) is MemberFailed:
+                            break
+            assert seen == [(MemberSuspected, "c"), (MemberFailed, "c")]
+            assert names(a.members()) == ["a", "b"]
+            assert a.member("c").status is MemberStatus.FAILED
+            assert names(a.members(all=True)) == ["a", "b", "c"]
+            await b.leave()
+
+    world.run(main())
+
+
+def test_leaving_is_flushed_also_when_the_task_is_cancelled(world):
+    async def member(address, joined):
+        async with make("b", address) as b:
+            joined.set()
+            await asyncio.Event().wait()
+            assert b.me
+
+    async def main():
+        async with make("a") as a, a.watch() as view:
+            joined = asyncio.Event()
+            task = asyncio.create_task(member(a.address, joined))
+            await joined.wait()
+            await until(view, lambda members: len(members) == 2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert type(await anext(view)) is MemberLeft
+            assert a.member("b").status is MemberStatus.LEFT
+
+    world.run(main())
+
+
+def test_after_leaving_nothing_is_left_behind(world):
+    async def main():
+        loop = asyncio.get_running_loop()
+        a, b = make("a"), None
+        async with a:
+            b = make("b", a.address, "127.0.0.1:1")
+            async with b:
+                pass
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert [handle for handle in loop._scheduled if not handle.cancelled()] == []
+        await a.leave()
+        with pytest.raises(ClusterClosed):
+            await a.update_tag("k", "v")
+        with pytest.raises(ClusterClosed):
+            await a.start()
+        again = Cluster("a", a.address)
+        async with again:
+            assert again.address == a.address
+
+    world.run(main())
+
+
+def test_unreachable_seeds_do_not_fail_the_start_and_are_tried_on(world):
+    async def main():
+        config = replace(ClusterConfig.lan(), join_timeout=0.2)
+        async with make("a") as first:
+            address = first.address
+        async with make("b", address, config=config) as b:
+            assert names(b.members()) == ["b"]
+            async with b.watch() as view, Cluster("a", address, config=config):
+                await until(view, lambda members: names(members) == ["a", "b"])
+
+    world.run(main())
+
+
+def test_restart_under_the_same_name_and_address_is_a_new_run_at_once(world):
+    async def main():
+        async with make("a") as a, a.watch() as view:
+            b = make("b", a.address, wall_clock=lambda: 100.0)
+            await b.start()
+            await until(view, lambda members: len(members) == 2)
+            address = b.address
+            await silence(b)
+            async with Cluster("b", address, join=[a.address], wall_clock=lambda: 200.0) as b:
+                await until(view, lambda members: members[1].run == 200_000_000)
+                assert a.member("b").status is MemberStatus.ALIVE
+
+    world.run(main())
+
+
+def test_what_happens_is_recorded_for_the_trace(world):
+    async def main():
+        observed = Observed()
+        remove = observe.install(observed)
+        try:
+            async with make("a") as a:
+                run = a.me.run
+                await a.register_self({"role": "x"})
+            assert observed.events == [
+                ("cluster_started", {"member": "a", "run": run, "address": a.address}),
+                (
+                    "member_joined",
+                    {
+                        "member": "a",
+                        "run": run,
+                        "incarnation": 0,
+                        "address": a.address,
+                        "tags": {},
+                        "version": 0,
+                    },
+                ),
+                ("tags_published", {"member": "a", "run": run, "version": 0, "tags": {}}),
+                ("tags_published", {"member": "a", "run": run, "version": 1, "tags": {"role": "x"}}),
+                ("cluster_left", {}),
+            ]
+        finally:
+            remove()
+
+    world.run(main())
+
+
+def test_another_cluster_at_a_seed_is_ignored_and_counted(world):
+    async def main():
+        other = replace(ClusterConfig.lan(), cluster_name="other", join_timeout=0.3)
+        async with make("a") as a, make("b", a.address, config=other) as b:
+            assert names(a.members()) == ["a"]
+            assert names(b.members()) == ["b"]
+            assert a.stats.foreign_cluster > 0
+
+    world.run(main())
+
+
+def test_hostile_bytes_on_both_ports_change_nothing(world):
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with make("a") as a:
+            host, port = a.address.split(":")
+            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(host, int(port)))
+            for data in (b"\xff" * 1400, b"GET / HTTP/1.1\r\n\r\n"):
+                transport.sendto(data)
+            for data in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 8, b"\0\0\0\3abc", b"\0\0"):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(data)
+                writer.write_eof()
+                assert await reader.read() == b""
+                writer.close()
+            async with asyncio.timeout(10):
+                while a.stats.malformed < 3:  # noqa: ASYNC110 - there is no event for a counter
+                    await asyncio.sleep(0.01)
+            transport.close()
+            assert names(a.members()) == ["a"]
+            assert a.stats.datagrams_sent == 0
+
+    world.run(main())
+
+
+def test_a_taken_port_is_one_clear_error(world):
+    async def main():
+        async with make("a") as a:
+            with pytest.raises(AddressInUse, match="cannot bind"):
+                await Cluster("b", a.address).start()
+
+    world.run(main())
+
+
+def test_an_open_bind_needs_insecure(world):
+    async def main():
+        with pytest.raises(NotPermitted, match="insecure"):
+            await Cluster("a", "0.0.0.0:0").start()
+        with pytest.raises(NotPermitted, match="advertise"):
+            await Cluster("a", "0.0.0.0:0", config=ClusterConfig(insecure=True)).start()
+        async with Cluster("a", "0.0.0.0:0", advertise="192.0.2.1:7946", config=ClusterConfig(insecure=True)) as a:
+            assert a.address == "192.0.2.1:7946"
+
+    world.run(main())
+
+
+def test_what_is_no_address_or_name_is_refused_before_anything_starts():
+    for bad in ("nowhere", "host:", ":1", "host:70000", "host:port"):
+        with pytest.raises(ValueError, match="host:port"):
+            Cluster("a", bad)
+    with pytest.raises(ValueError, match="name"):
+        Cluster("", "127.0.0.1:0")
+
+
+def test_a_blocked_loop_kills_nobody_and_is_killed_by_nobody():
+    """Both share the loop, so both wake up to late timers and full sockets."""
+
+    async def main():
+        async with make("a") as a, make("b", a.address) as b:
+            async with a.watch() as view:
+                await until(view, lambda members: len(members) == 2)
+                time.sleep(3.0)  # noqa: ASYNC251 - the stall is the test
+                await asyncio.sleep(1.5)
+                events = []
+                while view._events:
+                    events.append(type(await anext(view)))
+            assert MemberFailed not in events
+            assert MemberSuspected not in events
+            assert a.stats.late_timers > 0
+            assert names(a.members()) == names(b.members()) == ["a", "b"]
+
+    asyncio.run(main())
+
+
+def test_one_declared_dead_comes_back_and_never_stops(world):
+    """The others do not hear it for long enough; then they do."""
+
+    async def main():
+        async with make("a", config=LOCAL) as a, make("b", a.address, config=LOCAL) as b, a.watch() as view:
+            await until(view, lambda members: len(members) == 2)
+            send, b._transport.send = b._transport.send, lambda address, data: None
+            answer, b.request = b.request, lambda data, source: None
+            await until(view, lambda members: names(members) == ["a"])
+            b._transport.send, b.request = send, answer
+            assert type(await anext(view)) is MemberRecovered
+            assert names(a.members()) == ["a", "b"]
+            assert b.me.incarnation > 0
+
+    world.run(main())
+
+
+def test_each_member_records_each_other_and_itself_as_joined_once(world):
+    async def main():
+        observed = Observed()
+        observe.install(observed)
+        async with make("a") as a, make("b", a.address) as b, make("c", a.address), b.watch() as view:
+            await until(view, lambda members: len(members) == 3)
+        assert sorted(fields["member"] for fields in observed.of("member_joined")) == sorted("aaabbbccc")
+
+    world.run(main())
