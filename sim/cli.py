@@ -187,22 +187,20 @@ def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> 
 
 def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
     seeds = order.seeds_of(scenario)
-    codes: list[int] = []
-    runs: list[Run] = []
+    results: list[say.Result] = []
     with say.progress(scenario.name, len(seeds), order.backend) as advance:
         for seed in seeds:
             found, page = _run_once(scenario, seed, order)
-            codes.append(CODES[found.verdict])
             if order.json:
                 sys.stdout.write(json_module.dumps(found.to_json() | {"report": page and str(page)}) + "\n")
                 sys.stdout.flush()
             elif order.seeds is None or found.verdict is not Verdict.HOLDS:
                 say.run(found, page)
-            runs.append(found)
+            results.append(say.Result(seed, found.verdict, found.wall_seconds))
             advance()
     if order.seeds is not None and not order.json:
-        say.summary(runs)
-    return codes
+        say.summary(scenario.name, results)
+    return [CODES[result.verdict] for result in results]
 
 
 def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path | None]:
@@ -306,7 +304,7 @@ def list_() -> int:
             say.item(str(file), f"cannot be read: {error.message}")
     say.line("defects")
     for name in defects.names():
-        say.item(name, (defects.find(name).__doc__ or "").strip().partition("\n")[0])
+        say.item(name, defects.summary(name))
     return HOLDS
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +20,7 @@ from sim.scenario.verdict import Verdict
 from sim.trace import Event
 from sim.trace.diff import Difference
 
-__all__ = ["difference", "item", "line", "mistakes", "note", "progress", "run", "summary", "wrong"]
+__all__ = ["Result", "difference", "item", "line", "mistakes", "note", "progress", "run", "summary", "wrong"]
 
 SIGNS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.INCONCLUSIVE: "?"}
 STYLES = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
@@ -102,14 +103,22 @@ def run(found: Run, page: Path | None) -> None:
     _out().print(text)
 
 
-def summary(runs: Sequence[Run]) -> None:
+class Result(NamedTuple):
+    """What a summary needs of a run."""
+
+    seed: int
+    verdict: Verdict
+    wall_seconds: float
+
+
+def summary(name: str, results: Sequence[Result]) -> None:
     """One line for many seeds of a scenario."""
-    count = Counter(found.verdict for found in runs)
+    count = Counter(result.verdict for result in results)
     words = ", ".join(f"{count[verdict]} {_plural(verdict, count[verdict])}" for verdict in Verdict if count[verdict])
     verdict = next((v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if count[v]), Verdict.HOLDS)
-    text = Text(f"{SIGNS[verdict]} ", STYLES[verdict]) + Text(runs[0].scenario.name, "bold")
-    text += Text(f"  {len(runs)} seeds: {words}  in {sum(found.wall_seconds for found in runs):.1f} s")
-    if bad := [str(found.seed) for found in runs if found.verdict is not Verdict.HOLDS]:
+    text = Text(f"{SIGNS[verdict]} ", STYLES[verdict]) + Text(name, "bold")
+    text += Text(f"  {len(results)} seeds: {words}  in {sum(result.wall_seconds for result in results):.1f} s")
+    if bad := [str(result.seed) for result in results if result.verdict is not Verdict.HOLDS]:
         rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
         text += Text(f"  (seeds {', '.join(bad[:MAX_NAMED])}{rest})")
     _out().print(text)

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-__all__ = ["Defect", "UnknownDefect", "find", "names", "reference", "switched_on"]
+__all__ = ["Defect", "UnknownDefect", "find", "names", "reference", "summary", "switched_on"]
 
 Defect = Callable[[], AbstractContextManager[object]]
 
@@ -45,6 +45,13 @@ def find(name: str) -> Defect:
 def reference(name: str) -> str:
     """`module:function` of the defect of that name, for processes that know no names. Raises UnknownDefect."""
     return name if ":" in name else f"{find(name).__module__}:{name}"
+
+
+def summary(name: str) -> str:
+    """What the defect of that name breaks, in a line: the first one of its docstring, or of its module's."""
+    defect = find(name)
+    text = defect.__doc__ or inspect.getdoc(inspect.getmodule(defect)) or ""
+    return text.strip().partition("\n")[0]
 
 
 @contextmanager
