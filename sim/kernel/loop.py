@@ -31,7 +31,7 @@ from sim.kernel.sockets import Selector, SimulatedSocket
 if TYPE_CHECKING:
     from sim.kernel.node import Node
 
-__all__ = ["NodeLoop"]
+__all__ = ["NodeLoop", "where"]
 
 MAX_TURNS = 100_000
 """Turns without time advancing after which a node is taken to spin."""
@@ -167,7 +167,7 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             turns += 1
             if turns > MAX_TURNS:
                 raise Livelock(
-                    f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {handle!r}"
+                    f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {_shown(handle)}"
                 )
 
     def _poll(self, marked: dict[int, SimulatedSocket]) -> None:
@@ -214,6 +214,15 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         if when == self._wake_at:
             self._wake_at = _NO_WAKE
             self.run_ready()
+
+    def __del__(self) -> None:
+        if not self._dead:
+            super().__del__()
+
+    def kick_if_needed(self) -> None:
+        """As `kick`, where something was put in from outside of the loop since it ran."""
+        if self._ready or (self._scheduled and self._wake_at == _NO_WAKE):
+            self.kick()
 
     def kick(self) -> None:
         """Run soon, for what was put in from outside of the loop."""
@@ -287,7 +296,8 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         kept: list[Any] = [*asyncio.all_tasks(self), *self._asyncgens, *self._ready, *self._scheduled]
         kept.append(dict(self._selector.keys))
         for transport in list(self._transports.values()):
-            transport._sock = None  # else it warns, when it goes, that nobody closed it
+            # Else it, and the stream that holds it, warns that nobody closed it.
+            transport._sock, transport._closing = None, True
             kept.append(transport)
         kept.extend(self._selector.sockets.values())
         self._dead = True
@@ -565,6 +575,36 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
 
     connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
+
+
+def _shown(handle: events.Handle) -> str:
+    """A handle as a reader wants it: a step of a task is that task."""
+    task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+    return f"{task.get_name()} in {where(task)}" if isinstance(task, asyncio.Task) else repr(handle)
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """The line at which a task waits: its own innermost one, and what of asyncio it waits in."""
+    waits: Any = task.get_coro()
+    own, inner = None, None
+    while waits is not None:
+        frame = next((f for f in (getattr(waits, name, None) for name in _FRAMES) if f is not None), None)
+        if frame is not None:
+            inner = frame
+            if not frame.f_code.co_filename.startswith(_LIBRARIES):
+                own = frame
+        waits = (
+            getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None) or getattr(waits, "ag_await", None)
+        )
+    if inner is None:
+        return "an unknown place"
+    shown = own or inner
+    text = f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
+    return text if own in (None, inner) else f"{text}, in asyncio's {inner.f_code.co_name}"
+
+
+_FRAMES = ("cr_frame", "gi_frame", "ag_frame")
+_LIBRARIES = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
 
 
 def _literal(host: str) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.kernel.entropy import EPOCH
 from sim.kernel.errors import NodeDown, SimulationError
-from sim.kernel.loop import NodeLoop
+from sim.kernel.loop import NodeLoop, where
 from sim.network.host import Host
 
 if TYPE_CHECKING:
@@ -330,20 +330,6 @@ async def _await(main: Coroutine[Any, Any, Any], delay: float) -> Any:
             main.close()
             raise
     return await main
-
-
-def where(task: asyncio.Task[Any]) -> str:
-    """The line at which a task waits: the innermost frame of its coroutine that can be seen."""
-    waits: Any = task.get_coro()
-    frame = None
-    while waits is not None:
-        frame = (
-            getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None) or getattr(waits, "gi_frame", frame)
-        )
-        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
-    if frame is None:
-        return "unknown place"
-    return f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
 def _callback_name(handle: asyncio.TimerHandle) -> str:

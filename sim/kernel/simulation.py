@@ -18,8 +18,8 @@ import simpy
 
 from sim.kernel import entropy
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
-from sim.kernel.loop import NodeLoop
-from sim.kernel.node import Leak, Node, where
+from sim.kernel.loop import NodeLoop, where
+from sim.kernel.node import Leak, Node
 from sim.network.network import Network
 from sim.network.schedule import Call, Schedule
 from sim.trace import Trace
@@ -35,6 +35,7 @@ CLOSE_GRACE = 10.0
 """Virtual seconds in which nodes may finish when a simulation is closed."""
 
 _driving: set[int] = set()
+_NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
 
 
 class Simulation:
@@ -69,6 +70,8 @@ class Simulation:
 
     def add_node(self, name: str, ip: str | None = None) -> Node:
         """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given."""
+        if name in self.nodes:
+            raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
         node = Node(self, name, ip or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
         self.network.add_host(node.host)
@@ -130,7 +133,7 @@ class Simulation:
         """Process events until `stop()`; False where there was nothing more to do before, or time is `until`."""
         thread = get_ident()
         if thread in _driving:
-            raise SimulationError("a simulation runs inside another one, or inside a node; end the outer one first")
+            raise SimulationError(_NESTED)
         if self._closed:
             raise SimulationError("this simulation is closed; make a new one")
         if not self._checked:
@@ -138,7 +141,7 @@ class Simulation:
             self._checked = True
         for node in self.nodes.values():
             if node.running:
-                node.loop.kick()
+                node.loop.kick_if_needed()
         collecting = gc.isenabled()
         gc.disable()
         _driving.add(thread)
@@ -286,6 +289,9 @@ def _close_muted(coroutine: Any) -> None:
 
 def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None) -> Any:
     """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
+    if get_ident() in _driving:
+        main.close()
+        raise SimulationError(_NESTED)
     simulation = Simulation(seed)
     result: list[Any] = []
 

@@ -161,8 +161,6 @@ class Network:
             return path
 
     def add_host(self, host: Host) -> None:
-        if host.name in self.hosts:
-            raise ValueError(f"there is a node {host.name!r} already; names are unique")
         if host.ip in self._by_ip:
             raise ValueError(f"{host.ip} is {self._by_ip[host.ip].name}'s address already")
         self.hosts[host.name] = host

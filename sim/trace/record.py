@@ -91,7 +91,7 @@ class Trace:
 
     def record(self, time: float, node: str, name: str, cause: int = 0, /, **fields: object) -> int:
         """Write one event; returns its line. Raises TypeError for a value that MessagePack cannot hold."""
-        values = [v if type(v) in _SCALARS else msgspec.to_builtins(v) for v in fields.values()]
+        values = [v if type(v) in _SCALARS else msgspec.to_builtins(v, builtin_types=(bytes,)) for v in fields.values()]
         return self.append((self.shape(name, *fields), time, self.node(node), cause, *values))
 
     def flush(self) -> None:
@@ -122,6 +122,10 @@ class Trace:
         if not self._file.closed:
             self.flush()
             self._file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self.close()
 
     def __enter__(self) -> "Trace":
         return self

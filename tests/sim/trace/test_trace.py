@@ -1,0 +1,144 @@
+import io
+import json
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.trace import Trace, TraceError, export, merge, read
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    events=st.lists(st.tuples(st.floats(0, 1e6), st.sampled_from("abc"), st.sampled_from("xyz"), VALUES), max_size=40)
+)
+def test_what_is_written_is_read(events):
+    with Trace() as trace:
+        for time, node, name, value in events:
+            trace.record(time, node, name, 0, value=value)
+        found = [(e.time, e.node, e.name, e.fields["value"]) for e in trace.events()]
+    assert found == [(time, node, name, _tuples(value)) for time, node, name, value in events]
+
+
+def _tuples(value):
+    """Readers get arrays as tuples."""
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
+
+
+def test_time_is_counted_from_the_zero_event():
+    with Trace() as trace:
+        trace.record(2.0, "a", "early")
+        trace.record(2.5, "", "zero")
+        trace.record(4.0, "a", "late")
+        assert [(e.name, e.time) for e in trace.events()] == [("early", -0.5), ("zero", 0.0), ("late", 1.5)]
+
+
+def test_lines_count_events_alone_and_causes_name_them(tmp_path):
+    with Trace(tmp_path / "t", batch=2) as trace:
+        first = trace.record(0.0, "a", "sent", 0, to="b")
+        assert trace.record(0.1, "b", "received", first) == 2
+    events = list(read(tmp_path / "t"))
+    assert [(e.line, e.cause) for e in events] == [(1, 0), (2, 1)]
+
+
+def test_a_trace_can_be_read_while_it_is_written():
+    with Trace() as trace:
+        for i in range(10):
+            trace.record(i, "a", "tick", 0, i=i)
+            assert [e.fields["i"] for e in trace.events()] == list(range(i + 1))
+
+
+def test_a_field_that_is_changed_afterwards_keeps_its_value():
+    tags = {"a": 1}
+    with Trace() as trace:
+        trace.record(0.0, "a", "tags", 0, tags=tags)
+        tags["a"] = 2
+        assert next(trace.events()).fields["tags"] == {"a": 1}
+
+
+def test_a_value_that_cannot_be_held_is_refused_at_once():
+    with Trace() as trace, pytest.raises(TypeError):
+        trace.record(0.0, "a", "odd", 0, value=object())
+
+
+def test_a_trace_cut_at_any_byte_gives_a_beginning_of_its_events(tmp_path):
+    path = tmp_path / "t"
+    with Trace(path, batch=1) as trace:
+        for i in range(20):
+            trace.record(i, "a", "tick", 0, i=i, text="x" * i)
+    data, whole = path.read_bytes(), list(read(path))
+    shorter = tmp_path / "cut"
+    for size in range(16, len(data)):
+        shorter.write_bytes(data[:size])
+        found = list(read(shorter))
+        assert found == whole[: len(found)]
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "t").write_bytes(msgspec.msgpack.encode(["something else", 1]))
+    with pytest.raises(TraceError, match="not a trace"):
+        list(read(tmp_path / "t"))
+
+
+def test_digest_follows_every_event():
+    digests = set()
+    for value in (1, 2, 2):
+        with Trace() as trace:
+            trace.record(0.0, "a", "tick", 0, value=value)
+            digests.add(trace.digest())
+    assert len(digests) == 2
+
+
+def test_batches_change_neither_bytes_nor_digest(tmp_path):
+    found = set()
+    for batch in (1, 3, 1024, 100_000):
+        with Trace(tmp_path / str(batch), batch=batch) as trace:
+            for i in range(70_000 if batch > 1024 else 100):
+                trace.record(i, "ab"[i % 2], "tick", 0, i=i)
+                if i == 99:
+                    found.add(trace.digest())
+    assert len(found) == 1
+    assert sum(1 for _ in read(tmp_path / "100000")) == 70_000
+
+
+def test_files_of_several_processes_are_merged_by_time(tmp_path):
+    random.seed(1)
+    for name in "ab":
+        with Trace(tmp_path / name, batch=1) as trace:
+            for i in range(50):
+                trace.record(100 + i + random.random(), name, "tick", 0, i=i)
+    with Trace(tmp_path / "all") as out:
+        merge([tmp_path / "a", tmp_path / "b"], out)
+    times = [e.time for e in read(tmp_path / "all")]
+    assert times == sorted(times)
+    assert len(times) == 100
+
+
+def test_export_is_one_json_object_a_line():
+    with Trace() as trace:
+        trace.record(0.5, "a", "odd", 3, data=b"\xff\x00", text="ü")
+        out = io.StringIO()
+        export(trace.events(), out)
+    row = json.loads(out.getvalue())
+    assert (row["line"], row["time"], row["node"], row["event"], row["cause"]) == (1, 0.5, "a", "odd", 3)
+    assert row["fields"]["text"] == "ü"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_an_error_where_it_happens():
+    trace = Trace("/dev/full")
+    trace.record(0, "a", "tick")
+    with pytest.raises(OSError, match="No space left"):
+        trace.flush()
