@@ -36,7 +36,7 @@ from sim.scenario.schema import (
 )
 from sim.scenario.verdict import Expectation, Figure
 
-__all__ = ["load", "load_text", "read_number"]
+__all__ = ["load", "load_text", "read_number", "unit_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -310,7 +310,7 @@ class _Reader:
         for key, value in table.items():
             if key in kinds:
                 path = ("cluster", key)
-                if (converted := self.value(value, _unit_of(key, kinds[key]), path)) is not None:
+                if (converted := self.value(value, unit_of(key, kinds[key]), path)) is not None:
                     settings[key] = converted
         return Cluster(**values, settings=settings)
 
@@ -360,7 +360,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _unit_of(setting: str, kind: Any) -> Any:
+def unit_of(setting: str, kind: Any) -> Any:
     """The type of a ClusterConfig field as a file spells it: all its floats but the multipliers are durations."""
     return Duration if kind is float and not setting.endswith("_multiplier") else kind
 

@@ -108,7 +108,7 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[node]]`: a machine, or `count` of them."""
 
     name: str
-    """Letters, digits, `_`, `-`, `.`; `all` is taken."""
+    """Letters, digits, `-` and `_`; `all` is taken."""
     app: str
     """`module:function`, an `async def` that takes the node's context, or nothing."""
     count: int | None = None

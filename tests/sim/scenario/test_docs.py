@@ -1,0 +1,145 @@
+"""docs/scenarios.md says what the structs say: its tables are made from them.
+
+`python tests/sim/scenario/test_docs.py` writes the tables anew.
+"""
+
+import ast
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from rpcnet.config import ClusterConfig
+from sim.scenario import schema
+from sim.scenario.load import load_text, unit_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "scenarios.md"
+STRUCTS = ["Scenario", "Network", "Cluster", "Node", "Fault", "Pick", "Each", "Split", "LinkChange"]
+NOT_KEYS = {"origin", "settings"}
+WORDS: dict[Any, str] = {
+    schema.Duration: "duration",
+    schema.Probability: "share",
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+}
+
+
+def docstrings(kind: type) -> dict[str, str]:
+    """Field → the text that stands below it in the source."""
+    body = ast.parse(inspect.getsource(kind)).body[0].body
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+
+
+def word(kind: Any) -> str:
+    """A type, as a user of TOML would call it."""
+    if kind == schema.Selector:
+        return "selector"
+    if kind in WORDS:
+        return WORDS[kind]
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in {typing.Union, types.UnionType}:
+        members = [a for a in arguments if a is not type(None)]
+        if set(typing.get_args(schema.Selector)) <= set(members):
+            rest = [a for a in members if a not in typing.get_args(schema.Selector)]
+            return " or ".join(["selector", *map(word, rest)])
+        return " or ".join(dict.fromkeys(map(word, members)))
+    if origin in {list, tuple}:
+        inner = word(arguments[0])
+        return "tables" if inner == "table" else f"list of {inner}s"
+    if isinstance(kind, type) and issubclass(kind, schema.Each):
+        return "`each`"
+    return "table"
+
+
+def default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "**needed**"
+    value = field.default
+    said = isinstance(value, bool | int | float | str) and value != ""
+    return f" = `{shown(value)}`" if said else ""
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "0s" if value == 0.0 and isinstance(value, float) else str(value)
+
+
+def table_of(name: str) -> str:
+    kind = getattr(schema, name)
+    own = {f.name for f in msgspec.structs.fields(schema.Edge)} if name == "LinkChange" else set()
+    text = {
+        key: doc
+        for base in reversed(kind.__mro__)
+        if base.__module__ == kind.__module__
+        for key, doc in docstrings(base).items()
+    }
+    rows = [
+        f"| `{f.encode_name}` | {word(f.type)} {default(f)} | {text[f.name]} |".replace("  |", " |").replace(
+            "  =", " ="
+        )
+        for f in msgspec.structs.fields(kind)
+        if f.name not in NOT_KEYS | own
+    ]
+    return "\n".join(["| key | value | meaning |", "|---|---|---|", *rows])
+
+
+def verbs() -> str:
+    def value(kind: type[schema.Fault]) -> str:
+        return word(next(f.type for f in msgspec.structs.fields(kind) if f.name == kind.verb))
+
+    rows = [f"| `{verb}` | {value(kind)} | {inspect.getdoc(kind)} |" for verb, kind in schema.FAULTS.items()]
+    return "\n".join(["| verb | value | what happens |", "|---|---|---|", *rows])
+
+
+def settings() -> str:
+    text = docstrings(ClusterConfig)
+    rows = []
+    for field in dataclasses.fields(ClusterConfig):
+        kind = unit_of(field.name, field.type)
+        value = f"{field.default:g}s" if kind is schema.Duration else shown(field.default)
+        rows.append(f"| `{field.name}` | {word(kind)} = `{value}` | {text.get(field.name, '')} |")
+    return "\n".join(["| key | value, in the lan preset | meaning |", "|---|---|---|", *rows])
+
+
+def tables() -> dict[str, str]:
+    return {name: table_of(name) for name in STRUCTS} | {"verbs": verbs(), "ClusterConfig": settings()}
+
+
+@pytest.mark.parametrize("name", [*STRUCTS, "verbs", "ClusterConfig"])
+def test_table_says_what_the_struct_says(name):
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found and found[1] == tables()[name], "python tests/sim/scenario/test_docs.py writes it anew"
+
+
+def test_the_example_is_a_scenario():
+    example = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert load_text(example[1], PAGE).name == "split"
+
+
+def write() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name, table in tables().items():
+        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
