@@ -43,8 +43,13 @@ _log = logging.getLogger("rpcnet")
 
 LINGER = 1.0
 """Seconds that a closed connection may take to send what it has; then it is aborted."""
-MAX_UNREAD_CONTROL_BYTES = 1024 * 1024
-"""Control frames that a peer makes us answer and does not read; beyond it the connection is aborted."""
+MAX_UNREAD_BYTES = 1024 * 1024
+"""Control frames that a peer makes us send and does not read; beyond it the connection is aborted. (Items wait instead.)"""
+JOIN_BYTES = 64 * 1024
+"""Joined frames of one turn are written as soon as they are this many: the transport's own mark for pausing us."""
+PING_BYTES = 8
+CLOCK_STEP = 1e-6
+"""Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
 
 
 class Connection(asyncio.Protocol):
@@ -62,6 +67,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_pinged",
         "_pong",
+        "_unread",
         "closed",
         "config",
         "credit",
@@ -101,8 +107,10 @@ class Connection(asyncio.Protocol):
         self._out_bytes = 0
         self._flushing = False
         self._paused = False
+        self._unread = 0
         self._pong: bytes | None = None
-        self._pinged = False
+        self._pinged: int | None = None
+        """What `reads` was when a ping was sent."""
         self._close_reason = ""
         self._keepalive: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -132,7 +140,7 @@ class Connection(asyncio.Protocol):
         if ssl_object is not None and ssl_object.version() != "TLSv1.3":
             self._condemn(ProtocolError(f"{ssl_object.version()} was agreed on; rpcnet takes TLSv1.3"))
             return
-        self._put(writer.greeting(self._hello()))
+        transport.write(writer.greeting(self._hello()))
         self._keepalive = self.loop.call_later(self.config.handshake_timeout, self._greeting_due)
 
     def data_received(self, data: bytes) -> None:
@@ -160,6 +168,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._unread = 0
         if self._pong is not None:
             token, self._pong = self._pong, None
             self.write(writer.ping(PONG, token))
@@ -196,30 +205,36 @@ class Connection(asyncio.Protocol):
         """Send one frame: the first of a turn at once, the others of that turn joined."""
         if self.closed:
             return
+        if self._paused:
+            self._unread += len(frame)
+            if self._unread > MAX_UNREAD_BYTES:
+                self.abort(f"the peer does not read what it asks for ({MAX_UNREAD_BYTES} bytes are waiting)")
+                return
         if self._flushing:
             self._out.append(frame)
             self._out_bytes += len(frame)
+            if self._out_bytes >= JOIN_BYTES:
+                self._put_joined()
             return
         self._flushing = True
         self.loop.call_soon(self._flush)
-        self._put(frame)
-
-    def _put(self, data: bytes) -> None:
         assert self.transport is not None
-        self.transport.write(data)
-        if self._paused and self.transport.get_write_buffer_size() > MAX_UNREAD_CONTROL_BYTES + self.config.part_bytes:
-            self.abort(f"the peer does not read what it asks for ({MAX_UNREAD_CONTROL_BYTES} bytes are waiting)")
+        self.transport.write(frame)
 
     def _flush(self) -> None:
         self._flushing = False
         if self._out and not self.closed:
-            data = b"".join(self._out)
-            self._out.clear()
-            self._out_bytes = 0
             # What comes later in this turn is joined again.
             self._flushing = True
             self.loop.call_soon(self._flush)
-            self._put(data)
+            self._put_joined()
+
+    def _put_joined(self) -> None:
+        assert self.transport is not None
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = 0
+        self.transport.write(data)
 
     @property
     def queued_bytes(self) -> int:
@@ -290,6 +305,8 @@ class Connection(asyncio.Protocol):
             self.credit = granted(self.credit, decode_number(payload))
             self.pass_turn()
         elif kind == PING:
+            if len(payload) != PING_BYTES:
+                raise ProtocolError(f"PING has {len(payload)} bytes of payload instead of {PING_BYTES}")
             if self._paused:
                 self._pong = payload  # one is remembered, whatever comes: a flood of pings fills no buffer
             else:
@@ -338,11 +355,11 @@ class Connection(asyncio.Protocol):
         """Ask again when the peer has been silent for a ping interval; half a frame is waited for less."""
         config = self.config
         silent = config.ping_interval
-        if self._pinged:
+        if self._pinged is not None:
             silent += config.ping_timeout
         elif self.parser.pending_bytes or config.handshake_timeout < silent:
             silent = min(silent, config.handshake_timeout)
-            if self.loop.time() >= self.heard_at + silent:
+            if self.loop.time() + CLOCK_STEP >= self.heard_at + silent:
                 silent = config.ping_interval
         self._keepalive = self.loop.call_at(self.heard_at + silent, self._keepalive_due)
 
@@ -354,15 +371,17 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         config = self.config
-        silent = self.loop.time() - self.heard_at + 1e-6
+        silent = self.loop.time() - self.heard_at + CLOCK_STEP
         if self.parser.pending_bytes and silent >= config.handshake_timeout:
             self._condemn(ProtocolError(f"half a frame and then {silent:.3g} s of silence (handshake_timeout)"))
             return
+        if self._pinged is not None and self._pinged != self.reads:
+            self._pinged = None  # something has come since
         if silent < config.ping_interval:
-            self._pinged = False
-        elif not self._pinged:
-            self._pinged = True
-            self.write(writer.ping(PING, self.reads.to_bytes(8, "big")))
+            pass
+        elif self._pinged is None:
+            self._pinged = self.reads
+            self.write(writer.ping(PING, self.reads.to_bytes(PING_BYTES, "big")))
         elif silent >= config.ping_interval + config.ping_timeout:
             self.abort(f"no sign of life for {silent:.3g} s (ping_interval + ping_timeout)")
             return
@@ -384,9 +403,7 @@ class Connection(asyncio.Protocol):
             return
         self._close_reason = self._close_reason or reason
         if self._out:
-            self._put(b"".join(self._out))
-            self._out.clear()
-            self._out_bytes = 0
+            self._put_joined()
         self.closed = True
         self.transport.close()
         self._linger = self.loop.call_later(LINGER, self.transport.abort)

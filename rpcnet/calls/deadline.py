@@ -32,17 +32,21 @@ def earliest(first: float | None, second: float | None) -> float | None:
 
 
 class Patience:
-    """Asked once a turn after a timer has fired: is it time to judge?"""
+    """Asked once a turn after a timer has fired: is it time to judge?
 
-    __slots__ = ("_reads", "_until")
+    In asyncio a callback that was scheduled in one turn runs in the next *before* what that turn reads. So it takes two
+    questions with the same answer to know that a whole turn has brought nothing.
+    """
+
+    __slots__ = ("_quiet", "_reads", "_until")
 
     def __init__(self, reads: int, now: float, grace: float) -> None:
         self._reads = reads
+        self._quiet = 0
         self._until = now + grace
 
     def is_over(self, reads: int, now: float) -> bool:
-        """`reads` counts what the connection has read so far: unchanged since the last question means all is in."""
-        if reads == self._reads or now >= self._until:
-            return True
+        """`reads` counts what the connection has read so far."""
+        self._quiet = self._quiet + 1 if reads == self._reads else 0
         self._reads = reads
-        return False
+        return self._quiet == 2 or now >= self._until
