@@ -64,7 +64,7 @@ class Child:
         self._stopped_at: float | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._main: asyncio.Task[object] | None = None
-        self.loop = _Loop(order.host, order.hosts, Random(self._random.getrandbits(64)))
+        self.loop = _Loop(order.host, order.hosts, Random(f"{order.seed}/network"))
         self.loop.recorder = recorder
         self.loop.shaper.apply(order.ways)
         self.loop.read_first(channel.socket.fileno(), self._obey)
@@ -148,7 +148,7 @@ class Child:
         if self._patience is not None:
             self._patience.cancel()
         found = self._left()
-        while found and time.monotonic() < end:
+        while (found or self.loop.shaper.under_way) and time.monotonic() < end:
             await asyncio.sleep(LEAK_POLL)
             found = self._left()
         for kind, what, where in found:

@@ -39,6 +39,8 @@ def _transports(loop: ShapedLoop, ignored: frozenset[int]) -> Iterator[Leak]:
     wires = {wire.get_extra_info("socket"): wire for wire in (*shaper.wires, *shaper.datagram_wires)}
     own = {s.fileno() for s in wires}
     for wire in wires.values():
+        if wire.is_closing():
+            continue  # The application has let go of it; what it wrote is still under way.
         protocol = type(wire.get_protocol()).__qualname__
         names = wire.get_extra_info("sockname"), wire.get_extra_info("peername")
         # Ports of clients differ from run to run, so only the addresses are told.

@@ -107,6 +107,7 @@ class _Node:
         """Its end is ours: crashed or killed."""
         self.ended: control.Ended | None = None
         self.resumption: asyncio.TimerHandle | None = None
+        self.blocked_until = 0.0
         self.work: asyncio.Task[None] | None = None
         """What a verb still has to do; the next one waits for it."""
 
@@ -271,6 +272,7 @@ class _World:
         program = self._program
         node.runs += 1
         node.powered, node.stopping, node.doomed, node.ended = True, False, False, None
+        node.blocked_until = 0.0
         node.is_ready.clear()
         node.is_over.clear()
         order = control.Start(
@@ -454,7 +456,7 @@ class _World:
 
     def pause(self, node: str, seconds: float) -> bool:
         running = self._running(node)
-        if running is None or running[0].resumption is not None:
+        if running is None or self._is_stalled(running[0]):
             return False
         victim, process = running
         process.signal(signal.SIGSTOP)
@@ -473,10 +475,15 @@ class _World:
 
     def block(self, node: str, seconds: float) -> bool:
         running = self._running(node)
-        if running is None:
+        if running is None or self._is_stalled(running[0]):
             return False
-        running[1].send(control.Block(seconds))
+        victim, process = running
+        victim.blocked_until = self._raw() + seconds
+        process.send(control.Block(seconds))
         return True
+
+    def _is_stalled(self, node: _Node) -> bool:
+        return node.resumption is not None or self._raw() < node.blocked_until
 
     def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool = False) -> bool:
         self._topology.partition(name, groups, one_way)

@@ -241,6 +241,14 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._held = 0
         self._let_go(_ABORT)
 
+    def _force_close(self, exc: Exception | None) -> None:
+        """asyncio.sslproto ends a transport with this after a failed handshake (3.11 to 3.13)."""
+        self._outgoing.clear()
+        self._held = 0
+        self._closing = True
+        self._tell(exc)
+        self._pass(_ABORT)
+
     def _let_go(self, how: Literal["close", "abort"]) -> None:
         if self._closing:
             if how == _ABORT:

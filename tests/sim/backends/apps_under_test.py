@@ -1,7 +1,12 @@
 """Small applications that the tests of the two worlds run: each shows one thing in the trace."""
 
 import asyncio
+import logging
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rpcnet.app import NodeContext
@@ -50,6 +55,46 @@ async def raises(node: NodeContext, *, after: float = 0.0) -> None:
     raise ValueError("the disk is on fire")
 
 
+GREETING = "good day"
+
+
+@contextmanager
+def rude() -> Iterator[None]:
+    """A defect."""
+    global GREETING
+    before, GREETING = GREETING, "what"
+    try:
+        yield
+    finally:
+        GREETING = before
+
+
+async def greets(node: NodeContext) -> None:
+    node.record("greeted", text=GREETING, variable=os.environ.get("RPCNET_TEST_VARIABLE"))
+    node.ready()
+
+
+async def handles_sigterm(node: NodeContext) -> None:
+    """Ends by itself when asked to."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    node.ready()
+    await asked.wait()
+    node.record("said_goodbye")
+
+
+async def exits(node: NodeContext) -> None:
+    """Its process ends without a word."""
+    node.ready()
+    await asyncio.sleep(0.1)
+    os._exit(7)
+
+
+async def prints(node: NodeContext) -> None:
+    print("hello from the node")
+    node.ready()
+
+
 async def never_ready(node: NodeContext) -> None:
     await asyncio.Event().wait()
 
@@ -81,8 +126,6 @@ async def forever() -> None:
 
 
 async def logs(node: NodeContext) -> None:
-    import logging
-
     logging.getLogger("app").warning("something odd: %s", 42)
     logging.getLogger("app").info("nothing odd")
     node.ready()
@@ -94,10 +137,14 @@ def split(address: str) -> tuple[str, int]:
 
 
 class Echo(asyncio.DatagramProtocol):
+    def __init__(self, node: NodeContext) -> None:
+        self.node = node
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.node.record("heard", source=addr[0])
         self.transport.sendto(data, addr)
 
 
@@ -105,7 +152,7 @@ async def echo(node: NodeContext) -> None:
     """Answers over UDP and TCP on its rpc address."""
     host, port = split(node.address("rpc"))
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(host, port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: Echo(node), local_addr=(host, port))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -156,7 +203,13 @@ async def talks(node: NodeContext, *, peer: str, every: float = 0.05) -> None:
     loop = asyncio.get_running_loop()
     _, port = split(node.address("rpc"))
     began = loop.time()
-    reader, writer = await asyncio.open_connection(peer, port)
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection(peer, port)
+            break
+        except ConnectionRefusedError:  # The peer is not up yet.
+            await asyncio.sleep(0.02)
+            began = loop.time()
     node.record("connected", seconds=loop.time() - began)
     node.ready()
 
