@@ -1,0 +1,194 @@
+"""Bounded everywhere: a slow reader stops its writer, and nobody else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rpcnet import ResourceExhausted, RpcConfig, RpcServer, StreamError
+
+MIB = 1024 * 1024
+OFFERED = 1024
+"""Items of 1 MiB: a gibibyte."""
+
+
+class Flood:
+    """Offers and takes a gibibyte, and counts what was let through."""
+
+    def __init__(self) -> None:
+        self.offered = 0
+        self.deaf = asyncio.Event()
+
+    def register(self, server: RpcServer) -> None:
+        server.register_streaming("flood", self.flood, shape="server_streaming")
+        server.register_streaming("hear", self.hear, shape="client_streaming")
+        server.register("echo", self.echo)
+
+    async def flood(self, payload: bytes) -> AsyncIterator[bytes]:
+        for _ in range(OFFERED):
+            yield bytes(MIB)
+            self.offered += 1
+
+    async def hear(self, items: AsyncIterator[bytes]) -> bytes:
+        await self.deaf.wait()
+        count = 0
+        async for _ in items:
+            count += 1
+            if count == 3:
+                break
+        return b"%d" % count
+
+    async def echo(self, payload: bytes) -> bytes:
+        return payload
+
+
+def test_a_slow_reader_stops_its_writer_and_nobody_else(world, pair) -> None:
+    async def main() -> None:
+        flood = Flood()
+        config = RpcConfig()
+        async with pair(flood.register, config) as (server, client):
+            async with client.call_server_streaming("flood") as stream:
+                first = await stream.receive()
+                assert len(first) == MIB
+                for number in range(50):
+                    assert await client.call("echo", b"%d" % number, timeout=5) == b"%d" % number
+                # The window, the message that is being put together, and what one part overshoots.
+                room = config.stream_window_bytes + MIB + 4 * config.part_bytes
+                assert flood.offered <= 3
+                assert client.stats.queued_bytes <= room
+                assert server.stats.queued_bytes <= room
+                assert len(await stream.receive()) == MIB
+            await asyncio.sleep(0)
+
+    world.run(main())
+
+
+def test_a_handler_that_does_not_read_stops_its_caller(world, pair) -> None:
+    async def main() -> None:
+        flood = Flood()
+        sent = 0
+
+        async def items() -> AsyncIterator[bytes]:
+            nonlocal sent
+            for _ in range(OFFERED * 1000):
+                yield bytes(1000)
+                sent += 1
+
+        config = RpcConfig(stream_window_bytes=64 * 1024)
+        async with pair(flood.register, config) as (server, client):
+            upload = asyncio.create_task(client.call_client_streaming("hear", items()))
+            await asyncio.sleep(0.1)
+            assert sent <= 64
+            assert server.stats.queued_bytes <= config.stream_window_bytes
+            assert client.stats.queued_bytes <= config.stream_window_bytes
+            assert await client.call("echo", b"x", timeout=5) == b"x"
+            flood.deaf.set()
+            # The answer comes although the items never end; the rest of them is let go.
+            assert await upload == b"3"
+
+    world.run(main())
+
+
+def test_many_small_items_fill_the_window_as_well(world, pair) -> None:
+    async def empty(payload: bytes) -> AsyncIterator[bytes]:
+        while True:
+            yield b""
+
+    async def main() -> None:
+        config = RpcConfig(stream_window_bytes=64 * 100)
+        async with pair(lambda s: s.register_streaming("empty", empty, shape="server_streaming"), config) as (_, client):
+            async with client.call_server_streaming("empty") as stream:
+                await asyncio.sleep(0.05)
+                assert client.stats.queued_bytes <= 6400
+                for _ in range(1000):
+                    assert await stream.receive() == b""
+
+    world.run(main())
+
+
+def test_streams_share_the_connection_in_turns(world, pair) -> None:
+    """Twenty writers and little credit: all get on, none of them starves."""
+
+    async def main() -> None:
+        flood = Flood()
+        config = RpcConfig(connection_window_bytes=64 * 1024, stream_window_bytes=32 * 1024, part_bytes=4096)
+        async with pair(flood.register, config) as (_, client):
+
+            async def read() -> None:
+                async with client.call_server_streaming("flood") as stream:
+                    assert len(await stream.receive()) == MIB
+
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(read() for _ in range(10)))
+
+    world.run(main())
+
+
+def test_a_message_above_the_limit_is_refused_where_it_is_sent(world, pair) -> None:
+    async def main() -> None:
+        flood = Flood()
+        async with pair(flood.register, RpcConfig(max_message_bytes=1000)) as (_, client):
+            with pytest.raises(ResourceExhausted, match=r"max_message_bytes \(1000\)"):
+                await client.call("echo", bytes(100_000))
+            with pytest.raises(StreamError, match="max_message_bytes"):
+                await anext(client.call_server_streaming("flood"))
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("size", [5000, 500_000])
+def test_a_message_above_the_limit_of_its_receiver_ends_that_call_alone(world, pair, size) -> None:
+    async def main() -> None:
+        flood = Flood()
+        small = RpcConfig(max_message_bytes=1000)
+        async with pair(flood.register, RpcConfig(), client_config=small) as (_, client):
+            connection = client._connection
+            assert connection is not None
+            with pytest.raises(ResourceExhausted, match="max_message_bytes"):
+                await client.call("echo", bytes(size))
+            assert await client.call("echo", b"fits") == b"fits"
+            assert client._connection is connection
+
+    world.run(main())
+
+
+def test_calls_beyond_max_streams_wait_for_a_place(world, pair) -> None:
+    async def main() -> None:
+        running = most = 0
+
+        async def slow(payload: bytes) -> bytes:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.01)
+            running -= 1
+            return payload
+
+        async with pair(lambda server: server.register("slow", slow), RpcConfig(max_streams=3)) as (_, client):
+            answers = await asyncio.gather(*(client.call("slow", b"%d" % number) for number in range(20)))
+            assert answers == [b"%d" % number for number in range(20)]
+            assert most == 3
+            waiting = [asyncio.create_task(client.call("slow", b"x")) for _ in range(10)]
+            await asyncio.sleep(0)
+            for task in waiting[::2]:
+                task.cancel()
+            done = await asyncio.gather(*waiting, return_exceptions=True)
+            assert done[1::2] == [b"x"] * 5
+
+    world.run(main())
+
+
+def test_two_senders_of_one_stream_do_not_mix_their_messages(world, pair) -> None:
+    async def main() -> None:
+        async def chat(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            async for item in items:
+                yield b"%d" % len(set(item))
+
+        config = RpcConfig(stream_window_bytes=4096, part_bytes=1024)
+        async with pair(lambda server: server.register_streaming("chat", chat), config) as (_, client):
+            async with client.call_streaming("chat") as stream:
+                await asyncio.gather(*(stream.send(bytes([letter]) * 20_000) for letter in range(10)))
+                await stream.end()
+                assert [answer async for answer in stream] == [b"1"] * 10
+
+    world.run(main())
