@@ -33,6 +33,11 @@ class Bins:
             cell = self._cell(time)
         cell[key] = cell.get(key, 0) + amount
 
+    def fit(self, seconds: float) -> None:
+        """Make bins as wide as a run of so many seconds needs: two events in it are no burst of thousands a second."""
+        while self.width * self.limit < seconds:
+            self._widen()
+
     def series(self, key: Hashable) -> list[tuple[float, int]]:
         """(start of the bin, count) of every bin between the first and the last, empty ones included."""
         if not self._cells:

@@ -146,7 +146,9 @@ def _seconds(value: float | None) -> str:
     """A duration in the unit that suits it."""
     if value is None:
         return ""
-    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+    if value >= 1:
+        return f"{value:.3g} s"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-6 else "0 ms"
 
 
 def _value(value: Any) -> str:

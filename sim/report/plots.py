@@ -18,8 +18,9 @@ __all__ = ["draw_calls", "draw_latency", "draw_messages"]
 MESSAGES = {"sent": (style.BLUE, "-"), "received": (style.GREEN, "--"), "dropped": (style.RED, ":")}
 LATENCIES = {"udp": style.BLUE, "tcp": style.RED}
 SHARES = {0.5: "-", 0.99: ":"}
-STATUSES = ((style.RED, "xxxx"), (style.ORANGE, "////"), (style.PURPLE, "\\\\\\\\"), (style.GREY, "----"))
-"""Of statuses other than OK, the most frequent first; the last one stands for all that are left."""
+KNOWN = {"OK": (style.GREEN, ""), "CANCELLED": (style.GREY, "----")}
+ERRORS = ((style.RED, "xxxx"), (style.ORANGE, "////"), (style.PURPLE, "\\\\\\\\"))
+"""Of the other statuses, the most frequent first; the last one stands for all that are left."""
 
 
 def draw_messages(tables: Tables) -> Figure:
@@ -53,7 +54,7 @@ def draw_latency(tables: Tables) -> Figure:
     low, high = axes.get_ylim()
     if high < 100 * low:
         # So small a range may hold no power of ten: show at least a decade, and ticks within it.
-        axes.set_ylim(min(low, high / 10), high)
+        axes.set_ylim(min(low, high / 10), 1.3 * high)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _duration(value)))
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
@@ -83,12 +84,12 @@ def draw_calls(tables: Tables) -> Figure:
 
 
 def _groups(total: dict[Any, int]) -> list[tuple[list[str], str, str]]:
-    """(statuses, colour, hatch): OK, then the others, the most frequent by themselves and the rest together."""
-    bad = sorted((s for s in total if s != "OK"), key=lambda s: (-total[s], s))
-    groups: list[tuple[list[str], str, str]] = [(["OK"], style.GREEN, "")] if "OK" in total else []
-    last = len(STATUSES) - 1
-    members = [*([s] for s in bad[:last]), bad[last:]]
-    return groups + [(m, *look) for m, look in zip(members, STATUSES, strict=False) if m]
+    """(statuses, colour, hatch): known ones, then errors, the most frequent by themselves and the rest together."""
+    groups = [([status], *look) for status, look in KNOWN.items() if status in total]
+    errors = sorted((s for s in total if s not in KNOWN), key=lambda s: (-total[s], s))
+    last = len(ERRORS) - 1
+    members = [*([s] for s in errors[:last]), errors[last:]]
+    return groups + [(m, *look) for m, look in zip(members, ERRORS, strict=False) if m]
 
 
 def _axes(tables: Tables) -> Axes:

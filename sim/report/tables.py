@@ -117,6 +117,8 @@ class _Reader:
         for node in tables.nodes.values():
             if not node.spans and not node.ends:
                 node.spans.append(Span(node.first, None, "up"))
+        for bins in (tables.messages, tables.latency, tables.ended_calls):
+            bins.fit(tables.end - (tables.start or 0.0))
         if tables.backend == "sockets":
             # Processes start in any order.
             tables.nodes = {name: tables.nodes[name] for name in sorted(tables.nodes, key=_natural)}

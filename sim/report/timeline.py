@@ -105,7 +105,7 @@ def pick_lanes(tables: Tables, limit: int = MAX_LANES) -> tuple[list[Node], list
 
     def weight(node: Node) -> tuple[bool, int, bool, bool]:
         most_failed = max((s.failed for s in node.steps), default=0)
-        return (node.name in hit, most_failed, bool(node.steps), node.name in streaming)
+        return (node.name in hit, most_failed, _is_doubted(node, tables), node.name in streaming)
 
     ordered = sorted(nodes, key=weight, reverse=True)
     eventful = sum(any(weight(n)) for n in nodes)

@@ -30,7 +30,14 @@ def test_rare_statuses_are_drawn_together() -> None:
         for i in range(8)
     ]
     text = to_svg(lambda: draw_calls(tabulate(events)), "calls", "x")
-    assert ">other (5)</text>" in text
+    assert ">other (6)</text>" in text
+
+
+def test_two_calls_at_once_in_a_long_run_are_no_thousands_a_second() -> None:
+    ended = {"method": "m", "shape": "unary", "status": "OK", "seconds": 1.0}
+    events = [Event(i + 1, time, "a", "call_ended", 0, ended) for i, time in enumerate((20.0, 20.0))]
+    tables = tabulate([Event(1, 0.0, "", "run_started", 0, {}), *events, Event(3, 40.0, "", "run_ended", 0, {})])
+    assert tables.ended_calls.width * tables.ended_calls.limit >= 40.0
 
 
 def test_the_time_axis_of_sockets_is_not_called_virtual() -> None:
