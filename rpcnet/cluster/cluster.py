@@ -211,9 +211,7 @@ class Cluster:
         await self.update_tags({key: value})
 
     def _register(self, tags: tag_rules.TagPairs) -> None:
-        pairs: Mapping[str, str | None] | list[tuple[str, str | None]]
-        pairs = dict(tags) if isinstance(tags, Mapping) else list(tags)
-        self._set_tags(tag_rules.changed({}, tag_rules.check(pairs, deletes=False)))
+        self._set_tags(tag_rules.changed({}, tag_rules.check(tags, deletes=False)))
 
     def _set_tags(self, tags: dict[str, str]) -> None:
         self._do(self._running.set_tags(tags, asyncio.get_running_loop().time()))

@@ -5,7 +5,6 @@ Direct ping; after the probe time-out helpers and TCP at once; at the end of the
 Knows no claim: it says whom it accuses.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -65,7 +64,7 @@ class Prober:
         timers: Timers[Timer],
         awareness: Awareness,
         stats: Stats,
-        outside: Callable[[], Outside],
+        outside: Outside,
     ) -> None:
         self.ring = Ring(random)
         self._table, self._config, self._timers = table, config, timers
@@ -80,8 +79,10 @@ class Prober:
         self._timers.set(("probe", ""), now + self._random.random() * self._config.probe_interval)
 
     def stop(self) -> None:
+        """Probe no more; what others asked us to ask is still answered."""
         self._probe = self._again = None
-        self._relays.clear()
+        self._timers.cancel(("probe", ""))
+        self._timers.cancel(("probe_timeout", ""))
 
     def next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) % 2**32
@@ -96,7 +97,7 @@ class Prober:
             self._awareness.change(-1)
         elif (relay := self._relays.pop(sequence, None)) is not None:
             self._timers.cancel(("relay", sequence))
-            self._outside().send(relay.origin, [Ack(relay.sequence)])
+            self._outside.send(relay.origin, [Ack(relay.sequence)])
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
@@ -109,7 +110,7 @@ class Prober:
         sequence = self.next_sequence()
         self._relays[sequence] = _Relay(source, request.sequence)
         self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_timeout)
-        self._outside().send(request.address, [Ping(sequence, request.target, self._table.digest)], to=request.target)
+        self._outside.send(request.address, [Ping(sequence, request.target, self._table.digest)], to=request.target)
 
     # What time says.
 
@@ -128,10 +129,10 @@ class Prober:
         request = IndirectPing(probe.sequence, target.name, target.address)
         for name in self.ring.sample(self._config.indirect_probes, lambda name: self._may_help(name, target)):
             probe.helpers += 1
-            self._outside().send(self._table.entries[name].address, [request], to=name)
+            self._outside.send(self._table.entries[name].address, [request], to=name)
         if self._config.tcp_probe:
             rest = max(self._config.probe_interval - self._config.probe_timeout, self._config.probe_timeout)
-            self._outside().ask_stream(
+            self._outside.ask_stream(
                 target, Ping(probe.sequence, target.name, self._table.digest), self._awareness.scale(rest)
             )
 
@@ -143,7 +144,7 @@ class Prober:
             return
         relay.nacked = True
         self._timers.set(("relay", sequence), now + self._config.probe_interval)
-        self._outside().send(relay.origin, [Nack(relay.sequence)])
+        self._outside.send(relay.origin, [Nack(relay.sequence)])
 
     def void(self) -> None:
         """We were stalled: the probe in flight proves nothing, ask the same member again."""
@@ -161,13 +162,13 @@ class Prober:
         self._stats.failed_probes += 1
         # Helpers that said nothing at all: then it is rather we who hear nothing.
         self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
-        self._outside().accuse(target, now)
+        self._outside.accuse(target, now)
 
     def _begin(self, now: float) -> None:
         again, self._again = self._again, None
         target = self._target(again)
         if target is None:
-            name = self.ring.next(self._is_up)
+            name = self.ring.next(self._table.is_up)
             target = self._table.entries[name] if name is not None else None
             again = None
         if target is None:
@@ -176,16 +177,12 @@ class Prober:
         probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
         self._stats.probes += 1
         self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_timeout))
-        self._outside().send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
+        self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
 
     def _target(self, probe: _Probe | None) -> Entry | None:
         """Who is probed, as long as it is still the same run and counts as a member."""
         entry = self._table.entries.get(probe.name) if probe is not None else None
         return entry if entry is not None and probe is not None and entry.run == probe.run and entry.is_up else None
-
-    def _is_up(self, name: str) -> bool:
-        entry = self._table.entries.get(name)
-        return entry is not None and entry.is_up
 
     def _may_help(self, name: str, target: Entry) -> bool:
         entry = self._table.entries.get(name)

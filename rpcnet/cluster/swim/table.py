@@ -62,6 +62,10 @@ class Table:
         self.on_refuted: Callable[[str], None] = lambda accuser: None
         self._config, self._queue, self._timers, self._stats, self._emit = config, queue, timers, stats, emit
 
+    def is_up(self, name: str) -> bool:
+        entry = self.entries.get(name)
+        return entry is not None and entry.is_up
+
     # What others say.
 
     def alive(self, message: Alive, now: float, *, spread: bool = True) -> None:
@@ -120,7 +124,7 @@ class Table:
             return
         if entry is not self.me:
             self._merge_tags(entry, message.version, message.tags, spread)
-        elif message.version > entry.version:
+        elif message.version > entry.version and entry.status != LEFT:
             self._refute(entry.incarnation, message.version)
 
     def record(self, record: Record, sender: str, now: float, *, spread: bool) -> None:
