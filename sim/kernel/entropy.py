@@ -14,6 +14,7 @@ import random
 import sys
 import time
 import types
+import uuid
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from threading import get_ident
@@ -47,7 +48,7 @@ def install() -> None:
         return
     _installed = True
     replaced: dict[int, Any] = {}
-    for module, functions in ((time, _time()), (os, _os()), (random, _random())):
+    for module, functions in ((time, _time()), (os, _os()), (random, _random()), (uuid, _uuid())):
         for name, function in functions.items():
             original = getattr(module, name, None)
             if original is not None:
@@ -131,6 +132,28 @@ def _random() -> dict[str, Callable[..., Any]]:
     # SystemRandom and uuid read this captured name.
     functions["_urandom"] = _dispatch(os.urandom, lambda source, size: source.random.randbytes(size))
     return functions
+
+
+def _uuid() -> dict[str, Callable[..., Any]]:
+    """uuid4 stands on os.urandom; uuid1 asks a C library for the time, and the machine for its address."""
+
+    def uuid1(source: Source, node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+        moment = int(source.wall_clock() * 1e7) + 0x01B21DD213814000  # 100 ns since 1582, RFC 9562 §5.1
+        draw = source.random.getrandbits
+        sequence = draw(14) if clock_seq is None else clock_seq
+        return uuid.UUID(
+            fields=(
+                moment & 0xFFFFFFFF,
+                moment >> 32 & 0xFFFF,
+                moment >> 48 & 0x0FFF,
+                sequence >> 8 & 0x3F,
+                sequence & 0xFF,
+                draw(48) | 1 << 40 if node is None else node,
+            ),
+            version=1,
+        )
+
+    return {"uuid1": _dispatch(uuid.uuid1, uuid1)}
 
 
 def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:

@@ -5,7 +5,7 @@ sockets have (one datagram or one read each), then due timers, then the callback
 wake-up, for its earliest timer; SimPy cannot cancel, so a stale one is ignored.
 
 Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._ready, _scheduled,
-_timer_cancelled_count, _clock_resolution, _thread_id, _stopping, _asyncgens, _connect_sock, _ensure_resolved;
+_timer_cancelled_count, _thread_id, _stopping, _asyncgens, _connect_sock, _ensure_resolved;
 BaseSelectorEventLoop._selector, _make_self_pipe, _close_self_pipe, _write_to_self. tests/sim/kernel/test_loop.py
 notices a change.
 """
@@ -35,7 +35,6 @@ __all__ = ["NodeLoop", "where"]
 
 MAX_TURNS = 100_000
 """Turns without time advancing after which a node is taken to spin."""
-_RESOLUTION = 1e-9  # never 0: a timer that is due exactly now would not be taken, and the loop would wake for ever
 _NO_WAKE = math.inf
 
 
@@ -85,7 +84,6 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     def __init__(self, node: "Node") -> None:
         super().__init__(Selector(self.run_ready))  # type: ignore[arg-type]
         self.node = node
-        self._clock_resolution = _RESOLUTION
         self._environment = node.simulation.environment
         self._schedule = node.simulation.schedule
         self._host = node.host
@@ -141,12 +139,14 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
                 self._poll(marked)
             scheduled = self._scheduled
             if scheduled:
-                end = environment._now + _RESOLUTION
+                # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
+                # finds that its deadline has not come and sets the timer again would do so for ever.
+                now = environment._now
                 while scheduled:
                     handle = scheduled[0]
                     if handle._cancelled:
                         self._timer_cancelled_count -= 1
-                    elif handle._when >= end:
+                    elif handle._when > now:
                         break
                     else:
                         ready.append(handle)

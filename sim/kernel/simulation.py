@@ -231,6 +231,7 @@ class Simulation:
         """End every node in order, within ten virtual seconds; what is left behind is in `leaks` and in the trace."""
         if self._closed:
             return
+        self._checked = True
         waiting = [node for node in self.nodes.values() if node.running]
         for node in waiting:
             node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)

@@ -192,7 +192,9 @@ class Endpoint:
             self._stall((data, line))
             return
         now = network.schedule.environment._now
-        delay = path.delay() if path.plain else self._delay_over(path, len(data), now)
+        # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
+        over = path.plain or data is _ACCEPTED
+        delay = path.delay() if over else self._delay_over(path, len(data), now)
         when = now + host.ahead + delay
         when = max(when, self._last_arrival)
         self._last_arrival = when

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -48,10 +48,13 @@ class Trace:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = 1024) -> None:
+        self._descriptor = -1
         self.path = Path(path) if path is not None else None
-        self._file: IO[bytes] = (
-            tempfile.TemporaryFile(buffering=0) if path is None else Path(path).open("w+b", buffering=0)  # noqa: SIM115
-        )
+        if path is None:
+            with tempfile.TemporaryFile() as file:
+                self._descriptor = os.dup(file.fileno())
+        else:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self._batch = batch
         self._shapes: dict[tuple[str, ...], int] = {}
         self._nodes: dict[str, int] = {}
@@ -102,16 +105,16 @@ class Trace:
         # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
         packed = memoryview(_encode(pending))[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
         self._hash.update(packed)
-        # Unbuffered files may write less than asked, on a disk that is nearly full.
+        # A write may take less than asked, on a disk that is nearly full.
         while packed:
-            packed = packed[self._file.write(packed) :]
+            packed = packed[os.write(self._descriptor, packed) :]
 
     def events(self) -> Iterator[Event]:
         """What has been recorded so far, lazily; the trace may be written on meanwhile."""
         from sim.trace.read import read_file
 
         self.flush()
-        yield from read_file(_Positioned(self._file.fileno(), str(self.path or "trace")))
+        yield from read_file(_Positioned(self._descriptor, str(self.path or "trace")))
 
     def digest(self) -> str:
         """A hash over everything recorded so far: equal digests, equal runs."""
@@ -119,13 +122,16 @@ class Trace:
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        if not self._file.closed:
-            self.flush()
-            self._file.close()
+        """Write what is pending and close the file. Events can no longer be recorded or read from here."""
+        if self._descriptor >= 0:
+            try:
+                self.flush()
+            finally:
+                descriptor, self._descriptor = self._descriptor, -1
+                os.close(descriptor)
 
     def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self.close()
+        self.close()
 
     def __enter__(self) -> "Trace":
         return self

@@ -1,0 +1,146 @@
+import asyncio
+import datetime
+import os
+import random
+import secrets
+import threading
+import time
+import uuid
+from random import random as captured_random
+from time import monotonic as captured_monotonic
+
+import msgspec
+import pytest
+
+import sim
+from sim import Simulation
+from sim.kernel.entropy import EPOCH
+
+
+def on_a_node(function, seed=1):
+    async def main():
+        await asyncio.sleep(5)
+        return function()
+
+    return sim.run(main(), seed=seed)
+
+
+def draw():
+    return (
+        random.random(),
+        random.randrange(10**9),
+        random.choice(range(10**6)),
+        random.gauss(0, 1),
+        captured_random(),
+        random.Random().random(),
+        random.SystemRandom().random(),
+        os.urandom(16),
+        uuid.uuid1().hex,
+        uuid.uuid4().hex,
+        secrets.token_bytes(16),
+        secrets.randbelow(10**9),
+    )
+
+
+def test_randomness_of_a_node_is_the_seeds():
+    assert on_a_node(draw) == on_a_node(draw)
+    assert not set(on_a_node(draw, seed=1)) & set(on_a_node(draw, seed=2))
+
+
+def test_randomness_outside_of_nodes_is_the_real_one():
+    on_a_node(draw)
+    assert draw()[2:] != draw()[2:]
+    random.seed(5)
+    first = random.random()
+    random.seed(5)
+    assert random.random() == first
+
+
+def test_clocks_of_a_node_are_virtual():
+    def ask():
+        return (
+            time.time(),
+            time.monotonic(),
+            time.perf_counter(),
+            captured_monotonic(),
+            time.time_ns(),
+            time.monotonic_ns(),
+            time.gmtime().tm_year,
+            datetime.datetime.now(datetime.UTC).timestamp(),
+            datetime.date.today().year,
+            time.strftime("%Y"),
+            asyncio.get_running_loop().time(),
+        )
+
+    assert on_a_node(ask) == (
+        EPOCH + 5, 5.0, 5.0, 5.0, round((EPOCH + 5) * 1e9), 5 * 10**9, 2025, EPOCH + 5, 2025, "2025", 5.0,
+    )  # fmt: skip
+
+
+def test_clocks_outside_of_nodes_go_on():
+    on_a_node(time.time)
+    assert time.time() > EPOCH
+    assert datetime.datetime.now().year >= 2026
+    assert time.gmtime(0).tm_year == 1970
+
+
+def test_another_thread_keeps_the_real_clocks_while_a_node_runs():
+    seen = []
+
+    async def main():
+        thread = threading.Thread(target=lambda: seen.append((time.time(), random.random())))
+        thread.start()
+        thread.join()
+        return time.time()
+
+    assert sim.run(main()) == EPOCH
+    assert seen[0][0] > EPOCH + 1e6
+
+
+def test_types_are_still_the_types():
+    class Row(msgspec.Struct):
+        at: datetime.datetime
+        day: datetime.date
+
+    assert type(datetime.datetime.now()) is datetime.datetime
+    row = msgspec.json.decode(b'{"at": "2026-01-01T00:00:00", "day": "2026-01-01"}', type=Row)
+    assert isinstance(row.at, datetime.datetime)
+    assert datetime.datetime.now(datetime.UTC).tzinfo is datetime.UTC
+
+
+def test_each_node_draws_numbers_of_its_own():
+    async def main():
+        return random.random()
+
+    with Simulation(1) as simulation:
+        tasks = [simulation.add_node(name).start(main) for name in "abc"]
+        simulation.run()
+        assert len({task.result() for task in tasks}) == 3
+
+
+def test_a_nodes_wall_clock_may_be_wrong():
+    async def main():
+        await asyncio.sleep(10)
+        return time.time(), time.monotonic()
+
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.clock.offset, node.clock.drift = 3.0, 0.1
+        assert simulation.run_until_complete(node.start(main)) == (pytest.approx(EPOCH + 3 + 11), 10.0)
+
+
+def test_sets_of_tasks_and_futures_are_walked_in_the_order_of_creation():
+    async def main():
+        loop = asyncio.get_running_loop()
+        tasks = {loop.create_task(asyncio.sleep(0), name=str(i)) for i in range(7)}
+        futures = [loop.create_future() for _ in range(7)]
+        for task in tasks:
+            await task
+        return [task.get_name() for task in tasks], sorted(map(hash, futures)) == list(map(hash, futures))
+
+    first, ordered = sim.run(main())
+    assert ordered
+    for _ in range(5):
+        keep = [object() for _ in range(random.randrange(1000))]
+        assert sim.run(main())[0] == first
+        del keep

@@ -1,0 +1,174 @@
+import asyncio
+import inspect
+import socket
+import ssl
+
+import pytest
+import trustme
+
+import sim
+from sim import NotSimulated
+
+
+def on_a_node(function):
+    """Run a coroutine function on a node of its own, in virtual time."""
+    return sim.run(function())
+
+
+@pytest.mark.parametrize(
+    "name",
+    "_ready _scheduled _timer_cancelled_count _thread_id _stopping _closed _asyncgens _transports _selector "
+    "_task_factory".split(),
+)
+def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
+    loop = asyncio.SelectorEventLoop()
+    try:
+        assert hasattr(loop, name)
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    "_connect_sock _ensure_resolved _make_datagram_transport _create_connection_transport _make_self_pipe "
+    "_close_self_pipe _write_to_self _asyncgen_firstiter_hook _asyncgen_finalizer_hook _call_soon _check_closed "
+    "_check_running".split(),
+)
+def test_asyncio_still_has_the_private_methods_that_the_loop_uses(name):
+    assert callable(getattr(asyncio.SelectorEventLoop, name))
+
+
+def test_asyncio_still_calls_connect_sock_as_the_loop_overrides_it():
+    theirs = inspect.signature(asyncio.BaseEventLoop._connect_sock)
+    assert list(theirs.parameters) == ["self", "exceptions", "addr_info", "local_addr_infos"]
+
+
+def test_a_function_runs_in_the_executor_in_its_turn():
+    order = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        first = loop.run_in_executor(None, order.append, 1)
+        order.append(0)
+        second = asyncio.create_task(asyncio.to_thread(order.append, 2))
+        await asyncio.gather(first, second)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(lambda: 1 / 0)
+
+    on_a_node(main)
+    assert order == [0, 1, 2]
+
+
+def test_names_are_resolved_and_unknown_ones_refused():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert (await loop.getaddrinfo("main", 80, type=socket.SOCK_STREAM))[0][4] == ("10.0.0.1", 80)
+        assert (await loop.getaddrinfo("localhost", 80))[0][4] == ("127.0.0.1", 80)
+        assert await loop.getnameinfo(("10.0.0.1", 80)) == ("main", "80")
+        with pytest.raises(socket.gaierror, match="no node is called 'example'; there are: main"):
+            await loop.getaddrinfo("example", 80)
+
+    on_a_node(main)
+
+
+def test_what_a_machine_does_not_have_is_refused_with_what_to_use_instead():
+    async def main():
+        loop = asyncio.get_running_loop()
+        with pytest.raises(NotSimulated, match="a node of its own"):
+            await asyncio.create_subprocess_exec("true")
+        with pytest.raises(NotSimulated, match="not a simulated socket"):
+            loop.add_reader(0, print)
+        with socket.socket() as real, pytest.raises(NotSimulated, match="let the loop make it"):
+            await asyncio.start_server(lambda r, w: None, sock=real)
+
+    on_a_node(main)
+
+
+async def talk(open_connection, start_server, **tls):
+    async def echo(reader, writer):
+        while line := await reader.readline():
+            writer.write(line.upper())
+        writer.close()
+
+    server = await start_server(echo)
+    reader, writer = await open_connection(server)
+    writer.write(b"hello\n")
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    return answer
+
+
+def test_unix_sockets_live_in_the_simulation(tmp_path):
+    path = str(tmp_path / "socket")
+
+    async def main():
+        with pytest.raises(FileNotFoundError):
+            await asyncio.open_unix_connection(path)
+        answer = await talk(
+            lambda _: asyncio.open_unix_connection(path), lambda handler: asyncio.start_unix_server(handler, path)
+        )
+        assert list(tmp_path.iterdir()) == []
+        return answer
+
+    assert on_a_node(main) == b"HELLO\n"
+
+
+def test_tls_runs_over_simulated_sockets():
+    authority = trustme.CA()
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("main").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+
+    async def main():
+        return await talk(
+            lambda server: asyncio.open_connection("main", server.sockets[0].getsockname()[1], ssl=client_side),
+            lambda handler: asyncio.start_server(handler, "0.0.0.0", 0, ssl=server_side),
+        )
+
+    assert on_a_node(main) == b"HELLO\n"
+
+
+def test_a_callback_that_raises_is_recorded_and_goes_to_the_handler():
+    seen = []
+    simulation = sim.Simulation(1)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: seen.append(type(context["exception"])))
+        loop.call_soon(lambda: 1 / 0)
+        await asyncio.sleep(1)
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.close()
+    assert seen == [ZeroDivisionError]
+    unhandled = [e for e in simulation.trace.events() if e.name == "unhandled"]
+    assert [(e.node, e.fields["error"]) for e in unhandled] == [("a", "ZeroDivisionError: division by zero")]
+
+
+def test_low_level_sockets_of_the_loop():
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        listening = server.sockets[0]
+        assert (listening.family, listening.type) == (socket.AF_INET, socket.SOCK_STREAM)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        assert writer.get_extra_info("socket").getpeername() == listening.getsockname()
+        writer.close()
+        server.close()
+        del reader, loop
+
+    on_a_node(main)
+
+
+def test_many_cancelled_timers_are_thrown_out():
+    async def main():
+        loop = asyncio.get_running_loop()
+        for _ in range(1000):
+            loop.call_later(1e6, print).cancel()
+        await asyncio.sleep(1)
+        return len(loop._scheduled)
+
+    assert on_a_node(main) <= 101

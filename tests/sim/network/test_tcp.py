@@ -1,0 +1,380 @@
+import asyncio
+
+import pytest
+
+from sim import Simulation
+
+PORT = 7000
+LATENCY = 0.01
+
+
+class World:
+    """A client node a and a server node b, `latency` apart."""
+
+    def __init__(self, seed=1, **link):
+        self.simulation = Simulation(seed)
+        self.simulation.network.default_link(**{"latency": LATENCY, **link})
+        self.a, self.b = self.simulation.add_node("a"), self.simulation.add_node("b")
+        self.network = self.simulation.network
+
+    def run(self, client, server=None, at=()):
+        """Run `client()` on a against `server(reader, writer)` on b; `at` = (time, function) pairs."""
+
+        async def serve():
+            async with await asyncio.start_server(server, "0.0.0.0", PORT) as running:
+                await running.serve_forever()
+
+        def timeline(environment):
+            for when, function in at:
+                yield environment.timeout(when - environment.now)
+                function()
+
+        if server is not None:
+            self.b.start(serve)
+        if at:
+            self.simulation.environment.process(timeline(self.simulation.environment))
+        try:
+            return self.simulation.run_until_complete(self.a.start(client))
+        finally:
+            self.simulation.close()
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+async def connect():
+    return await asyncio.open_connection("b", PORT)
+
+
+async def sink(reader, writer):
+    while await reader.read(1 << 20):
+        pass
+    writer.close()
+
+
+async def echo(reader, writer):
+    while data := await reader.read(1 << 20):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+def test_connecting_takes_a_round_trip():
+    async def client():
+        _, writer = await connect()
+        took = now()
+        writer.close()
+        return took
+
+    assert World().run(client, sink) == pytest.approx(2 * LATENCY)
+
+
+def test_a_host_that_is_up_refuses_where_nobody_listens():
+    async def client():
+        with pytest.raises(ConnectionRefusedError):
+            await connect()
+        return now()
+
+    assert World().run(client) == pytest.approx(2 * LATENCY)
+
+
+@pytest.mark.parametrize("silence", ["crash", "isolate"])
+def test_a_host_that_is_down_or_cut_off_is_silent(silence):
+    world = World()
+    if silence == "crash":
+        world.b.crash()
+    else:
+        world.network.isolate("b")
+
+    async def client():
+        with pytest.raises(TimeoutError):
+            await connect()
+        return now()
+
+    assert world.run(client) == pytest.approx(127.0)
+
+
+def test_a_cancelled_connect_leaves_nothing():
+    world = World()
+    world.network.isolate("b")
+
+    async def client():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await connect()
+
+    world.run(client, sink)
+    assert world.simulation.leaks == []
+
+
+def test_bytes_arrive_whole_and_in_order_whatever_the_link():
+    world = World(latency="lognormal(10ms, 1.5)", loss=0.05)
+    data = bytes(range(256)) * 4000
+
+    async def client():
+        reader, writer = await connect()
+
+        async def write():
+            for i in range(0, len(data), 1000):
+                writer.write(data[i : i + 1000])
+                await writer.drain()
+            writer.write_eof()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write())
+            got = group.create_task(reader.read())
+        writer.close()
+        return got.result()
+
+    assert world.run(client, echo) == data
+
+
+def test_a_lost_segment_costs_a_retransmission_time_out_and_delays_all_behind_it():
+    took = []
+    for seed in range(200):
+        world = World(seed, loss=0.05)
+
+        async def client():
+            reader, writer = await connect()
+            start = now()
+            writer.write(b"x")
+            await reader.read(1)
+            writer.close()
+            return now() - start
+
+        took.append(world.run(client, echo))
+    clean = [t for t in took if t == pytest.approx(2 * LATENCY)]
+    late = [t for t in took if t > 0.2]
+    assert len(clean) + len(late) == 200
+    assert len(late) == pytest.approx(200 * (1 - 0.95**2), abs=15)
+    assert min(late) == pytest.approx(2 * LATENCY + 0.2 + 2 * LATENCY)
+
+
+def test_bandwidth_bounds_the_rate():
+    world = World(bandwidth="1MB/s")
+
+    async def client():
+        reader, writer = await connect()
+        start = now()
+        writer.write(bytes(1_000_000))
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        return now() - start
+
+    assert world.run(client, sink) == pytest.approx(1.0 + 2 * LATENCY, rel=0.1)
+
+
+def test_the_window_bounds_the_rate_to_one_window_a_round_trip():
+    world = World(latency=0.1)
+    size = 256 * 1024 * 10
+
+    async def client():
+        reader, writer = await connect()
+        start = now()
+        writer.write(bytes(size))
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        return now() - start
+
+    assert world.run(client, sink) == pytest.approx(10 * 0.2, rel=0.15)
+
+
+def test_a_reader_that_does_not_read_stops_its_writer():
+    world = World()
+    written = []
+
+    async def idle(reader, writer):
+        await asyncio.sleep(50)
+        writer.close()
+
+    async def client():
+        _, writer = await connect()
+        try:
+            for _ in range(10_000):
+                writer.write(bytes(64 * 1024))
+                await asyncio.wait_for(writer.drain(), 10)
+                written.append(64 * 1024)
+        except TimeoutError:
+            return sum(written)
+        finally:
+            writer.transport.abort()
+
+    stopped_at = world.run(client, idle)
+    # The reader's stream limit twice, the window, the send buffer and the transport's high-water mark.
+    assert 256 * 1024 < stopped_at < 1024 * 1024
+
+
+def test_half_close_lets_the_other_direction_go_on():
+    async def server(reader, writer):
+        got = await reader.read()
+        await asyncio.sleep(1)
+        writer.write(got.upper())
+        writer.close()
+
+    async def client():
+        reader, writer = await connect()
+        writer.write(b"hello")
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert World().run(client, server) == b"HELLO"
+
+
+def test_closing_with_unread_bytes_is_a_reset():
+    async def server(reader, writer):
+        await asyncio.sleep(1)
+        writer.transport.pause_reading()
+        await asyncio.sleep(1)
+        writer.close()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(1.5)
+        writer.write(b"never read")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        return now()
+
+    assert World().run(client, server) == pytest.approx(2 + 4 * LATENCY, abs=0.005)
+
+
+def test_writing_to_a_closed_connection_ends_in_a_reset():
+    async def server(reader, writer):
+        writer.close()
+
+    async def client():
+        reader, writer = await connect()
+        assert await reader.read() == b""
+        writer.write(b"x")
+        await asyncio.sleep(1)
+        writer.write(b"y")
+        with pytest.raises(ConnectionResetError):
+            await writer.drain()
+
+    World().run(client, server)
+
+
+def test_a_cut_delays_and_heals():
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(1.98)
+        writer.write(b"during the cut")
+        got = await reader.read(100)
+        writer.close()
+        return got, now()
+
+    got, when = world.run(
+        client,
+        echo,
+        at=[(1.0, lambda: world.network.partition(["a"], ["b"], name="x")), (5.0, lambda: world.network.heal("x"))],
+    )
+    assert got == b"during the cut"
+    # Sent at 2.0 s; the time-out starts at 200 ms and doubles: tried again at 2.2, 2.6, 3.4, 5.0 or 8.2 s.
+    assert when == pytest.approx(5.02, abs=0.05) or when == pytest.approx(8.22, abs=0.05)
+
+
+def test_a_cut_that_stays_ends_in_a_time_out():
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(1.98)
+        writer.write(b"into the void")
+        with pytest.raises(TimeoutError):
+            await reader.read(100)
+        writer.close()
+        return now()
+
+    when = world.run(client, echo, at=[(1.0, lambda: world.network.isolate("b"))])
+    assert 900 < when < 1100
+
+
+def test_an_idle_connection_survives_a_cut():
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(60)
+        writer.write(b"x")
+        got = await reader.read(100)
+        writer.close()
+        return got
+
+    cut = [(1.0, lambda: world.network.isolate("b", name="x")), (50.0, lambda: world.network.heal("x"))]
+    assert world.run(client, echo, at=cut) == b"x"
+
+
+def test_a_machine_that_came_back_resets_connections_of_before():
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(10)
+        writer.write(b"x")
+        with pytest.raises(ConnectionResetError):
+            await reader.read(100)
+        writer.close()
+        return now()
+
+    at = [(1.0, world.b.crash), (5.0, world.b.restart)]
+    assert world.run(client, echo, at=at) == pytest.approx(10 + 4 * LATENCY, abs=0.01)
+
+
+def test_what_was_sent_to_a_crashed_machine_is_retransmitted_in_silence():
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(2)
+        writer.write(b"x")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await reader.read(100)
+        writer.transport.abort()
+
+    world.run(client, echo, at=[(1.0, world.b.crash)])
+
+
+def test_port_zero_and_a_taken_port():
+    world = World()
+
+    async def client():
+        server = await asyncio.start_server(sink, "0.0.0.0", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            await asyncio.start_server(sink, "0.0.0.0", port)
+        with pytest.raises(OSError, match="has no address"):
+            await asyncio.start_server(sink, "10.9.9.9", 0)
+        server.close()
+        again = await asyncio.start_server(sink, "0.0.0.0", port)
+        again.close()
+        return port
+
+    assert world.run(client) >= 32768
+
+
+def test_names_of_the_ends():
+    world = World()
+    seen = []
+
+    async def server(reader, writer):
+        seen.append((writer.get_extra_info("sockname"), writer.get_extra_info("peername")))
+        writer.close()
+
+    async def client():
+        reader, writer = await connect()
+        await reader.read()
+        seen.append((writer.get_extra_info("peername"), writer.get_extra_info("sockname")))
+        writer.close()
+
+    world.run(client, server)
+    assert seen[0] == seen[1]
+    assert seen[0][0] == (world.b.host.ip, PORT)

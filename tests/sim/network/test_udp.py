@@ -1,0 +1,143 @@
+import asyncio
+import itertools
+
+import pytest
+
+from sim import Simulation
+
+PORT = 9000
+
+
+class Inbox(asyncio.DatagramProtocol):
+    def __init__(self):
+        self.got, self.times, self.errors = [], [], []
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.loop = asyncio.get_running_loop()
+
+    def datagram_received(self, data, addr):
+        self.got.append(data)
+        self.times.append(self.loop.time())
+
+    def error_received(self, exc):
+        self.errors.append(exc)
+
+
+def exchange(count=1, size=8, every=0.001, seed=1, **link):
+    """`count` numbered datagrams from a to b; what b got, and the simulation."""
+    simulation = Simulation(seed)
+    simulation.network.default_link(**{"latency": 0.01, **link})
+    a, b = simulation.add_node("a"), simulation.add_node("b")
+    inbox = Inbox()
+
+    async def listen():
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: inbox, ("0.0.0.0", PORT))
+
+    async def send():
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Inbox, ("0.0.0.0", 0))
+        for i in range(count):
+            transport.sendto(i.to_bytes(4, "big").ljust(size, b"."), ("b", PORT))
+            await asyncio.sleep(every)
+        transport.close()
+
+    b.start(listen)
+    a.start(send)
+    simulation.run(until=count * every + 5)
+    simulation.nodes["b"].kill()
+    simulation.close()
+    return inbox, simulation
+
+
+def numbers(inbox):
+    return [int.from_bytes(data[:4], "big") for data in inbox.got]
+
+
+def test_a_datagram_takes_the_latency():
+    inbox, _ = exchange()
+    assert inbox.times == [0.01]
+
+
+@pytest.mark.parametrize("loss", [0.1, 0.5])
+def test_loss_loses_its_share(loss):
+    inbox, simulation = exchange(4000, loss=loss)
+    assert len(inbox.got) / 4000 == pytest.approx(1 - loss, abs=0.03)
+    dropped = [e for e in simulation.trace.events() if e.name == "dropped"]
+    assert len(dropped) == 4000 - len(inbox.got)
+    assert {e.fields["reason"] for e in dropped} == {"loss"}
+
+
+def test_duplicates_arrive_twice():
+    inbox, _ = exchange(2000, duplicate=0.2)
+    assert len(inbox.got) == pytest.approx(2400, abs=80)
+    assert len(set(numbers(inbox))) == 2000
+
+
+def test_reordered_datagrams_are_overtaken():
+    in_order, _ = exchange(500)
+    assert numbers(in_order) == sorted(numbers(in_order))
+    shuffled, _ = exchange(500, reorder=0.2)
+    assert sum(a > b for a, b in itertools.pairwise(numbers(shuffled))) > 20
+
+
+def test_a_corrupt_datagram_has_one_bit_flipped():
+    inbox, _ = exchange(1000, corrupt=0.3)
+    flipped = 0
+    for i, data in zip(range(1000), inbox.got, strict=True):
+        wrong = int.from_bytes(data, "big") ^ int.from_bytes(i.to_bytes(4, "big").ljust(8, b"."), "big")
+        assert wrong.bit_count() <= 1
+        flipped += wrong.bit_count()
+    assert flipped == pytest.approx(300, abs=50)
+
+
+def test_bandwidth_spaces_datagrams_and_its_queue_is_finite():
+    inbox, simulation = exchange(300, size=1000, every=0, bandwidth="100kB/s", queue="50kB")
+    gaps = [b - a for a, b in itertools.pairwise(inbox.times)]
+    assert gaps == pytest.approx([0.01] * len(gaps))
+    assert len(inbox.got) == pytest.approx(51, abs=1)
+    assert {e.fields["reason"] for e in simulation.trace.events() if e.name == "dropped"} == {"queue_full"}
+
+
+def test_only_a_connected_socket_hears_that_nobody_listens():
+    simulation = Simulation(1)
+    a = simulation.add_node("a")
+    simulation.add_node("b")
+    unconnected, connected = Inbox(), Inbox()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        one, _ = await loop.create_datagram_endpoint(lambda: unconnected, ("0.0.0.0", 0))
+        two, _ = await loop.create_datagram_endpoint(lambda: connected, remote_addr=("b", PORT))
+        one.sendto(b"x", ("b", PORT))
+        two.sendto(b"x")
+        await asyncio.sleep(1)
+        one.close()
+        two.close()
+
+    simulation.run_until_complete(a.start(main))
+    assert unconnected.errors == []
+    assert [type(error) for error in connected.errors] == [ConnectionRefusedError]
+    simulation.close()
+
+
+def test_a_datagram_that_is_too_long_is_an_error():
+    simulation = Simulation(1)
+    inbox = Inbox()
+
+    async def main():
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: inbox, ("0.0.0.0", 0))
+        transport.sendto(bytes(65_508), ("a", PORT))
+        transport.sendto(bytes(65_507), ("a", PORT))
+        transport.close()
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert [error.errno for error in inbox.errors] == [90]
+    simulation.close()
+
+
+def test_a_received_event_is_caused_by_its_sent_event():
+    _, simulation = exchange(3)
+    events = {e.line: e for e in simulation.trace.events()}
+    received = [e for e in events.values() if e.name == "received"]
+    assert [events[e.cause].name for e in received] == ["sent"] * 3
+    assert [e.fields["from"] for e in received] == ["a"] * 3
