@@ -40,11 +40,12 @@ def run(program: Program, trace: Path) -> Outcome:
     began = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(_environment(program.nodes))
+        # Around the simulation's end too: what the dead log when they are buried is nobody's.
+        stack.enter_context(_logged())
         simulation = Simulation(program.seed, tie_break=program.tie_break, trace=trace)
         stack.callback(simulation.trace.close)
         stack.callback(simulation.close)
         world = _World(program, simulation)
-        stack.enter_context(_logged())
         stack.enter_context(switched_on(program.defects))
         simulation._somewhere(world.run)
         return Outcome(

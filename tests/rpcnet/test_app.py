@@ -211,7 +211,7 @@ def test_record_tells_the_observer_of_the_loop_and_nobody_else(world: Any) -> No
     world.run(body())
 
 
-def test_the_cluster_is_bound_joining_and_announces_the_services_asked_for() -> None:
+def test_the_cluster_is_bound_joining_and_announces_the_services_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     node = NodeContext(
         "w1",
         host="127.0.0.7",
@@ -219,12 +219,39 @@ def test_the_cluster_is_bound_joining_and_announces_the_services_asked_for() -> 
         cluster={"preset": "local"},
         random=Random(1),
     )
+    with pytest.raises(AppError, match="did you mean"):
+        node.cluster(probe_intervall=3.0)
+    made = {}
+
+    class Recorded:
+        def __init__(self, name: str, bind: str, **settings: Any) -> None:
+            made.update(settings, name=name, bind=bind)
+
+    monkeypatch.setattr("rpcnet.cluster.Cluster", Recorded)
     node.address("rpc")
+    node.cluster(services={"web": "127.0.0.7:80"}, probe_interval=3.0)
+    assert (made["name"], made["bind"], made["join"]) == ("w1", "127.0.0.7:7946", ["127.0.0.8:7946"])
+    assert made["services"] == {"rpc": node.address("rpc"), "web": "127.0.0.7:80"}
+    assert made["config"].probe_interval == 3.0
+    assert made["config"].gossip_interval == ClusterConfig.local().gossip_interval
 
+
+def test_two_members_meet_through_their_contexts(world: Any) -> None:
     async def body() -> None:
-        cluster = node.cluster(services={"web": "127.0.0.7:80"}, probe_interval=3.0)
-        assert cluster.name == "w1"
-        assert cluster.config.probe_interval == 3.0
-        assert cluster.config.gossip_interval == ClusterConfig.local().gossip_interval
+        one = NodeContext("n1", services={"gossip": "127.0.0.1:7951"}, cluster={"preset": "local"}, random=Random(1))
+        two = NodeContext(
+            "n2",
+            services={"gossip": "127.0.0.1:7952"},
+            seeds=["127.0.0.1:7951"],
+            cluster={"preset": "local"},
+            random=Random(2),
+        )
+        two.address("rpc")
+        async with one.cluster() as first, first.watch() as view, two.cluster():
+            while first.member("n2") is None:
+                await anext(aiter(view))
+            member = first.member("n2")
+            assert member is not None
+            assert dict(member.services) == {"rpc": two.address("rpc")}
 
-    asyncio.run(body())
+    world.run(asyncio.wait_for(body(), 20))
