@@ -17,8 +17,18 @@ def on_a_node(function):
 
 @pytest.mark.parametrize(
     "name",
-    "_ready _scheduled _timer_cancelled_count _thread_id _stopping _closed _asyncgens _transports _selector "
-    "_task_factory".split(),
+    [
+        "_ready",
+        "_scheduled",
+        "_timer_cancelled_count",
+        "_thread_id",
+        "_stopping",
+        "_closed",
+        "_asyncgens",
+        "_transports",
+        "_selector",
+        "_task_factory",
+    ],
 )
 def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
     loop = asyncio.SelectorEventLoop()
@@ -30,9 +40,20 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
 
 @pytest.mark.parametrize(
     "name",
-    "_connect_sock _ensure_resolved _make_datagram_transport _create_connection_transport _make_self_pipe "
-    "_close_self_pipe _write_to_self _asyncgen_firstiter_hook _asyncgen_finalizer_hook _call_soon _check_closed "
-    "_check_running".split(),
+    [
+        "_connect_sock",
+        "_ensure_resolved",
+        "_make_datagram_transport",
+        "_create_connection_transport",
+        "_make_self_pipe",
+        "_close_self_pipe",
+        "_write_to_self",
+        "_asyncgen_firstiter_hook",
+        "_asyncgen_finalizer_hook",
+        "_call_soon",
+        "_check_closed",
+        "_check_running",
+    ],
 )
 def test_asyncio_still_has_the_private_methods_that_the_loop_uses(name):
     assert callable(getattr(asyncio.SelectorEventLoop, name))
@@ -96,6 +117,7 @@ async def talk(open_connection, start_server, **tls):
     answer = await reader.readline()
     writer.close()
     await writer.wait_closed()
+    await asyncio.sleep(1)  # the other end closes as well
     server.close()
     return answer
 
@@ -150,15 +172,14 @@ def test_a_callback_that_raises_is_recorded_and_goes_to_the_handler():
 
 def test_low_level_sockets_of_the_loop():
     async def main():
-        loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        server = await asyncio.start_server(lambda _, other: other.close(), "127.0.0.1", 0)
         listening = server.sockets[0]
         assert (listening.family, listening.type) == (socket.AF_INET, socket.SOCK_STREAM)
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        _, writer = await asyncio.open_connection(*listening.getsockname())
         assert writer.get_extra_info("socket").getpeername() == listening.getsockname()
         writer.close()
         server.close()
-        del reader, loop
+        await asyncio.sleep(1)
 
     on_a_node(main)
 
