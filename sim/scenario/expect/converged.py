@@ -44,7 +44,8 @@ class Agreed(Flag, Timed, frozen=True, kw_only=True):
         begin = window.start if window.since else 0.0
         settled = max(agreement.since, begin)
         who = f"{count(len(agreement.observers), 'observer')} agreed on {self.WHAT}"
-        when = "all the time" if agreement.since <= begin else f"from {window.after(settled)} on"
+        ever = f"ever since {window.since}" if window.since else "all the time"
+        when = ever if agreement.since <= begin else f"from {window.after(settled)} on"
         return self.answer(
             Verdict.HOLDS,
             f"{who} {when}{window.limits}",

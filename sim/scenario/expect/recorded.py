@@ -6,6 +6,7 @@ aside. One that started after the fault and never knew the member is not asked.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 from sim.scenario.expect.timed import NeverHappened, Timed, Window
@@ -71,13 +72,11 @@ class Recorded(Timed, frozen=True, kw_only=True):
 
     def _answers(self, context: Context, victim: str) -> Iterator[_Answer]:
         history = context.history
-        if not any(m.node == victim for m in history.memberships()):
+        if not any(life.memberships for life in history.lives.get(victim, ())):
             raise NeverHappened(f"{victim} was never a member of a cluster")
-        members = history.members_of(victim)
         seen_by: dict[str, list[Sighting]] = {}
-        for sighting in history.sightings:
-            if sighting.member in members:
-                seen_by.setdefault(sighting.node, []).append(sighting)
+        for sighting in chain.from_iterable(map(history.sightings_of, sorted(history.members_of(victim)))):
+            seen_by.setdefault(sighting.node, []).append(sighting)
         wanted = None if self.by == "all" else set(context.select(self.by))
         for window in self.windows(context, victim):
             for observer in history.observers(window.deadline):

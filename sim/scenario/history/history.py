@@ -6,7 +6,7 @@ there. Names of the events and their fields: docs/trace.md.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sim.scenario.history.facts import (
     FaultSeen,
@@ -46,6 +46,7 @@ class History:
         self.publications: list[Publication] = []
         self.streams: dict[tuple[str, int], Stream] = {}
         self.quiet: float | None = None
+        self._sighted: dict[str, list[Sighting]] = {}
         self._stalled: dict[str, Stall] = {}
         self._runs: dict[tuple[str, int], Membership] = {}
         take = self._takers()
@@ -92,6 +93,10 @@ class History:
     def members_of(self, node: str) -> set[str]:
         """The names under which a node was ever a member; its own name where it never was."""
         return {m.member for life in self.lives.get(node, ()) for m in life.memberships} or {node}
+
+    def sightings_of(self, member: str) -> Sequence[Sighting]:
+        """All that anybody recorded of that member, in order."""
+        return self._sighted.get(member, ())
 
     def node_at(self, address: str) -> str | None:
         """The node that has this address (`host:port`, or a node's name for a host)."""
@@ -212,7 +217,9 @@ class History:
             return
         get = event.fields.get
         member, run, version, tags = get("member", ""), get("run", 0), get("version"), get("tags")
-        self.sightings.append(Sighting(event.time, event.line, event.node, event.name, member, run, version, tags))
+        sighting = Sighting(event.time, event.line, event.node, event.name, member, run, version, tags)
+        self.sightings.append(sighting)
+        self._sighted.setdefault(member, []).append(sighting)
         if event.name == "member_joined" and (life := self._current(event.node)) and life.memberships:
             self._take_new_run(life.memberships[-1], member, run)
 

@@ -76,10 +76,9 @@ def test_a_restarted_member_must_be_listed_under_its_new_run(story):
 def test_stopping_at_the_end_disturbs_nothing(story):
     story.cluster("a", "b").end(40, "a", "b").sees(40.05, "a", "member_left", "b")
     judgement = Converged(converged=True).judge(story.context())
-    assert (judgement.verdict, judgement.saw) == (
-        Verdict.HOLDS,
-        "2 observers agreed on who is alive all the time",
-    )
+    assert (judgement.verdict, judgement.saw) == (Verdict.HOLDS, "2 observers agreed on who is alive all the time")
+    judgement = Converged(converged=True, after="start", within=1.0).judge(story.context())
+    assert judgement.saw == "2 observers agreed on who is alive ever since the start (limit 1 s)"
 
 
 def test_never_quiet_is_inconclusive(story):
