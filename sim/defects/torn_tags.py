@@ -19,6 +19,7 @@ def torn_tags() -> Iterator[None]:
         if version > entry.version and entry.is_up:
             for key, value in tags.items():
                 entry.tags = {**entry.tags, key: value}
+                table._changed(entry)
                 table._emit(TagsChanged(entry.view()))
         merge(table, entry, version, tags, spread)
 
