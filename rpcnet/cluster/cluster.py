@@ -59,7 +59,7 @@ class Cluster:
         config: ClusterConfig | None = None,
         keyring: None = None,
         random: random_module.Random | None = None,
-        wall_clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
         """A member that will be known as `name`.
 
@@ -80,7 +80,8 @@ class Cluster:
         self._services = dict(services or {})
         self._config = config if config is not None else ClusterConfig.lan()
         self._random = random if random is not None else random_module.Random()
-        self._wall_clock = wall_clock
+        # Looked up here, not in the signature: a default value would escape whoever replaces time.time.
+        self._wall_clock = wall_clock if wall_clock is not None else time.time
         self._core: Core | None = None
         self._transport: Transport | None = None
         self._observer: observe.Observer | None = None

@@ -1,0 +1,154 @@
+"""Clusters on simulated machines that crash, stall, are cut off and come back."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from rpcnet import observe
+from rpcnet.cluster import Cluster
+from rpcnet.config import ClusterConfig
+from sim import Simulation
+
+LAN = replace(ClusterConfig.lan(), insecure=True)
+
+
+class Told:
+    """What one node's cluster told, with the time."""
+
+    def __init__(self, node, simulation, events):
+        self._node, self._simulation, self._events = node, simulation, events
+
+    def record(self, event, /, **fields):
+        self._events.append((self._simulation.now, self._node, event, fields.get("member"), fields))
+
+
+class Machines:
+    """So many members, each on a machine of its own, that have found each other."""
+
+    def __init__(self, simulation, count, *, config=LAN, settle=5.0):
+        self.simulation, self.config = simulation, config
+        self.events = []
+        self.names = [f"n{number}" for number in range(count)]
+        self.clusters = {}
+        simulation.network.default_link(latency="uniform(1ms, 3ms)", loss=0.01)
+        self.nodes = {name: simulation.add_node(name) for name in self.names}
+        for name in self.names:
+            self.nodes[name].start(self._member, name)
+        simulation.run(until=settle)
+        assert {tuple(self.sees(name)) for name in self.names} == {tuple(self.names)}
+        self.events.clear()
+
+    async def _member(self, name):
+        observe.install(Told(name, self.simulation, self.events))
+        join = [f"{self.nodes[self.names[0]].host.ip}:7946"]
+        async with Cluster(name, f"{self.nodes[name].host.ip}:7946", join=join, config=self.config) as cluster:
+            self.clusters[name] = cluster
+            await cluster.register_self({"name": name})
+            await asyncio.Event().wait()
+
+    def sees(self, name):
+        return [member.name for member in self.clusters[name].members()]
+
+    def run(self, seconds):
+        self.simulation.run(until=self.simulation.now + seconds)
+
+    def told(self, event, member=None):
+        """Who told such an event first when."""
+        found = {}
+        for time, node, name, about, _ in self.events:
+            if name == event and member in (None, about):
+                found.setdefault(node, time)
+        return found
+
+
+@pytest.fixture(params=[1, 2, 3])
+def simulation(request):
+    with Simulation(seed=request.param) as simulation:
+        yield simulation
+    assert simulation.leaks == []
+
+
+def test_power_loss_is_found_by_all_within_ten_seconds(simulation):
+    machines = Machines(simulation, 5)
+    at = simulation.now
+    machines.nodes["n2"].crash()
+    machines.run(15)
+    failed = machines.told("member_failed")
+    assert sorted(failed) == ["n0", "n1", "n3", "n4"]
+    assert failed == machines.told("member_failed", "n2"), "and nobody else is blamed"
+    assert max(failed.values()) - at < 10
+
+
+@pytest.mark.parametrize("verb", ["pause", "block"])
+@pytest.mark.parametrize("node", ["n0", "n2"])
+def test_a_stall_of_three_seconds_kills_nobody(simulation, verb, node):
+    machines = Machines(simulation, 5)
+    getattr(machines.nodes[node], verb)(3.0)
+    machines.run(20)
+    assert machines.told("member_failed") == {}
+    assert machines.clusters[node].stats.late_timers > 0
+
+
+def test_a_node_paused_for_ten_seconds_blames_nobody_and_is_back_about_a_second_later(simulation):
+    machines = Machines(simulation, 5)
+    machines.nodes["n2"].pause(10.0)
+    machines.run(10)
+    assert sorted(machines.told("member_failed", "n2")) == ["n0", "n1", "n3", "n4"]
+    machines.run(1.5)
+    assert all(machines.sees(name) == machines.names for name in machines.names)
+    machines.run(15)
+    assert "n2" not in machines.told("member_failed")
+    assert machines.told("member_failed") == machines.told("member_failed", "n2")
+
+
+def test_on_sigterm_every_other_member_records_left_not_failed(simulation):
+    machines = Machines(simulation, 5)
+    machines.nodes["n2"].stop()
+    machines.run(15)
+    assert sorted(machines.told("member_left", "n2")) == ["n0", "n1", "n3", "n4"]
+    assert "n2" in machines.told("cluster_left")
+    assert machines.told("member_failed") == {}
+
+
+def test_a_healed_partition_converges_with_the_latest_tags(simulation):
+    machines = Machines(simulation, 5)
+    left, right = machines.names[:2], machines.names[2:]
+    simulation.network.partition(left, right)
+    machines.run(40)
+    assert machines.sees("n0") == left
+    assert machines.sees("n4") == right
+    simulation.network.heal()
+    machines.run(10)
+    assert all(machines.sees(name) == machines.names for name in machines.names)
+    for cluster in machines.clusters.values():
+        assert all(member.tags == {"name": member.name} for member in cluster.members())
+
+
+@pytest.mark.parametrize("down_for", [0.2, 1.0, 12.0])
+def test_a_restarted_process_is_a_new_run_at_once(simulation, down_for):
+    machines = Machines(simulation, 5)
+    before = machines.clusters["n2"].me.run
+    machines.nodes["n2"].kill()
+    machines.run(down_for)
+    machines.events.clear()
+    machines.nodes["n2"].restart()
+    machines.run(2)
+    runs = {cluster.member("n2").run for cluster in machines.clusters.values()}
+    assert runs == {machines.clusters["n2"].me.run}
+    assert min(runs) > before
+    machines.run(15)
+    assert machines.told("member_failed") == {}
+    assert all(machines.sees(name) == machines.names for name in machines.names)
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not():
+    def digest(seed):
+        with Simulation(seed=seed) as simulation:
+            machines = Machines(simulation, 4)
+            machines.nodes["n1"].crash()
+            machines.run(12)
+        return simulation.digest(), [event[:4] for event in machines.events]
+
+    assert digest(5) == digest(5)
+    assert digest(5) != digest(6)
