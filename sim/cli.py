@@ -188,18 +188,21 @@ def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> 
 def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
     seeds = order.seeds_of(scenario)
     results: list[say.Result] = []
-    with say.progress(scenario.name, len(seeds), order.backend) as advance:
-        for seed in seeds:
-            found, page = _run_once(scenario, seed, order)
-            if order.json:
-                sys.stdout.write(json_module.dumps(found.to_json() | {"report": page and str(page)}) + "\n")
-                sys.stdout.flush()
-            elif order.seeds is None or found.verdict is not Verdict.HOLDS:
-                say.run(found, page)
-            results.append(say.Result(seed, found.verdict, found.wall_seconds))
-            advance()
-    if order.seeds is not None and not order.json:
-        say.summary(scenario.name, results)
+    try:
+        with say.progress(scenario.name, len(seeds), order.backend) as advance:
+            for seed in seeds:
+                found, page = _run_once(scenario, seed, order)
+                results.append(say.Result(seed, found.verdict, found.wall_seconds))
+                if order.json:
+                    sys.stdout.write(json_module.dumps(found.to_json() | {"report": page and str(page)}) + "\n")
+                    sys.stdout.flush()
+                elif order.seeds is None or found.verdict is not Verdict.HOLDS:
+                    say.run(found, page)
+                advance()
+    finally:
+        # Also of a long work that was interrupted: what is done is done.
+        if order.seeds is not None and not order.json and results:
+            say.summary(scenario.name, results)
     return [CODES[result.verdict] for result in results]
 
 

@@ -1,0 +1,328 @@
+"""The `rpcnet-sim` command: what it prints where, and its exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.cli import WORST_FIRST, execute, worst
+from sim.trace import read
+
+APP = """
+import asyncio
+from pathlib import Path
+
+
+async def main(node, *, word: str = "hello") -> None:
+    node.ready()
+    while True:
+        await asyncio.sleep(0.5 * node.random.random())
+        node.record("said", word=word)
+
+
+async def tells(node) -> None:
+    node.ready()
+    Path("started").touch()
+    while True:
+        await asyncio.sleep(0.001)
+
+
+async def raises(node) -> None:
+    node.ready()
+    raise ValueError("the disk is on fire")
+
+
+async def unsteady(node) -> None:
+    node.ready()
+    for word in {"one", "two", "three", "four", "five", "six", "seven"}:
+        node.record("said", word=word)
+
+
+def never(trace):
+    from sim.scenario import Verdict
+    return Verdict.INCONCLUSIVE
+"""
+
+FILE = """\
+name = "talk"
+summary = "Does everybody speak?"
+duration = "3s"
+seed = 7
+
+[[node]]
+name = "one"
+app = "cli_test_app:main"
+
+[[expect]]
+logged = "hello"
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working directory with an application and scenarios of every outcome."""
+    (tmp_path / "cli_test_app.py").write_text(APP)
+    (tmp_path / "holds.toml").write_text(FILE)
+    (tmp_path / "fails.toml").write_text(FILE.replace("hello", "good-bye"))
+    (tmp_path / "raises.toml").write_text(FILE.replace(":main", ":raises"))
+    (tmp_path / "unsure.toml").write_text(FILE.replace('logged = "hello"', 'python = "cli_test_app:never"'))
+    (tmp_path / "wrong.toml").write_text(FILE.replace("duration", "duratoin"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("cli_test_app", None)
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        (["holds.toml"], 0),
+        (["fails.toml"], 1),
+        (["raises.toml"], 1),
+        (["wrong.toml"], 2),
+        (["missing.toml"], 2),
+        (["unsure.toml"], 4),
+        (["holds.toml", "unsure.toml"], 4),
+        (["unsure.toml", "fails.toml", "holds.toml"], 1),
+        (["fails.toml", "wrong.toml", "holds.toml"], 2),
+    ],
+)
+def test_exit_code_says_how_it_came_out(files, code):
+    assert execute(["run", *files]) == code
+
+
+def test_of_several_codes_the_worst_counts():
+    assert WORST_FIRST == (130, 3, 2, 1, 4, 0)
+    assert worst([0, 4, 1, 2, 3, 130]) == 130
+    assert worst([]) == 0
+
+
+def test_a_run_is_told_on_stdout(capsys):
+    execute(["run", "holds.toml"])
+    out, err = capsys.readouterr()
+    assert "talk  seed 7  sim" in out
+    assert "✓ logged hello" in out
+    assert "✓ holds" in out and "digest " in out
+    assert err == ""
+
+
+def test_a_failure_names_what_was_seen_and_the_command_that_runs_it_again(capsys):
+    execute(["run", "fails.toml", "--set", "duration=2s"])
+    out, _ = capsys.readouterr()
+    assert "✗ logged good-bye" in out
+    assert "run it again: rpcnet-sim run fails.toml --seed 7 --set duration=2s" in out
+
+
+def test_an_application_that_raises_is_told_with_its_traceback(capsys):
+    execute(["run", "raises.toml"])
+    out, _ = capsys.readouterr()
+    assert "one" in out and "ValueError: the disk is on fire" in out and "Traceback" in out
+
+
+def test_files_in_order_run_although_another_one_is_wrong(capsys):
+    assert execute(["run", "wrong.toml", "holds.toml"]) == 2
+    out, err = capsys.readouterr()
+    assert "✓ holds" in out
+    assert 'wrong.toml:3:1: unknown key "duratoin"; did you mean "duration"' in err
+
+
+def test_json_is_one_object_a_run_one_a_line(capsys):
+    execute(["run", "holds.toml", "fails.toml", "--seeds", "1:2", "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["seed"], row["verdict"]) for row in rows] == [(1, "holds"), (2, "holds"), (1, "fails"), (2, "fails")]
+    assert rows[0]["expectations"][0]["line"] == 10
+
+
+def test_seeds_are_summed_up_and_failures_shown(capsys):
+    assert execute(["run", "holds.toml", "--seeds", "1:3"]) == 0
+    assert "talk  3 seeds: 3 hold" in capsys.readouterr().out
+    assert execute(["run", "fails.toml", "--seeds", "1:2"]) == 1
+    out, _ = capsys.readouterr()
+    assert out.count("run it again") == 2 and "2 seeds: 2 fail" in out and "(seeds 1, 2)" in out
+
+
+def test_same_seed_same_digest_other_seed_other_digest(capsys):
+    digests = []
+    for seed in ("7", "7", "8"):
+        execute(["run", "holds.toml", "--json", "--seed", seed])
+        digests.append(json.loads(capsys.readouterr().out)["digest"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_report_holds_page_result_and_trace(folder, capsys):
+    assert execute(["run", "holds.toml", "--report", "out"]) == 0
+    assert f"report: {Path('out/index.html')}" in capsys.readouterr().out
+    result = json.loads((folder / "out" / "result.json").read_text())
+    assert result["verdict"] == "holds"
+    assert any(event.name == "said" for event in read(folder / "out" / "trace.msgpack"))
+    page = (folder / "out" / "index.html").read_bytes()
+    (folder / "out" / "index.html").unlink()
+    assert execute(["report", "out"]) == 0
+    assert (folder / "out" / "index.html").read_bytes() == page
+
+
+def test_reports_of_several_runs_do_not_overwrite_each_other(folder):
+    (folder / "other.toml").write_text(FILE.replace('"talk"', '"other"'))
+    execute(["run", "holds.toml", "other.toml", "--seeds", "1:2", "--report", "out"])
+    assert sorted(str(p.parent.relative_to(folder)) for p in folder.rglob("index.html")) == [
+        "out/other/seed-1",
+        "out/other/seed-2",
+        "out/talk/seed-1",
+        "out/talk/seed-2",
+    ]
+
+
+def test_report_that_cannot_be_written_is_a_usage_error(folder, capsys):
+    (folder / "out").write_text("a file")
+    assert execute(["run", "holds.toml", "--report", "out"]) == 2
+    assert "--report out" in capsys.readouterr().err
+
+
+def test_events_are_printed_one_a_line(capsys):
+    execute(["run", "holds.toml", "--trace", "x.trace"])
+    capsys.readouterr()
+    assert execute(["report", "x.trace", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["line"] for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0]["event"] == "run_started"
+
+
+def test_diff_names_the_first_event_that_differs(capsys):
+    for seed in ("1", "1", "2"):
+        execute(["run", "holds.toml", "--seed", seed, "--trace", f"{seed}.trace"])
+    capsys.readouterr()
+    assert execute(["diff", "1.trace", "1.trace"]) == 0
+    assert execute(["diff", "1.trace", "2.trace"]) == 1
+    out, _ = capsys.readouterr()
+    assert "the first event that differs is line" in out
+    assert execute(["diff", "1.trace", "nothing"]) == 2
+    assert execute(["diff", "1.trace", "holds.toml"]) == 2
+
+
+def test_check_reads_and_runs_nothing(capsys):
+    assert execute(["check", "holds.toml"]) == 0
+    assert execute(["check", "holds.toml", "wrong.toml"]) == 2
+    out, err = capsys.readouterr()
+    assert "holds.toml: talk is in order" in out and "wrong.toml:3:1" in err
+
+
+def test_list_names_scenarios_and_defects(folder, capsys):
+    (folder / "scenarios").mkdir()
+    (folder / "scenarios" / "talk.toml").write_text(FILE)
+    assert execute(["list"]) == 0
+    out, _ = capsys.readouterr()
+    assert "scenarios/talk.toml" in out and "Does everybody speak?" in out and "no_idle_timeout" in out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["run"], "name at least one scenario file"),
+        (["run", "holds.toml", "--sed", "3"], "Did you mean --seed"),
+        (["rnu"], 'Did you mean "run"'),
+        (["run", "holds.toml", "--backend", "sokets"], 'Did you mean "sockets"'),
+        (["run", "holds.toml", "--seed", "x"], "unable to convert"),
+        (["run", "holds.toml", "--seeds", "3:1"], "is empty"),
+        (["run", "holds.toml", "--seeds", "a:b"], "write it as A:B"),
+        (["run", "holds.toml", "--seed", "1", "--seeds", "1:2"], "not both"),
+        (["run", "holds.toml", "--slack", "0"], "--slack must be above 0"),
+        (["run", "holds.toml", "--defect", "no_idle_timeot"], 'did you mean "no_idle_timeout"'),
+        (["run", "holds.toml", "--set", "node.two.count=2"], 'there is no node "two"'),
+        (["report", "nothing"], "no such trace"),
+        (["check"], "name at least one scenario file"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_with_one_line_and_no_traceback(tokens, words, capsys):
+    assert execute(tokens) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert out == "" and "Traceback" not in err and err.count("\n") == 1
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert execute([]) == 2
+    assert "check-determinism" in capsys.readouterr().out
+    assert execute(["--help"]) == 0
+
+
+def test_an_error_of_our_own_is_exit_code_3(monkeypatch, capsys):
+    monkeypatch.setattr("sim.say.run", lambda *_: 1 / 0)
+    assert execute(["run", "holds.toml"]) == 3
+    assert "internal error" in capsys.readouterr().err
+
+
+def command(*words, **environment):
+    return {
+        "args": [sys.executable, "-m", "sim.cli", *words],
+        "env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+
+
+@pytest.mark.gate
+def test_digest_does_not_depend_on_the_process_or_its_hash_seed():
+    digests = {
+        json.loads(subprocess.run(**command("run", "holds.toml", "--json", PYTHONHASHSEED=h), check=True).stdout)[
+            "digest"
+        ]
+        for h in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.gate
+def test_check_determinism_holds_and_names_the_event_that_differs(folder, capfd):
+    (folder / "unsteady.toml").write_text(FILE.replace(":main", ":unsteady").replace("hello", "one"))
+    assert execute(["check-determinism", "holds.toml", "--seeds", "1:2"]) == 0
+    assert capfd.readouterr().out.count("the same twice") == 2
+    assert execute(["check-determinism", "unsteady.toml"]) == 1
+    out, _ = capfd.readouterr()
+    assert "two runs differ" in out and "PYTHONHASHSEED=1: " in out and "said" in out
+
+
+@pytest.mark.gate
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+@pytest.mark.parametrize("backend", ["sim", "sockets"])
+def test_interrupt_ends_with_130_and_leaves_no_process(folder, backend):
+    started, marker = folder / "started", f"CLI_TEST={folder}"
+    (folder / "long.toml").write_text(FILE.replace('"3s"', '"1h"').replace(":main", ":tells"))
+    words = ["run", "long.toml", "--backend", backend, "--trace", "x.trace"]
+    with subprocess.Popen(**command(*words, CLI_TEST=str(folder)), start_new_session=True) as process:
+        while process.poll() is None and not started.exists():
+            time.sleep(0.02)
+        assert len(_with_environment(marker)) == (1 if backend == "sim" else 2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert _with_environment(marker) == []
+
+
+def _with_environment(marker):
+    """Processes that were started by a test, whatever session they are in."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(folder.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.gate
+def test_no_color_is_honoured_and_output_can_be_cut_short():
+    done = subprocess.run(**command("run", "holds.toml", NO_COLOR="1", FORCE_COLOR="1"), check=True)
+    assert "\x1b[3" not in done.stdout
+    process = subprocess.Popen(**command("run", "holds.toml", "--json"))
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
