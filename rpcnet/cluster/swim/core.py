@@ -300,7 +300,10 @@ class Core:
             if self._farewell is None:
                 self._contacts.sync_address(source, now)
         elif (packet.run < entry.run or entry.status == DEAD) and not self._has_sent(source):
-            self.send(source, [], to=packet.name, gossip=False)
+            # Two that hold each other for dead would answer each other's answers as fast as the network carries them.
+            if now - entry.answered_at >= self._config.gossip_interval:
+                entry.answered_at = now
+                self.send(source, [], to=packet.name, gossip=False)
 
     def _has_sent(self, address: str) -> bool:
         return any(isinstance(effect, Send) and effect.address == address for effect in self._out)

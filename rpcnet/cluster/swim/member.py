@@ -90,6 +90,8 @@ class Entry:
     """When its status last changed (core time)."""
     was_seen: bool = True
     """False for the tombstone of a member that nobody here has ever seen alive."""
+    answered_at: float = float("-inf")
+    """When it was last told that we hold it for dead or replaced (core time)."""
     digest: int = 0
     """What this row adds to the table's digest."""
     seen: Member | None = None
