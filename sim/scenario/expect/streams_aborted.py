@@ -49,7 +49,7 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
             windows = self._windows(context)
         except NeverHappened as never:
             return self.answer(Verdict.INCONCLUSIVE, str(never))
-        pairs = [(s, w) for w in windows for s in history.streams.values() if _concerned(history, s, w, nodes)]
+        pairs = [(s, w) for w in windows for s in history.streams if _concerned(history, s, w, nodes)]
         if not pairs:
             return self.answer(Verdict.INCONCLUSIVE, self._none(windows[-1]))
         measured = _measure(history, pairs)

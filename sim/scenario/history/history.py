@@ -44,9 +44,11 @@ class History:
         self.lives: dict[str, list[Life]] = {}
         self.sightings: list[Sighting] = []
         self.publications: list[Publication] = []
-        self.streams: dict[tuple[str, int], Stream] = {}
+        self.streams: list[Stream] = []
         self.quiet: float | None = None
         self._sighted: dict[str, list[Sighting]] = {}
+        self._streams: dict[tuple[str, int], Stream] = {}
+        """By connection and number; a process that restarts may use both again."""
         self._stalled: dict[str, Stall] = {}
         self._runs: dict[tuple[str, int], Membership] = {}
         take = self._takers()
@@ -234,36 +236,41 @@ class History:
         member, run, version, tags = get("member", event.node), get("run", 0), get("version", 0), get("tags") or {}
         self.publications.append(Publication(event.time, event.line, event.node, member, run, version, tags))
 
-    def _stream(self, event: Event) -> Stream | None:
-        get = event.fields.get
-        if get("shape") == "unary":
-            return None
-        key = (get("connection", ""), get("stream", 0))
-        stream = self.streams.get(key)
-        if stream is None:
-            stream = self.streams[key] = Stream(*key, method=get("method", ""))
-        return stream
-
     def _call_started(self, event: Event) -> None:
-        if stream := self._stream(event):
+        if event.fields.get("shape") != "unary":
+            stream = self._streams.get(_key(event))
+            if stream is None or stream.caller is not None:
+                stream = self._new_stream(event)
             stream.caller = StreamEnd(event.node, event.time, event.line)
             stream.peer = event.fields.get("peer") or ""
 
     def _handler_started(self, event: Event) -> None:
-        if stream := self._stream(event):
+        if event.fields.get("shape") != "unary":
+            stream = self._streams.get(_key(event))
+            if stream is None or stream.handler is not None:
+                stream = self._new_stream(event)
             stream.handler = StreamEnd(event.node, event.time, event.line)
 
+    def _new_stream(self, event: Event) -> Stream:
+        stream = self._streams[_key(event)] = Stream(*_key(event), method=event.fields.get("method", ""))
+        self.streams.append(stream)
+        return stream
+
     def _call_ended(self, event: Event) -> None:
-        if stream := self._stream(event):
+        if stream := self._streams.get(_key(event)):
             _end(stream.caller, event)
 
     def _handler_ended(self, event: Event) -> None:
-        if stream := self._stream(event):
+        if stream := self._streams.get(_key(event)):
             _end(stream.handler, event)
 
 
+def _key(event: Event) -> tuple[str, int]:
+    return event.fields.get("connection", ""), event.fields.get("stream", 0)
+
+
 def _end(end: StreamEnd | None, event: Event) -> None:
-    if end is not None:
+    if end is not None and end.end == math.inf:
         end.end, end.end_line, end.status = event.time, event.line, event.fields.get("status")
 
 

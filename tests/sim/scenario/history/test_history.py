@@ -112,10 +112,22 @@ def test_a_stream_is_put_together_from_both_ends(story):
     both = {"connection": "c", "stream": 1, "method": "m", "shape": "bidirectional"}
     story.at(1, "a", "call_started", peer="b:1", **both).at(2, "b", "handler_started", peer="a:1", **both)
     story.at(3, "a", "call_ended", status="CANCELLED", seconds=2.0, **both)
-    stream = story.context().history.streams["c", 1]
+    (stream,) = story.context().history.streams
     assert [(end.node, end.start, end.end, end.status) for end in stream.ends()] == [
         ("a", 1, 3, "CANCELLED"),
         ("b", 2, math.inf, None),
     ]
     unary = both | {"stream": 3, "shape": "unary"}
-    assert ("c", 3) not in story.at(4, "a", "call_started", peer="b:1", **unary).context().history.streams
+    assert len(story.at(4, "a", "call_started", peer="b:1", **unary).context().history.streams) == 1
+
+
+def test_a_restarted_process_that_uses_its_numbers_again_has_streams_of_its_own(story):
+    both = {"connection": "c", "stream": 1, "method": "m", "shape": "bidirectional"}
+    for time in (1, 11):
+        story.at(time, "a", "call_started", peer="b:1", **both).at(time + 1, "b", "handler_started", peer="a:1", **both)
+        story.at(time + 2, "b", "handler_ended", status="UNAVAILABLE", seconds=1.0, **both)
+    streams = story.context().history.streams
+    assert [(s.caller.start, s.caller.end, s.handler.start, s.handler.end) for s in streams] == [
+        (1, math.inf, 2, 3),
+        (11, math.inf, 12, 13),
+    ]
