@@ -50,13 +50,13 @@ def apply(data: dict[str, Any], override: Override) -> Path:
     *steps, last = override.key.split(".")
     target: Any = data
     path: Path = ()
+    called = ""  # The key that led here, which says what the elements of a list are.
     for step in steps:
         if isinstance(target, list):
-            path = (*path, _index(target, str(path[-1]), step))
-            target = target[int(path[-1])]
+            index = _index(target, called, step)
+            path, target = (*path, index), target[index]
         elif isinstance(target, dict):
-            path = (*path, step)
-            target = target.setdefault(step, {})
+            path, target, called = (*path, step), target.setdefault(step, {}), step
         else:
             break
     if not isinstance(target, dict):
