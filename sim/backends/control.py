@@ -85,20 +85,29 @@ _LENGTH = struct.Struct("!I")
 
 @dataclass(slots=True)
 class Channel:
-    """One end. Reading never blocks; a message of ours is small, so that writing does not either in practice."""
+    """One end. Neither reading nor writing blocks: a process that is stopped reads nothing for a while."""
 
     socket: socket.socket
     closed: bool = False
+    unsent: bytearray = field(default_factory=bytearray)
+    """What did not fit; call `flush` when the socket can be written again."""
     _buffer: bytearray = field(default_factory=bytearray)
 
-    def send(self, message: Message) -> bool:
-        """False where the other end is gone."""
+    def send(self, message: Message) -> None:
+        """Say something; an end that is gone does not hear it."""
         data = pickle.dumps(message)
+        self.unsent += _LENGTH.pack(len(data)) + data
+        self.flush()
+
+    def flush(self) -> None:
         try:
-            self.socket.sendall(_LENGTH.pack(len(data)) + data)
+            while self.unsent:
+                sent = self.socket.send(self.unsent, socket.MSG_DONTWAIT)
+                del self.unsent[:sent]
+        except BlockingIOError:
+            return
         except (BrokenPipeError, ConnectionResetError):
-            return False
-        return True
+            self.unsent.clear()
 
     def receive(self) -> Iterator[Message]:
         """Whatever has arrived; `closed` afterwards where the other end is gone."""

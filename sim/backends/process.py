@@ -61,7 +61,7 @@ class Process:
         self._loop.add_reader(ours.fileno(), self._read)
         self._loop.add_reader(read, self._copy_output)
         self._loop.add_reader(self._descriptor, self._reap)
-        self._channel.send(order)
+        self._say(order)
 
     def send(self, message: Message) -> None:
         """Say something; a process that is gone does not hear it."""
@@ -70,7 +70,17 @@ class Process:
         if isinstance(message, Ways):
             self._number = message.number
             self.applied.clear()
+        self._say(message)
+
+    def _say(self, message: Message) -> None:
         self._channel.send(message)
+        if self._channel.unsent:
+            self._loop.add_writer(self._channel.socket.fileno(), self._say_the_rest)
+
+    def _say_the_rest(self) -> None:
+        self._channel.flush()
+        if not self._channel.unsent:
+            self._loop.remove_writer(self._channel.socket.fileno())
 
     def signal(self, number: signal.Signals) -> None:
         if self.alive:
@@ -78,10 +88,17 @@ class Process:
 
     def destroy(self) -> None:
         """SIGKILL, and wait: afterwards the process is certainly gone. Works without a running loop."""
-        if self._popen.poll() is None:
-            self._popen.kill()
+        if self._popen.returncode is None:
+            self._end_session()
             self._popen.wait()
         self._close()
+
+    def _end_session(self) -> None:
+        """SIGKILL for the process and whatever it started. Called before it is waited for: its id is still its own."""
+        try:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # It has ended, and left nobody.
 
     def _read(self) -> None:
         for message in self._channel.receive():
@@ -106,6 +123,7 @@ class Process:
             print(f"{self.name} | {line.decode(errors='backslashreplace')}", file=sys.stderr)
 
     def _reap(self) -> None:
+        self._end_session()
         code = self._popen.wait()
         self._read()
         self._copy_output()
@@ -119,6 +137,7 @@ class Process:
         if self._partial:
             print(f"{self.name} | {self._partial.decode(errors='backslashreplace')}", file=sys.stderr)
         if not self._loop.is_closed():
+            self._loop.remove_writer(self._channel.socket.fileno())
             for descriptor in (self._channel.socket.fileno(), self._output, self._descriptor):
                 self._loop.remove_reader(descriptor)
         self._channel.socket.close()

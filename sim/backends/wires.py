@@ -44,6 +44,7 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._wants_reading = True
         self._writing_paused = False
         self._high, self._low = 65536, 16384
+        self._end_held = False
         self._loss: tuple[Exception | None] | None = None
 
     # -- the protocol's side: what the real transport says -----------------------------------------------------------
@@ -56,7 +57,6 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._shaper.wires.add(self)
         self._orphaned = self._shaper.is_silent(self._peer)
         self._protocol.connection_made(self)
-        self._set_reading()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -69,9 +69,12 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
             self._protocol.data_received(data)
 
     def eof_received(self) -> bool:
-        assert isinstance(self._protocol, asyncio.Protocol | asyncio.BufferedProtocol)
-        if not self._closing and not self._protocol.eof_received():
-            self.close()
+        if self._orphaned or self._shaper.cut_into(self._peer):
+            self._end_held = True  # What arrived before counts; the news that it was all does not get through.
+        elif not self._closing:
+            assert isinstance(self._protocol, asyncio.Protocol | asyncio.BufferedProtocol)
+            if not self._protocol.eof_received():
+                self.close()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -95,14 +98,16 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         if self._orphaned:
             if self._closing:
                 self._drop()
+            else:
+                self._knock()
+            return
+        if not self._shaper.cut_into(self._peer):
+            if self._loss is not None:
+                self._finish()
                 return
-            self._set_reading()
-            self._knock()
-            return
-        self._set_reading()
-        if self._loss is not None and not self._shaper.cut_into(self._peer):
-            self._finish()
-            return
+            if self._end_held:
+                self._end_held = False
+                self.eof_received()
         self._pump()
 
     def _knock(self) -> None:
@@ -141,13 +146,11 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
             self._loop.call_soon(self._protocol.connection_lost, exc)
 
     def _set_reading(self) -> None:
-        wanted = self._wants_reading and not self._closing
-        open_ = wanted and not self._orphaned and not self._shaper.cut_into(self._peer)
         if self._below.is_closing():
             return
-        if open_ and not self._below.is_reading():
+        if self.is_reading() and not self._below.is_reading():
             self._below.resume_reading()
-        elif not open_ and self._below.is_reading():
+        elif not self.is_reading() and self._below.is_reading():
             self._below.pause_reading()
 
     @property
@@ -326,7 +329,9 @@ class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
         self._protocol.connection_made(self)
 
     def datagram_received(self, data: bytes, addr: "tuple[Any, ...]") -> None:
-        if not self._closing and not self._shaper.cut_into(addr[0]):
+        # From a host that lost power only what was sent before can still come.
+        silent = self._shaper.is_silent(addr[0])
+        if not self._closing and (silent or not self._shaper.cut_into(addr[0])):
             self._protocol.datagram_received(data, addr)
 
     def error_received(self, exc: Exception) -> None:

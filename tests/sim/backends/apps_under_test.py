@@ -95,6 +95,13 @@ async def prints(node: NodeContext) -> None:
     node.ready()
 
 
+async def spawns(node: NodeContext) -> None:
+    """Leaves a process behind."""
+    await asyncio.create_subprocess_exec("sleep", "60")
+    node.ready()
+    await asyncio.Event().wait()
+
+
 async def never_ready(node: NodeContext) -> None:
     await asyncio.Event().wait()
 

@@ -79,7 +79,8 @@ def apps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("apps_under_test", None)
 
 
-@pytest.fixture(params=["sim", "sockets"])
+# Each run over sockets takes a second or two.
+@pytest.fixture(params=["sim", pytest.param("sockets", marks=pytest.mark.gate)])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
     """One body, two worlds: the same program in either."""
     return Stage(request.param, tmp_path)

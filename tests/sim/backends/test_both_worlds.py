@@ -170,6 +170,33 @@ def test_a_crash_is_silent(stage: Any) -> None:
     assert {e.fields["how"] for e in played.of("d", "tried") if e.time > died + 0.1} == {"silence"}
 
 
+def test_a_crash_is_silent_even_to_a_node_that_was_paused_when_it_happened(stage: Any) -> None:
+    def script(world: World) -> Script:
+        yield 0.2
+        world.pause("c", 0.5)
+        yield 0.2
+        world.crash("b")
+
+    nodes = {"b": "echo", "c": {"app": "talks", "arguments": {"peer": "b"}}}
+    played = stage.play(nodes, script, duration=1.2)
+    assert played.of("c", "node_resumed")
+    assert not played.of("c", "over")
+
+
+def test_a_process_that_dies_behind_a_cut_is_noticed_once_it_is_healed(stage: Any) -> None:
+    def script(world: World) -> Script:
+        yield 0.2
+        world.partition("split", [["b"], ["c"]])
+        yield 0.2
+        world.kill("b")
+        yield 0.4
+        world.heal("split")
+
+    nodes = {"b": "echo", "c": {"app": "talks", "arguments": {"peer": "b"}}}
+    played = stage.play(nodes, script, duration=2.4)
+    assert played.one("c", "over").time >= 0.8
+
+
 def test_a_restart_runs_the_entry_again_under_the_same_address_with_what_was_kept(stage: Any) -> None:
     def script(world: World) -> Script:
         yield 0.2

@@ -107,6 +107,13 @@ def test_a_process_that_ends_without_a_word_has_failed(sockets: Any) -> None:
     assert "status 7" in played.one("a", "node_failed").fields["error"]
 
 
+def test_what_a_node_started_ends_with_it(sockets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = str(uuid.uuid4())
+    monkeypatch.setenv("RPCNET_TEST_MARK", mark)
+    sockets.play({"a": "spawns"})
+    assert processes_with(mark) == []
+
+
 def test_what_a_node_prints_is_shown_behind_its_name(sockets: Any, capfd: pytest.CaptureFixture[str]) -> None:
     sockets.play({"a": "prints"})
     assert "a | hello from the node\n" in capfd.readouterr().err
