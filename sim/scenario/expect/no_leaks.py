@@ -59,7 +59,8 @@ class NoLeaks(Flag, frozen=True, kw_only=True):
 def _take(found: _Found, event: Event) -> None:
     get = event.fields.get
     if event.name == "leak":
-        found.leaks.append((event, f"{event.node} left a {get('kind')} behind: {get('what')}, made at {get('where')}"))
+        where = f" ({get('where')})" if get("where") else ""
+        found.leaks.append((event, f"{event.node} left a {get('kind')} behind: {get('what')}{where}"))
     elif event.name == "leaks_checked":
         found.checked.add(event.node)
         found.counted += int(get("found") or 0)

@@ -28,9 +28,22 @@ def test_a_leak_fails_and_says_what_and_where(story):
     ended(story, "a", found=1).at(40.19, "a", "leak", kind="task", what="pump()", where="app.py:12")
     judgement = EXPECTATION.judge(story.context())
     assert judgement.verdict is Verdict.FAILS
-    assert judgement.saw == "a left a task behind: pump(), made at app.py:12"
+    assert judgement.saw == "a left a task behind: pump() (app.py:12)"
     assert story.line(judgement.line).name == "leak"
     assert judgement.measured == {"leaks": 1, "nodes": 1}
+
+
+def test_a_count_without_its_leaks_fails_as_well(story):
+    judgement = EXPECTATION.judge(ended(story, "a", found=2).context())
+    assert (judgement.verdict, judgement.saw) == (Verdict.FAILS, "a left 2 things behind")
+
+
+def test_several_leaks_are_counted(story):
+    ended(story, "a", found=2).at(40.19, "a", "leak", kind="task", what="pump()", where="")
+    story.at(40.19, "a", "leak", kind="timer", what="tick()", where="")
+    judgement = EXPECTATION.judge(story.context())
+    assert judgement.saw == "a left a task behind: pump(); 1 more leak"
+    assert judgement.measured["leaks"] == 2
 
 
 def test_a_server_that_held_something_when_it_was_closed_fails(story):
