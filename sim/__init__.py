@@ -11,6 +11,7 @@ from sim.kernel import (
     new_event_loop,
     run,
 )
+from sim.scenario import Scenario
 
 __all__ = [
     "Deadlock",
@@ -18,6 +19,7 @@ __all__ = [
     "Node",
     "NodeDown",
     "NotSimulated",
+    "Scenario",
     "Simulation",
     "SimulationError",
     "new_event_loop",
