@@ -10,6 +10,7 @@ import pytest
 
 import sim
 from sim.defects import names
+from sim.scenario.run import Run
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.toml"))
@@ -28,7 +29,7 @@ def stem(value: object) -> str:
     return value.stem if isinstance(value, Path) else str(value)
 
 
-def what_went_wrong(run: "sim.Run") -> str:
+def what_went_wrong(run: Run) -> str:
     """One line an expectation, for the message of a failed assertion."""
     return "\n".join(f"{e.verdict}: {e.name}: {e.saw}" for e in run.expectations) + f"\nerror: {run.error}"
 
