@@ -22,6 +22,7 @@ from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Re
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
+from sim.kernel.errors import SimulationError
 from sim.kernel.node import Node
 from sim.kernel.simulation import Simulation
 
@@ -151,6 +152,16 @@ class _World:
     def run(self) -> None:
         program = self._program
         self.record("run_started", scenario=program.scenario, seed=program.seed, backend=NAME)
+        try:
+            self._run()
+        except SimulationError as error:
+            # An application that goes on and on while no time passes; nothing more can be simulated.
+            self._fail(f"the run cannot go on: {error}")
+            for member in self._members.values():
+                member.node.kill()
+        self.record("run_ended")
+
+    def _run(self) -> None:
         at_once = [member for member in self._members.values() if member.program.start <= 0]
         for member in at_once:
             self._start(member)
@@ -159,7 +170,6 @@ class _World:
             self.record("zero")
             self._play_all()
         self._end()
-        self.record("run_ended")
 
     def _all_ready(self, members: Sequence[_Member]) -> bool:
         """Run until they are; False where one ended or the time is up, which is then the error of the run."""

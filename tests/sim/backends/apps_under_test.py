@@ -102,6 +102,12 @@ async def spawns(node: NodeContext) -> None:
     await asyncio.Event().wait()
 
 
+async def spins(node: NodeContext) -> None:
+    node.ready()
+    while True:  # noqa: ASYNC110 - it waits for nothing
+        await asyncio.sleep(0)
+
+
 async def never_ready(node: NodeContext) -> None:
     await asyncio.Event().wait()
 

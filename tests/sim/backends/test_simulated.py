@@ -77,6 +77,13 @@ def test_a_program_that_blocks_its_loop_passes_virtual_time(simulated: Any) -> N
     assert played.one("a", "slept").time - played.one("a", "node_ready").time == pytest.approx(5.0)
 
 
+def test_a_program_that_lets_no_time_pass_ends_the_run_by_name(simulated: Any) -> None:
+    played = simulated.play({"a": "spins", "b": "idle"}, duration=10.0)
+    assert "a has run" in played.outcome.error
+    assert "without time advancing" in played.outcome.error
+    assert played.events[-1].name == "run_ended"
+
+
 def test_what_a_dead_node_does_in_its_finally_blocks_is_not_told(simulated: Any) -> None:
     def script(world: World) -> Script:
         yield 0.1
