@@ -69,6 +69,7 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
             sign=sign,
             expectations=expectations,
             error=_error(result, tables),
+            failures=_failures(tables),
             held=sum(e.get("verdict") == "holds" for e in expectations),
             figures=_figures(tables),
             lanes=len(lanes),
@@ -93,8 +94,16 @@ def _in_order(result: Mapping[str, Any], tables: Tables) -> dict[str, Node]:
 def _error(result: Mapping[str, Any], tables: Tables) -> str:
     """What the result says beyond the failures that the trace holds, which are shown by themselves."""
     error = str(result.get("error") or "")
-    told = [str(e.fields.get("traceback") or e.fields.get("error") or "").strip() for e in tables.failures]
-    return "" if any(text and text in error for text in told) else error
+    return "" if any(text and text in error for text, _ in _failures(tables)) else error
+
+
+def _failures(tables: Tables) -> list[tuple[str, list[Event]]]:
+    """The applications that raised, those that raised the same together: a hundred nodes may fail in one way."""
+    same: dict[str, list[Event]] = {}
+    for event in tables.failures:
+        text = str(event.fields.get("traceback") or event.fields.get("error") or "").strip()
+        same.setdefault(text, []).append(event)
+    return list(same.items())
 
 
 def _figures(tables: Tables) -> dict[str, Markup]:

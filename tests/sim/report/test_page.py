@@ -103,10 +103,12 @@ def test_an_application_that_raised_is_named_with_its_traceback(
     tmp_path: Path, result: dict[str, Any], story: Callable[..., Any]
 ) -> None:
     tale = story()
-    tale.at(20.0, "worker-3", "node_failed", error="KeyError: 'x'", traceback="Traceback …\nKeyError: 'x'")
+    for node in ("worker-1", "worker-3"):
+        tale.at(20.0, node, "node_failed", error="KeyError: 'x'", traceback="Traceback …\nKeyError: 'x'")
     result["error"] = "worker-3: Traceback …\nKeyError: 'x'"
     text = text_of(write_report(tmp_path, result, tale.write()))
-    assert "worker-3 failed at 20.000 s" in text
+    assert "worker-1 failed at 20.000 s" in text
+    assert ", worker-3 failed at 20.000 s" in text
     assert text.count("KeyError: &#39;x&#39;") == 1
 
 
