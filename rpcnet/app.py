@@ -54,6 +54,7 @@ GOSSIP_PORT = 7946
 """memberlist's port, known to operators."""
 SERVICE_PORTS = range(10_000, 30_000)
 """Below Linux's ephemeral ports, which begin at 32768, so that no outgoing connection sits on one."""
+WILDCARDS = frozenset({"0.0.0.0", "::"})
 PRESETS: Mapping[str, Callable[[], ClusterConfig]] = {
     "lan": ClusterConfig.lan,
     "local": ClusterConfig.local,
@@ -115,6 +116,7 @@ class NodeContext:
         services: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         seeds: Iterable[str] = (),
+        advertise: str | None = None,
         cluster: Mapping[str, Any] | None = None,
         insecure: bool = False,
         tls: "ssl.SSLContext | None" = None,
@@ -126,9 +128,11 @@ class NodeContext:
         """Everything that differs between worlds comes in here.
 
         host: the address of this node, one for all its services. services: `name -> host:port` where a service has an
-        address of its own ("gossip" is one). seeds: gossip addresses to join at; one's own is left out. cluster:
-        `preset` and ClusterConfig fields that differ from it. insecure: addresses other than loopback are fine without
-        TLS and key. wall_clock: seconds since the epoch. directory: what survives a restart. on_ready: called once.
+        address of its own ("gossip" is one). seeds: gossip addresses to join at; one's own is left out. advertise: the
+        gossip address told to others where the bound one is a wildcard; its host stands for services bound so too.
+        cluster: `preset` and ClusterConfig fields that differ from it. insecure: addresses other than loopback are fine
+        without TLS and key. wall_clock: seconds since the epoch. directory: what survives a restart. on_ready: called
+        once.
         """
         self.name = name
         self.labels: Mapping[str, str] = dict(labels or {})
@@ -142,6 +146,9 @@ class NodeContext:
         self._directory = directory
         self._on_ready = on_ready
         self._seeds = tuple(seeds)
+        self._advertise = advertise
+        if advertise is not None:
+            split_address(advertise)
         self._config = cluster_config(cluster or {})
         if insecure:
             self._config = replace(self._config, insecure=True)
@@ -186,16 +193,28 @@ class NodeContext:
         if settings:
             changed = cluster_config({"preset": "lan", **settings})
             config = replace(config, **{name: getattr(changed, name) for name in settings if name != "preset"})
-        announced = {name: address for name, address in self._addresses.items() if name != "gossip"}
+        mine = {gossip, self._advertise}
+        asked_for = {name: address for name, address in self._addresses.items() if name != "gossip"}
+        announced = {name: self._told(name, address) for name, address in (asked_for | dict(services or {})).items()}
         return Cluster(
             self.name,
             gossip,
-            join=[seed for seed in (self._seeds if join is None else join) if seed != gossip],
-            services=announced | dict(services or {}),
+            join=[seed for seed in (self._seeds if join is None else join) if seed not in mine],
+            services=announced,
+            advertise=self._advertise,
             config=config,
             random=Random(self.random.getrandbits(64)),
             wall_clock=self.wall_clock,
         )
+
+    def _told(self, service: str, address: str) -> str:
+        """The address of a service as others can reach it."""
+        host, port = split_address(address)
+        if host not in WILDCARDS:
+            return address
+        if self._advertise is None:
+            raise AppError(f"others cannot reach {service} at {address}; say where they can: advertise=HOST:PORT")
+        return join_address(split_address(self._advertise)[0], port)
 
     def ready(self) -> None:
         """Say that this node does its work from now on; further calls change nothing."""

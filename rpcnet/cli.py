@@ -49,6 +49,9 @@ def _node_flags(
     *,
     name: Annotated[str, Parameter(help="Name of this node in the cluster; the host name where left out.")] = "",
     bind: Annotated[str, Parameter(help="HOST:PORT of gossip.")] = "127.0.0.1:7946",
+    advertise: Annotated[
+        str | None, Parameter(help="HOST:PORT of gossip as others reach it, where --bind is a wildcard.")
+    ] = None,
     join: Annotated[tuple[str, ...], Parameter(help="HOST:PORT of members to join at.", negative="")] = (),
     service: Annotated[tuple[str, ...], Parameter(help="NAME=HOST:PORT of a service of main.", negative="")] = (),
     label: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE, in node.labels.", negative="")] = (),
@@ -165,6 +168,7 @@ def _context(flags: dict[str, Any]) -> NodeContext:
         services={"gossip": flags["bind"], **_pairs("service", flags["service"])},
         labels=_pairs("label", flags["label"]),
         seeds=flags["join"],
+        advertise=flags["advertise"],
         cluster=_pairs("cluster", flags["cluster"]),
         insecure=flags["insecure"],
         wall_clock=time.time,

@@ -236,6 +236,22 @@ def test_the_cluster_is_bound_joining_and_announces_the_services_asked_for(monke
     assert made["config"].gossip_interval == ClusterConfig.local().gossip_interval
 
 
+def test_a_wildcard_is_told_to_others_as_the_advertised_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr("rpcnet.cluster.Cluster", lambda name, bind, **settings: made.update(settings, bind=bind))
+    node = NodeContext(
+        "w1", host="0.0.0.0", advertise="192.0.2.1:7000", services={"web": "127.0.0.1:80"}, insecure=True
+    )
+    port = split_address(node.address("rpc"))[1]
+    node.cluster(join=["192.0.2.1:7000", "192.0.2.2:7946"])
+    assert (made["bind"], made["advertise"], made["join"]) == ("0.0.0.0:7946", "192.0.2.1:7000", ["192.0.2.2:7946"])
+    assert made["services"] == {"rpc": f"192.0.2.1:{port}", "web": "127.0.0.1:80"}
+    unknown = NodeContext("w1", host="0.0.0.0")
+    unknown.address("rpc")
+    with pytest.raises(AppError, match="others cannot reach rpc at 0.0.0.0:"):
+        unknown.cluster()
+
+
 def test_two_members_meet_through_their_contexts(world: Any) -> None:
     async def body() -> None:
         one = NodeContext("n1", services={"gossip": "127.0.0.1:7951"}, cluster={"preset": "local"}, random=Random(1))
