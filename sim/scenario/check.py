@@ -43,6 +43,9 @@ __all__ = ["Draft", "check", "demand"]
 RESERVED = frozenset({"all", "start", "quiet"})
 """Words that mean something else where a name could stand."""
 
+MAX_COUNT = 100_000
+"""Nodes of one table; ten times as many as a simulation has been tried with."""
+
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 
@@ -94,7 +97,9 @@ def demand(scenario: Scenario) -> None:
 class _Check:
     def __init__(self, draft: Draft, blame: Blame) -> None:
         self.draft, self.blame = draft, blame
-        self.nodes = labels_of(draft.nodes.values())
+        counted = {index for index, node in draft.nodes.items() if _countable(node)}
+        self.nodes = labels_of(node for index, node in draft.nodes.items() if index in counted)
+        self.names_are_known = draft.names_are_known and len(counted) == len(draft.nodes)
         self.apps: dict[str, App | None] = {}
 
     def everything(self) -> None:
@@ -140,7 +145,7 @@ class _Check:
     def _node_names(self) -> None:
         taken: dict[str, int] = {}
         for index, node in self.draft.nodes.items():
-            names = node.names() if node.count is None or node.count > 0 else []
+            names = node.names() if _countable(node) else []
             for name in names:
                 if name in taken:
                     other = self.draft.nodes[taken[name]]
@@ -154,8 +159,8 @@ class _Check:
             rule = "letters, digits, - and _, a letter or digit at both ends"
             taken = f"; taken: {', '.join(sorted(RESERVED))}"
             self.blame((*path, "name"), f'"{node.name}" cannot name a node; allowed: {rule}{taken}')
-        if node.count is not None and node.count < 1:
-            self.blame((*path, "count"), f"count must be at least 1, not {node.count}")
+        if not _countable(node):
+            self.blame((*path, "count"), f"count must be from 1 to {MAX_COUNT}, not {node.count}")
         if node.start >= self.draft.duration:
             self.blame((*path, "start"), f"starts at {_s(node.start)}, when all is over ({_s(self.draft.duration)})")
         app = self._app(node.app, path)
@@ -176,7 +181,7 @@ class _Check:
         return self.apps[name]
 
     def _selector(self, selector: Selector, path: Path) -> list[str] | None:
-        if not self.draft.names_are_known:
+        if not self.names_are_known:
             return None
         try:
             return select(selector, self.nodes, draws(self.draft.seed, "check"))
@@ -200,7 +205,7 @@ class _Check:
                 self.blame((*path, "name"), f'two faults of one name: "{name}"', key=True)
             seen.add(name)
             self._times(fault, path)
-            if self._verb(fault, path, names) and self.draft.names_are_known:
+            if self._verb(fault, path, names) and self.names_are_known:
                 try:
                     declared.append(declare_one(fault, index, name, self.nodes, self.draft.seed))
                 except SelectError as error:
@@ -298,6 +303,10 @@ class _Check:
             expectation.check(declared, resolve)
         except ExpectationError as error:
             self.blame((*path, error.key), str(error))
+
+
+def _countable(node: Node) -> bool:
+    return node.count is None or 1 <= node.count <= MAX_COUNT
 
 
 def _s(seconds: float | None) -> str:

@@ -76,11 +76,12 @@ def load_text(text: str, file: Path, overrides: Overrides = (), *, before: Itera
     """As `load`, from a text that was read before. `file` is what it is called; `before` is overridden first."""
     text = text.replace("\r\n", "\n")
     try:
-        data = tomllib.loads(text)
+        return _Reader(str(file), text, tomllib.loads(text)).scenario(before, overrides)
     except tomllib.TOMLDecodeError as error:
         place, message = locate.place_of_syntax_error(text, error)
         raise ScenarioError([Mistake(str(file), *place, f"TOML syntax: {message}")]) from error
-    return _Reader(str(file), text, data).scenario(before, overrides)
+    except RecursionError as error:
+        raise ScenarioError([Mistake(str(file), 1, 1, "lists or tables are nested too deeply")]) from error
 
 
 class _Reader:
