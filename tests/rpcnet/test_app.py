@@ -248,7 +248,7 @@ def test_a_wildcard_is_told_to_others_as_the_advertised_host(monkeypatch: pytest
     assert made["services"] == {"rpc": f"192.0.2.1:{port}", "web": "127.0.0.1:80"}
     unknown = NodeContext("w1", host="0.0.0.0")
     unknown.address("rpc")
-    with pytest.raises(AppError, match="others cannot reach rpc at 0.0.0.0:"):
+    with pytest.raises(AppError, match="others cannot reach rpc"):
         unknown.cluster()
 
 

@@ -9,7 +9,7 @@ from sim.backends import runner, verbs
 from sim.backends.program import ProgramError, Ready, Script, World
 
 # Real machines are late; a simulated one never is. What is bounded here is bounded generously.
-SOON = 0.4
+SOON = 0.8
 
 
 def test_a_node_starts_is_ready_is_stopped_and_leaves_nothing(stage: Any) -> None:
@@ -114,7 +114,7 @@ def test_defects_and_variables_reach_every_node(stage: Any) -> None:
 
 
 def test_a_node_may_start_later(stage: Any) -> None:
-    played = stage.play({"a": "idle", "b": {"app": "idle", "start": 0.2}}, duration=2.0)
+    played = stage.play({"a": "idle", "b": {"app": "idle", "start": 0.2}}, duration=3.0)
     assert played.one("b", "node_started").time >= 0.2
     assert played.one("b", "node_exited").fields == {"status": "cancelled"}
 
@@ -209,7 +209,7 @@ def test_a_restart_runs_the_entry_again_under_the_same_address_with_what_was_kep
         world.record("it_is_ready")
         yield 0.2
 
-    played = stage.play({"a": "ticks", "b": "idle"}, script, duration=2.0)
+    played = stage.play({"a": "ticks", "b": "idle"}, script, duration=3.0)
     first, second = (e.fields for e in played.of("a", "started"))
     assert (first["starts"], second["starts"]) == (1, 2)
     assert first["address"] == second["address"]
