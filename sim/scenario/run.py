@@ -10,7 +10,6 @@ import importlib
 import platform
 import shlex
 import tempfile
-import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,8 +21,7 @@ from typing import Any
 
 from sim import defects as known_defects
 from sim.backends import runner, verbs
-from sim.backends.program import NodeProgram, Outcome, Program, ProgramError
-from sim.kernel.errors import Deadlock, Livelock
+from sim.backends.program import NodeProgram, Program, ProgramError
 from sim.scenario.check import demand
 from sim.scenario.fault import scripts
 from sim.scenario.load import load_text
@@ -63,7 +61,7 @@ def run(
         raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(verbs(backend))}")
     path, temporary = _trace_path(trace)
     try:
-        outcome = _outcome(program, path, backend)
+        outcome = runner(backend)(program, path)
         context = Context(
             path,
             select=_Selecting(scenario, seed),
@@ -250,22 +248,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.scenario.name} seed={self.seed} {self.backend}: {self.verdict}>"
-
-
-def _outcome(program: Program, trace: Path, backend: str) -> Outcome:
-    began = time.monotonic()
-    try:
-        return runner(backend)(program, trace)
-    except (Deadlock, Livelock) as error:
-        # An application that goes in circles has failed, not we: what it did until then is in the trace.
-        last = max((event.time for event in read(trace)), default=0.0)
-        return Outcome(
-            backend=backend,
-            digest=None,
-            virtual_seconds=last,
-            wall_seconds=time.monotonic() - began,
-            error=f"{type(error).__name__}: {error}",
-        )
 
 
 class _Selecting:
