@@ -1,0 +1,66 @@
+"""Credit is conserved, never exceeded, and always comes back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpcnet.calls.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, granted
+from rpcnet.errors import ProtocolError
+
+
+@given(
+    st.integers(1024, 100_000), st.lists(st.tuples(st.integers(1, 3000), st.booleans(), st.floats(0, 1)), max_size=200)
+)
+def test_what_is_granted_is_what_was_read_and_nobody_starves(window, script) -> None:
+    """A sender that fills the window and a reader that reads: their sums agree, and an empty queue leaves room to send."""
+    receiving, sending = ReceiveCredit(window), window
+    queue: list[int] = []
+    now = 0.0
+    for cost, reads, pause in script:
+        now += pause
+        cost = min(cost, sending)
+        if cost:
+            sending -= cost
+            receiving.charge(cost)
+            queue.append(cost)
+        if reads and queue:
+            amount = receiving.release(queue.pop(0), now)
+            if amount:
+                sending = granted(sending, amount)
+        assert receiving.held == sum(queue)
+        assert receiving.allowed == sending
+        assert receiving.allowed + receiving.owed + receiving.held == window
+    while queue:
+        sending += receiving.release(queue.pop(0), now)
+    # With nothing unread the sender has more than half a window: no message waits for ever.
+    assert sending * 2 > window
+    assert receiving.held == 0
+
+
+def test_more_than_was_granted_is_an_error() -> None:
+    credit = ReceiveCredit(1024)
+    credit.charge(1000)
+    with pytest.raises(ProtocolError, match="24 bytes of credit left"):
+        credit.charge(25)
+
+
+def test_half_a_window_is_granted_at_a_time() -> None:
+    credit = ReceiveCredit(1000)
+    credit.charge(600)
+    assert credit.release(300, 0.0) == 0
+    assert credit.release(300, 0.0) == 600
+
+
+def test_a_starved_sender_hears_of_a_slow_reader_now_and_then() -> None:
+    credit = ReceiveCredit(1000)
+    credit.charge(1000)
+    assert credit.release(10, 0.0) == 10
+    assert credit.release(10, STARVED_INTERVAL / 2) == 0
+    assert credit.release(10, STARVED_INTERVAL * 1.5) == 20
+
+
+@pytest.mark.parametrize("amount", [0, MAX_CREDIT, 2**32 - 1])
+def test_a_grant_of_nothing_or_beyond_the_bound_is_an_error(amount: int) -> None:
+    with pytest.raises(ProtocolError, match="outside 1 to"):
+        granted(10, amount)
+    assert granted(10, 5) == 15

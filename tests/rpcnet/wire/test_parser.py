@@ -1,0 +1,100 @@
+"""The parser: any bytes give frames or one error, and where they are cut changes nothing."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpcnet.wire import writer
+from rpcnet.wire.frame import HEADER, ITEM, PREFACE
+from rpcnet.wire.parser import Parser
+
+FRAMES = st.lists(
+    st.tuples(st.integers(1, 10), st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=50)), max_size=8
+)
+CUTS = st.lists(st.integers(0, 600), max_size=12)
+
+
+def encoded(frames) -> bytes:
+    return b"".join(HEADER.pack(len(payload), kind, flags, stream) + payload for kind, flags, stream, payload in frames)
+
+
+def feed(data: bytes, cuts: list[int], limit: int = 64):
+    """What comes out, and the error, of data that arrives in pieces."""
+    parser = Parser(limit)
+    frames = []
+    places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    for start, stop in zip(places, places[1:], strict=False):
+        frames += parser.receive(data[start:stop])
+    return frames, str(parser.error) if parser.error else None, parser.pending_bytes if not parser.error else 0
+
+
+@given(FRAMES, CUTS)
+def test_frames_come_out_as_they_went_in_wherever_the_bytes_are_cut(frames, cuts) -> None:
+    assert feed(PREFACE + encoded(frames), cuts) == (frames, None, 0)
+
+
+@given(st.binary(max_size=300), CUTS, st.booleans())
+def test_any_bytes_give_frames_or_an_error_and_the_same_wherever_they_are_cut(data, cuts, greets) -> None:
+    data = PREFACE + data if greets else data
+    whole, in_pieces = feed(data, []), feed(data, cuts)
+    if whole[1] is not None and not greets:
+        # The text quotes what had come so far; that there is an error does not depend on it.
+        assert in_pieces[1] is not None
+        assert whole[0] == in_pieces[0] == []
+    else:
+        assert whole == in_pieces
+
+
+def test_frames_before_a_mistake_are_handed_out_and_nothing_after_it() -> None:
+    parser = Parser(10)
+    good = writer.item(1, 0, b"x")
+    assert len(parser.receive(PREFACE + good + HEADER.pack(11, ITEM, 0, 1) + good)) == 1
+    assert "exceeds what this end accepts (10)" in str(parser.error)
+    assert parser.receive(good) == []
+
+
+def test_a_false_length_is_judged_before_anything_is_buffered() -> None:
+    parser = Parser(1000)
+    assert parser.receive(PREFACE + HEADER.pack(2**32 - 1, ITEM, 0, 1)) == []
+    assert parser.error is not None
+    assert parser.pending_bytes == 0
+
+
+def test_types_that_are_not_known_are_skipped_by_length() -> None:
+    parser = Parser(1000)
+    frames = parser.receive(PREFACE + HEADER.pack(3, 77, 0, 1) + b"abc" + writer.item(1, 0, b"x"))
+    assert frames == [(ITEM, 0, 1, b"x")]
+
+
+def test_a_wrong_preface_is_known_at_its_first_byte() -> None:
+    parser = Parser(1000)
+    assert parser.receive(b"G") == []
+    assert "does not speak rpcnet" in str(parser.error)
+
+
+def test_a_preface_in_single_bytes_is_read() -> None:
+    parser = Parser(1000)
+    for byte in PREFACE[:-1]:
+        assert parser.receive(bytes([byte])) == []
+        assert parser.error is None
+    assert parser.receive(PREFACE[-1:] + writer.item(1, 0, b"x")) == [(ITEM, 0, 1, b"x")]
+
+
+def test_parsing_is_linear_in_bytes_whatever_the_size_of_the_reads() -> None:
+    """Four times the bytes may take eight times the time: a quadratic parser takes sixteen."""
+
+    def seconds(size: int, step: int) -> float:
+        data = PREFACE + writer.item(1, 0, bytes(size))
+        best = float("inf")
+        for _ in range(3):
+            parser = Parser(size)
+            begun = time.perf_counter()
+            for at in range(0, len(data), step):
+                parser.receive(data[at : at + step])
+            best = min(best, time.perf_counter() - begun)
+            assert parser.pending_bytes == 0
+        return best
+
+    for step, size in ((1, 50_000), (1024, 4_000_000)):
+        assert seconds(4 * size, step) < 8 * seconds(size, step) + 0.02
