@@ -300,10 +300,13 @@ class Core:
             if self._farewell is None:
                 self._contacts.sync_address(source, now)
         elif (packet.run < entry.run or entry.status == DEAD) and not self._has_sent(source):
-            # Two that hold each other for dead would answer each other's answers as fast as the network carries them.
-            if now - entry.answered_at >= self._config.gossip_interval:
-                entry.answered_at = now
-                self.send(source, [], to=packet.name, gossip=False)
+            self._tell_verdict(entry, source, now)
+
+    def _tell_verdict(self, entry: Entry, source: str, now: float) -> None:
+        """Seldom enough: two that hold each other for dead would answer each other's answers for ever."""
+        if now - entry.answered_at >= self._config.gossip_interval:
+            entry.answered_at = now
+            self.send(source, [], to=entry.name, gossip=False)
 
     def _has_sent(self, address: str) -> bool:
         return any(isinstance(effect, Send) and effect.address == address for effect in self._out)

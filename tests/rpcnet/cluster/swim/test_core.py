@@ -301,6 +301,69 @@ def test_a_batch_is_seen_whole_or_not_at_all_and_never_older_after_newer(network
     assert {net.cores[name].member("m1").tags["a"] for name in names} == {"19"}
 
 
+@pytest.mark.parametrize("sends", range(12))
+def test_a_batch_is_whole_also_when_its_writer_crashes_after_any_of_its_datagrams(network, sends):
+    net = network(seed=sends)
+    names = net.cluster(6, settle=10)
+    net.call("m1", "set_tags", dict.fromkeys("abcd", "before"))
+    net.run(3)
+    carry, sent = net._carry, []
+
+    def crashing(source, target, data):
+        if source == "m1":
+            sent.append(target)
+            if len(sent) > sends:
+                net.cores.pop("m1", None)
+                return
+        carry(source, target, data)
+
+    net._carry = crashing
+    net.call("m1", "set_tags", dict.fromkeys("abcd", "after"))
+    net.run(5)
+    assert "m1" not in net.cores
+    survivors = [name for name in names if name != "m1"]
+    seen = {tuple(net.cores[name].member("m1").tags.values()) for name in survivors}
+    assert seen in ({("before",) * 4}, {("after",) * 4}), "whole, and the same everywhere"
+    assert all(len(set(event.member.tags.values())) <= 1 for _, _, event in net.events)
+
+
+def test_two_that_hold_each_other_for_dead_and_do_not_refute_do_not_flood_each_other(network, monkeypatch):
+    monkeypatch.setattr("rpcnet.cluster.swim.table.Table._about_me", lambda *_: None)
+    net = network()
+    net.cluster(2)
+    net.cut(["m0"], ["m1"])
+    net.run(20)
+    net.heal()
+    net.sent.clear()
+    net.run(10)
+    assert all(net.cores[name].members() == [net.cores[name].me] for name in ("m0", "m1"))
+    assert len(net.sent) < 2 * 10 * 7
+
+
+def test_an_older_process_of_the_same_name_does_not_disturb_the_newer_one(network):
+    """Both live, at different addresses: the newer run is the member, and there is no war of ever higher runs."""
+    net = network()
+    net.cluster(3)
+    elder = net.cores["m2"]
+    net.cores["elder"] = net.cores.pop("m2")
+    net.add("m2", join=["m0"], run=2)
+    net.run(20)
+    assert net.cores["m0"].member("m2").run == 2
+    assert net.cores["m0"].member("m2").is_up
+    assert elder.me.run == 1
+    assert net.seen(MemberFailed) == {}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_stall_of_three_seconds_of_thirty_in_a_hundred_kills_nobody(network, seed):
+    net = network(seed=seed, loss=0.01)
+    names = net.cluster(100, settle=10)
+    for name in names[20:50]:
+        net.stall(name, 3.0)
+    net.run(20)
+    assert net.seen(MemberFailed) == {}
+
+
 def test_tombstones_are_collected(network):
     net = network(config=replace(ClusterConfig.lan(), tombstone_time=30))
     net.cluster(3)

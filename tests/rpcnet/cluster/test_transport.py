@@ -1,0 +1,244 @@
+"""The cluster's sockets: one port for both, bounded streams, names, and what is left when it is closed."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from rpcnet.cluster.swim.effect import Stats
+from rpcnet.cluster.transport import AddressInUse, Transport, join_host_port, split_host_port
+from rpcnet.config import ClusterConfig
+
+CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000)
+
+
+class Receiver:
+    """Answers with what it is told to, and notes what comes."""
+
+    def __init__(self, answer=b"answer"):
+        self.answer = answer
+        self.came = asyncio.Queue()
+
+    def datagram(self, data, source):
+        self.came.put_nowait(("datagram", data))
+
+    def request(self, data, source):
+        self.came.put_nowait(("request", data))
+        return self.answer
+
+    def answered(self, number, data):
+        self.came.put_nowait(("answered", number, data))
+
+    def unanswered(self, number):
+        self.came.put_nowait(("unanswered", number))
+
+
+class Pair:
+    """Two transports on one machine."""
+
+    def __init__(self, answer=b"answer", config=CONFIG):
+        self.stats = Stats()
+        self.here, self.there = Receiver(), Receiver(answer)
+        self.one = Transport(self.here, config, lambda: self.stats)
+        self.two = Transport(self.there, config, lambda: self.stats)
+
+    async def __aenter__(self):
+        self.address, self.other = await self.one.open("127.0.0.1:0"), await self.two.open("127.0.0.1:0")
+        return self
+
+    async def __aexit__(self, *_):
+        await self.one.close()
+        await self.two.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def heard(self):
+        return await asyncio.wait_for(self.here.came.get(), 10)
+
+
+class Silent(asyncio.Protocol):
+    """Accepts, and says nothing."""
+
+    def __init__(self, open_ones):
+        self.open_ones = open_ones
+
+    def connection_made(self, transport):
+        self.open_ones.append(self)
+
+    def connection_lost(self, exc):
+        self.open_ones.remove(self)
+
+
+@contextlib.asynccontextmanager
+async def silent_peer():
+    open_ones = []
+    server = await asyncio.get_running_loop().create_server(lambda: Silent(open_ones), "127.0.0.1", 0)
+    yield join_host_port(*server.sockets[0].getsockname()[:2])
+    server.close()
+    while open_ones:  # noqa: ASYNC110 - bounded by the test's own limit
+        await asyncio.sleep(0.01)
+
+
+async def close(writer):
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def test_a_datagram_and_an_exchange_pass_over_the_same_address(world):
+    async def main():
+        async with Pair() as pair:
+            pair.one.send(pair.other, b"hello")
+            assert await pair.there.came.get() == ("datagram", b"hello")
+            pair.one.exchange(7, pair.other, b"question", 5.0)
+            assert await pair.heard() == ("answered", 7, b"answer")
+            assert await pair.there.came.get() == ("request", b"question")
+
+    world.run(main())
+
+
+def test_a_refused_connection_is_no_answer(world):
+    async def main():
+        async with Pair() as pair:
+            await pair.two.close()
+            pair.one.exchange(1, pair.other, b"question", 5.0)
+            assert await pair.heard() == ("unanswered", 1)
+
+    world.run(main())
+
+
+def test_a_request_that_is_not_answered_is_closed_and_told_so(world):
+    async def main():
+        async with Pair(answer=None) as pair:
+            pair.one.exchange(1, pair.other, b"question", 5.0)
+            assert await pair.heard() == ("unanswered", 1)
+
+    world.run(main())
+
+
+def test_a_peer_that_accepts_and_says_nothing_is_given_up_after_the_timeout(world):
+    async def main():
+        async with silent_peer() as address, Pair() as pair:
+            pair.one.exchange(1, address, b"question", 0.2)
+            assert await pair.heard() == ("unanswered", 1)
+
+    world.run(main())
+
+
+def test_half_a_request_and_silence_is_closed_after_tcp_timeout(world):
+    async def main():
+        async with Pair() as pair:
+            reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
+            writer.write(b"\0\0\0\x09half")
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            await close(writer)
+            assert pair.there.came.empty()
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("size", [1001, 2**32 - 1])
+def test_a_length_over_max_exchange_bytes_is_refused_before_anything_is_kept(world, size):
+    async def main():
+        async with Pair() as pair:
+            reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
+            writer.write(size.to_bytes(4, "big") + b"x" * 10)
+            with contextlib.suppress(ConnectionError):  # closed with bytes unread: a reset is as good as an end
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+            await close(writer)
+            assert pair.there.came.empty()
+
+    world.run(main())
+
+
+def test_a_message_may_come_byte_by_byte(world):
+    async def main():
+        async with Pair() as pair:
+            reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
+            for byte in b"\0\0\0\x05hello":
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.001)
+            assert await asyncio.wait_for(reader.read(), 10) == b"\0\0\0\x06answer"
+            await close(writer)
+
+    world.run(main())
+
+
+def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted():
+    async def main():
+        async with Pair() as pair:
+            _, port = split_host_port(pair.other)
+            pair.one.exchange(1, f"localhost:{port}", b"question", 5.0)
+            assert await pair.heard() == ("answered", 1, b"answer")
+            await pair.there.came.get()
+            pair.one.send(f"localhost:{port}", b"known by now")
+            assert await pair.there.came.get() == ("datagram", b"known by now")
+            assert pair.stats.unresolved == 0
+            pair.two.send("localhost:1", b"lost")
+            assert pair.stats.unresolved == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("address", ["nowhere.invalid:1", "no address", "host:99999"])
+def test_what_cannot_be_looked_up_is_no_answer_and_no_error(world, address):
+    async def main():
+        async with Pair() as pair:
+            pair.one.send(address, b"x")
+            pair.one.exchange(1, address, b"question", 20.0)
+            assert await asyncio.wait_for(pair.here.came.get(), 30) == ("unanswered", 1)
+
+    world.run(main())
+
+
+def test_closing_ends_exchanges_and_lookups_that_are_under_way(world):
+    async def main():
+        async with silent_peer() as address, Pair() as pair:
+            for number in range(3):
+                pair.one.exchange(number, address, b"question", 30.0)
+            pair.one.send("localhost:1", b"x")
+            await asyncio.sleep(0.05)
+            await pair.one.close()
+            assert pair.here.came.empty(), "nobody is told any more"
+            pair.one.send(pair.other, b"x")
+
+    world.run(main())
+
+
+def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
+    async def main():
+        loop = asyncio.get_running_loop()
+        udp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        port = udp.get_extra_info("sockname")[1]
+        transport = Transport(Receiver(), CONFIG, Stats)
+        with pytest.raises(AddressInUse, match=f"127.0.0.1:{port}"):
+            await transport.open(f"127.0.0.1:{port}")
+        udp.close()
+        await asyncio.sleep(0)
+        assert await transport.open(f"127.0.0.1:{port}") == f"127.0.0.1:{port}"
+        await transport.close()
+
+    asyncio.run(main())
+
+
+def test_addresses_of_both_families_are_read_and_written():
+    assert split_host_port("[::1]:7946") == ("::1", 7946)
+    assert join_host_port("::1", 7946) == "[::1]:7946"
+    assert split_host_port("seed.example:1") == ("seed.example", 1)
+
+
+def test_it_works_over_ipv6_where_there_is_any():
+    async def main():
+        stats = Stats()
+        one, two = (Transport(Receiver(), CONFIG, lambda: stats) for _ in range(2))
+        try:
+            await one.open("[::1]:0")
+        except AddressInUse:
+            pytest.skip("no IPv6 here")
+        address = await two.open("[::1]:0")
+        one.send(address, b"hello")
+        assert await asyncio.wait_for(two._receiver.came.get(), 10) == ("datagram", b"hello")
+        await one.close()
+        await two.close()
+
+    asyncio.run(main())
