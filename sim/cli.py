@@ -5,7 +5,7 @@ or the usage is wrong, 3 internal error, 4 inconclusive, 130 interrupted; of sev
 What the output looks like is in sim.say; what a run is, in sim.scenario.
 """
 
-import json as json_module
+import io
 import os
 import subprocess
 import sys
@@ -53,6 +53,10 @@ class UsageError(Exception):
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that has no ✓ gets \u2713, not an error.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(execute(sys.argv[1:] if tokens is None else tokens))
 
 
@@ -194,7 +198,9 @@ def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
                 found, page = _run_once(scenario, seed, order)
                 results.append(say.Result(seed, found.verdict, found.wall_seconds))
                 if order.json:
-                    sys.stdout.write(json_module.dumps(found.to_json() | {"report": page and str(page)}) + "\n")
+                    # msgspec writes a figure that is no number as null, which JSON knows.
+                    row = msgspec.json.encode(found.to_json() | {"report": page and str(page)})
+                    sys.stdout.write(row.decode() + "\n")
                     sys.stdout.flush()
                 elif order.seeds is None or found.verdict is not Verdict.HOLDS:
                     say.run(found, page)
@@ -211,6 +217,11 @@ def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path |
     path = order.trace
     if directory is not None and path is None:
         path = _writable(directory) / TRACE
+    elif path is not None:
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            raise UsageError(f"--trace {path}: {error.strerror}") from error
     found = scenario.run(seed=seed, backend=order.backend, trace=path, defects=order.defects, slack=order.slack)
     for warning in found.warnings:
         say.note(f"{scenario.name}: {warning}")

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from networkx import NetworkXError
+
 from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
 from sim import defects
+from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
+from sim.backends.topology import graph_of
 from sim.network.link import Link as Wire
 from sim.scenario.fault import Declared, declare_one, names_of, parse_next
 from sim.scenario.locate import Path
@@ -107,6 +111,7 @@ class _Check:
             self.blame(("duration",), "duration must be above 0")
         self._catches()
         self._wire(self.draft.network.link(), ("network",))
+        self._graph()
         self._cluster()
         self._node_names()
         for index, node in self.draft.nodes.items():
@@ -139,6 +144,17 @@ class _Check:
                 Wire.of({key: value})
             except (ValueError, OSError) as error:
                 self.blame((*path, key), f"{key}: {str(error).removeprefix(f'{key}: ')}")
+
+    def _graph(self) -> None:
+        if self.draft.network.graph is None or not self.names_are_known:
+            return
+        try:
+            nodes = tuple(NodeProgram(name=name, app="") for name in self.nodes)
+            graph_of(
+                Program(scenario="", seed=0, duration=0, nodes=nodes, scripts=_none, graph=self.draft.network.graph)
+            )
+        except (ProgramError, NetworkXError, OSError, ValueError, SyntaxError) as error:
+            self.blame(("network", "graph"), str(error))
 
     # --- nodes --------------------------------------------------------------------------------------------------------
 
@@ -208,6 +224,8 @@ class _Check:
             if self._verb(fault, path, names) and self.names_are_known:
                 try:
                     declared.append(declare_one(fault, index, name, self.nodes, self.draft.seed))
+                    if fault.verb == "link" and not declared[-1].targets:
+                        self.blame((*path, fault.verb), "nobody has a link to itself: name two different nodes")
                 except SelectError as error:
                     self.blame((*path, fault.verb), str(error))
         whole = self.draft.faults_are_known and len(declared) == len(self.draft.faults)
@@ -303,6 +321,10 @@ class _Check:
             expectation.check(declared, resolve)
         except ExpectationError as error:
             self.blame((*path, error.key), str(error))
+
+
+def _none(world: World) -> list[Script]:
+    return []
 
 
 def _countable(node: Node) -> bool:

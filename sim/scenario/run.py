@@ -52,7 +52,8 @@ def run(
     """Run a scenario once and judge it; arguments as in `Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
     if overrides:
         scenario = _changed(scenario, overrides)
-    elif scenario.origin is None:
+    else:
+        # One from a file was checked, but may have been changed since (msgspec.structs.replace).
         demand(scenario)
     seed = scenario.seed if seed is None else seed
     program = program_of(scenario, seed, defects)

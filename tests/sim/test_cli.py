@@ -233,6 +233,7 @@ def test_list_names_scenarios_and_defects(folder, capsys):
         (["run", "holds.toml", "--slack", "0"], "--slack must be above 0"),
         (["run", "holds.toml", "--defect", "no_idle_timeot"], 'did you mean "no_idle_timeout"'),
         (["run", "holds.toml", "--set", "node.two.count=2"], 'there is no node "two"'),
+        (["run", "holds.toml", "--trace", "."], "--trace .: Is a directory"),
         (["report", "nothing"], "no such trace"),
         (["check"], "name at least one scenario file"),
     ],
@@ -315,6 +316,12 @@ def _with_environment(marker):
         except OSError:
             continue
     return found
+
+
+@pytest.mark.gate
+def test_a_terminal_without_a_check_mark_is_no_error():
+    done = subprocess.run(**command("run", "holds.toml", PYTHONIOENCODING="ascii"), check=True)
+    assert "\\u2713 holds" in done.stdout
 
 
 @pytest.mark.gate
