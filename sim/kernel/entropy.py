@@ -28,7 +28,8 @@ EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows 
 class Source(Protocol):
     """What a node answers from."""
 
-    random: random.Random
+    @property
+    def random(self) -> random.Random: ...
 
     def monotonic(self) -> float: ...
     def wall_clock(self) -> float: ...

@@ -17,16 +17,16 @@ import math
 import os
 import signal
 import socket
-import sys
 from asyncio import base_events, events, selector_events
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.entropy import running
 from sim.kernel.errors import Livelock, NodeDown, NotSimulated
 from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.transports import DatagramTransport, StreamTransport
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
@@ -39,25 +39,30 @@ _NO_WAKE = math.inf
 
 
 class NodeFuture(asyncio.Future[Any]):
-    """A future whose hash is a number of its loop: sets of futures are walked in the same order in every run."""
+    """A future whose hash is a number of its loop: sets of futures are walked in the same order in every run.
 
-    def __init__(self, *, loop: "NodeLoop") -> None:
-        self._number = loop.next_number()
-        super().__init__(loop=loop)
+    It gets the number when it is first put into a set or dictionary, which most futures never are.
+    """
 
     def __hash__(self) -> int:
-        return self._number
+        try:
+            return self._number  # type: ignore[no-any-return,has-type]
+        except AttributeError:
+            number: int = self.get_loop().next_number()  # type: ignore[attr-defined]
+            self._number = number
+            return number
 
 
 class NodeTask(asyncio.Task[Any]):
-    """As NodeFuture. The number comes first, as Task's constructor already puts the task into a set."""
-
-    def __init__(self, coroutine: Any, *, loop: "NodeLoop", name: str | None = None, **options: Any) -> None:
-        self._number = number = loop.next_number()
-        super().__init__(coroutine, loop=loop, name=name or f"Task-{number}", **options)
+    """As NodeFuture. Task's constructor already puts the task into a set, so its number is that of its creation."""
 
     def __hash__(self) -> int:
-        return self._number
+        try:
+            return self._number  # type: ignore[no-any-return,has-type]
+        except AttributeError:
+            number: int = self.get_loop().next_number()  # type: ignore[attr-defined]
+            self._number = number
+            return number
 
 
 class NodeLoop(selector_events.BaseSelectorEventLoop):
@@ -73,25 +78,29 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     _thread_id: Any
     _stopping: bool
     _closed: bool
+    _debug: bool
     _timer_cancelled_count: int
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
-    _make_datagram_transport: Callable[..., Any]
     _create_connection_transport: Callable[..., Any]
-    _asyncgen_firstiter_hook: Callable[..., None]
-    _asyncgen_finalizer_hook: Callable[..., None]
+
+    # asyncio's constructor asks already.
+    _turning = False
+    _dead = False
 
     def __init__(self, node: "Node") -> None:
-        super().__init__(Selector(self.run_ready))  # type: ignore[arg-type]
+        super().__init__(Selector(self))  # type: ignore[arg-type]
         self.node = node
         self._environment = node.simulation.environment
         self._schedule = node.simulation.schedule
         self._host = node.host
+        self._simulation = node.simulation
         self._wake_at = _NO_WAKE
-        self._turning = False
-        self._dead = False
+        self.idle = True
+        """Whether it could run now: it is neither running nor stalled, dead or closed."""
         self._signals: dict[int, events.Handle] = {}
         self.next_number = count(1).__next__
+        self.next_task = count(1).__next__
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -100,66 +109,60 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         now: float = self._environment._now + self._host.ahead
         return now
 
-    def run_ready(self) -> None:
-        """Run turns until nothing is ready, then wait for the next arrival or timer."""
-        node = self.node
-        if self._turning or self._dead or self._closed or node.stalled:
+    def is_running(self) -> bool:
+        return self._turning
+
+    def run_ready(self, first: events.Handle | None = None) -> None:
+        """Run turns until nothing is ready, then wait for the next arrival or timer.
+
+        `first` is the reader of a socket that has just got something, where nothing else was ready: a turn of its own.
+        """
+        if not self.idle:
             return
+        simulation = self._simulation
+        if simulation.entered is not self:
+            simulation.enter(self)
+        self.idle = False
         self._turning = True
-        thread = node.simulation.thread
-        before = running.get(thread)
-        running[thread] = node
-        outer = events._get_running_loop()
-        events._set_running_loop(self)
-        self._thread_id = thread
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
         try:
-            self._turns()
+            if first is not None:
+                _call(first)
+            if not (self._host.ahead or self._dead):
+                self._turns()
         finally:
-            sys.set_asyncgen_hooks(*hooks)
-            self._thread_id = None
-            events._set_running_loop(outer)
-            if before is None:
-                del running[thread]
-            else:
-                running[thread] = before
             self._turning = False
-        if not (self._dead or self._closed):
-            if self._host.ahead:
-                node.fall_behind()
-            self._arm()
+            if not simulation.driving:
+                simulation.leave()  # somebody steps SimPy's environment by hand
+            node = self.node
+            if not (self._dead or self._closed):
+                self.idle = not node.stalled
+                if self._host.ahead and not node.stalled:
+                    node.fall_behind()
+                self._arm()
 
     def _turns(self) -> None:
         ready, marked, host = self._ready, self._selector.marked, self._host
-        environment = self._environment
+        now = self._environment._now
         turns = 0
         while True:
             if marked:
                 self._poll(marked)
             scheduled = self._scheduled
-            if scheduled:
-                # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
-                # finds that its deadline has not come and sets the timer again would do so for ever.
-                now = environment._now
-                while scheduled:
-                    handle = scheduled[0]
-                    if handle._cancelled:
-                        self._timer_cancelled_count -= 1
-                    elif handle._when > now:
-                        break
-                    else:
-                        ready.append(handle)
-                    heapq.heappop(scheduled)
-                    handle._scheduled = False
-            todo = len(ready)
-            if not todo:
+            # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
+            # finds that its deadline has not come and sets the timer again would do so for ever.
+            while scheduled and (scheduled[0]._when <= now or scheduled[0]._cancelled):
+                handle = heapq.heappop(scheduled)
+                handle._scheduled = False
+                if handle._cancelled:
+                    self._timer_cancelled_count -= 1
+                else:
+                    ready.append(handle)
+            if not ready:
                 return
-            while todo:
-                todo -= 1
+            for _ in range(len(ready)):
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    _call(handle)
                     if host.ahead or self._dead:
                         return
             if self._stopping:
@@ -172,21 +175,36 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
 
     def _poll(self, marked: dict[int, SimulatedSocket]) -> None:
         """Put the callbacks of sockets that have something behind what is ready, as asyncio's _process_events."""
-        keys, ready = self._selector.keys, self._ready
+        ready = self._ready
         for descriptor, watched in list(marked.items()):
             state = watched.poll()
-            key = keys.get(descriptor)
-            wanted = state & key.events if key is not None else 0
-            if not wanted:
+            reader = watched.reader if state & EVENT_READ else None
+            writer = watched.writer if state & EVENT_WRITE else None
+            if reader is None and writer is None:
                 # Looked at again when something comes or somebody wants to know.
                 del marked[descriptor]
-                continue
-            assert key is not None, "wanted by a key"
-            reader, writer = key.data
-            if wanted & EVENT_READ and reader is not None and not reader._cancelled:
+            if reader is not None and not reader._cancelled:
                 ready.append(reader)
-            if wanted & EVENT_WRITE and writer is not None and not writer._cancelled:
+            if writer is not None and not writer._cancelled:
                 ready.append(writer)
+
+    def arrived(self, watched: SimulatedSocket) -> None:
+        """Something came for a socket: run its reader straight away where nothing else is ready, else in its turn."""
+        reader, scheduled = watched.reader, self._scheduled
+        if (
+            reader is not None
+            and self.idle
+            and not self._ready
+            and not self._selector.marked
+            and not reader._cancelled
+            and not (scheduled and scheduled[0]._when <= self._environment._now)
+        ):
+            if watched.more():
+                self._selector.marked[watched.fileno()] = watched
+            self.run_ready(reader)
+        else:
+            self._selector.marked[watched.fileno()] = watched
+            self.run_ready()
 
     def _arm(self) -> None:
         """See that there is a wake-up for the earliest timer. Cancelled ones are thrown out as asyncio does."""
@@ -213,6 +231,11 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     def _on_wake(self, when: float) -> None:
         if when == self._wake_at:
             self._wake_at = _NO_WAKE
+            scheduled = self._scheduled
+            if scheduled and scheduled[0]._cancelled and not self._ready and not self._dead:
+                self._arm()  # what it was for has been cancelled: there may be nothing to run
+                if self._wake_at > when:
+                    return
             self.run_ready()
 
     def __del__(self) -> None:
@@ -246,6 +269,7 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
 
     def close(self) -> None:
         super().close()
+        self.idle = False
         self.node.loop_closed()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
@@ -257,6 +281,8 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         if self._task_factory is not None:
             return super().create_task(coro, **options)
         self._check_closed()
+        if options.get("name") is None:
+            options["name"] = f"Task-{self.next_task()}"
         return NodeTask(coro, loop=self, **options)
 
     def call_exception_handler(self, context: Any) -> None:
@@ -301,15 +327,20 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             kept.append(transport)
         kept.extend(self._selector.sockets.values())
         self._dead = True
-        self._ready.clear()
+        self.idle = False
+        self._ready = deque(maxlen=0)  # takes what a muted program puts in, and keeps nothing
         self._scheduled.clear()
         self._selector.close()
         return kept
 
-    def _call_soon(self, callback: Any, args: Any, context: Any) -> events.Handle:
-        handle: events.Handle = super()._call_soon(callback, args, context)  # type: ignore[misc]
-        if self._dead:
-            self._ready.clear()
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
+        """As asyncio's, without its detours where debug mode is off."""
+        if self._debug:
+            return super().call_soon(callback, *args, context=context)
+        if self._closed:
+            self._check_closed()
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)
         return handle
 
     # -- signals ---------------------------------------------------------------------------------------------------
@@ -356,6 +387,16 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         host = self.node.simulation.network.host_of(sockaddr[0], self._host)
         return (sockaddr[0] if host is None or flags & socket.NI_NUMERICHOST else host.name), str(sockaddr[1])
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> StreamTransport:
+        return StreamTransport(self, sock, protocol, waiter, extra, server)
+
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> DatagramTransport:
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     # -- sockets ---------------------------------------------------------------------------------------------------
 
@@ -575,6 +616,23 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
 
     connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
+
+
+def _call(handle: Any) -> None:
+    """Handle._run without its frame: what a callback raises goes to the loop's exception handler."""
+    try:
+        handle._context.run(handle._callback, *handle._args)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        handle._loop.call_exception_handler(
+            {
+                "message": f"Exception in callback {_shown(handle)}",
+                "exception": error,
+                "handle": handle,
+                **({"source_traceback": handle._source_traceback} if handle._source_traceback else {}),
+            }
+        )
 
 
 def _shown(handle: events.Handle) -> str:

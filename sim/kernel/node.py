@@ -59,7 +59,7 @@ class Node:
         self.simulation = simulation
         self.name = name
         self.host = Host(name, ip)
-        self.random = Random(f"{simulation.seed}/node/{name}")
+        self._random: Random | None = None
         self.clock = Clock(self.monotonic)
         self.stalled = False
         """Whether it is paused or blocked: its program does not run, its host does."""
@@ -77,6 +77,13 @@ class Node:
         self.running = True
         """Whether a process runs on it."""
         self.loop = NodeLoop(self)
+
+    @property
+    def random(self) -> Random:
+        """This node's randomness: of the seed and its name."""
+        if self._random is None:
+            self._random = Random(f"{self.simulation.seed}/node/{self.name}")
+        return self._random
 
     # -- what runs on it -------------------------------------------------------------------------------------------
 
@@ -257,6 +264,7 @@ class Node:
         if not self.running:
             return False
         self.stalled = True
+        self.loop.idle = False
         self._stall += 1
         self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))
         return True
@@ -273,6 +281,7 @@ class Node:
         if stall == self._stall and loop is self.loop and self.stalled:
             self.stalled = False
             self.host.ahead = 0.0
+            loop.idle = not loop.is_running()
             loop.run_ready()
 
     def fall_behind(self) -> None:

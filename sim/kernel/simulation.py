@@ -7,6 +7,7 @@ so many events, which is the same point in every run.
 import asyncio
 import gc
 import math
+import sys
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from heapq import heappop
@@ -17,6 +18,7 @@ from typing import Any, Self
 import simpy
 
 from sim.kernel import entropy
+from sim.kernel.entropy import running
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.loop import NodeLoop, where
 from sim.kernel.node import Leak, Node
@@ -60,11 +62,27 @@ class Simulation:
         """What nodes left behind when they ended in order; complete after `close`."""
         self.thread = get_ident()
         """The thread that runs the nodes."""
+        self.entered: NodeLoop | None = None
+        """The loop that is the running one; it stays so until another is entered, or something else runs."""
+        self.driving = False
         self._kept: list[Any] = []
         self._processed = 0
         self._closed = False
         self._interrupted = False
         self._checked = False
+
+    def enter(self, loop: NodeLoop) -> None:
+        """Make a node's loop the running one, and its clock and randomness those of this thread."""
+        self.entered = loop
+        running[self.thread] = loop.node
+        events._set_running_loop(loop)
+
+    def leave(self) -> None:
+        """No node runs now."""
+        if self.entered is not None:
+            self.entered = None
+            running.pop(self.thread, None)
+            events._set_running_loop(None)
 
     # -- building --------------------------------------------------------------------------------------------------
 
@@ -146,9 +164,15 @@ class Simulation:
         gc.disable()
         _driving.add(thread)
         before, self.thread = self.thread, thread
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(_first_iteration, _finalize)
+        self.driving = True
         try:
             return self._events(stop, until)
         finally:
+            self.driving = False
+            self.leave()
+            sys.set_asyncgen_hooks(*hooks)
             self.thread = before
             _driving.discard(thread)
             if collecting:
@@ -174,10 +198,12 @@ class Simulation:
             if event.__class__ is Call:
                 event.function(event.argument)
             else:
+                self.leave()
                 _process(event)
-            self._processed += 1
-            if self._processed >= collect_at:
+            self._processed = processed = self._processed + 1
+            if processed >= collect_at:
                 collect_at += COLLECT_EVERY
+                self.leave()
                 gc.collect(2 if self._processed % (10 * COLLECT_EVERY) == 0 else 1)
                 if self._interrupted:
                     raise KeyboardInterrupt
@@ -269,6 +295,19 @@ class Simulation:
 
 def _never() -> bool:
     return False
+
+
+def _first_iteration(generator: Any) -> None:
+    """sys.set_asyncgen_hooks is per thread: the running loop's own hook."""
+    loop: Any = events._get_running_loop()
+    if loop is not None:
+        loop._asyncgen_firstiter_hook(generator)
+
+
+def _finalize(generator: Any) -> None:
+    loop: Any = events._get_running_loop()
+    if loop is not None:
+        loop._asyncgen_finalizer_hook(generator)
 
 
 def _process(event: Any) -> None:

@@ -8,9 +8,9 @@ network's endpoints; knows no protocol.
 import errno
 import os
 import socket
-from collections.abc import Callable
+from asyncio import Handle
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.kernel.errors import NotSimulated
 from sim.network.host import Host
@@ -18,16 +18,20 @@ from sim.network.network import Network
 from sim.network.tcp import BACKLOG, Connecting, Endpoint, Listener
 from sim.network.udp import DatagramSocket
 
+if TYPE_CHECKING:
+    from sim.kernel.loop import NodeLoop
+
 __all__ = ["Selector", "SimulatedSocket"]
 
+READ_BYTES = 256 * 1024  # what asyncio's transports read at once
 FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
 
 
 class Selector:
     """Which sockets are watched, and which of them may have something (`marked`)."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
+    def __init__(self, loop: "NodeLoop") -> None:
+        self.loop = loop
         self.keys: dict[int, SelectorKey] = {}
         self.sockets: dict[int, SimulatedSocket] = {}
         self.marked: dict[int, SimulatedSocket] = {}
@@ -59,12 +63,18 @@ class Selector:
                 "endpoints or loop.sock_* with sockets of the simulation"
             )
         key = self.keys[descriptor] = SelectorKey(descriptor, descriptor, events, data)
-        self.marked[descriptor] = watched
+        watched.reader = data[0] if events & EVENT_READ else None
+        watched.writer = data[1] if events & EVENT_WRITE else None
+        if watched.poll() & events:
+            self.marked[descriptor] = watched
         return key
 
     modify = register
 
     def unregister(self, descriptor: int) -> SelectorKey:
+        watched = self.sockets.get(descriptor)
+        if watched is not None:
+            watched.reader = watched.writer = None
         return self.keys.pop(descriptor)
 
     def close(self) -> None:
@@ -83,6 +93,9 @@ class SimulatedSocket:
             self.proto = 0
         self._network, self._host, self._selector = network, host, selector
         self._descriptor = selector.add(self)
+        self.reader: Handle | None = None
+        """What the loop runs when there is something to read, where it wants to know."""
+        self.writer: Handle | None = None
         self._endpoint: Endpoint | None = None
         self._listener: Listener | None = None
         self._datagrams: DatagramSocket | None = None
@@ -104,17 +117,26 @@ class SimulatedSocket:
             return EVENT_READ if self._listener.queue else 0
         return EVENT_WRITE | EVENT_READ if self._error else 0
 
+    def more(self) -> bool:
+        """Whether there is more to read than one read takes."""
+        if self._datagrams is not None:
+            return len(self._datagrams.queue) > 1
+        return self._endpoint is None or self._endpoint.unread > READ_BYTES or self._endpoint.eof
+
+    def _readable(self) -> None:
+        self._selector.loop.arrived(self)
+
     def _mark(self) -> None:
         selector = self._selector
         selector.marked[self._descriptor] = self
-        selector.wake()
+        selector.loop.run_ready()
 
     # -- stream ----------------------------------------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
         if self.type == socket.SOCK_DGRAM:
-            self._bind_datagrams().remote = tuple(address[:2])
+            self.datagrams().remote = tuple(address[:2])
             return
         if self._endpoint is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
@@ -132,12 +154,15 @@ class SimulatedSocket:
 
     def _attach(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        endpoint.on_readable = endpoint.on_writable = self._mark
+        endpoint.on_readable, endpoint.on_writable = self._readable, self._mark
+        # One call less for each read.
+        self.recv = endpoint.receive  # type: ignore[method-assign,assignment]
+        self.send_now = endpoint.send
 
     def listen(self, backlog: int = BACKLOG) -> None:
         if self._listener is None:
             self._listener = Listener(self._network, self._host, self._bound or ("0.0.0.0", 0), backlog)
-            self._listener.on_readable = self._mark
+            self._listener.on_readable = self._readable
             self._bound = self._listener.key
 
     def accept(self) -> tuple["SimulatedSocket", Any]:
@@ -186,12 +211,12 @@ class SimulatedSocket:
     # -- datagrams -------------------------------------------------------------------------------------------------
 
     def sendto(self, data: Any, *arguments: Any) -> int:
-        self._bind_datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
+        self.datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
         return len(data)
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
         try:
-            data, source = self._bind_datagrams().receive()
+            data, source = self.datagrams().receive()
         except IndexError:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
         return data[:size], self._shown(source)
@@ -201,11 +226,12 @@ class SimulatedSocket:
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data), source
 
-    def _bind_datagrams(self) -> DatagramSocket:
+    def datagrams(self) -> DatagramSocket:
+        """The network's socket, bound to any port where it was not bound."""
         if self._datagrams is None:
             ip, port = self._bound or ("0.0.0.0", 0)
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
-            self._datagrams.on_readable = self._mark
+            self._datagrams.on_readable = self._readable
         return self._datagrams
 
     # -- names and options -----------------------------------------------------------------------------------------
@@ -216,7 +242,7 @@ class SimulatedSocket:
             return
         self._bound = (address[0] or "0.0.0.0", address[1])
         if self.type == socket.SOCK_DGRAM:
-            self._bind_datagrams()
+            self.datagrams()
         elif not self._host.owns(self._bound[0]):
             raise OSError(errno.EADDRNOTAVAIL, f"{self._host.name} has no address {address[0]}; it has {self._host.ip}")
 

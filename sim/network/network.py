@@ -70,7 +70,8 @@ class Network:
         self._cuts: dict[str, Cut] = {}
         self._paths: dict[tuple[Host, Host], Path | None] = {}
         self._loopback = Path(LOOPBACK, random)
-        self._same: Path | None = None
+        self.uniform: Path | None = None
+        """The one path between any two machines, where the network is that plain."""
         self._changed()
 
     # -- what lies between -----------------------------------------------------------------------------------------
@@ -152,8 +153,8 @@ class Network:
         """The way from one host to another now; None = cut off."""
         if source is target:
             return self._loopback
-        if self._same is not None:
-            return self._same
+        if self.uniform is not None:
+            return self.uniform
         try:
             return self._paths[source, target]
         except KeyError:
@@ -193,7 +194,7 @@ class Network:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
         self._paths.clear()
         uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
-        self._same = Path(self._default, self.random) if uniform else None
+        self.uniform = Path(self._default, self.random) if uniform else None
 
     def _find(self, source: Host, target: Host) -> Path | None:
         a, b = source.name, target.name

@@ -50,6 +50,10 @@ class Schedule:
         """Call `function(argument)` in `delay` seconds."""
         heappush(self._queue, (self.environment._now + delay, 1, self._next(), Call(function, argument)))
 
+    def push(self, when: float, call: Call) -> None:
+        """As `at`, with a call that is made already; one call may be pushed many times."""
+        heappush(self._queue, (when, 1, self._next(), call))
+
     def at(self, when: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` at `when`, which must not lie in the past."""
         heappush(self._queue, (when, 1, self._next(), Call(function, argument)))

@@ -16,6 +16,7 @@ from zlib import crc32
 
 from sim.network.host import Address, Host
 from sim.network.network import Network, Path
+from sim.network.schedule import Call
 
 __all__ = ["Connecting", "Endpoint", "Listener"]
 
@@ -42,6 +43,7 @@ class Endpoint:
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
         self.on_writable: Callable[[], None] = _nobody
+        self._arrival = Call(_arrive, self)
         self.error: OSError | None = None
         self.closed = False
         self.eof = False
@@ -94,12 +96,23 @@ class Endpoint:
             raise self.error
         if self._ended:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        size = len(data)
+        if (
+            size <= SEGMENT_BYTES
+            and not (self._blocked or self._backlog)
+            and self._stalled_since is None
+            and self._accepted + size - self.peer._read <= WINDOW_BYTES
+            and self.host.boots == self._boot
+        ):  # the common case: room in the buffer, the window and a segment
+            self._accepted += size
+            self._transmitted += size
+            self._transmit(data, self._trace_sent(data))
+            return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
         if room <= 0:
             self._block()
             return 0
-        size = len(data)
         if size > room:
             data = data[:room]
             size = room
@@ -187,7 +200,10 @@ class Endpoint:
 
     def _transmit(self, data: bytes, line: int) -> None:
         network, host = self.network, self.host
-        path = network.path(host, self.peer.host)
+        target = self.peer.host
+        path = network.uniform
+        if path is None or host is target:
+            path = network.path(host, target)
         if path is None:
             self._stall((data, line))
             return
@@ -199,7 +215,7 @@ class Endpoint:
         when = max(when, self._last_arrival)
         self._last_arrival = when
         self._in_flight.append((data, line))
-        network.schedule.at(when, _arrive, self)
+        network.schedule.push(when, self._arrival)
 
     def _delay_over(self, path: Path, size: int, now: float) -> float:
         """Latency, the wire's time, and a retransmission time-out, doubling, for each time a packet of it is lost."""

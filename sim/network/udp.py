@@ -19,17 +19,8 @@ RECEIVE_BUFFER_BYTES = 212_992  # Linux: net.core.rmem_default
 _OVERHEAD_BYTES = 768  # what Linux charges a small datagram on top (skb->truesize)
 
 
-class _Packet:
-    """A datagram under way."""
-
-    __slots__ = ("data", "line", "source", "target", "to", "via")
-
-    def __init__(self, via: "DatagramSocket", target: Host, to: Address, data: bytes, line: int) -> None:
-        self.via, self.target, self.to, self.data, self.line = via, target, to, data, line
-        ip, port = via.address
-        if ip in ANY:
-            ip = "127.0.0.1" if is_loopback(to[0]) else via.host.ip
-        self.source: Address = (ip, port)
+# A datagram under way: the socket that sent it, the target, (ip, port) it goes to, source, data, line of `sent`.
+_Packet = tuple["DatagramSocket", Host, Address, Address, bytes, int]
 
 
 class DatagramSocket:
@@ -67,63 +58,55 @@ class DatagramSocket:
         if path is None or target is None:
             self._drop(now, line, name, "cut" if target is not None else "down")
             return
-        if to[0] == target.name:
-            to = (target.ip, to[1])
-        packet = _Packet(self, target, to, data, line)
+        ip = self.address[0]
+        source: Address = self.address
+        if ip in ANY:
+            source = ("127.0.0.1" if is_loopback(to[0]) else host.ip, source[1])
+        packet = (self, target, to, source, data, line)
         if path.plain:
-            network.schedule.after(host.ahead + path.delay(), self._arrive, packet)
+            network.schedule.at(now + path.delay(), _arrive, packet)
         else:
             self._send_over(path, packet, now)
 
     def _send_over(self, path: Path, packet: _Packet, now: float) -> None:
         """The same over a link that does more than delay. Each thing that may befall a packet is drawn for itself."""
         link, network = path.link, self.network
+        _, target, to, source, data, line = packet
         draw = network.random.random
         if link.loss and draw() < link.loss:
-            self._drop(now, packet.line, packet.target.name, "loss")
+            self._drop(now, line, target.name, "loss")
             return
-        delay = path.delay() + self.host.ahead
+        when = now + path.delay()
         if link.bandwidth:
             start = max(now, path.busy_until)
             if (start - now) * link.bandwidth > link.queue:
-                self._drop(now, packet.line, packet.target.name, "queue_full")
+                self._drop(now, line, target.name, "queue_full")
                 return
-            path.busy_until = start + len(packet.data) / link.bandwidth
-            delay += path.busy_until - now
-        if link.corrupt and packet.data and draw() < link.corrupt:
-            packet.data = _flip_a_bit(packet.data, network.random.randrange(len(packet.data) * 8))
+            path.busy_until = start + len(data) / link.bandwidth
+            when += path.busy_until - now
+        if link.corrupt and data and draw() < link.corrupt:
+            data = _flip_a_bit(data, network.random.randrange(len(data) * 8))
+            packet = (self, target, to, source, data, line)
         if link.reorder and draw() < link.reorder:
-            delay += path.delay()
-        network.schedule.after(delay, self._arrive, packet)
+            when += path.delay()
+        network.schedule.at(when, _arrive, packet)
         if link.duplicate and draw() < link.duplicate:
-            network.schedule.after(delay + path.delay(), self._arrive, packet)
+            network.schedule.at(when + path.delay(), _arrive, packet)
 
-    def _arrive(self, packet: _Packet) -> None:
-        host = packet.target
-        if not host.up:
-            self._drop(self._now(), packet.line, host.name, "down")
-            return
-        socket: DatagramSocket | None = host.lookup(host.datagram_sockets, packet.to[0], packet.to[1])
-        if socket is None:
-            self._drop(self._now(), packet.line, host.name, "no_listener")
-            self._unreachable(packet)
-        elif socket.remote is None or socket.remote == packet.source:
-            socket._deliver(packet)
-
-    def _deliver(self, packet: _Packet) -> None:
-        size = len(packet.data)
+    def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
+        """Put a datagram into the receive buffer and tell the reader; False where the buffer is full."""
+        size = len(data)
         if self._queued_bytes + size + _OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES and self.queue:
-            packet.via._drop(self._now(), packet.line, self.host.name, "buffer_full")
-            return
+            return False
         self._queued_bytes += size + _OVERHEAD_BYTES
         network = self.network
-        line = network.trace.append(
-            (self._received, self._now(), self._node, packet.line, packet.via.host.name, "udp", size)
-        )
-        self.queue.append((packet.data, packet.source))
-        network.cause[0] = line
+        now = network.schedule.environment._now
+        cause = network.cause
+        cause[0] = network.trace.append((self._received, now, self._node, line, sender, "udp", size))
+        self.queue.append((data, source))
         self.on_readable()
-        network.cause[0] = 0
+        cause[0] = 0
+        return True
 
     def receive(self) -> tuple[bytes, Address]:
         """The next datagram. Raises IndexError when there is none, OSError when a datagram of ours was refused."""
@@ -140,9 +123,9 @@ class DatagramSocket:
         if self.host.datagram_sockets.get(self.address) is self:
             del self.host.datagram_sockets[self.address]
 
-    def _unreachable(self, packet: _Packet) -> None:
+    def _unreachable(self, target: Host) -> None:
         """ICMP port unreachable: only a connected socket hears of it."""
-        back = self.network.path(packet.target, self.host)
+        back = self.network.path(target, self.host)
         if self.remote is not None and back is not None:
             self.network.schedule.after(back.delay(), self._refused, None)
 
@@ -153,9 +136,22 @@ class DatagramSocket:
     def _drop(self, now: float, line: int, to: str, reason: str) -> None:
         self.network.trace.append((self._dropped, now, self._node, line, to, "udp", reason))
 
-    def _now(self) -> float:
-        now: float = self.network.schedule.environment._now
-        return now
+
+def _arrive(packet: _Packet) -> None:
+    sender, target, to, source, data, line = packet
+    reason = "down"
+    if target.up:
+        ip = target.ip if to[0] == target.name else to[0]
+        sockets = target.datagram_sockets
+        socket: DatagramSocket | None = sockets.get((ip, to[1])) or target.lookup(sockets, ip, to[1])
+        if socket is None:
+            reason = "no_listener"
+            sender._unreachable(target)
+        elif socket.remote not in (None, source) or socket.deliver(sender.host.name, data, source, line):
+            return
+        else:
+            reason = "buffer_full"
+    sender._drop(sender.network.schedule.environment._now, line, target.name, reason)
 
 
 def _flip_a_bit(data: bytes, bit: int) -> bytes:
