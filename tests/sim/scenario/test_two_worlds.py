@@ -1,0 +1,139 @@
+"""One scenario with every verb, in both worlds: the same faults take effect, in the same order."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.scenario import Verdict
+from sim.scenario.load import load_text
+
+APP = """
+import asyncio
+
+
+async def main(node) -> None:
+    node.ready()
+    while True:
+        await asyncio.sleep(0.1)
+        node.record("alive")
+"""
+
+FILE = """\
+name = "all-verbs"
+duration = "10s"
+seed = 3
+
+[[node]]
+name = "n"
+count = 4
+app = "two_worlds_app:main"
+labels = { role = "x" }
+
+[[fault]]
+at = "1s"
+for = "0.5s"
+stop = { each = "n-[12]", next = "ready + 0.2s" }
+
+[[fault]]
+at = "4s"
+for = "0.5s"
+kill = { pick = "one", of = "role=x" }
+
+[[fault]]
+at = "5s"
+for = "0.5s"
+pause = "n-3"
+
+[[fault]]
+at = "5.2s"
+for = "0.5s"
+block = "n-4"
+
+[[fault]]
+at = "6s"
+isolate = "n-1"
+
+[[fault]]
+at = "6.2s"
+link = { from = "n-2", to = ["n-3", "n-4"], loss = "50%", latency = "20ms" }
+
+[[fault]]
+at = "6.4s"
+for = "0.4s"
+partition = { groups = [{ pick = "minority" }, "all"] }
+
+[[fault]]
+at = "7.2s"
+heal = "isolate"
+
+[[fault]]
+at = "7.6s"
+crash = "n-2"
+
+[[fault]]
+at = "8s"
+restart = "n-2"
+
+[[fault]]
+at = "8.4s"
+restart = "n-1"
+name = "nobody"
+
+[[expect]]
+logged = "alive"
+
+[[expect]]
+no_leaks = true
+"""
+
+STORY = [
+    "fault stop n-1",
+    "fault_undone stop n-1",
+    "fault stop n-2",
+    "fault_undone stop n-2",
+    "fault kill n-3",
+    "fault_undone kill n-3",
+    "fault pause n-3",
+    "fault block n-4",
+    "fault_undone pause n-3",
+    "fault_undone block n-4",
+    "fault isolate n-1",
+    "fault link n-2 n-3 n-4",
+    "fault partition n-4 n-1 n-2 n-3",
+    "fault_undone partition n-4 n-1 n-2 n-3",
+    "fault heal n-1",
+    "fault_undone isolate n-1",
+    "fault crash n-2",
+    "fault restart n-2",
+    "fault_idle nobody",
+    "fault_undone link n-2 n-3 n-4",
+    "quiet",
+]
+
+
+@pytest.fixture(autouse=True)
+def _app(tmp_path, monkeypatch):
+    (tmp_path / "two_worlds_app.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)  # The processes of the sockets backend import from there as well.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield
+    sys.modules.pop("two_worlds_app", None)
+
+
+def told(event):
+    names = event.fields.get("targets", [])
+    return " ".join([event.name, event.fields.get("verb", event.fields.get("name", "")), *names]).strip()
+
+
+@pytest.mark.parametrize("backend", ["sim", pytest.param("sockets", marks=pytest.mark.gate)])
+def test_every_verb_takes_effect_and_is_undone(backend):
+    run = load_text(FILE, Path("all.toml")).run(backend=backend)
+    assert run.error is None
+    assert run.verdict is Verdict.HOLDS, [judgement.saw for judgement in run.expectations]
+    story = [told(event) for event in run.trace if event.name.startswith(("fault", "quiet"))]
+    assert story == STORY
+    down = {"node_killed": ["n-3"], "node_crashed": ["n-2"], "node_paused": ["n-3"], "node_blocked": ["n-4"]}
+    for name, nodes in down.items():
+        assert [event.node for event in run.trace if event.name == name] == nodes
+    assert (run.digest is None) == (backend == "sockets")
