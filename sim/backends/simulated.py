@@ -7,9 +7,10 @@ lives, and plays the scripts as SimPy processes. No wall time, no process id and
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,6 +42,8 @@ def run(program: Program, trace: Path) -> Outcome:
     began = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(_environment(program.nodes))
+        # What an application prints is talk, as it is on sockets; stdout is for data.
+        stack.enter_context(redirect_stdout(sys.stderr))
         # Around the simulation's end too: what the dead log when they are buried is nobody's.
         stack.enter_context(_logged())
         simulation = Simulation(program.seed, tie_break=program.tie_break, trace=trace)

@@ -102,6 +102,8 @@ class _Node:
         self.is_ready = asyncio.Event()
         self.is_over = asyncio.Event()
         """Its main has ended, or its process."""
+        self.starting = False
+        """A restart waits for the end of what ran before."""
         self.stopping = False
         self.doomed = False
         """Its end is ours: crashed or killed."""
@@ -196,9 +198,8 @@ class _World:
         for node in self._nodes.values():
             if node.program.start > 0:
                 self._starts.append(asyncio.create_task(self._start_later(node)))
+        ended = asyncio.create_task(asyncio.sleep(max(0.0, self._program.duration - self.now)))
         try:
-            left = self._program.duration - self.now
-            ended = asyncio.create_task(asyncio.sleep(max(0.0, left)))
             watched: set[asyncio.Task[None]] = {ended, *playing}
             while not ended.done():
                 done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -271,7 +272,7 @@ class _World:
     def _spawn(self, node: _Node) -> None:
         program = self._program
         node.runs += 1
-        node.powered, node.stopping, node.doomed, node.ended = True, False, False, None
+        node.powered, node.starting, node.stopping, node.doomed, node.ended = True, False, False, False, None
         node.blocked_until = 0.0
         node.is_ready.clear()
         node.is_over.clear()
@@ -441,8 +442,9 @@ class _World:
 
     def restart(self, node: str) -> bool:
         dead = self._nodes[node]
-        if dead.up or dead.process is None:
+        if dead.up or dead.process is None or dead.starting:
             return False
+        dead.starting = True
         dead.is_ready.clear()
 
         async def start() -> None:

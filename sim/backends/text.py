@@ -57,6 +57,11 @@ class LogEvents(logging.Handler):
             observer = observe.current()
         except RuntimeError:  # No loop runs here.
             observer = self._default
-        if observer is not None:
+        if observer is None:
+            return
+        try:
             text = plain(self.format(record))
+        except Exception:  # Arguments that do not fit the text: logging's own way to say so.
+            self.handleError(record)
+        else:
             observer.record("log", level=record.levelname, logger=record.name, text=text)

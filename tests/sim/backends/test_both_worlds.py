@@ -204,6 +204,7 @@ def test_a_restart_runs_the_entry_again_under_the_same_address_with_what_was_kep
         world.crash("a")
         yield 0.1
         assert world.restart("a")
+        assert not world.restart("a")
         yield Ready("a")
         assert world.is_up("a")
         world.record("it_is_ready")

@@ -1,5 +1,6 @@
 """What only a simulation has: no time passes, and the same seed is the same run."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -75,6 +76,19 @@ def test_an_hour_takes_no_time_to_speak_of(simulated: Any) -> None:
 def test_a_program_that_blocks_its_loop_passes_virtual_time(simulated: Any) -> None:
     played = simulated.play({"a": {"app": "sleeps", "arguments": {"seconds": 5.0}}}, duration=10.0)
     assert played.one("a", "slept").time - played.one("a", "node_ready").time == pytest.approx(5.0)
+
+
+def test_a_run_works_inside_a_running_loop(simulated: Any) -> None:
+    async def notebook_cell() -> None:
+        assert simulated.play({"a": "bare"}).outcome.error is None
+
+    asyncio.run(notebook_cell())
+
+
+def test_what_a_node_prints_is_no_data(simulated: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    simulated.play({"a": "prints"})
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "hello from the node\n")
 
 
 def test_a_program_that_lets_no_time_pass_ends_the_run_by_name(simulated: Any) -> None:

@@ -116,7 +116,9 @@ def test_what_a_node_started_ends_with_it(sockets: Any, monkeypatch: pytest.Monk
 
 def test_what_a_node_prints_is_shown_behind_its_name(sockets: Any, capfd: pytest.CaptureFixture[str]) -> None:
     sockets.play({"a": "prints"})
-    assert "a | hello from the node\n" in capfd.readouterr().err
+    output = capfd.readouterr()
+    assert "a | hello from the node\n" in output.err
+    assert output.out == ""
 
 
 def test_a_run_works_inside_a_running_loop(tmp_path: Path) -> None:
