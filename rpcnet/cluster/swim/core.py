@@ -49,6 +49,9 @@ __all__ = ["Core"]
 
 ALWAYS_LATE = 5
 """After so many late timers in a row we are not stalled but slow: time must run again, or no death is ever found."""
+COUNT = 4
+"""Bytes by which the number of messages in a packet may grow its header."""
+LONGEST_NAME = 128
 LEAVE_AT_LEAST = 16
 """So many members are told directly of a leave."""
 
@@ -75,7 +78,7 @@ class Core:
         self._room = room or config.max_datagram_bytes
         self._out: list[Effect] = []
         self._timers: Timers[Timer] = Timers()
-        self._queue = Dissemination()
+        self._queue = Dissemination(self._room - len(encode(config.cluster_name, name, run, [])) - COUNT)
         me = Entry(name, Claim(run, 0, ALIVE), address, dict(services or {}), 0, {}, 0.0)
         self._check_room(me, {})
         self._table = Table(me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit)
@@ -317,7 +320,7 @@ class Core:
         entry = self._table.entries.get(to) if to is not None else None
         if entry is not None and entry is not self._table.me and entry.status in (SUSPECT, DEAD):
             raws.append(encode_message(claim_message(entry, self._table.me.name)))
-        size = len(self._packet(raws)) + 4
+        size = len(self._packet(raws)) + COUNT
         if gossip:
             news = self._queue.take(self._room - size, self._transmissions())
             raws.extend(news)
@@ -433,7 +436,8 @@ class Core:
         """Our whole record must fit into one datagram."""
         highest = Alive(me.name, me.run, 2**32, me.address, dict(me.services), 2**32, dict(tags))
         try:
-            size = len(encode(self._config.cluster_name, me.name, me.run, [encode_message(highest)])) + 4
+            # It rides in the packets of others too, whose names may be longer.
+            size = len(encode(self._config.cluster_name, "x" * LONGEST_NAME, me.run, [encode_message(highest)])) + COUNT
         except UnicodeEncodeError as error:
             raise InvalidTag(f"the record of {me.name!r} holds text that is not valid Unicode: {error}") from None
         if size > self._room:

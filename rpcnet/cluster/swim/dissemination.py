@@ -22,7 +22,10 @@ def transmissions(multiplier: int, members: int) -> int:
 
 
 class Dissemination:
-    def __init__(self) -> None:
+    """`largest`: an update of more bytes fits into no packet of ours; it is left to push-pull."""
+
+    def __init__(self, largest: int = 2**16) -> None:
+        self._largest = largest
         # By times sent, then in order of arrival. Sets of levels are small: at most `transmissions` of them.
         self._levels: list[dict[Key, bytes]] = [{}]
         self._level_of: dict[Key, int] = {}
@@ -33,8 +36,10 @@ class Dissemination:
     def add(self, key: Key, update: Raw) -> None:
         """Tell everybody `update`, instead of what was to be told under the same key."""
         self.drop(key)
-        self._levels[0][key] = bytes(update)
-        self._level_of[key] = 0
+        data = bytes(update)
+        if len(data) <= self._largest:
+            self._levels[0][key] = data
+            self._level_of[key] = 0
 
     def __contains__(self, key: Key) -> bool:
         return key in self._level_of

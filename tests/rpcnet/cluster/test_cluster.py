@@ -231,6 +231,29 @@ def test_leaving_is_flushed_also_when_the_task_is_cancelled(world):
     world.run(main())
 
 
+def test_cancelling_a_leave_that_waits_closes_at_once(world):
+    async def main():
+        async with make("a", config=replace(ClusterConfig.lan(), leave_timeout=0.2)) as a:
+            b = make("b", a.address)
+            await b.start()
+            a.datagram = lambda data, source: None
+            leaving = asyncio.create_task(b.leave())
+            waiting = asyncio.create_task(b.leave())
+            await asyncio.sleep(0.01)
+            assert not leaving.done()
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+            await waiting
+            with pytest.raises(ClusterClosed):
+                await b.update_tag("k", "v")
+            async with Cluster("again", b.address):
+                pass
+            del a.datagram
+
+    world.run(main())
+
+
 def test_after_leaving_nothing_is_left_behind(world):
     async def main():
         loop = asyncio.get_running_loop()

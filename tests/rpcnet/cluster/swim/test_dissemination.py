@@ -51,6 +51,13 @@ def test_no_more_bytes_are_taken_than_there_is_room():
     assert queue.take(9, 9) == []
 
 
+def test_an_update_that_fits_into_no_packet_does_not_wait_for_ever():
+    queue = Dissemination(largest=10)
+    queue.add(("state", "a"), Raw(b"x" * 10))
+    queue.add(("state", "a"), Raw(b"x" * 11))
+    assert len(queue) == 0, "and what it replaces is old news"
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=40))
 def test_every_update_that_is_not_replaced_is_sent_exactly_so_often(steps):
     queue = Dissemination()
