@@ -468,7 +468,7 @@ class RpcClient:
             self._connecting.add_done_callback(self._connect_done)
         await self._until(deadline, _finished(self._connecting))
         connection = self._connection
-        if connection is None:
+        if connection is None or not connection.is_usable:
             raise Unavailable(f"{self.address} cannot be reached: {self._reason}")
         return connection
 
@@ -502,6 +502,7 @@ class RpcClient:
             self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
             raise
         self._failures = 0
+        self._reason = "the server closed the connection at once"
         self._connection = connection
         if self._wall_clock is not None:
             self.connected_at = self._wall_clock()
@@ -517,13 +518,14 @@ class RpcClient:
             return made[-1]
 
         seconds = self.config.connect_timeout
+        until = self._loop.time() + seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(until):
                 await self._open_transport(protocol)
-                await asyncio.shield(made[-1].greeted)
+            await self._greeted(made[-1], until)
         except TimeoutError:
-            raise Unavailable(f"no connection and HELLO within connect_timeout ({seconds:g} s)") from None
-        except (OSError, ssl.SSLError) as error:
+            raise Unavailable(f"no connection within connect_timeout ({seconds:g} s)") from None
+        except OSError as error:
             raise Unavailable(f"{error}") from None
         finally:
             for connection in made:
@@ -533,6 +535,19 @@ class RpcClient:
         self._retired[connection] = None
         connection.lost.add_done_callback(lambda _: self._retired.pop(connection, None))
         return connection
+
+    async def _greeted(self, connection: CallerConnection, until: float) -> None:
+        """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""
+
+        def give_up() -> None:
+            if not connection.greeted.done():
+                connection.close(f"no HELLO within connect_timeout ({self.config.connect_timeout:g} s)")
+
+        timer = self._loop.call_at(until, connection.judge, give_up)
+        try:
+            await asyncio.shield(connection.greeted)
+        finally:
+            timer.cancel()
 
     async def _open_transport(self, protocol: Callable[[], CallerConnection]) -> None:
         options: dict[str, Any] = {"ssl": self._tls}

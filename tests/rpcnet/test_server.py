@@ -1,0 +1,320 @@
+"""How a server begins and ends: where it may listen, whom it tells, and that its end is certain."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import trustme
+
+from rpcnet import RpcClient, RpcConfig, RpcServer, StreamError, Unavailable, current_call, observe
+from rpcnet.address import InsecureAddressError
+
+
+async def echo(payload: bytes) -> bytes:
+    return payload
+
+
+async def count(payload: bytes) -> AsyncIterator[bytes]:
+    number = 0
+    while True:
+        yield b"%d" % number
+        number += 1
+        await asyncio.sleep(0.02)
+
+
+def test_a_stop_lets_running_calls_finish_and_takes_no_new_ones(world) -> None:
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def slow(payload: bytes) -> bytes:
+            started.set()
+            await asyncio.sleep(0.2)
+            return payload
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("slow", slow)
+        await server.start()
+        async with RpcClient.connect(server.address, config=RpcConfig(connect_timeout=0.2)) as client:
+            running = asyncio.create_task(client.call("slow", b"x"))
+            await started.wait()
+            stopping = asyncio.create_task(server.stop(grace=5.0))
+            await asyncio.sleep(0.05)
+            with pytest.raises(Unavailable):
+                await client.call("slow", b"y")
+            assert await running == b"x"
+            async with asyncio.timeout(2):
+                await stopping
+            await server.wait_closed()
+            assert server.stats.connections == 0
+
+    world.run(main())
+
+
+def test_a_drain_is_bounded_and_what_still_runs_is_cancelled(world, eventually) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = RpcServer("127.0.0.1:0")
+        server.register_streaming("count", count, shape="server_streaming")
+        await server.start()
+        async with RpcClient.connect(server.address) as client:
+            stream = client.call_server_streaming("count")
+            assert await stream.receive() == b"0"
+            begun = loop.time()
+            await asyncio.gather(server.stop(grace=0.3), server.stop())
+            assert 0.3 <= loop.time() - begun < 2.0
+            with pytest.raises(StreamError) as caught:
+                async for _ in stream:
+                    pass
+            assert caught.value.code.name == "CANCELLED"
+            assert server.stats.running_handlers == 0
+
+    world.run(main())
+
+
+def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_server(world, caplog) -> None:
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def deaf(payload: bytes) -> bytes:
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    continue
+            return b""
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("deaf", deaf)
+        await server.start()
+        async with RpcClient.connect(server.address) as client:
+            call = asyncio.create_task(client.call("deaf"))
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(10):
+                await server.stop(grace=0.1)
+            with pytest.raises(Unavailable):
+                await call
+            over.set()
+            await asyncio.sleep(0.05)
+        assert server.stats.running_handlers == 0
+
+    with caplog.at_level(logging.WARNING, "rpcnet"):
+        world.run(main())
+    assert "handler of 'deaf' goes on although it was cancelled" in caplog.text
+
+
+def test_a_client_follows_its_server_to_a_new_process(world) -> None:
+    """GOAWAY: running streams go on where they are, new calls go to a new connection."""
+
+    async def main() -> None:
+        first = RpcServer("127.0.0.1:0")
+        first.register_streaming("count", count, shape="server_streaming")
+        await first.start()
+        address = first.address
+        async with RpcClient.connect(address) as client:
+            stream = client.call_server_streaming("count")
+            await stream.receive()
+            stopping = asyncio.create_task(first.stop(grace=0.5))
+            await asyncio.sleep(0.1)
+            second = RpcServer(address)
+            second.register("echo", echo)
+            async with second:
+                assert await client.call("echo", b"x", timeout=5) == b"x"
+                await stream.receive()
+                assert client.stats.connections == 2
+                await stopping
+                with pytest.raises(StreamError):
+                    async for _ in stream:
+                        pass
+
+    world.run(main())
+
+
+def test_cancelling_serve_forever_stops_the_server(world) -> None:
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        serving = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(0.01)
+        address = server.address
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(Unavailable):
+            await RpcClient.connect(address)
+
+    world.run(main())
+
+
+def test_without_tls_only_loopback_is_allowed() -> None:
+    async def main() -> None:
+        for address in ("0.0.0.0:0", "[::]:0", "10.0.0.1:0", "example.org:1"):
+            with pytest.raises(InsecureAddressError, match="insecure=True"):
+                await RpcServer(address).start()
+            with pytest.raises(InsecureAddressError, match="no TLS"):
+                await RpcClient.connect(address)
+        async with RpcServer("0.0.0.0:0", config=RpcConfig(insecure=True)):
+            pass
+        for fine in ("[::1]:0", "localhost:0", "127.1.2.3:0"):
+            try:
+                async with RpcServer(fine):
+                    pass
+            except OSError as error:  # a machine without IPv6
+                assert "::1" in fine, error
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("wrong", ["", "localhost", "::1:80", "host:", "host:99999", "host:x", ":80", "unix:"])
+def test_an_address_that_is_none_says_what_is_wrong(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"address|unix"):
+        RpcServer(wrong)
+
+
+def test_a_method_is_registered_once_and_by_a_name() -> None:
+    server = RpcServer("127.0.0.1:0")
+    server.register("echo", echo)
+    with pytest.raises(ValueError, match="registered already"):
+        server.register("echo", echo)
+    with pytest.raises(ValueError, match="needs a name"):
+        server.register("", echo)
+    with pytest.raises(ValueError, match="is none of unary"):
+        server.register_streaming("x", echo, shape="sideways")
+
+
+def test_a_server_starts_once(world) -> None:
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        await server.stop()
+        async with server:
+            with pytest.raises(RuntimeError, match="started already"):
+                await server.start()
+
+    world.run(main())
+
+
+class Tape:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def record(self, event: str, /, **fields: object) -> None:
+        self.events.append((event, fields))
+
+    def of(self, name: str) -> list[dict[str, object]]:
+        return [fields for event, fields in self.events if event == name]
+
+
+def test_both_ends_record_the_same_connection_and_streams(world) -> None:
+    tape = Tape()
+
+    async def fail(payload: bytes) -> bytes:
+        raise LookupError
+
+    async def main() -> None:
+        observe.install(tape)
+        server = RpcServer("127.0.0.1:0", random=Random(1), wall_clock=lambda: 1234.5)
+        times: list[float | None] = []
+
+        async def timed(payload: bytes) -> bytes:
+            times.append(current_call().received_at)
+            return payload
+
+        server.register("timed", timed)
+        server.register("fail", fail)
+        server.register_streaming("count", count, shape="server_streaming")
+        async with server:
+            async with RpcClient.connect(server.address, random=Random(2), wall_clock=lambda: 99.0) as client:
+                assert client.connected_at == 99.0
+                await client.call("timed")
+                with pytest.raises(Exception, match="raised"):
+                    await client.call("fail")
+                with pytest.raises(TimeoutError):
+                    async with client.call_server_streaming("count", idle_timeout=0.001) as stream:
+                        async for _ in stream:
+                            pass
+        assert times == [1234.5]
+
+    world.run(main())
+    (near,) = {fields["connection"] for fields in tape.of("call_started")}
+    assert near == f"{Random(2).getrandbits(48):012x}"
+    assert {fields["connection"] for fields in tape.of("handler_started")} == {near}
+    for name in ("connection_opened", "connection_closed"):
+        assert sorted(str(fields["side"]) for fields in tape.of(name)) == ["client", "server"]
+        assert {fields["connection"] for fields in tape.of(name)} == {near}
+    calls = [(fields["stream"], fields["method"], fields["status"]) for fields in tape.of("call_ended")]
+    assert calls == [(1, "timed", "OK"), (2, "fail", "INTERNAL"), (3, "count", "TIMEOUT")]
+    handlers = [(fields["stream"], fields["method"], fields["status"]) for fields in tape.of("handler_ended")]
+    assert handlers[:2] == calls[:2]
+    assert handlers[2][:2] == (3, "count")
+    assert handlers[2][2] != "OK"
+    for closed in tape.of("rpc_closed"):
+        assert {closed[name] for name in ("handlers", "streams", "queued_bytes", "connections")} == {0}
+    assert [closed["side"] for closed in tape.of("rpc_closed")] == ["client", "server"]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def contexts(authority: trustme.CA, mutual: bool) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(serving)
+    calling = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(calling)
+    if mutual:
+        serving.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(serving)
+        authority.issue_cert("client@example.org").configure_cert(calling)
+    return serving, calling
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_tls_is_a_context_handed_over(authority: trustme.CA, mutual: bool) -> None:
+    serving, calling = contexts(authority, mutual)
+
+    async def main() -> None:
+        async def who(payload: bytes) -> bytes:
+            return b"somebody" if current_call().peer.certificate else b"nobody"
+
+        server = RpcServer("127.0.0.1:0", tls=serving)
+        server.register("who", who)
+        server.register("echo", echo)
+        server.register_streaming("count", count, shape="server_streaming")
+        async with server:
+            async with RpcClient.connect(server.address, tls=calling) as client:
+                assert await client.call("who") == (b"somebody" if mutual else b"nobody")
+                assert await client.call("echo", bytes(1_000_000)) == bytes(1_000_000)
+                async for item in client.call_server_streaming("count"):
+                    if item == b"3":
+                        break
+            with pytest.raises(Unavailable):
+                await RpcClient.connect(server.address, config=RpcConfig(connect_timeout=2))
+
+    asyncio.run(main())
+
+
+def test_tls_below_1_3_is_refused(authority: trustme.CA) -> None:
+    serving, calling = contexts(authority, False)
+    calling.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0", tls=serving) as server:
+            with pytest.raises(Unavailable):
+                await RpcClient.connect(server.address, tls=calling)
+
+    asyncio.run(main())
+
+
+def test_a_socket_file_that_a_dead_server_left_behind_is_taken_over(tmp_path: Path) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            server = RpcServer(f"unix:{tmp_path}/s")
+            server.register("echo", echo)
+            async with server:
+                async with RpcClient.connect(server.address) as client:
+                    assert await client.call("echo", b"x") == b"x"
+
+    asyncio.run(main())
