@@ -364,7 +364,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
         return load(path, overrides)
 
-    def run(  # noqa: PLR0917 - a notebook names them
+    def run(
         self,
         seed: int | None = None,
         backend: str = "sim",
