@@ -12,7 +12,6 @@ notices a change.
 
 import asyncio
 import heapq
-import ipaddress
 import math
 import os
 import signal
@@ -112,32 +111,56 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     def is_running(self) -> bool:
         return self._turning
 
-    def run_ready(self, first: events.Handle | None = None) -> None:
-        """Run turns until nothing is ready, then wait for the next arrival or timer.
-
-        `first` is the reader of a socket that has just got something, where nothing else was ready: a turn of its own.
-        """
+    def run_ready(self) -> None:
+        """Run turns until nothing is ready, then wait for the next arrival or timer."""
         if not self.idle:
             return
+        self._begin()
+        try:
+            self._turns()
+        finally:
+            self._end()
+
+    def arrived(self, watched: SimulatedSocket) -> None:
+        """Something came for a socket: run its reader straight away where nothing else is ready, else in its turn."""
+        reader, scheduled = watched.reader, self._scheduled
+        if (
+            reader is None
+            or not self.idle
+            or self._ready
+            or self._selector.marked
+            or reader._cancelled
+            or (scheduled and scheduled[0]._when <= self._environment._now)
+            or watched.more()
+        ):
+            self._selector.marked[watched.fileno()] = watched
+            self.run_ready()
+            return
+        self._begin()
+        try:
+            reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
+            if not (self._host.ahead or self._dead):
+                self._turns()
+        finally:
+            self._end()
+
+    def _begin(self) -> None:
         simulation = self._simulation
         if simulation.entered is not self:
             simulation.enter(self)
         self.idle = False
         self._turning = True
-        try:
-            if first is not None:
-                _call(first)
-            if not (self._host.ahead or self._dead):
-                self._turns()
-        finally:
-            self._turning = False
-            if not simulation.driving:
-                simulation.leave()  # somebody steps SimPy's environment by hand
+
+    def _end(self) -> None:
+        self._turning = False
+        if not self._simulation.driving:
+            self._simulation.leave()  # somebody steps SimPy's environment by hand
+        if not (self._dead or self._closed):
             node = self.node
-            if not (self._dead or self._closed):
-                self.idle = not node.stalled
-                if self._host.ahead and not node.stalled:
-                    node.fall_behind()
+            self.idle = not node.stalled
+            if self._host.ahead and not node.stalled:
+                node.fall_behind()
+            if self._scheduled:
                 self._arm()
 
     def _turns(self) -> None:
@@ -187,24 +210,6 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
                 ready.append(reader)
             if writer is not None and not writer._cancelled:
                 ready.append(writer)
-
-    def arrived(self, watched: SimulatedSocket) -> None:
-        """Something came for a socket: run its reader straight away where nothing else is ready, else in its turn."""
-        reader, scheduled = watched.reader, self._scheduled
-        if (
-            reader is not None
-            and self.idle
-            and not self._ready
-            and not self._selector.marked
-            and not reader._cancelled
-            and not (scheduled and scheduled[0]._when <= self._environment._now)
-        ):
-            if watched.more():
-                self._selector.marked[watched.fileno()] = watched
-            self.run_ready(reader)
-        else:
-            self._selector.marked[watched.fileno()] = watched
-            self.run_ready()
 
     def _arm(self) -> None:
         """See that there is a wake-up for the earliest timer. Cancelled ones are thrown out as asyncio does."""
@@ -667,6 +672,8 @@ _LIBRARIES = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
 
 def _literal(host: str) -> str | None:
     """An address that is nobody's: connecting to it is silence, as in a real network."""
+    import ipaddress
+
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

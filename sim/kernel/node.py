@@ -6,9 +6,7 @@ closes its sockets and refuses new ones), `stop` a request (SIGTERM), `shut_down
 
 import asyncio
 import inspect
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -124,6 +122,8 @@ class Node:
     def directory(self) -> Path:
         """What this machine keeps over restarts: a directory of its own, removed when the simulation closes."""
         if self._directory is None:
+            import tempfile
+
             self._directory = Path(tempfile.mkdtemp(prefix=f"sim-{self.name}-"))
         return self._directory
 
@@ -302,6 +302,8 @@ class Node:
 
     def remove_directory(self) -> None:
         if self._directory is not None:
+            import shutil
+
             shutil.rmtree(self._directory, ignore_errors=True)
 
     # -- what its program asks (sim.kernel.entropy) ----------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any, Self
 import simpy
 
 from sim.kernel import entropy
+from sim.kernel.burial import bury
 from sim.kernel.entropy import running
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.loop import NodeLoop, where
@@ -103,6 +104,8 @@ class Simulation:
 
     def record(self, node: str, event: str, /, **fields: object) -> int:
         """Write an event into the trace, caused by what is being answered; returns its line."""
+        if self._closed:
+            return 0  # a dead program's `finally`, or somebody who came too late
         ahead = self.nodes[node].host.ahead if node in self.nodes else 0.0
         return self.trace.record(self.environment._now + ahead, node, event, self.network.cause[0], **fields)
 
@@ -251,7 +254,7 @@ class Simulation:
 
     def keep(self, things: list[Any]) -> None:
         """Hold on to what a dead process left, so that none of it runs on; closed, muted, at the end."""
-        self._kept.append(things)
+        self._kept.extend(things)
 
     def close(self) -> None:
         """End every node in order, within ten virtual seconds; what is left behind is in `leaks` and in the trace."""
@@ -270,21 +273,13 @@ class Simulation:
                     self.keep(node.loop.die())
                     node.loop.close()
                 node.remove_directory()
-            self._bury()
+            kept, self._kept = self._kept, []
+            bury(kept)
             self.trace.flush()
 
     def _end(self, nodes: list[Node]) -> None:
         self.drive(lambda: not any(node.running for node in nodes), self.now + CLOSE_GRACE)
         self.drive(_never, self.now)  # what is due now: the loops are closed
-
-    def _bury(self) -> None:
-        """Close the coroutines of dead processes. Their loops are dead: whatever they try has no effect."""
-        for things in self._kept:
-            for thing in things:
-                if isinstance(thing, asyncio.Task):
-                    thing._log_destroy_pending = False  # type: ignore[attr-defined]
-                    _close_muted(thing.get_coro())
-        self._kept.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -318,13 +313,6 @@ def _process(event: Any) -> None:
     if not event._ok and not hasattr(event, "_defused"):
         error = event._value
         raise type(error)(*error.args) from error
-
-
-def _close_muted(coroutine: Any) -> None:
-    try:
-        coroutine.close()
-    except BaseException:
-        return  # a dead program's clean-up failed: nobody is there to hear of it
 
 
 def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None) -> Any:

@@ -3,7 +3,7 @@
 Everything that is not the common case (a full buffer, an end of stream, an error) is left to asyncio's own code.
 """
 
-from asyncio import selector_events
+from asyncio import BufferedProtocol, selector_events
 from typing import Any
 
 __all__ = ["DatagramTransport", "StreamTransport"]
@@ -11,6 +11,31 @@ __all__ = ["DatagramTransport", "StreamTransport"]
 
 class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
     """A stream over a simulated connection."""
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._buffered = isinstance(protocol, BufferedProtocol)
+        super().set_protocol(protocol)
+
+    def _read_ready(self) -> None:
+        if self._buffered or self._conn_lost or self._read_ready_cb is None:
+            super()._read_ready()
+            return
+        try:
+            data = self._sock.recv(self.max_size)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fatal_error(error, "Fatal read error on socket transport")
+            return
+        if not data:
+            self._read_ready__on_eof()
+            return
+        try:
+            self._protocol.data_received(data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
 
     def write(self, data: Any) -> None:
         if (

@@ -3,7 +3,7 @@
 Reads edge data and finds routes; knows no packets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import networkx
 from sim.network.link import Link
 from sim.network.quantity import QuantityError
 
-__all__ = ["Graph", "checked_graph", "load_graph", "route"]
+__all__ = ["Graph", "checked_graph", "load_graph", "route", "star", "unreachable"]
 
 if TYPE_CHECKING:
     Graph = networkx.Graph[Any]
@@ -38,6 +38,20 @@ def checked_graph(graph: Graph) -> Graph:
         except QuantityError as error:
             raise QuantityError(f"edge {a} – {b}: {error}") from None
     return graph
+
+
+def star(names: Iterable[str]) -> Graph:
+    """All machines on one switch. Frozen, as it only shows what is there."""
+    graph: Graph = networkx.Graph()
+    graph.add_edges_from(("switch", name) for name in names)
+    networkx.freeze(graph)
+    return graph
+
+
+def unreachable(graph: Graph, names: Sequence[str]) -> str | None:
+    """The first of the names that cannot be reached from the first one."""
+    reached = networkx.node_connected_component(graph, names[0])
+    return next((name for name in names if name not in reached), None)
 
 
 def route(graph: Graph, source: str, target: str, default: Link) -> list[Link] | None:

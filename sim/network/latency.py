@@ -4,7 +4,6 @@ A distribution is a value; `sampler(random)` binds it to a source of randomness 
 arguments, which is what the hot path calls. Formulas: docs/network-model.md.
 """
 
-import csv
 import math
 import re
 from collections.abc import Callable
@@ -195,6 +194,8 @@ _MAKERS: dict[str, tuple[Callable[[float, float], Distribution], Callable[[str],
 
 
 def _samples(path: str) -> Samples:
+    import csv
+
     with Path(path).open(newline="", encoding="utf-8") as file:
         return Samples(tuple(parse_seconds(cell.strip()) for row in csv.reader(file) for cell in row if cell.strip()))
 

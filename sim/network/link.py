@@ -6,7 +6,6 @@ bandwidth counts.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from random import Random
 from typing import Any, Self
 
@@ -62,6 +61,8 @@ class Link:
         values: dict[str, Any] = {}
         for key, value in settings.items():
             if key not in _PARSERS:
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, _PARSERS, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise QuantityError(f"unknown link setting {key!r}{hint} allowed: preset, {', '.join(_PARSERS)}")

@@ -4,19 +4,22 @@ Answers two questions of the hot path: whose address is this, and what is the pa
 way through). Knows no event loop and no program; datagrams are sim.network.udp's, connections sim.network.tcp's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx
-
-from sim.network.graph import Graph, checked_graph, route
 from sim.network.host import Host, is_loopback
 from sim.network.latency import Constant
 from sim.network.link import Link, join
 from sim.network.partition import Cut
 from sim.network.schedule import Schedule
 from sim.trace import Trace
+
+if TYPE_CHECKING:
+    from sim.network.graph import Graph
 
 __all__ = ["Network", "Path", "UnknownNode"]
 
@@ -34,6 +37,11 @@ class UnknownNode(KeyError):
 
     def __str__(self) -> str:
         return self.text
+
+
+def topology() -> Any:
+    """sim.network.graph, loaded where a graph is used: networkx takes longer to import than all the rest."""
+    return import_module("sim.network.graph")
 
 
 class Path:
@@ -88,15 +96,13 @@ class Network:
     def graph(self) -> Graph:
         """The topology. Edge data: latency, jitter, loss, duplicate, reorder, corrupt, bandwidth, queue, preset."""
         if self._graph is None:
-            star: Graph = networkx.Graph()
-            star.add_edges_from(("switch", name) for name in self.hosts)
-            networkx.freeze(star)
+            star: Graph = topology().star(self.hosts)
             return star
         return self._graph
 
     @graph.setter
     def graph(self, graph: Graph) -> None:
-        self._graph = checked_graph(graph)
+        self._graph = topology().checked_graph(graph)
         self._changed()
 
     def link(self, source: str, target: str, *, name: str | None = None, one_way: bool = False, **edge: Any) -> str:
@@ -183,12 +189,9 @@ class Network:
         missing = [name for name in self.hosts if name not in self._graph]
         if missing:
             raise ValueError(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
-        first = next(iter(self.hosts), None)
-        if first is not None:
-            reached = networkx.node_connected_component(self._graph, first)
-            lost = [name for name in self.hosts if name not in reached]
-            if lost:
-                raise ValueError(f"the graph is not connected: there is no way from {first!r} to {lost[0]!r}")
+        lost = topology().unreachable(self._graph, list(self.hosts)) if self.hosts else None
+        if lost is not None:
+            raise ValueError(f"the graph is not connected: there is no way from {next(iter(self.hosts))!r} to {lost!r}")
 
     def _changed(self) -> None:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
@@ -202,7 +205,7 @@ class Network:
             return None
         link: Link | None = self._default
         if self._graph is not None:
-            links = route(self._graph, a, b, self._default)
+            links = topology().route(self._graph, a, b, self._default)
             link = None if links is None else join(links)
         for changes in self._changes.values():
             edge = changes.get((a, b))

@@ -40,6 +40,7 @@ class Endpoint:
         self.network, self.host = network, host
         self.local, self.remote = local, remote
         self.peer: Endpoint
+        self._to = ""
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
         self.on_writable: Callable[[], None] = _nobody
@@ -72,7 +73,11 @@ class Endpoint:
         self._node = trace.node(host.name)
         self._sent_shape = trace.shape("sent", "to", "protocol", "bytes", "crc")
         self._received_shape = trace.shape("received", "from", "protocol", "bytes")
+        self._record = trace.append
         host.endpoints[self] = None
+
+    def join(self, peer: Endpoint) -> None:
+        self.peer, self._to = peer, peer.host.name
 
     # -- what a program calls --------------------------------------------------------------------------------------
 
@@ -106,7 +111,18 @@ class Endpoint:
         ):  # the common case: room in the buffer, the window and a segment
             self._accepted += size
             self._transmitted += size
-            self._transmit(data, self._trace_sent(data))
+            network = self.network
+            now = network.schedule.environment._now + self.host.ahead
+            cause = network.cause[0]
+            line = self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", size, crc32(data)))
+            path = network.uniform
+            if path is None or not path.plain or self.host is self.peer.host:
+                self._transmit(data, line)
+            else:
+                now += path.delay()
+                self._last_arrival = when = max(now, self._last_arrival)
+                self._in_flight.append((data, line))
+                network.schedule.push(when, self._arrival)
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -236,10 +252,8 @@ class Endpoint:
     def _trace_sent(self, data: bytes) -> int:
         network = self.network
         now = network.schedule.environment._now + self.host.ahead
-        to = self.peer.host.name
-        return network.trace.append(
-            (self._sent_shape, now, self._node, network.cause[0], to, "tcp", len(data), crc32(data))
-        )
+        cause = network.cause[0]
+        return self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
 
     def _block(self) -> None:
         """From now on the other end's progress counts when its acknowledgement has come back."""
@@ -318,7 +332,6 @@ class Endpoint:
     # -- receiving -------------------------------------------------------------------------------------------------
 
     def _accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
-        network = self.network
         if data is _ACCEPTED:
             if self.listener is not None:
                 self.listener.add(self)
@@ -332,14 +345,13 @@ class Endpoint:
             self._arrived += size
             self.unread += size
             self._chunks.append(data)
-            now = network.schedule.environment._now
-            network.cause[0] = network.trace.append(
-                (self._received_shape, now, self._node, line, sender.host.name, "tcp", size)
-            )
+            network = self.network
+            cause, now = network.cause, network.schedule.environment._now
+            cause[0] = self._record((self._received_shape, now, self._node, line, self._to, "tcp", size))
             if sender._blocked:
                 self._tell_sender()
             self.on_readable()
-            network.cause[0] = 0
+            cause[0] = 0
 
     def _take(self, limit: int) -> bytes:
         taken, size = [], 0
@@ -371,7 +383,7 @@ def _arrive(sender: Endpoint) -> None:
     if not target.host.up:
         if sender._alive():
             sender._stall((data, line))
-    elif target._alive() and target.error is None:
+    elif target.host.boots == target._boot and target.error is None:
         target._accept_packet(data, line, sender)
     elif sender._alive() and sender.error is None:
         # Nobody knows this connection here any more.
@@ -507,7 +519,8 @@ class Connecting:
         server = Endpoint(self.network, target, remote, self.local)
         server._boot = boots
         server.listener = listener
-        client.peer, server.peer = server, client
+        client.join(server)
+        server.join(client)
         client._transmit(_ACCEPTED, 0)
         self._finish(client)
 

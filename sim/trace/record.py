@@ -6,7 +6,6 @@ simulations, loops or sockets; time is given. Layout of the file: docs/trace.md.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,8 @@ class Trace:
         self._descriptor = -1
         self.path = Path(path) if path is not None else None
         if path is None:
+            import tempfile
+
             with tempfile.TemporaryFile() as file:
                 self._descriptor = os.dup(file.fileno())
         else:

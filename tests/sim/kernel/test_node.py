@@ -96,6 +96,40 @@ def test_the_finally_of_a_crashed_program_has_no_effect():
     simulation.run(until=10.0)
     simulation.close()
     assert inbox.got == []
+    assert "haunted" not in [event.name for event in simulation.trace.events()]
+
+
+def test_the_finally_of_a_crashed_program_may_await_and_fail_unheard(capfd, caplog):
+    simulation, a, _ = two_nodes()
+
+    async def generate():
+        try:
+            yield 1
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(1)
+
+    async def inner():
+        try:
+            async for _ in generate():
+                await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(1)
+            await asyncio.get_running_loop().create_datagram_endpoint(Inbox, ("0.0.0.0", 0))
+
+    async def main():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(inner())
+            group.create_task(inner())
+
+    a.start(main)
+    simulation.run(until=1.0)
+    a.crash()
+    simulation.close()
+    del simulation, a
+    gc.collect()
+    assert capfd.readouterr().err == ""
+    assert caplog.records == []
 
 
 def test_a_node_may_crash_itself():
