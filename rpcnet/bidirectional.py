@@ -1,7 +1,8 @@
 """`BidirectionalStream`: the writing side of a call as an object of its own, as in the plan.
 
-Items sent wait in a bounded buffer until the call that was given `.stream` takes them. Dropping the `BidirectionalStream` is
-the abort, whatever copies of its sender or stream still live; so neither of those, nor the call, refers back to it.
+Items sent wait in a bounded buffer until the call that was given `.stream` takes them. Dropping the
+`BidirectionalStream` is the abort, whatever copies of its sender or stream still live; so neither of those, nor the
+call, refers back to it.
 """
 
 import asyncio
@@ -125,7 +126,7 @@ class ItemStream(Generic[T]):
 
 
 class BidirectionalStream(Generic[T]):
-    """`BidirectionalStream[T](buffer=10)`: write with `.sender`, give `.stream` to `call_streaming`, end it with `.abort()`."""
+    """`BidirectionalStream[T](buffer=10)`: write with `.sender`, give it to `call_streaming`, end with `.abort()`."""
 
     __slots__ = ("__weakref__", "_channel", "sender", "stream")
 

@@ -1,8 +1,8 @@
 """The caller's end of a connection and of its calls.
 
-A call that was let go stays in the table, empty, until the server says that its handler has really ended: only then is its
-place free, so that nobody can pile up cancelled handlers. Knows no address and no reconnection (client.py) and no handle:
-what a user holds refers to a call, never the other way round.
+A call that was let go stays in the table, empty, until the server says that its handler has really ended: only then
+is its place free, so that nobody can pile up cancelled handlers. Knows no address and no reconnection (client.py)
+and no handle: what a user holds refers to a call, never the other way round.
 """
 
 import asyncio
@@ -190,7 +190,8 @@ class Call(Flow):
         "when_finished",
     )
 
-    connection: CallerConnection | None
+    # `attach` gives each end its own kind of connection.
+    connection: CallerConnection | None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """`RpcClient`: one server, one connection that is made again when it is lost, and calls in all four shapes.
 
-What a user holds of a stream is a `ClientStream`. It refers to its call, never the other way round, so that letting go of it — by
-`break` out of an unnamed loop, or the last reference — ends the call at once.
+What a user holds of a stream is a `ClientStream`. It refers to its call, never the other way round, so that letting
+go of it — by `break` out of an unnamed loop, or the last reference — ends the call at once.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from rpcnet import address as addresses
-from rpcnet import observe, service
+from rpcnet import observe
 from rpcnet.bidirectional import BidirectionalStream, ItemStream
 from rpcnet.call import inherited_deadline
 from rpcnet.caller import Call, CallerConnection
@@ -35,6 +35,7 @@ from rpcnet.errors import (
     Unavailable,
 )
 from rpcnet.handler import checked_metadata
+from rpcnet.service import Signature, method_names, read_signature, service_name
 from rpcnet.wire.frame import MAX_METHOD_BYTES, encode_metadata
 
 __all__ = ["DEFAULT", "ClientStats", "ClientStream", "Default", "RpcClient"]
@@ -49,7 +50,7 @@ class Default(Enum):
 
 
 DEFAULT: Final = Default.DEFAULT
-Seconds: TypeAlias = float | None | Literal[Default.DEFAULT]
+Seconds: TypeAlias = float | Literal[Default.DEFAULT] | None
 Items: TypeAlias = AsyncIterable[Any] | Iterable[Any] | BidirectionalStream[Any]
 
 UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
@@ -269,7 +270,7 @@ class RpcClient:
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
     ) -> Any:
-        """Send what an iterable gives and return the one answer. Raises StreamError; an error of the iterable as it is."""
+        """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is."""
         call = self._stream_call(method, CLIENT_STREAMING, timeout, idle_timeout)
         reply = call.reply
         assert reply is not None
@@ -333,7 +334,7 @@ class RpcClient:
         response: type[Any] | None = None,
         metadata: Metadata | None = None,
     ) -> "ClientStream[Any]":
-        """`call_streaming` with `idle_timeout=timeout`: how long the peer may be silent, not how long the call may take."""
+        """`call_streaming` with `idle_timeout=timeout`: how long the peer may be silent, not how long it takes."""
         return self.call_streaming(method, items, response=response, idle_timeout=timeout, metadata=metadata)
 
     def service(self, cls: type[T]) -> T:
@@ -632,8 +633,8 @@ class Connecting:
 class ClientStream(Generic[T]):
     """A streaming call as its caller holds it: an async iterator, and a writer where no items were given.
 
-    Leaving its block, `abort()`, cancelling who reads or writes, and losing the last reference end the call and cancel its
-    handler. An error ends it: it is raised once, afterwards there is only StopAsyncIteration.
+    Leaving its block, `abort()`, cancelling who reads or writes, and losing the last reference end the call and cancel
+    its handler. An error ends it: it is raised once, afterwards there is only StopAsyncIteration.
     """
 
     __slots__ = ("__weakref__", "_call", "_decode", "_writes")
@@ -729,9 +730,9 @@ class ServiceProxy:
     """Methods of a @service class, as calls."""
 
     def __init__(self, client: RpcClient, cls: type) -> None:
-        prefix = service.service_name(cls)
-        for name in service.method_names(cls):
-            signature = service.read_signature(_unbound(cls, name), f"{prefix}.{name}")
+        prefix = service_name(cls)
+        for name in method_names(cls):
+            signature = read_signature(_unbound(cls, name), f"{prefix}.{name}")
             setattr(self, name, _caller(client, f"{prefix}.{name}", signature))
 
 
@@ -741,7 +742,7 @@ def _unbound(cls: type, name: str) -> Callable[..., Any]:
     return function
 
 
-def _caller(client: RpcClient, name: str, signature: service.Signature) -> Callable[..., Any]:
+def _caller(client: RpcClient, name: str, signature: Signature) -> Callable[..., Any]:
     response = signature.response
     calls: dict[int, Callable[..., Any]] = {
         UNARY: client.call,

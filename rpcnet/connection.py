@@ -1,8 +1,9 @@
 """One connection, as both ends see it: greeting, frames in, frames out, credit, ping, farewell.
 
-The shell of wire.parser, wire.writer and calls.credit over a transport of the running loop. Knows no method and no handler:
-frames of streams go to `stream_frame`, which caller.py and handler.py supply. Replies resolve their futures straight in
-`data_received`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the design).
+The shell of wire.parser, wire.writer and calls.credit over a transport of the running loop. Knows no method and no
+handler: frames of streams go to `stream_frame`, which caller.py and handler.py supply. Replies resolve their futures
+straight in `data_received`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
+design).
 
 The first frame of a loop turn is written at once, the others of that turn leave joined in one more write.
 """
@@ -44,7 +45,7 @@ _log = logging.getLogger("rpcnet")
 LINGER = 1.0
 """Seconds that a closed connection may take to send what it has; then it is aborted."""
 MAX_UNREAD_BYTES = 1024 * 1024
-"""Control frames that a peer makes us send and does not read; beyond it the connection is aborted. (Items wait instead.)"""
+"""Control frames that a peer makes us send and does not read; beyond it the connection is aborted. Items wait."""
 JOIN_BYTES = 64 * 1024
 """Joined frames of one turn are written as soon as they are this many: the transport's own mark for pausing us."""
 PING_BYTES = 8

@@ -1,7 +1,8 @@
 """The handler's end of a connection and of its calls.
 
-A call counts as a running handler from its OPEN until its handler has really ended, `finally` blocks included; only then is
-END sent, which frees the caller's place. Knows no listening socket (server.py) and no types: methods come as bytes to bytes.
+A call counts as a running handler from its OPEN until its handler has really ended, `finally` blocks included; only
+then is END sent, which frees the caller's place. Knows no listening socket (server.py) and no types: methods come as
+bytes to bytes.
 """
 
 import asyncio
@@ -194,7 +195,8 @@ class ServedCall(Flow):
         "wrote",
     )
 
-    connection: ServerConnection
+    # `attach` gives each end its own kind of connection.
+    connection: ServerConnection  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """`RpcServer`: methods, a listening socket, and an end that comes within its grace.
 
-Stopping is bounded: nothing new is accepted, peers are told (GOAWAY), running calls get until the grace period is over, then their
-handlers are cancelled, and one that does not end even so is named in the log and left.
+Stopping is bounded: nothing new is accepted, peers are told (GOAWAY), running calls get until the grace period is
+over, then their handlers are cancelled, and one that does not end even so is named in the log and left.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from rpcnet import address as addresses
-from rpcnet import observe, service
+from rpcnet import observe
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
 from rpcnet.handler import Handlers, Method, ServerConnection
+from rpcnet.service import method_names, service_name, shape_number, typed_method
 from rpcnet.wire import writer
 
 __all__ = ["RpcServer", "ServerStats"]
@@ -70,9 +71,11 @@ class RpcServer:
         self._add(Method(method, 0, handler, None))
 
     def register_streaming(self, method: str, handler: Callable[..., Any], *, shape: str = "bidirectional") -> None:
-        """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming; where the
-        caller streams the handler is given an AsyncIterator, where it streams itself it is an async generator."""
-        self._add(Method(method, service.shape_number(shape), handler, None))
+        """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming.
+
+        A handler whose caller streams is given an AsyncIterator; one that streams itself is an async generator.
+        """
+        self._add(Method(method, shape_number(shape), handler, None))
 
     def register_typed(
         self,
@@ -84,7 +87,7 @@ class RpcServer:
         shape: str | None = None,
     ) -> None:
         """Register a method of any shape whose types and shape are those of its annotations, or are given."""
-        self._add(service.typed_method(method, handler, request, response, shape, self.config.max_depth))
+        self._add(typed_method(method, handler, request, response, shape, self.config.max_depth))
 
     def method(self, name: str) -> Callable[[Handler], Handler]:
         """A decorator: `register_typed` under this name."""
@@ -98,8 +101,8 @@ class RpcServer:
     def register_service(self, instance: object) -> None:
         """Register every public async method of a @service class, as `ClassName.method`."""
         cls = type(instance)
-        prefix = service.service_name(cls)
-        for name in service.method_names(cls):
+        prefix = service_name(cls)
+        for name in method_names(cls):
             self.register_typed(f"{prefix}.{name}", getattr(instance, name))
 
     def _add(self, method: Method) -> None:
@@ -150,8 +153,10 @@ class RpcServer:
         )
 
     async def stop(self, grace: float = DEFAULT_GRACE) -> None:
-        """Stop: refuse what is new, give running calls `grace` seconds, cancel the rest, close. Takes at most the grace,
-        and a few seconds. Called again, it waits for the stop that is under way."""
+        """Stop: refuse what is new, give running calls `grace` seconds, cancel the rest, close.
+
+        Takes at most the grace, and a few seconds. Called again, it waits for the stop that is under way.
+        """
         if self._listener is None:
             return
         if self._stopping is None:

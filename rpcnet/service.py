@@ -1,7 +1,8 @@
 """Types as the service: a handler's annotations say what it takes, what it gives and in which shape.
 
-`typed_method` reads one handler; `@service` marks a class whose public coroutine methods and async generators are methods.
-Knows no connection. AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a stream.
+`typed_method` reads one handler; `@service` marks a class whose public coroutine methods and async generators are
+methods. Knows no connection. AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a
+stream.
 """
 
 import collections.abc
@@ -13,7 +14,7 @@ from rpcnet.codec import decoder
 from rpcnet.handler import Method
 from rpcnet.wire.frame import SHAPES
 
-__all__ = ["Signature", "method_names", "read_signature", "service", "shape_number", "typed_method"]
+__all__ = ["Signature", "method_names", "read_signature", "service", "service_name", "shape_number", "typed_method"]
 
 _STREAMS = (
     collections.abc.AsyncIterator,
@@ -73,18 +74,16 @@ def typed_method(
     max_depth: int,
 ) -> Method:
     """A handler as a method. Types that are given go before the annotations; `shape` is needed where there are none."""
-    if request is None or response is None or shape is None:
-        try:
-            signature = read_signature(handler, name)
-        except (TypeError, NameError):
-            if request is None:
-                raise
-            signature = Signature(request, response, 2 if inspect.isasyncgenfunction(handler) else 0)
+    if request is None or (response is None and shape is None):
+        signature = read_signature(handler, name)
         request = signature.request if request is None else request
-        number = signature.shape if shape is None else shape_number(shape)
+        number = signature.shape
     else:
+        number = 2 if inspect.isasyncgenfunction(handler) else 0
+    if shape is not None:
         number = shape_number(shape)
-    return Method(name, number, handler, decoder(type(None) if request is None else request, max_depth))
+    kind: Any = type(None) if request is None else request
+    return Method(name, number, handler, decoder(kind, max_depth))
 
 
 def service(cls: Class) -> Class:

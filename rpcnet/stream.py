@@ -1,8 +1,8 @@
 """One call at one of its two ends: what has come and is unread, what waits to be sent, and for how long.
 
-`Flow` is what caller.py and handler.py share: receiving with credit, sending in parts as credit comes, and the idle timer. The rules
-are in calls.state and calls.credit; this is their shell. Knows no method table and no user-facing handle, so that a handle
-that is dropped is freed at once, whatever still runs here.
+`Flow` is what caller.py and handler.py share: receiving with credit, sending in parts as credit comes, and the idle
+timer. The rules are in calls.state and calls.credit; this is their shell. Knows no method table and no user-facing
+handle, so that a handle that is dropped is freed at once, whatever still runs here.
 
 An error ends the stream: it is raised once, afterwards there is only StopAsyncIteration.
 """
@@ -258,8 +258,10 @@ class Flow:
     # Sending.
 
     async def send(self, payload: bytes, last: bool = False) -> None:
-        """Send one item, as soon as credit allows. Cancelled in the middle of an item that goes in parts, the call is lost:
-        whoever cancels must abort it."""
+        """Send one item, as soon as credit allows.
+
+        Cancelled in the middle of an item that goes in parts, the call is lost: whoever cancels must abort it.
+        """
         connection = self.connection
         cost = len(payload) + ITEM_COST
         if (

@@ -1,8 +1,9 @@
 """Credit: how many bytes a sender may have on the way and unread, for one stream or one connection.
 
-The sending side is one integer, kept where it is used. This is the receiving side: what was granted, what is held unread,
-and when what has been read is granted again. Half a window is granted at a time, so that CREDIT frames are few; a sender that
-is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that its idle timer sees a slow reader move.
+The sending side is one integer, kept where it is used. This is the receiving side: what was granted, what is held
+unread, and when what has been read is granted again. Half a window is granted at a time, so that CREDIT frames are
+few; a sender that is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that its idle
+timer sees a slow reader move.
 
 Knows no frame, no transport and no clock: `now` is an argument.
 """
@@ -19,7 +20,7 @@ STARVED_INTERVAL: Final = 0.1
 
 
 class ReceiveCredit:
-    """allowed + owed + held = window, always: what the peer may send, what we have read and not told, what is unread."""
+    """allowed + owed + held = window, always: what the peer may send, what was read and not told, what is unread."""
 
     __slots__ = ("_told", "allowed", "owed", "window")
 

@@ -1,9 +1,10 @@
 """What may be sent in each of a call's two directions: two tables, and every pair not listed is a ProtocolError.
 
-A direction knows nothing of the other one. The request direction is the caller's: OPEN puts it where `FIRST` says. The
-response direction is the handler's: its END ends the whole call, so that nothing follows it; what the caller had sent by
-then arrives at a call that is gone, and is skipped there. A caller that has sent CANCEL goes on to follow the response
-direction by this table, and throws away what comes, until END tells it that the handler has really ended.
+A direction knows nothing of the other one. The request direction is the caller's: OPEN puts it where `FIRST` says.
+The response direction is the handler's: its END ends the whole call, so that nothing follows it; what the caller had
+sent by then arrives at a call that is gone, and is skipped there. A caller that has sent CANCEL goes on to follow
+the response direction by this table, and throws away what comes, until END tells it that the handler has really
+ended.
 
 Knows no transport and no items. docs/protocol.md draws these tables.
 """

@@ -4,8 +4,8 @@ Knows numbers and structures only: no state of a stream or connection, no limits
 Frame types, flags and shapes are plain integers, because enum members cost a Python-level hash in every table look-up.
 """
 
+import struct
 from struct import Struct
-from struct import error as StructError
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -162,7 +162,7 @@ def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict
         shape, method_bytes, metadata_bytes, micros = OPEN_HEAD.unpack_from(payload)
         start = OPEN_HEAD.size + method_bytes
         method = str(payload[OPEN_HEAD.size : start], "utf-8")
-    except (ValueError, StructError):
+    except (ValueError, struct.error):
         raise ProtocolError("OPEN cannot be read: it is cut short or its method is not UTF-8") from None
     stop = start + metadata_bytes
     if stop > len(payload) or shape >= len(SHAPES) or not 0 < method_bytes <= MAX_METHOD_BYTES:

@@ -1,8 +1,9 @@
 """The frame parser: bytes in, frames out.
 
-Knows the header layout and one limit, the longest frame that this end accepts. Knows no stream, no transport, no clock.
-A header is judged before its payload is buffered, so a false length costs the sender, not us. Frames before a mistake are
-still handed out, so that cutting the bytes elsewhere changes nothing; after a mistake nothing is read any more.
+Knows the header layout and one limit, the longest frame that this end accepts. Knows no stream, no transport, no
+clock. A header is judged before its payload is buffered, so a false length costs the sender, not us. Frames before a
+mistake are still handed out, so that cutting the bytes elsewhere changes nothing; after a mistake nothing is read
+any more.
 
 Layout and golden vectors: docs/protocol.md.
 """

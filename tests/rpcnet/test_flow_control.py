@@ -96,7 +96,10 @@ def test_many_small_items_fill_the_window_as_well(world, pair) -> None:
 
     async def main() -> None:
         config = RpcConfig(stream_window_bytes=64 * 100)
-        async with pair(lambda s: s.register_streaming("empty", empty, shape="server_streaming"), config) as (_, client):
+        async with pair(lambda s: s.register_streaming("empty", empty, shape="server_streaming"), config) as (
+            _,
+            client,
+        ):
             async with client.call_server_streaming("empty") as stream:
                 await asyncio.sleep(0.05)
                 assert client.stats.queued_bytes <= 6400

@@ -78,7 +78,9 @@ ATTACKS = {
     "an OPEN whose method is longer than it is": GREETING + frame(OPEN, b"\x00\xff\xff" + bytes(12), 1),
     "an OPEN without a method": GREETING + writer.open_call(1, 0, 0, b"", b"", 0, b""),
     "an OPEN with metadata that is none": GREETING + writer.open_call(1, 0, 0, b"echo", b"\xc1", 0, b""),
-    "more items than credit": GREETING + call(1, b"hear", FLAG_ITEM | FLAG_MORE, b"") + frame(ITEM, bytes(60_000), 1) * 9,
+    "more items than credit": GREETING
+    + call(1, b"hear", FLAG_ITEM | FLAG_MORE, b"")
+    + frame(ITEM, bytes(60_000), 1) * 9,
     "a first item beyond all credit": GREETING + call(1, body=bytes(70_000)),
     "credit without end": GREETING + writer.credit(0, 2**31 - 1) * 2,
     "credit of nothing": GREETING + writer.credit(0, 0),
@@ -219,7 +221,7 @@ async def read_from(answer: bytes) -> tuple[list[bytes], str]:
     async with RpcClient.connect(f"127.0.0.1:{port}") as client:
         try:
             async for item in client.call_streaming("chat"):
-                items.append(item)
+                items.append(item)  # noqa: PERF401  what came before an error counts
         except StreamError.Transport:
             how = "cut"
         except StreamError as error:

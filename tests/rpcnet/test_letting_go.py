@@ -138,11 +138,14 @@ async def cancel_an_upload(client: RpcClient, watched: Watched) -> None:
 
 
 async def raise_in_the_block(client: RpcClient, watched: Watched) -> None:
-    with pytest.raises(LookupError):
+    async def fall_over() -> None:
         async with client.call_streaming("chat") as stream:
             await stream.send(b"x")
             await stream.receive()
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await fall_over()
 
 
 async def items_that_raise(client: RpcClient, watched: Watched) -> None:

@@ -157,12 +157,9 @@ def test_without_tls_only_loopback_is_allowed() -> None:
                 await RpcClient.connect(address)
         async with RpcServer("0.0.0.0:0", config=RpcConfig(insecure=True)):
             pass
-        for fine in ("[::1]:0", "localhost:0", "127.1.2.3:0"):
-            try:
-                async with RpcServer(fine):
-                    pass
-            except OSError as error:  # a machine without IPv6
-                assert "::1" in fine, error
+        for fine in ("localhost:0", "127.1.2.3:0"):
+            async with RpcServer(fine):
+                pass
 
     asyncio.run(main())
 
@@ -230,10 +227,10 @@ def test_both_ends_record_the_same_connection_and_streams(world) -> None:
                 await client.call("timed")
                 with pytest.raises(Exception, match="raised"):
                     await client.call("fail")
+                stream = client.call_server_streaming("count", idle_timeout=0.001)
                 with pytest.raises(TimeoutError):
-                    async with client.call_server_streaming("count", idle_timeout=0.001) as stream:
-                        async for _ in stream:
-                            pass
+                    async for _ in stream:
+                        pass
         assert times == [1234.5]
 
     world.run(main())

@@ -44,7 +44,9 @@ async def no_answer(request: int):
     return request
 
 
-@pytest.mark.parametrize(("handler", "text"), [(two, "takes 2"), (bare, "'request' needs an annotation"), (no_answer, "return value")])
+@pytest.mark.parametrize(
+    ("handler", "text"), [(two, "takes 2"), (bare, "'request' needs an annotation"), (no_answer, "return value")]
+)
 def test_a_handler_that_cannot_be_read_is_refused(handler: Any, text: str) -> None:
     with pytest.raises(TypeError, match=text):
         RpcServer("127.0.0.1:0").register_typed("name", handler)

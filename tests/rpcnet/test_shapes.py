@@ -103,7 +103,9 @@ def test_a_message_larger_than_any_window_travels_in_parts_in_every_shape(world,
             assert await client.call_client_streaming("join", [big, b"", big]) == big + b"||" + big
             async with client.call_streaming("chat", [big, b"small", big]) as stream:
                 assert [item async for item in stream] == [big, b"small", big]
-            assert [item async for item in client.call_server_streaming("split", b"a|" * 100_000)][:-1] == [b"a"] * 100_000
+            assert [item async for item in client.call_server_streaming("split", b"a|" * 100_000)][:-1] == [
+                b"a"
+            ] * 100_000
 
     world.run(main())
 

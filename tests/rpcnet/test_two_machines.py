@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rpcnet import RpcClient, RpcConfig, RpcServer, StreamError
+from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, StreamError, Unavailable
 from sim import Node, Simulation
 
 LARGE = 1_500_000
@@ -53,8 +53,7 @@ def test_an_answer_of_several_reads_that_waits_in_the_socket_is_not_late_over_so
         async with server:
             addresses.append(server.address)
             ready.set()
-            while not over.is_set():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(over.wait, 30)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
@@ -182,8 +181,7 @@ def test_a_client_connects_again_after_its_server_was_restarted() -> None:
             for _ in range(100):
                 try:
                     assert await client.call("echo", b"x", timeout=0.2) == b"x"
-                except (ConnectionError, TimeoutError, Exception) as error:
-                    assert type(error).__name__ in ("Unavailable", "DeadlineExceeded"), error
+                except (Unavailable, DeadlineExceeded):
                     failed += 1
                 await asyncio.sleep(0.1)
             assert await client.call("echo", b"y", timeout=5) == b"y"

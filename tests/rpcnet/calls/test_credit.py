@@ -12,7 +12,7 @@ from rpcnet.errors import ProtocolError
     st.integers(1024, 100_000), st.lists(st.tuples(st.integers(1, 3000), st.booleans(), st.floats(0, 1)), max_size=200)
 )
 def test_what_is_granted_is_what_was_read_and_nobody_starves(window, script) -> None:
-    """A sender that fills the window and a reader that reads: their sums agree, and an empty queue leaves room to send."""
+    """A sender that fills the window and a reader that reads: the sums agree, an empty queue leaves room to send."""
     receiving, sending = ReceiveCredit(window), window
     queue: list[int] = []
     now = 0.0
