@@ -100,7 +100,7 @@ class Counting(bytearray):
     ("size", "step"), [(1 << 20, 1), (1 << 24, 1 << 10), (1 << 24, 1 << 16), (1 << 24, 1 << 18), (1 << 24, 1000_003)]
 )
 def test_parsing_is_linear_in_bytes_whatever_the_size_of_the_reads(size: int, step: int) -> None:
-    """A 16 MiB message in parts: no byte is copied more than three times on its way through the buffer."""
+    """A 16 MiB message in parts: no byte is copied more than five times on its way through the buffer."""
     part = 1 << 16
     data = PREFACE + b"".join(writer.item(1, FLAG_MORE, bytes(part)) for _ in range(size // part))
     parser = Parser(part)
@@ -109,4 +109,4 @@ def test_parsing_is_linear_in_bytes_whatever_the_size_of_the_reads(size: int, st
     for at in range(0, len(data), step):
         frames += len(parser.receive(data[at : at + step]))
     assert frames == size // part
-    assert buffer.copied <= 3 * len(data)
+    assert buffer.copied <= 5 * len(data)
