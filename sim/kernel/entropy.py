@@ -3,7 +3,8 @@
 `time`, `datetime`, `random`, `os.urandom` and what stands on them (uuid, secrets) are replaced once a process, when
 the first simulation is made, and go on answering with the real thing to everybody else: other threads, and code
 outside of nodes. Names that a module captured at import (`from time import monotonic`) are rebound; classes are changed
-in place, so that `isinstance` and validators see the types they know. Which node runs is looked up by thread.
+in place, so that `isinstance` and validators see the types they know. Which node runs is what the thread's running
+loop says.
 """
 
 import datetime
@@ -15,9 +16,9 @@ import sys
 import time
 import types
 import uuid
+from asyncio.events import _get_running_loop
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
-from threading import get_ident
 from typing import Any, Protocol
 
 __all__ = ["EPOCH", "Source", "install", "running"]
@@ -36,8 +37,10 @@ class Source(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
-running: dict[int, Source] = {}
-"""Thread → the node that runs on it. The loop enters and leaves."""
+def running() -> Source | None:
+    """The node whose event loop is the running one of this thread."""
+    return getattr(_get_running_loop(), "node", None)
+
 
 _installed = False
 
@@ -62,11 +65,10 @@ def install() -> None:
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
     """`simulated(source, …)` on a node, `real(…)` elsewhere."""
-    get = running.get
 
     @functools.wraps(real)
     def function(*args: Any, **kwargs: Any) -> Any:
-        source = get(get_ident())
+        source = running()
         return real(*args, **kwargs) if source is None else simulated(source, *args, **kwargs)
 
     return function
@@ -74,13 +76,12 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
 
 def _time() -> dict[str, Callable[..., Any]]:
     def clock(real: Callable[[], Any], ask: Callable[[Source], float], nanoseconds: bool) -> Callable[[], Any]:
-        get = running.get
         if nanoseconds:
             return _dispatch(real, lambda source: round(ask(source) * 1e9))
 
         @functools.wraps(real)
         def function() -> Any:
-            source = get(get_ident())
+            source = running()
             return real() if source is None else ask(source)
 
         return function
@@ -178,7 +179,7 @@ def _patch_random_seed() -> None:
 
     @functools.wraps(real)
     def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
-        source = running.get(get_ident()) if a is None else None
+        source = running() if a is None else None
         if source is not None and type(self) is not random.SystemRandom:
             a = source.random.getrandbits(256)
         real(self, a, version)
@@ -209,7 +210,7 @@ def _patch_datetime() -> None:
 
 def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]:
     def function(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        source = running.get(get_ident())
+        source = running()
         if source is None:
             return real.__get__(None, cls)(*args, **kwargs)
         return simulated(real, source, cls, *args, **kwargs)

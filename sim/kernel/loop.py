@@ -35,6 +35,7 @@ __all__ = ["NodeLoop", "where"]
 MAX_TURNS = 100_000
 """Turns without time advancing after which a node is taken to spin."""
 _NO_WAKE = math.inf
+MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 
 
 class NodeFuture(asyncio.Future[Any]):
@@ -160,7 +161,8 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             self.idle = not node.stalled
             if self._host.ahead and not node.stalled:
                 node.fall_behind()
-            if self._scheduled:
+            scheduled = self._scheduled
+            if scheduled and (scheduled[0]._when < self._wake_at or self._timer_cancelled_count > MANY_CANCELLED):
                 self._arm()
 
     def _turns(self) -> None:
@@ -214,7 +216,7 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     def _arm(self) -> None:
         """See that there is a wake-up for the earliest timer. Cancelled ones are thrown out as asyncio does."""
         scheduled = self._scheduled
-        if len(scheduled) > 100 and self._timer_cancelled_count > len(scheduled) / 2:
+        if len(scheduled) > MANY_CANCELLED and self._timer_cancelled_count > len(scheduled) / 2:
             kept = []
             for handle in scheduled:
                 if handle._cancelled:

@@ -19,7 +19,6 @@ import simpy
 
 from sim.kernel import entropy
 from sim.kernel.burial import bury
-from sim.kernel.entropy import running
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.loop import NodeLoop, where
 from sim.kernel.node import Leak, Node
@@ -73,16 +72,14 @@ class Simulation:
         self._checked = False
 
     def enter(self, loop: NodeLoop) -> None:
-        """Make a node's loop the running one, and its clock and randomness those of this thread."""
+        """Make a node's loop the running one; clocks and randomness of this thread then are that node's."""
         self.entered = loop
-        running[self.thread] = loop.node
         events._set_running_loop(loop)
 
     def leave(self) -> None:
         """No node runs now."""
         if self.entered is not None:
             self.entered = None
-            running.pop(self.thread, None)
             events._set_running_loop(None)
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -131,7 +128,7 @@ class Simulation:
         self._somewhere(lambda: self._run(until))
 
     def _run(self, until: float | None) -> None:
-        self.drive(_never, math.inf if until is None else until)
+        self.drive(None, math.inf if until is None else until)
         if until is None and self.tasks():
             raise self.deadlock("nothing is scheduled any more")
 
@@ -150,7 +147,7 @@ class Simulation:
         self.drive(lambda: self._processed > before)
         return self._processed > before
 
-    def drive(self, stop: Callable[[], bool], until: float = math.inf) -> bool:
+    def drive(self, stop: Callable[[], bool] | None, until: float = math.inf) -> bool:
         """Process events until `stop()`; False where there was nothing more to do before, or time is `until`."""
         thread = get_ident()
         if thread in _driving:
@@ -181,13 +178,13 @@ class Simulation:
             if collecting:
                 gc.enable()
 
-    def _events(self, stop: Callable[[], bool], until: float) -> bool:
+    def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: SimPy's step() written out, with the short way for our own events."""
         environment = self.environment
         queue: list[Any] = environment._queue
         collect_at = self._processed + COLLECT_EVERY - self._processed % COLLECT_EVERY
         spinning_since, spun = environment._now, 0
-        while not stop():
+        while stop is None or not stop():
             if not queue:
                 if until != math.inf:
                     environment._now = until
@@ -199,7 +196,7 @@ class Simulation:
             event = heappop(queue)[3]
             environment._now = when
             if event.__class__ is Call:
-                event.function(event.argument)
+                event[0](event[1])
             else:
                 self.leave()
                 _process(event)
@@ -279,17 +276,13 @@ class Simulation:
 
     def _end(self, nodes: list[Node]) -> None:
         self.drive(lambda: not any(node.running for node in nodes), self.now + CLOSE_GRACE)
-        self.drive(_never, self.now)  # what is due now: the loops are closed
+        self.drive(None, self.now)  # what is due now: the loops are closed
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         self.close()
-
-
-def _never() -> bool:
-    return False
 
 
 def _first_iteration(generator: Any) -> None:

@@ -57,6 +57,18 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
 class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined,misc]
     """Datagrams over a simulated socket."""
 
+    def _read_ready(self) -> None:
+        if self._conn_lost:
+            return
+        try:
+            data, source = self._sock.recvfrom(self.max_size)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._protocol.error_received(error)
+            return
+        self._protocol.datagram_received(data, source)
+
     def sendto(self, data: Any, addr: Any = None) -> None:
         if data.__class__ is bytes and addr is not None and self._address is None and not self._extra["peername"]:
             try:

@@ -71,7 +71,8 @@ class Network:
         self.cause: list[int] = [0]
         """The line of the event that is being answered; one cell, shared with the simulation."""
         self.hosts: dict[str, Host] = {}
-        self._by_ip: dict[str, Host] = {}
+        self.directory: dict[str, Host] = {}
+        """By name and by address."""
         self._graph: Graph | None = None
         self._default = Link()
         self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
@@ -153,7 +154,7 @@ class Network:
 
     def host_of(self, ip: str, asker: Host) -> Host | None:
         """Whose address (or name) `ip` is, for somebody on host `asker`; None = nobody's."""
-        return self._by_ip.get(ip) or self.hosts.get(ip) or (asker if asker.owns(ip) else None)
+        return self.directory.get(ip) or (asker if asker.owns(ip) else None)
 
     def path(self, source: Host, target: Host) -> Path | None:
         """The way from one host to another now; None = cut off."""
@@ -168,10 +169,11 @@ class Network:
             return path
 
     def add_host(self, host: Host) -> None:
-        if host.ip in self._by_ip:
-            raise ValueError(f"{host.ip} is {self._by_ip[host.ip].name}'s address already")
+        for known_as in (host.ip, host.name):
+            if known_as in self.directory:
+                raise ValueError(f"{known_as} is {self.directory[known_as].name}'s already")
         self.hosts[host.name] = host
-        self._by_ip[host.ip] = host
+        self.directory[host.ip] = self.directory[host.name] = host
 
     def resolve(self, name: str, asker: Host) -> str | None:
         """The address of a node's name, or the address itself; None = no such name."""
@@ -180,7 +182,7 @@ class Network:
         host = self.hosts.get(name)
         if host is not None:
             return host.ip
-        return name if is_loopback(name) or name in self._by_ip or asker.owns(name) else None
+        return name if is_loopback(name) or name in self.directory or asker.owns(name) else None
 
     def check_connected(self) -> None:
         """Raise ValueError unless every host can reach every other (asked once, when a simulation starts)."""

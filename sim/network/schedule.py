@@ -15,21 +15,20 @@ import simpy
 __all__ = ["Call", "Schedule"]
 
 
-class Call(simpy.Event):
-    """Calls `function(argument)` when its time comes."""
+class Call(tuple[Callable[[Any], object], Any]):
+    """(function, argument): calls `function(argument)` when its time comes.
 
-    __slots__ = ("argument", "function")
-    # What SimPy asks of an event that it processes; `callbacks` it takes and clears.
+    A tuple, as one is made for every message, that answers what SimPy's step() asks of an event.
+    """
+
+    __slots__ = ()
     _ok = True
     _value = None
 
-    def __init__(self, function: Callable[[Any], object], argument: Any) -> None:
-        self.function = function
-        self.argument = argument
-
     @property
     def callbacks(self) -> Any:
-        return [lambda _: self.function(self.argument)]
+        function, argument = self
+        return [lambda _: function(argument)]
 
     @callbacks.setter
     def callbacks(self, value: object) -> None:
@@ -43,20 +42,17 @@ class Schedule:
         self.environment = environment
         if random is not None:
             environment._eid = _shuffled(random)  # type: ignore[assignment]
-        self._queue: list[Any] = environment._queue
-        self._next: Callable[[], int] = environment._eid.__next__
+        # The hot paths push onto it themselves: (when, 1, next_key(), Call).
+        self.queue: list[Any] = environment._queue
+        self.next_key: Callable[[], int] = environment._eid.__next__
 
     def after(self, delay: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` in `delay` seconds."""
-        heappush(self._queue, (self.environment._now + delay, 1, self._next(), Call(function, argument)))
-
-    def push(self, when: float, call: Call) -> None:
-        """As `at`, with a call that is made already; one call may be pushed many times."""
-        heappush(self._queue, (when, 1, self._next(), call))
+        heappush(self.queue, (self.environment._now + delay, 1, self.next_key(), Call((function, argument))))
 
     def at(self, when: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` at `when`, which must not lie in the past."""
-        heappush(self._queue, (when, 1, self._next(), Call(function, argument)))
+        heappush(self.queue, (when, 1, self.next_key(), Call((function, argument))))
 
 
 def _shuffled(random: Random) -> Iterator[int]:

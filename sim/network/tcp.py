@@ -12,6 +12,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable
+from heapq import heappush
 from zlib import crc32
 
 from sim.network.host import Address, Host
@@ -44,7 +45,7 @@ class Endpoint:
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
         self.on_writable: Callable[[], None] = _nobody
-        self._arrival = Call(_arrive, self)
+        self._arrival = Call((_arrive, self))
         self.error: OSError | None = None
         self.closed = False
         self.eof = False
@@ -112,7 +113,8 @@ class Endpoint:
             self._accepted += size
             self._transmitted += size
             network = self.network
-            now = network.schedule.environment._now + self.host.ahead
+            schedule = network.schedule
+            now = schedule.environment._now + self.host.ahead
             cause = network.cause[0]
             line = self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", size, crc32(data)))
             path = network.uniform
@@ -122,7 +124,7 @@ class Endpoint:
                 now += path.delay()
                 self._last_arrival = when = max(now, self._last_arrival)
                 self._in_flight.append((data, line))
-                network.schedule.push(when, self._arrival)
+                heappush(schedule.queue, (when, 1, schedule.next_key(), self._arrival))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -223,7 +225,8 @@ class Endpoint:
         if path is None:
             self._stall((data, line))
             return
-        now = network.schedule.environment._now
+        schedule = network.schedule
+        now = schedule.environment._now
         # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
         over = path.plain or data is _ACCEPTED
         delay = path.delay() if over else self._delay_over(path, len(data), now)
@@ -231,7 +234,7 @@ class Endpoint:
         when = max(when, self._last_arrival)
         self._last_arrival = when
         self._in_flight.append((data, line))
-        network.schedule.push(when, self._arrival)
+        heappush(schedule.queue, (when, 1, schedule.next_key(), self._arrival))
 
     def _delay_over(self, path: Path, size: int, now: float) -> float:
         """Latency, the wire's time, and a retransmission time-out, doubling, for each time a packet of it is lost."""

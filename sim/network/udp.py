@@ -7,10 +7,12 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from heapq import heappush
 from zlib import crc32
 
 from sim.network.host import ANY, Address, Host, is_loopback
 from sim.network.network import Network, Path
+from sim.network.schedule import Call
 
 __all__ = ["MAX_DATAGRAM_BYTES", "DatagramSocket"]
 
@@ -30,12 +32,15 @@ class DatagramSocket:
         self.network, self.host = network, host
         self.address = host.bind(host.datagram_sockets, ip, port)
         host.datagram_sockets[self.address] = self
+        self._wildcard = self.address[0] in ANY
+        self._source: Address = (host.ip, self.address[1]) if self._wildcard else self.address
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
         self.queue: deque[tuple[bytes, Address] | OSError] = deque()
         self._queued_bytes = 0
         trace = network.trace
+        self._record = trace.append
         self._node = trace.node(host.name)
         self._sent = trace.shape("sent", "to", "protocol", "bytes", "crc")
         self._received = trace.shape("received", "from", "protocol", "bytes")
@@ -48,23 +53,24 @@ class DatagramSocket:
         if len(data) > MAX_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         network, host = self.network, self.host
-        target = network.host_of(to[0], host)
-        now = network.schedule.environment._now + host.ahead
+        schedule = network.schedule
+        target = network.directory.get(to[0]) or network.host_of(to[0], host)
+        now = schedule.environment._now + host.ahead
         name = target.name if target is not None else to[0]
-        line = network.trace.append(
-            (self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data))
-        )
-        path = network.path(host, target) if target is not None else None
+        line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
+        path = network.uniform
+        if path is None or target is host or target is None:
+            path = network.path(host, target) if target is not None else None
         if path is None or target is None:
             self._drop(now, line, name, "cut" if target is not None else "down")
             return
-        ip = self.address[0]
-        source: Address = self.address
-        if ip in ANY:
-            source = ("127.0.0.1" if is_loopback(to[0]) else host.ip, source[1])
+        source = self._source
+        if target is host and self._wildcard and is_loopback(to[0]):
+            source = ("127.0.0.1", source[1])
         packet = (self, target, to, source, data, line)
         if path.plain:
-            network.schedule.at(now + path.delay(), _arrive, packet)
+            call = Call((_arrive, packet))
+            heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), call))
         else:
             self._send_over(path, packet, now)
 
@@ -102,7 +108,7 @@ class DatagramSocket:
         network = self.network
         now = network.schedule.environment._now
         cause = network.cause
-        cause[0] = network.trace.append((self._received, now, self._node, line, sender, "udp", size))
+        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", size))
         self.queue.append((data, source))
         self.on_readable()
         cause[0] = 0
