@@ -92,7 +92,9 @@ def _in_a_loop(main: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
 class _Node:
     """One machine of the run, over all its processes."""
 
-    def __init__(self, program: NodeProgram, host: str) -> None:
+    def __init__(self, number: int, program: NodeProgram, host: str) -> None:
+        self.number = number
+        """Its files are called by it: a name may hold anything."""
         self.program = program
         self.name = program.name
         self.host = host
@@ -144,7 +146,7 @@ class _World:
 
     async def run(self) -> Outcome:
         program, begun = self._program, time.monotonic()
-        self._nodes = {node.name: _Node(node, self._hosts[node.name]) for node in program.nodes}
+        self._nodes = {node.name: _Node(n, node, self._hosts[node.name]) for n, node in enumerate(program.nodes)}
         self.record("run_started", scenario=program.scenario, seed=program.seed, backend=NAME)
         try:
             at_once = [node for node in self._nodes.values() if node.program.start <= 0]
@@ -286,8 +288,8 @@ class _World:
             seeds=tuple(join_address(self._hosts[seed], GOSSIP_PORT) for seed in program.seeds),
             cluster=program.cluster,
             defects=program.defects,
-            directory=str(self._folder / "directories" / node.name),
-            trace=str(self._folder / f"{node.name}-{node.runs}.trace"),
+            directory=str(self._folder / f"node-{node.number}"),
+            trace=str(self._folder / f"{node.number}-{node.runs}.trace"),
             epoch=self._epoch,
             seed=f"{program.seed}/{node.name}/{node.runs}",
             grace=program.grace,

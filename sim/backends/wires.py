@@ -44,6 +44,7 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._wants_reading = True
         self._writing_paused = False
         self._high, self._low = 65536, 16384
+        self._ended = False
         self._end_held = False
         self._loss: tuple[Exception | None] | None = None
 
@@ -222,6 +223,8 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
     def write(self, data: "bytes | bytearray | memoryview") -> None:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if self._ended:
+            raise RuntimeError("Cannot call write() after write_eof()")
         if self._closing or not data:
             return
         view = memoryview(bytes(data))
@@ -230,7 +233,8 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._watermark()
 
     def write_eof(self) -> None:
-        if not self._closing:
+        if not self._closing and not self._ended:
+            self._ended = True
             self._queue(_END)
 
     def can_write_eof(self) -> bool:

@@ -47,6 +47,10 @@ def test_the_draws_of_a_node_are_the_same_in_both_worlds(simulated: Any, sockets
     assert drawn[0] == drawn[1]
 
 
+def test_a_node_may_be_called_anything(stage: Any) -> None:
+    assert stage.play({"ä b": "ticks"}).of("ä b", "started")
+
+
 def test_a_program_without_parameters_runs_as_well(stage: Any) -> None:
     played = stage.play({"a": "bare"})
     assert played.names("a")[:2] == ["node_started", "node_ready"]
