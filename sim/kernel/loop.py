@@ -83,6 +83,7 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
     _create_connection_transport: Callable[..., Any]
+    _set_coroutine_origin_tracking: Callable[[bool], None]
 
     # asyncio's constructor asks already.
     _turning = False
@@ -139,7 +140,12 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             return
         self._begin()
         try:
-            reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
+            try:
+                reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                _report(reader, error)
             if not (self._host.ahead or self._dead):
                 self._turns()
         finally:
@@ -187,7 +193,13 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             for _ in range(len(ready)):
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    _call(handle)
+                    # Handle._run without its frame.
+                    try:
+                        handle._context.run(handle._callback, *handle._args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:
+                        _report(handle, error)
                     if host.ahead or self._dead:
                         return
             if self._stopping:
@@ -226,9 +238,7 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
             heapq.heapify(kept)
             self._scheduled = scheduled = kept
             self._timer_cancelled_count = 0
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
-            self._timer_cancelled_count -= 1
+        self._drop_cancelled()
         if scheduled:
             when = scheduled[0]._when
             if when < self._wake_at:
@@ -238,12 +248,21 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     def _on_wake(self, when: float) -> None:
         if when == self._wake_at:
             self._wake_at = _NO_WAKE
-            scheduled = self._scheduled
-            if scheduled and scheduled[0]._cancelled and not self._ready and not self._dead:
-                self._arm()  # what it was for has been cancelled: there may be nothing to run
-                if self._wake_at > when:
+            if not (self._ready or self._selector.marked):
+                # What it was for may have been cancelled since.
+                self._drop_cancelled()
+                scheduled = self._scheduled
+                if not scheduled or scheduled[0]._when > self._environment._now:
+                    self._arm()
                     return
             self.run_ready()
+
+    def _drop_cancelled(self) -> None:
+        """Take cancelled timers off the head of the heap."""
+        scheduled = self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False
+            self._timer_cancelled_count -= 1
 
     def __del__(self) -> None:
         if not self._dead:
@@ -268,11 +287,13 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
         self._check_closed()
         self._check_running()
         simulation = self.node.simulation
+        self._set_coroutine_origin_tracking(self._debug)
         try:
             if not simulation.drive(lambda: self._stopping):
                 raise simulation.deadlock("nothing is scheduled any more")
         finally:
             self._stopping = False
+            self._set_coroutine_origin_tracking(False)
 
     def close(self) -> None:
         super().close()
@@ -625,21 +646,12 @@ class NodeLoop(selector_events.BaseSelectorEventLoop):
     connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
 
 
-def _call(handle: Any) -> None:
-    """Handle._run without its frame: what a callback raises goes to the loop's exception handler."""
-    try:
-        handle._context.run(handle._callback, *handle._args)
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        handle._loop.call_exception_handler(
-            {
-                "message": f"Exception in callback {_shown(handle)}",
-                "exception": error,
-                "handle": handle,
-                **({"source_traceback": handle._source_traceback} if handle._source_traceback else {}),
-            }
-        )
+def _report(handle: Any, error: BaseException) -> None:
+    """Tell the loop's exception handler what a callback raised, as Handle._run does."""
+    context = {"message": f"Exception in callback {_shown(handle)}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
 
 
 def _shown(handle: events.Handle) -> str:

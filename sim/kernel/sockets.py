@@ -226,12 +226,24 @@ class SimulatedSocket:
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data), source
 
+    def send_to_now(self, data: bytes, to: Any) -> None:
+        """What sends a datagram with the fewest calls between."""
+        self.datagrams().send(data, to)
+
+    def receive_now(self) -> tuple[bytes, Any]:
+        """The next datagram; raises IndexError where there is none."""
+        data, source = self.datagrams().receive()
+        return data, self._shown(source)
+
     def datagrams(self) -> DatagramSocket:
         """The network's socket, bound to any port where it was not bound."""
         if self._datagrams is None:
             ip, port = self._bound or ("0.0.0.0", 0)
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
             self._datagrams.on_readable = self._readable
+            self.send_to_now = self._datagrams.send  # type: ignore[method-assign]
+            if self.family == socket.AF_INET:
+                self.receive_now = self._datagrams.receive  # type: ignore[method-assign]
         return self._datagrams
 
     # -- names and options -----------------------------------------------------------------------------------------

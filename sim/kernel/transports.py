@@ -61,8 +61,8 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         if self._conn_lost:
             return
         try:
-            data, source = self._sock.recvfrom(self.max_size)
-        except BlockingIOError:
+            data, source = self._sock.receive_now()
+        except IndexError:
             return
         except OSError as error:
             self._protocol.error_received(error)
@@ -72,7 +72,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
     def sendto(self, data: Any, addr: Any = None) -> None:
         if data.__class__ is bytes and addr is not None and self._address is None and not self._extra["peername"]:
             try:
-                self._sock.datagrams().send(data, addr)
+                self._sock.send_to_now(data, addr)
             except OSError as error:
                 self._protocol.error_received(error)
         else:

@@ -135,6 +135,30 @@ def test_a_datagram_that_is_too_long_is_an_error():
     simulation.close()
 
 
+def test_what_datagram_received_raises_goes_to_the_exception_handler_and_the_node_goes_on():
+    class Fails(Inbox):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            raise ValueError("mine")
+
+    simulation = Simulation(1)
+    inbox, seen = Fails(), []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: seen.append(str(context["exception"])))
+        transport, _ = await loop.create_datagram_endpoint(lambda: inbox, ("0.0.0.0", PORT))
+        for _ in range(3):
+            transport.sendto(b"x", ("a", PORT))
+            await asyncio.sleep(1)
+        transport.close()
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.close()
+    assert len(inbox.got) == 3
+    assert seen == ["mine"] * 3
+
+
 def test_a_received_event_is_caused_by_its_sent_event():
     _, simulation = exchange(3)
     events = {e.line: e for e in simulation.trace.events()}
