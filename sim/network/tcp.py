@@ -147,9 +147,11 @@ class Endpoint:
             if self.unread <= limit:
                 data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 chunks.clear()
+                self.unread = 0
             else:
                 data = self._take(limit)
-            self.unread -= len(data)
+                self.unread -= limit
+                self.on_readable()  # there is more: a reader who took less than asyncio's transports do is asked again
             self._read += len(data)
             if self.peer._blocked:
                 self._tell_sender()
