@@ -1,0 +1,304 @@
+"""How a simulated node's loop makes connections, servers and datagram endpoints, resolves names, and what it refuses.
+
+The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
+that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
+
+Private names of asyncio that this file relies on: BaseEventLoop._connect_sock, _create_connection_transport;
+BaseSelectorEventLoop._make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport,
+_make_datagram_transport. tests/sim/kernel/test_loop.py notices a change.
+"""
+
+import asyncio
+import os
+import socket
+from asyncio import base_events, selector_events
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sim.kernel.errors import NodeDown, NotSimulated
+from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.transports import DatagramTransport, StreamTransport
+from sim.network.host import Host
+
+if TYPE_CHECKING:
+    from sim.kernel.node import Node
+
+__all__ = ["ConnectionMethods"]
+
+
+class ConnectionMethods(selector_events.BaseSelectorEventLoop):
+    """Base of NodeLoop: everything of it that makes or names a socket."""
+
+    node: "Node"
+    _host: Host
+    _selector: Selector
+    _dead: bool
+    _create_connection_transport: Callable[..., Any]
+    kick: Callable[[], None]
+    """Run soon."""
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[Any]:
+        """Node names and addresses of the simulation. Raises socket.gaierror for any other name."""
+        if isinstance(host, bytes):
+            host = host.decode("idna")
+        if host in (None, ""):
+            ip: str | None = "0.0.0.0" if flags & socket.AI_PASSIVE else "127.0.0.1"
+        else:
+            ip = self.node.simulation.network.resolve(host, self._host) or _literal(host)
+        if ip is None:
+            known = ", ".join(list(self.node.simulation.nodes)[:10])
+            raise socket.gaierror(socket.EAI_NONAME, f"no node is called {host!r}; there are: {known}")
+        found = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        if family not in (0, found):
+            raise socket.gaierror(socket.EAI_FAMILY, f"{host} has no address of that family")
+        number = int(port or 0)
+        address: Any = (ip, number, 0, 0) if found == socket.AF_INET6 else (ip, number)
+        kinds = [(socket.SOCK_STREAM, socket.IPPROTO_TCP), (socket.SOCK_DGRAM, socket.IPPROTO_UDP)]
+        return [(found, kind, protocol, "", address) for kind, protocol in kinds if type in (0, kind)]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        host = self.node.simulation.network.host_of(sockaddr[0], self._host)
+        return (sockaddr[0] if host is None or flags & socket.NI_NUMERICHOST else host.name), str(sockaddr[1])
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> StreamTransport:
+        return StreamTransport(self, sock, protocol, waiter, extra, server)
+
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> DatagramTransport:
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
+
+    # -- sockets ---------------------------------------------------------------------------------------------------
+
+    def _socket(self, family: int, kind: int) -> SimulatedSocket:
+        if self._dead:
+            raise NodeDown(f"{self.node.name} is down; its event loop cannot be used any more")
+        return SimulatedSocket(self.node.simulation.network, self._host, self._selector, family, kind)
+
+    async def _connect_sock(self, exceptions: list[Any], addr_info: Any, local_addr_infos: Any = None) -> Any:
+        """As BaseEventLoop's, with a simulated socket."""
+        mine: list[Any] = []
+        exceptions.append(mine)
+        family, _, _, _, address = addr_info
+        made = self._socket(family, socket.SOCK_STREAM)
+        try:
+            if local_addr_infos is not None:
+                made.bind(local_addr_infos[0][4])
+            await self.sock_connect(made, address)  # type: ignore[arg-type]
+        except OSError as error:
+            mine.append(error)
+            made.close()
+            raise
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], Any],
+        host: Any = None,
+        port: Any = None,
+        *,
+        family: int = socket.AF_UNSPEC,
+        flags: int = socket.AI_PASSIVE,
+        sock: Any = None,
+        backlog: int = 100,
+        ssl: Any = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        **_: Any,
+    ) -> asyncio.Server:
+        if isinstance(ssl, bool):
+            raise TypeError("ssl argument must be an SSLContext or None")
+        if sock is not None:
+            if host is not None or port is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            sockets = [self._simulated(sock)]
+        elif host is None and port is None:
+            raise ValueError("Neither host/port nor sock were specified")
+        else:
+            hosts: Sequence[Any] = [host] if isinstance(host, str | bytes) or host is None else list(host)
+            sockets = await self._listening(hosts, port, family, backlog)
+        return await self._serve(
+            start_serving, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+
+    async def _listening(self, hosts: Sequence[Any], port: Any, family: int, backlog: int) -> list[SimulatedSocket]:
+        made: list[SimulatedSocket] = []
+        try:
+            for host in dict.fromkeys(hosts):
+                for info in await self.getaddrinfo(
+                    host or None, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                ):
+                    listening = self._socket(info[0], socket.SOCK_STREAM)
+                    made.append(listening)
+                    listening.bind(info[4])
+                    listening.listen(backlog)
+        except OSError as error:
+            for each in made:
+                each.close()
+            address = f"{hosts[-1]}:{port}"
+            raise OSError(error.errno, f"error while attempting to bind on address {address}: {error}") from None
+        return made
+
+    async def _serve(self, start_serving: bool, *arguments: Any) -> asyncio.Server:
+        """`arguments` are Server's: sockets, factory, TLS context, backlog, time-outs of handshake and shutdown."""
+        server: Any = base_events.Server(self, *arguments)
+        if start_serving:
+            server._start_serving()
+            await asyncio.sleep(0)
+        return server  # type: ignore[no-any-return]
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], Any],
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        *,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+        sock: Any = None,
+    ) -> Any:
+        if sock is not None:
+            made = self._simulated(sock)
+        elif local_addr is None and remote_addr is None:
+            if family == 0:
+                raise ValueError("unexpected address family")
+            made = self._socket(family, socket.SOCK_DGRAM)
+        else:
+            made = await self._datagram_socket(local_addr, remote_addr, family)
+        protocol = protocol_factory()
+        waiter = self.create_future()
+        # Where the socket is connected the transport finds the peer's name itself.
+        transport = self._make_datagram_transport(made, protocol, None, waiter)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
+    async def _datagram_socket(self, local: Any, remote: Any, family: int) -> SimulatedSocket:
+        found = {}
+        for name, address in (("local", local), ("remote", remote)):
+            if address is not None:
+                infos = await self.getaddrinfo(address[0], address[1], family=family, type=socket.SOCK_DGRAM)
+                found[name] = infos[0]
+        made = self._socket(next(iter(found.values()))[0], socket.SOCK_DGRAM)
+        try:
+            if "local" in found:
+                made.bind(found["local"][4] if local[0] else ("0.0.0.0", local[1]))
+            if "remote" in found:
+                made.connect(found["remote"][4])
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    async def create_unix_connection(
+        self,
+        protocol_factory: Callable[[], Any],
+        path: Any = None,
+        *,
+        ssl: Any = None,
+        sock: Any = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        if ssl and server_hostname is None:
+            raise ValueError("you have to pass server_hostname when using ssl")
+        made = self._socket(socket.AF_UNIX, socket.SOCK_STREAM) if sock is None else self._simulated(sock)
+        try:
+            if sock is None:
+                if os.fspath(path) not in self._host.listeners:
+                    raise FileNotFoundError(2, os.strerror(2))
+                await self.sock_connect(made, path)  # type: ignore[arg-type]
+        except BaseException:
+            made.close()
+            raise
+        return await self._create_connection_transport(
+            made,
+            protocol_factory,
+            ssl,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def create_unix_server(
+        self,
+        protocol_factory: Callable[[], Any],
+        path: Any = None,
+        *,
+        sock: Any = None,
+        backlog: int = 100,
+        ssl: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        cleanup_socket: bool = True,
+    ) -> asyncio.Server:
+        """A path lives in the simulation, on this node: it makes no file."""
+        if sock is None:
+            listening = self._socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listening.bind(path)
+            try:
+                listening.listen(backlog)
+            except OSError:
+                listening.close()
+                raise
+        else:
+            listening = self._simulated(sock)
+        return await self._serve(
+            start_serving, [listening], protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+
+    def _simulated(self, sock: Any) -> SimulatedSocket:
+        if isinstance(sock, SimulatedSocket):
+            return sock
+        raise NotSimulated(f"{sock!r} is a real socket; on a simulated node let the loop make it (host and port)")
+
+    # -- what a simulated machine does not have --------------------------------------------------------------------
+
+    def _make_self_pipe(self) -> None:
+        """Nobody wakes this loop from a thread: see _write_to_self."""
+
+    def _close_self_pipe(self) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        self.kick()
+
+    async def subprocess_shell(self, *_: Any, **__: Any) -> Any:
+        raise NotSimulated("a simulated node has no subprocesses; start the program as a node of its own")
+
+    subprocess_exec = subprocess_shell
+
+    async def connect_read_pipe(self, *_: Any) -> Any:
+        raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
+
+    connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
+
+
+def _literal(host: str) -> str | None:
+    """An address that is nobody's: connecting to it is silence, as in a real network."""
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
