@@ -5,7 +5,7 @@ handler: frames of streams go to `stream_frame`, which caller.py and handler.py 
 straight in `data_received`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
-The first frame of a loop turn is written at once, the others of that turn leave joined in one more write.
+The first frame of a loop turn is written at once, the others of that turn leave joined in one more write (`write`).
 """
 
 import asyncio
@@ -49,6 +49,10 @@ MAX_UNREAD_BYTES = 1024 * 1024
 JOIN_BYTES = 64 * 1024
 """Joined frames of one turn are written as soon as they are this many: the transport's own mark for pausing us."""
 PING_BYTES = 8
+TURN = 0.0001
+"""Frames written within so many seconds of one that was written at once are taken for the same turn of the loop. asyncio
+does not tell its turns apart; a callback that looked for the next one would cost each call a `select` at both ends."""
+NEVER = float("-inf")
 CLOCK_STEP = 1e-6
 """Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
 
@@ -69,6 +73,7 @@ class Connection(asyncio.Protocol):
         "_pinged",
         "_pong",
         "_unread",
+        "_wrote_at",
         "closed",
         "config",
         "credit",
@@ -107,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
+        self._wrote_at = NEVER
         self._paused = False
         self._unread = 0
         self._pong: bytes | None = None
@@ -147,6 +153,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.reads += 1
         self.heard_at = self.loop.time()
+        self._wrote_at = NEVER  # what was read begins a turn
         parser = self.parser
         try:
             for kind, flags, stream, payload in parser.receive(data):
@@ -211,23 +218,24 @@ class Connection(asyncio.Protocol):
             if self._unread > MAX_UNREAD_BYTES:
                 self.abort(f"the peer does not read what it asks for ({MAX_UNREAD_BYTES} bytes are waiting)")
                 return
-        if self._flushing:
-            self._out.append(frame)
-            self._out_bytes += len(frame)
-            if self._out_bytes >= JOIN_BYTES:
-                self._put_joined()
-            return
-        self._flushing = True
-        self.loop.call_soon(self._flush)
-        assert self.transport is not None
-        self.transport.write(frame)
+        if not self._flushing:
+            now = self.loop.time()
+            if now - self._wrote_at > TURN:
+                self._wrote_at = now
+                assert self.transport is not None
+                self.transport.write(frame)
+                return
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+        self._out.append(frame)
+        self._out_bytes += len(frame)
+        if self._out_bytes >= JOIN_BYTES:
+            self._put_joined()
 
     def _flush(self) -> None:
         self._flushing = False
         if self._out and not self.closed:
-            # What comes later in this turn is joined again.
-            self._flushing = True
-            self.loop.call_soon(self._flush)
+            self._wrote_at = self.loop.time()
             self._put_joined()
 
     def _put_joined(self) -> None:
