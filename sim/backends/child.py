@@ -12,12 +12,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from rpcnet import observe
-from rpcnet.app import NodeContext, convert_arguments, invoke, load_app
+from rpcnet.app import App, AppError, NodeContext, convert_arguments, invoke, load_app
 from sim.backends.control import Applied, Block, Channel, Ended, Ready, Start, Ways
 from sim.backends.leaks import Leak, left_behind
 from sim.backends.loop import ShapedLoop
@@ -63,7 +64,7 @@ class Child:
         self._random = Random(order.seed)
         self._stopped_at: float | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._main: asyncio.Task[object] | None = None
+        self._main: asyncio.Task[BaseException | None] | None = None
         self.loop = _Loop(order.host, order.hosts, Random(f"{order.seed}/network"))
         self.loop.recorder = recorder
         self.loop.shaper.apply(order.ways)
@@ -119,28 +120,43 @@ class Child:
         observe.install(self._recorder)
         self._obey()  # What came right behind the order.
         self._recorder.record("node_started", address=order.host, labels=dict(order.labels), app=order.app)
-        status, error = "ok", None
+        status = "ok"
+        error: BaseException | None = None
         try:
             app = load_app(order.app)
             arguments = convert_arguments(app, order.arguments)
-            self._main = self.loop.create_task(invoke(app, self._context(), arguments), name="main")
+            self._main = self.loop.create_task(self._attempt(app, arguments), name="main")
             if self._stopped_at is not None:
                 self._main.cancel()
             await asyncio.wait({self._main, self._gave_up}, return_when=asyncio.FIRST_COMPLETED)
             status = "ok" if self._main.done() else "error"
-            if self._main.done():
-                self._main.result()
+            error = self._main.result() if self._main.done() else None
         except asyncio.CancelledError:
             status = "cancelled"
-        except (Exception, SystemExit) as raised:
-            status, error = "error", raised
-            self._recorder.record("node_failed", error=error_text(raised), traceback=traceback_text(raised))
-        self._recorder.record("node_exited", status=status)
+        except AppError as raised:
+            error = raised
         if error is not None:
-            self._channel.send(Ended(status, error_text(error), traceback_text(error)))
+            self.failed(error)
             return
+        self._recorder.record("node_exited", status=status)
         self._channel.send(Ended(status))
         await self._check_leaks()
+
+    def failed(self, error: BaseException) -> None:
+        text, lines = error_text(error), traceback_text(error)
+        self._recorder.record("node_failed", error=text, traceback=lines)
+        self._recorder.record("node_exited", status="error")
+        self._channel.send(Ended("error", text, lines))
+
+    async def _attempt(self, app: App, arguments: Mapping[str, object]) -> BaseException | None:
+        """Run main; what it raised. A SystemExit that left its task would end the loop at once."""
+        try:
+            await invoke(app, self._context(), arguments)
+        except SystemExit as left:
+            return left if left.code else None
+        except Exception as raised:
+            return raised
+        return None
 
     async def _check_leaks(self) -> None:
         """Give what was let go of the rest of the grace to end, then record what is left."""
@@ -180,7 +196,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to answer.
     child = Child(order, channel, recorder)
     with switched_on(order.defects):
-        child.loop.run_until_complete(child.run())
+        try:
+            child.loop.run_until_complete(child.run())
+        except SystemExit as left:  # In a task other than main: it ends the loop, and so the process.
+            child.failed(left)
     trace.close()
     sys.stdout.flush()
     sys.stderr.flush()

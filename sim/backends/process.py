@@ -31,6 +31,8 @@ class Process:
         self.name = order.name
         self.trace = Path(order.trace)
         self.alive = True
+        self.last_words = ""
+        """The last line that it printed."""
         self.ended = asyncio.Event()
         self.applied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -120,7 +122,12 @@ class Process:
             self._loop.remove_reader(self._output)
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
-            print(f"{self.name} | {line.decode(errors='backslashreplace')}", file=sys.stderr)
+            self._show(line)
+
+    def _show(self, line: bytes) -> None:
+        text = line.decode(errors="backslashreplace")
+        self.last_words = text.strip() or self.last_words
+        print(f"{self.name} | {text}", file=sys.stderr)
 
     def _reap(self) -> None:
         self._end_session()
@@ -135,7 +142,7 @@ class Process:
             return
         self.alive = False
         if self._partial:
-            print(f"{self.name} | {self._partial.decode(errors='backslashreplace')}", file=sys.stderr)
+            self._show(self._partial)
         if not self._loop.is_closed():
             self._loop.remove_writer(self._channel.socket.fileno())
             for descriptor in (self._channel.socket.fileno(), self._output, self._descriptor):

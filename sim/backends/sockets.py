@@ -20,6 +20,7 @@ from sim.backends import control
 from sim.backends.addresses import AddressBlock
 from sim.backends.process import Process
 from sim.backends.program import NodeProgram, Outcome, Program, Ready, Script, check_program
+from sim.backends.text import plain
 from sim.backends.topology import Topology
 from sim.trace import Trace, merge
 
@@ -321,7 +322,8 @@ class _World:
         node.is_over.set()
         if node.ended is None and not node.doomed and not (node.stopping and code == -signal.SIGTERM):
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-            text = f"the process ended {how}; what it printed last is on stderr"
+            words = f"; it printed last: {process.last_words}" if process.last_words else ""
+            text = plain(f"the process ended {how}{words}")
             self._note(node, "node_failed", error=text, traceback="")
             self._fail(f"{node.name} ({node.program.app}): {text}")
 

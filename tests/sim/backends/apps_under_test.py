@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +100,16 @@ async def spawns(node: NodeContext) -> None:
     """Leaves a process behind."""
     await asyncio.create_subprocess_exec("sleep", "60")
     node.ready()
+    await asyncio.Event().wait()
+
+
+async def quits(node: NodeContext, *, code: int, in_a_task: bool = False) -> None:
+    node.ready()
+
+    async def leave() -> None:
+        sys.exit(code)
+
+    await (asyncio.create_task(leave()) if in_a_task else leave())
     await asyncio.Event().wait()
 
 

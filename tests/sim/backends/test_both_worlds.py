@@ -47,6 +47,25 @@ def test_the_draws_of_a_node_are_the_same_in_both_worlds(simulated: Any, sockets
     assert drawn[0] == drawn[1]
 
 
+def test_sys_exit_is_the_end_of_its_node_and_a_failure_unless_it_is_0(stage: Any) -> None:
+    nodes: dict[str, Any] = {
+        name: {"app": "quits", "arguments": {"code": code}} for name, code in (("well", 0), ("ill", 3))
+    }
+    played = stage.play(nodes | {"b": "idle"}, duration=0.5)
+    assert played.one("well", "node_exited").fields == {"status": "ok"}
+    assert not played.of("well", "node_failed")
+    assert "3" in played.one("ill", "node_failed").fields["error"]
+    assert played.one("b", "node_exited").fields == {"status": "cancelled"}
+
+
+def test_sys_exit_in_a_task_is_told_of_its_node(stage: Any) -> None:
+    nodes = {"a": {"app": "quits", "arguments": {"code": 4, "in_a_task": True}}, "b": "idle"}
+    played = stage.play(nodes, duration=0.5)
+    assert played.one("a", "node_failed").fields["error"] == "SystemExit: 4"
+    assert played.outcome.error.startswith("a (apps_under_test:quits): SystemExit: 4")
+    assert played.events[-1].name == "run_ended"
+
+
 def test_a_node_may_be_called_anything(stage: Any) -> None:
     assert stage.play({"ä b": "ticks"}).of("ä b", "started")
 
