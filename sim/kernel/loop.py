@@ -296,6 +296,7 @@ class NodeLoop(ConnectionMethods):
     def close(self) -> None:
         super().close()
         self.idle = False
+        self._wake_at = _NO_WAKE  # a wake-up that is still scheduled is stale
         self.node.loop_closed()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
