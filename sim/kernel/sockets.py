@@ -141,7 +141,14 @@ class SimulatedSocket:
         if self._endpoint is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         key: Any = os.fspath(address) if self.family == socket.AF_UNIX else (address[0], address[1])
-        self._connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
+        connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
+        if not connecting.finished:
+            self._connecting = connecting
+        elif self.family == socket.AF_UNIX:
+            error, self._error = self._error, 0
+            if error:
+                raise OSError(error, os.strerror(error))
+            return
         raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
 
     def _connected(self, result: Endpoint | OSError) -> None:

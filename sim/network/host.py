@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["ANY", "Address", "Host", "is_loopback"]
 
 Address = tuple[Any, ...]
 ANY: Final = frozenset({"0.0.0.0", "::"})
+AT_ONCE = 128
 FIRST_EPHEMERAL, LAST_EPHEMERAL = 32768, 60999  # Linux: net.ipv4.ip_local_port_range
 
 
@@ -38,7 +40,23 @@ class Host:
         self.listeners: dict[tuple[str, int] | str, Listener] = {}
         """By (ip, port), or by path for Unix sockets."""
         self.endpoints: dict[Endpoint, None] = {}
+        self.in_turn: Callable[[], bool] = _never
+        """Whether its program runs right now; the kernel sets it."""
         self._ephemeral = FIRST_EPHEMERAL
+        self._instant = -1.0
+        self._handed_over = 0
+
+    def at_once(self, now: float) -> bool:
+        """Whether what the machine sends itself is there when the call returns, as on Linux.
+
+        Only so often in one instant, then it takes its time: else none would pass in a program that talks to itself.
+        """
+        if not self.in_turn():
+            return False
+        if now != self._instant:
+            self._instant, self._handed_over = now, 0
+        self._handed_over += 1
+        return self._handed_over <= AT_ONCE
 
     def owns(self, ip: str) -> bool:
         return ip == self.ip or is_loopback(ip) or ip in ANY
@@ -94,3 +112,7 @@ class Host:
         if ip in ANY:
             return any(bound[1] == port for bound in table if isinstance(bound, tuple))
         return any((each, port) in table for each in (ip, *ANY))
+
+
+def _never() -> bool:
+    return False

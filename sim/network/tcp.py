@@ -15,7 +15,7 @@ from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
 
-from sim.network.host import Address, Host
+from sim.network.host import AT_ONCE, Address, Host
 from sim.network.network import Network, Path
 from sim.network.schedule import Call
 
@@ -222,7 +222,15 @@ class Endpoint:
         network, host = self.network, self.host
         target = self.peer.host
         path = network.uniform
-        if path is None or host is target:
+        if host is target:
+            if not self._in_flight and host.at_once(network.schedule.environment._now):
+                self._in_flight.append((data, line))
+                cause = network.cause[0]
+                _arrive(self)
+                network.cause[0] = cause
+                return
+            path = network.path(host, target)
+        elif path is None:
             path = network.path(host, target)
         if path is None:
             self._stall((data, line))
@@ -232,6 +240,8 @@ class Endpoint:
         # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
         over = path.plain or data is _ACCEPTED
         delay = path.delay() if over else self._delay_over(path, len(data), now)
+        if host is target:
+            delay *= AT_ONCE  # for those that took no time
         when = now + host.ahead + delay
         when = max(when, self._last_arrival)
         self._last_arrival = when
@@ -463,6 +473,10 @@ class Connecting:
     def cancel(self) -> None:
         self._cancelled = True
 
+    @property
+    def finished(self) -> bool:
+        return self._attempt < 0
+
     def _over(self) -> bool:
         return self._cancelled or self.host.boots != self._boot
 
@@ -480,6 +494,13 @@ class Connecting:
             self._finish(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
             return
         network, target = self.network, self.target
+        if target is self.host and target.at_once(network.schedule.environment._now):
+            listener = self._listener()
+            if listener is None or listener.pending < listener.backlog:
+                if listener is not None:
+                    listener.pending += 1
+                self._answer((listener, target.boots))
+                return
         network.schedule.after(SYN_TIMEOUTS[self._attempt], self._again, self._attempt)
         delay = None if target is None else self._delay(self.host, target)
         if delay is not None:
@@ -495,11 +516,7 @@ class Connecting:
         assert target is not None, "only sent to a host"
         if self._over() or not target.up:
             return
-        listener: Listener | None = (
-            target.listeners.get(self.key)
-            if isinstance(self.key, str)
-            else target.lookup(target.listeners, self.key[0], self.key[1])
-        )
+        listener = self._listener()
         if listener is not None and listener.pending >= listener.backlog:
             return
         back = self._delay(target, self.host)
@@ -508,6 +525,14 @@ class Connecting:
         if listener is not None:
             listener.pending += 1
         self.network.schedule.after(target.ahead + back, self._answer, (listener, target.boots))
+
+    def _listener(self) -> Listener | None:
+        assert self.target is not None, "only asked of a host"
+        listeners = self.target.listeners
+        if isinstance(self.key, str):
+            return listeners.get(self.key)
+        found: Listener | None = self.target.lookup(listeners, self.key[0], self.key[1])
+        return found
 
     def _answer(self, answer: tuple[Listener | None, int]) -> None:
         listener, boots = answer

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
 
-from sim.network.host import ANY, Address, Host, is_loopback
+from sim.network.host import ANY, AT_ONCE, Address, Host, is_loopback
 from sim.network.network import Network, Path
 from sim.network.schedule import Call
 
@@ -68,9 +68,14 @@ class DatagramSocket:
         if target is host and self._wildcard and is_loopback(to[0]):
             source = ("127.0.0.1", source[1])
         packet = (self, target, to, source, data, line)
-        if path.plain:
+        if target is host and host.at_once(schedule.environment._now):
+            cause = network.cause[0]
+            _arrive(packet)
+            network.cause[0] = cause
+        elif path.plain:
             call = Call((_arrive, packet))
-            heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), call))
+            delay = path.delay() if target is not host else path.delay() * AT_ONCE  # for those that took no time
+            heappush(schedule.queue, (now + delay, 1, schedule.next_key(), call))
         else:
             self._send_over(path, packet, now)
 
