@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.entropy import EPOCH
+from sim.kernel.clock import Clock
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.loop import NodeLoop, where
 from sim.network.host import Host
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Leak", "Main", "Node"]
 
 Main = Callable[..., Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
-
-
-class Clock:
-    """A node's wall clock: the simulation's time from a fixed date on, with an offset and a drift."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self.offset = 0.0
-        """Seconds by which it is wrong."""
-        self.drift = 0.0
-        """How much too fast it runs: 1e-4 is 100 ppm."""
-
-    def time(self) -> float:
-        """Seconds since 1970, as `time.time` answers on this node."""
-        return EPOCH + self.offset + self._monotonic() * (1 + self.drift)
 
 
 class Leak:
@@ -58,7 +43,8 @@ class Node:
         self.name = name
         self.host = Host(name, ip)
         self._random: Random | None = None
-        self.clock = Clock(self.monotonic)
+        self.clock = Clock(self._exactly)
+        """What its program takes for the time: `offset`, `drift`."""
         self.stalled = False
         """Whether it is paused or blocked: its program does not run, its host does."""
         self.process_id = 1000 + len(simulation.nodes)
@@ -75,6 +61,7 @@ class Node:
         self.running = True
         """Whether a process runs on it."""
         self.loop = NodeLoop(self)
+        self.clock.govern(self.loop)
 
     @property
     def random(self) -> Random:
@@ -309,7 +296,10 @@ class Node:
     # -- what its program asks (sim.kernel.entropy) ----------------------------------------------------------------
 
     def monotonic(self) -> float:
-        """Virtual seconds, as `time.monotonic` and `loop.time` answer here."""
+        """As `time.monotonic` and `loop.time` answer here: virtual seconds, unless its clock drifts."""
+        return self.clock.steady()
+
+    def _exactly(self) -> float:
         now: float = self.simulation.environment._now + self.host.ahead
         return now
 
@@ -320,7 +310,7 @@ class Node:
         """`time.sleep` on this node: time passes, and nothing else of it runs."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
-        self.host.ahead += seconds
+        self.host.ahead += self.clock.duration(seconds)
 
     def __repr__(self) -> str:
         state = "down" if not self.host.up else "stalled" if self.stalled else "up" if self.running else "no process"

@@ -1,0 +1,118 @@
+"""A machine's clock: what it shows where it is wrong (offset) or runs too fast or too slow (drift).
+
+An offset moves the wall clock alone, as a wrong date does. A drift changes the pace of both clocks, and with it of the
+timers of the program's loop: a clock that is 100 ppm fast has them fire early. The monotonic clock never goes back. One
+that was never touched costs nothing: only a changed clock takes over its loop's `time` and `call_at`. The operating
+system's own timers (TCP's retransmission) stay exact.
+"""
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sim.kernel.entropy import EPOCH
+
+if TYPE_CHECKING:
+    from sim.kernel.loop import NodeLoop
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """`now` tells exact virtual seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.offset = 0.0
+        """Seconds by which the wall clock is wrong, drift aside."""
+        self.exact = True
+        """Whether the monotonic clock has always shown virtual time."""
+        self._drift = 0.0
+        self._since = 0.0
+        """When the drift was set, in virtual seconds …"""
+        self._gained = 0.0
+        """… and what the monotonic clock was ahead by then."""
+        self._corrected = 0.0
+        """What of that has been taken out of the wall clock again."""
+        self._loop: NodeLoop | None = None
+
+    def steady(self) -> float:
+        """What `time.monotonic` and `loop.time` answer."""
+        now = self._now()
+        return now if self.exact else self._shown(now)
+
+    def time(self) -> float:
+        """Seconds since 1970, as `time.time` answers on this node."""
+        return EPOCH + self.offset + self.steady() - self._corrected
+
+    @property
+    def drift(self) -> float:
+        """How much too fast it runs: 1e-4 is 100 ppm. Above -1."""
+        return self._drift
+
+    @drift.setter
+    def drift(self, drift: float) -> None:
+        if not -1 < drift < math.inf:
+            raise ValueError(f"a clock's drift is above -1 (it would stand still), not {drift!r}")
+        if drift == self._drift:
+            return
+        loop = self._loop
+        timers: list[Any] = [] if loop is None else loop._scheduled
+        due = [self._shown(timer._when) for timer in timers]
+        now = self._now()
+        self._gained, self._since, self._drift, self.exact = self._shown(now) - now, now, drift, False
+        # Their order stays: a clock never goes back.
+        for timer, when in zip(timers, due, strict=True):
+            timer._when = self._reached(when)
+        if loop is not None:
+            self.govern(loop)
+            loop.kick()
+
+    def set_right(self) -> None:
+        """Right from now on: the wall clock steps, the monotonic one goes on from where it is."""
+        self.drift = 0.0
+        self.offset, self._corrected = 0.0, self._gained
+
+    def govern(self, loop: "NodeLoop") -> None:
+        """Be the clock of this loop, which its node has just made."""
+        self._loop = loop
+        if not self.exact:
+            loop.time = self.steady  # type: ignore[method-assign]
+            loop.call_at = self._call_at  # type: ignore[method-assign,assignment]
+
+    def duration(self, seconds: float) -> float:
+        """Virtual seconds in which so many pass on this clock."""
+        return seconds / (1 + self._drift)
+
+    def _shown(self, virtual: float) -> float:
+        return virtual + self._gained + (virtual - self._since) * self._drift
+
+    def _reached(self, shown: float) -> float:
+        """The first virtual moment at which the monotonic clock shows at least that."""
+        virtual = (shown - self._gained + self._since * self._drift) / (1 + self._drift)
+        # A hair too early, and whoever finds that its time has not come sets the timer for the same moment for ever.
+        while self._shown(virtual) < shown:
+            virtual = math.nextafter(virtual, math.inf)
+        return virtual
+
+    def _call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """BaseEventLoop.call_at (3.11 to 3.13) for a loop whose heap is in virtual seconds."""
+        loop = self._loop
+        assert loop is not None, "a loop calls it"
+        loop._check_closed()
+        timer: Any = _Timer(self._reached(when), callback, args, loop, context)
+        timer.shown = when
+        heapq.heappush(loop._scheduled, timer)
+        timer._scheduled = True
+        return timer  # type: ignore[no-any-return]
+
+
+class _Timer(asyncio.TimerHandle):
+    """One of a loop whose clock is not exact: asked when it is due it answers by that clock."""
+
+    __slots__ = ("shown",)
+
+    def when(self) -> float:
+        return self.shown  # type: ignore[no-any-return,attr-defined]
