@@ -29,6 +29,8 @@ __all__ = ["ConnectionMethods"]
 class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     """Base of NodeLoop: everything of it that makes or names a socket."""
 
+    __slots__ = ()
+
     node: "Node"
     _host: Host
     _selector: Selector

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
@@ -42,35 +43,55 @@ class NodeFuture(asyncio.Future[Any]):
     It gets the number when it is first put into a set or dictionary, which most futures never are.
     """
 
+    __slots__ = ("_number",)
+    _number: int
+
     def __hash__(self) -> int:
         try:
-            return self._number  # type: ignore[no-any-return,has-type]
+            return self._number
         except AttributeError:
-            number: int = self.get_loop().next_number()  # type: ignore[attr-defined]
-            self._number = number
-            return number
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
+            return self._number
 
 
 class NodeTask(asyncio.Task[Any]):
     """As NodeFuture. Task's constructor already puts the task into a set, so its number is that of its creation."""
 
+    __slots__ = ("_number",)
+    _number: int
+
     def __hash__(self) -> int:
         try:
-            return self._number  # type: ignore[no-any-return,has-type]
+            return self._number
         except AttributeError:
-            number: int = self.get_loop().next_number()  # type: ignore[attr-defined]
-            self._number = number
-            return number
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
+            return self._number
 
 
 class NodeLoop(ConnectionMethods):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
+    # Slots, as a dictionary of more than thirty attributes is no longer shared between instances: 1.3 kB a node.
+    __slots__ = (
+        "_dead",
+        "_environment",
+        "_generators",
+        "_host",
+        "_schedule",
+        "_signals",
+        "_simulation",
+        "_turning",
+        "_wake_at",
+        "idle",
+        "next_number",
+        "next_task",
+        "node",
+    )
+
     _selector: Selector
     # asyncio's own, which its stubs do not show.
     _ready: Any
     _scheduled: Any
-    _asyncgens: Any
     _transports: Any
     _task_factory: Any
     _thread_id: Any
@@ -82,11 +103,9 @@ class NodeLoop(ConnectionMethods):
     _check_running: Callable[[], None]
     _set_coroutine_origin_tracking: Callable[[bool], None]
 
-    # asyncio's constructor asks already.
-    _turning = False
-    _dead = False
-
     def __init__(self, node: "Node") -> None:
+        self._turning = self._dead = False  # asyncio's constructor asks already
+        self._generators: WeakSet[Any] | None = None
         super().__init__(Selector(self))  # type: ignore[arg-type]
         self.node = node
         self._environment = node.simulation.environment
@@ -277,6 +296,17 @@ class NodeLoop(ConnectionMethods):
 
     def _kicked(self, _: None) -> None:
         self.run_ready()
+
+    @property
+    def _asyncgens(self) -> "WeakSet[Any]":
+        """Asynchronous generators that are being iterated; made when there is one: a weak set takes 800 bytes."""
+        if self._generators is None:
+            self._generators = WeakSet()
+        return self._generators
+
+    @_asyncgens.setter
+    def _asyncgens(self, _: Any) -> None:
+        """What asyncio's constructor makes is not kept."""
 
     # -- running it alone ------------------------------------------------------------------------------------------
 

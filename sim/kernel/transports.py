@@ -55,7 +55,11 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
 
 
 class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined,misc]
-    """Datagrams over a simulated socket."""
+    """Datagrams over a simulated socket, which takes them all: there is never anything in a buffer."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._buffer = ()
 
     def _read_ready(self) -> None:
         if self._conn_lost:

@@ -5,7 +5,6 @@ Follows udp(7) and Linux' defaults. Knows no event loop: a socket calls `on_read
 
 import errno
 import os
-from collections import deque
 from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
@@ -37,7 +36,8 @@ class DatagramSocket:
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
-        self.queue: deque[tuple[bytes, Address] | OSError] = deque()
+        # A list, as a deque takes 760 bytes a socket and there are never more than some hundreds in it.
+        self.queue: list[tuple[bytes, Address] | OSError] = []
         self._queued_bytes = 0
         trace = network.trace
         self._record = trace.append
@@ -121,7 +121,7 @@ class DatagramSocket:
 
     def receive(self) -> tuple[bytes, Address]:
         """The next datagram. Raises IndexError when there is none, OSError when a datagram of ours was refused."""
-        item = self.queue.popleft()
+        item = self.queue.pop(0)
         if isinstance(item, OSError):
             raise item
         self._queued_bytes -= len(item[0]) + _OVERHEAD_BYTES
