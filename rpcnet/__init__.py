@@ -2,7 +2,8 @@
 
 from rpcnet.bidirectional import BidirectionalStream
 from rpcnet.call import CurrentCall, Peer, current_call
-from rpcnet.client import ClientStats, ClientStream, RpcClient
+from rpcnet.client import ClientStats, RpcClient
+from rpcnet.client_stream import ClientStream
 from rpcnet.cluster import (
     Cluster,
     ClusterClosed,

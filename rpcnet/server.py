@@ -18,8 +18,9 @@ from rpcnet import observe
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
-from rpcnet.handler import Handlers, Method, ServerConnection
+from rpcnet.handler import Method
 from rpcnet.service import method_names, service_name, shape_number, typed_method
+from rpcnet.serving import Handlers, ServerConnection
 from rpcnet.wire import writer
 
 __all__ = ["RpcServer", "ServerStats"]

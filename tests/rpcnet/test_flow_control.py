@@ -145,12 +145,12 @@ def test_a_message_above_the_limit_of_its_receiver_ends_that_call_alone(world, p
         flood = Flood()
         small = RpcConfig(max_message_bytes=1000)
         async with pair(flood.register, RpcConfig(), client_config=small) as (_, client):
-            connection = client._connection
+            connection = client._dialer.connection
             assert connection is not None
             with pytest.raises(ResourceExhausted, match="max_message_bytes"):
                 await client.call("echo", bytes(size))
             assert await client.call("echo", b"fits") == b"fits"
-            assert client._connection is connection
+            assert client._dialer.connection is connection
 
     world.run(main())
 

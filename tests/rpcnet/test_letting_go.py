@@ -204,8 +204,8 @@ async def time_out(client: RpcClient, watched: Watched) -> None:
 async def cut_the_connection(client: RpcClient, watched: Watched) -> None:
     stream = client.call_server_streaming("count")
     await stream.receive()
-    assert client._connection is not None and client._connection.transport is not None
-    client._connection.transport.abort()
+    assert client._dialer.connection is not None and client._dialer.connection.transport is not None
+    client._dialer.connection.transport.abort()
     with pytest.raises(StreamError.Transport):
         async for _ in stream:
             pass
@@ -267,7 +267,7 @@ def test_what_was_let_go_returns_its_credit(world, pair, idle, way) -> None:
                 watched.started.clear()
                 await way(client, watched)
                 await idle(server, client)
-            connection = client._connection
+            connection = client._dialer.connection
             assert connection is not None
             (served,) = server._handlers.connections
             for here, there in ((connection, served), (served, connection)):

@@ -277,9 +277,9 @@ def test_an_idle_connection_is_kept_honest_by_pings(world, pair) -> None:
     async def main() -> None:
         quick = RpcConfig(ping_interval=0.1, ping_timeout=0.1)
         async with pair(register, quick) as (_, client):
-            connection = client._connection
+            connection = client._dialer.connection
             await asyncio.sleep(1.0)
-            assert client._connection is connection
+            assert client._dialer.connection is connection
             assert connection is not None
             assert connection.is_usable
             assert [item async for item in client.call_server_streaming("many", b"1")] == [b"0"]

@@ -1,0 +1,121 @@
+"""`ClientStream`: a streaming call as its caller holds it.
+
+It refers to its call, never the other way round, so that letting go of it — by `break` out of an unnamed loop, or the
+last reference — ends the call at once.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from rpcnet.caller import Call
+from rpcnet.codec import PayloadError, decoder, encode
+from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError
+
+__all__ = ["ClientStream", "encode_request"]
+
+T = TypeVar("T")
+
+
+def encode_request(value: Any) -> bytes:
+    """What a caller sends; InvalidArgument where it cannot be encoded."""
+    try:
+        return encode(value)
+    except PayloadError as error:
+        raise InvalidArgument(str(error)) from None
+
+
+class ClientStream(Generic[T]):
+    """A streaming call as its caller holds it: an async iterator, and a writer where no items were given.
+
+    Leaving its block, `abort()`, cancelling who reads or writes, and losing the last reference end the call and cancel
+    its handler. An error ends it: it is raised once, afterwards there is only StopAsyncIteration.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_decode", "_writes")
+
+    def __init__(self, call: Call, response: Any, max_depth: int, writes: bool = False) -> None:
+        self._call = call
+        self._decode = None if response is None else decoder(response, max_depth)
+        self._writes = writes
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """The next item; StreamError, once, where the stream ended otherwise than well."""
+        call = self._call
+        try:
+            payload = await call.receive()
+            return payload if self._decode is None else self._decode(payload)  # type: ignore[return-value]
+        except asyncio.CancelledError:
+            call.abort("its reader was cancelled")
+            raise
+        except PayloadError as error:
+            call.abort("an item does not fit its type")
+            call.failure = None
+            text = f"item of {call.method!r} does not fit its type: {error}"
+            raise StreamApplicationError(text, code=Status.INTERNAL) from None
+        finally:
+            del call
+
+    async def receive(self) -> T:
+        """The next item, as `anext(stream)` gives it; StopAsyncIteration at the end."""
+        return await self.__anext__()
+
+    async def send(self, item: Any) -> None:
+        """Send an item, as soon as credit allows. StreamError once the call is over."""
+        if not self._writes:
+            raise FailedPrecondition(f"call {self._call.method!r} sends the items it was given; it takes no others")
+        payload = item if type(item) is bytes else encode_request(item)
+        call = self._call
+        try:
+            await call.send(payload)
+        except asyncio.CancelledError:
+            call.abort("its writer was cancelled")
+            raise
+        finally:
+            del call
+
+    async def end(self) -> None:
+        """The half-close: no more items from here; the peer's still come."""
+        if not self._writes:
+            raise FailedPrecondition(f"call {self._call.method!r} ends with the items it was given")
+        await self._call.end_output()
+
+    def abort(self) -> None:
+        """Let go of the call and cancel its handler. Safe at any time, any number of times."""
+        self._call.abort()
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the handler sent with `send_metadata`; empty until it has come."""
+        return self._call.initial_metadata
+
+    @property
+    def trailers(self) -> Metadata:
+        """What came with the end of the call."""
+        return self._call.trailers
+
+    @property
+    def peer(self) -> str:
+        """The server's address; empty until the call is on the wire."""
+        return self._call.peer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call.abort("its block was left")
+
+    def __del__(self) -> None:
+        call: Call | None = getattr(self, "_call", None)
+        if call is None or call.finished:
+            return
+        loop = call.loop
+        if asyncio._get_running_loop() is loop:
+            call.abort("its last reference was lost")
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(call.abort, "its last reference was lost")

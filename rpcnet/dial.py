@@ -1,0 +1,187 @@
+"""The connection of a client: made when it is needed, made again when it was lost, after a pause that grows.
+
+Everybody who needs it waits for the same attempt. Of calls it knows only whether a connection has a place for one more.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from rpcnet import observe
+from rpcnet.address import Address
+from rpcnet.caller import CallerConnection
+from rpcnet.config import RpcConfig
+from rpcnet.connection import ALPN
+from rpcnet.errors import DeadlineExceeded, FailedPrecondition, Unavailable
+
+__all__ = ["Dialer"]
+
+
+class Dialer:
+    """Keeps one usable connection to an address, and those that a GOAWAY has retired until their calls are done."""
+
+    def __init__(
+        self,
+        address: Address,
+        tls: ssl.SSLContext | None,
+        config: RpcConfig,
+        random: Random,
+        wall_clock: Callable[[], float] | None,
+    ) -> None:
+        self.address = address
+        self.connected_at: float | None = None
+        self.connection: CallerConnection | None = None
+        """The one that new calls go to; look at `is_usable` first."""
+        self.connections: dict[CallerConnection, None] = {}
+        self.observer = observe.current()
+        self._tls = tls
+        self._config = config
+        self._random = random
+        self._wall_clock = wall_clock
+        self._loop = asyncio.get_running_loop()
+        self._connecting: asyncio.Task[CallerConnection] | None = None
+        self._reason = ""
+        self._failures = 0
+        self._not_before = 0.0
+        self._closed = False
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise FailedPrecondition(f"this client of {self.address} was closed")
+
+    async def place(self, deadline: float | None) -> CallerConnection:
+        """A connection that may take one more call."""
+        while True:
+            self.check_open()
+            connection = self.connection
+            if connection is None or not connection.is_usable:
+                connection = await self.connected(deadline)
+            elif not connection.is_full:
+                return connection
+            else:
+                await self._until(deadline, connection.place())
+                if connection.is_usable:
+                    return connection
+
+    async def connected(self, deadline: float | None) -> CallerConnection:
+        """Connect, together with whoever else waits for it."""
+        connection = self.connection
+        if connection is not None and connection.is_usable:
+            return connection
+        if self._connecting is None:
+            self._connecting = self._loop.create_task(self._reconnect(), name=f"rpcnet connect {self.address}")
+            self._connecting.add_done_callback(self._connect_done)
+        await self._until(deadline, _finished(self._connecting))
+        connection = self.connection
+        if connection is None or not connection.is_usable:
+            raise Unavailable(f"{self.address} cannot be reached: {self._reason}")
+        return connection
+
+    def _connect_done(self, task: asyncio.Task[CallerConnection]) -> None:
+        self._connecting = None
+        if task.cancelled():
+            self._reason = "the client was closed"
+        elif task.exception() is not None:
+            self._reason = str(task.exception()) or type(task.exception()).__name__
+
+    async def _until(self, deadline: float | None, waiting: Any) -> None:
+        """Wait for something of this process, with a limit; the deadline of a reply is another matter (`Call`)."""
+        if deadline is None:
+            await waiting
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await waiting
+        except TimeoutError:
+            raise DeadlineExceeded(f"no connection to {self.address} with a free place before the deadline") from None
+
+    async def _reconnect(self) -> CallerConnection:
+        now = self._loop.time()
+        if now < self._not_before:
+            await asyncio.sleep(self._not_before - now)
+        try:
+            connection = await self._dial()
+        except BaseException:
+            pause = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
+            self._failures = min(self._failures + 1, 30)
+            self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
+            raise
+        self._failures = 0
+        self._reason = "the server closed the connection at once"
+        self.connection = connection
+        if self._wall_clock is not None:
+            self.connected_at = self._wall_clock()
+        return connection
+
+    async def _dial(self) -> CallerConnection:
+        """Connect and greet, within connect_timeout."""
+        name = f"{self._random.getrandbits(48):012x}"
+        made: list[CallerConnection] = []
+
+        def protocol() -> CallerConnection:
+            made.append(CallerConnection(self._config, self.observer, name))
+            return made[-1]
+
+        seconds = self._config.connect_timeout
+        until = self._loop.time() + seconds
+        try:
+            async with asyncio.timeout_at(until):
+                await self._open_transport(protocol)
+            await self._greeted(made[-1], until)
+        except TimeoutError:
+            raise Unavailable(f"no connection within connect_timeout ({seconds:g} s)") from None
+        except OSError as error:
+            raise Unavailable(f"{error}") from None
+        finally:
+            for connection in made:
+                if not connection.is_usable:
+                    connection.close("it was given up before HELLO")
+        connection = made[-1]
+        self.connections[connection] = None
+        connection.lost.add_done_callback(lambda _: self.connections.pop(connection, None))
+        return connection
+
+    async def _greeted(self, connection: CallerConnection, until: float) -> None:
+        """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""
+
+        def give_up() -> None:
+            if not connection.greeted.done():
+                connection.close(f"no HELLO within connect_timeout ({self._config.connect_timeout:g} s)")
+
+        timer = self._loop.call_at(until, connection.judge, give_up)
+        try:
+            await asyncio.shield(connection.greeted)
+        finally:
+            timer.cancel()
+
+    async def _open_transport(self, protocol: Callable[[], CallerConnection]) -> None:
+        options: dict[str, Any] = {"ssl": self._tls}
+        if self._tls is not None:
+            self._tls.set_alpn_protocols([ALPN])
+        if self.address.path:
+            if self._tls is not None:
+                options["server_hostname"] = "localhost"
+            await self._loop.create_unix_connection(protocol, self.address.path, **options)
+        else:
+            await self._loop.create_connection(protocol, self.address.host, self.address.port, **options)
+
+    async def close(self) -> None:
+        """Close every connection, and wait until they are gone."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        for connection in list(self.connections):
+            connection.close("the client was closed")
+        pending = [connection.lost for connection in self.connections]
+        if pending:
+            await asyncio.wait(pending)
+            # The callbacks that take them off the list were scheduled before this task was woken.
+            await asyncio.sleep(0)
+
+
+async def _finished(task: asyncio.Task[Any]) -> None:
+    """Wait for a task that others wait for too, whatever becomes of it."""
+    await asyncio.wait([task])
