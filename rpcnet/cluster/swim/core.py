@@ -41,7 +41,7 @@ from rpcnet.cluster.swim.message import (
     encode_message,
 )
 from rpcnet.cluster.swim.prober import Prober
-from rpcnet.cluster.swim.table import Table, Timer, alive_message, claim_message, left_message
+from rpcnet.cluster.swim.table import Table, Timer, alive_message, left_message, verdict_message
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 
@@ -129,7 +129,7 @@ class Core:
 
     @property
     def has_joined(self) -> bool:
-        """Whether somebody else has answered since the start, or there was nobody to ask."""
+        """Whether we have met another member since the start, or there is nobody to ask."""
         return self._table.has_joined
 
     def members(self, *, all: bool = False) -> list[Member]:
@@ -204,7 +204,7 @@ class Core:
     def handle_stream(self, data: bytes, source: str, now: float) -> tuple[bytes | None, list[Effect]]:
         """One request on a stream: the answer (None: close it), and effects."""
         self._notice(now)
-        packet = self._open(data)
+        packet = self._open(data, may_be_me=True)
         if packet is None:
             return None, self._take(now)
         self._source = source
@@ -302,14 +302,18 @@ class Core:
         if entry is None or packet.run > entry.run or not entry.was_seen:
             if self._farewell is None:
                 self._contacts.sync_address(source, now)
-        elif (packet.run < entry.run or entry.status == DEAD) and not self._has_sent(source):
+        elif packet.run < entry.run or (entry.status == DEAD and not self._has_sent(source)):
             self._tell_verdict(entry, source, now)
 
     def _tell_verdict(self, entry: Entry, source: str, now: float) -> None:
-        """Seldom enough: two that hold each other for dead would answer each other's answers for ever."""
+        """That it is held for dead, or that a newer run has its name.
+
+        Seldom enough: two that hold each other for dead would answer each other's answers for ever.
+        """
         if now - entry.answered_at >= self._config.gossip_interval:
             entry.answered_at = now
-            self.send(source, [], to=entry.name, gossip=False)
+            newer: list[Message] = [alive_message(entry)] if entry.status == ALIVE else []
+            self.send(source, newer, to=entry.name, gossip=False)
 
     def _has_sent(self, address: str) -> bool:
         return any(isinstance(effect, Send) and effect.address == address for effect in self._out)
@@ -319,7 +323,7 @@ class Core:
         raws = [encode_message(message) for message in messages]
         entry = self._table.entries.get(to) if to is not None else None
         if entry is not None and entry is not self._table.me and entry.status in (SUSPECT, DEAD):
-            raws.append(encode_message(claim_message(entry, self._table.me.name)))
+            raws.append(encode_message(verdict_message(entry, self._table.me.name)))
         size = len(self._packet(raws)) + COUNT
         if gossip:
             news = self._queue.take(self._room - size, self._transmissions())
@@ -452,5 +456,7 @@ class Core:
     def _take(self, now: float) -> list[Effect]:
         if self._queue and self._running and ("gossip", "") not in self._timers:
             self._timers.set(("gossip", ""), now + self._config.gossip_interval)
+        if self._table.up > 1:
+            self._table.has_joined = True  # whoever found whom
         out, self._out = self._out, []
         return out

@@ -31,6 +31,8 @@ __all__ = ["Table", "Timer"]
 Timer = tuple[str, str | int]
 """(kind, what it is about)."""
 
+MAX_RAISES = 3
+"""So often a member takes a run above one of its own name that seems to live."""
 TOLD_DEAD = (SUSPECT, DEAD)
 DIGESTS = 2**56
 """Digests are numbers below this."""
@@ -54,6 +56,7 @@ class Table:
         self.digest = 0
         """The sum over all rows that are up: equal at members that hold the same."""
         self.has_joined = False
+        self._raises = 0
         self.suspicions: dict[str, Suspicion] = {}
         self.dead: dict[str, None] = {}
         """Names of those that failed and may come back; a dict, for its order."""
@@ -155,10 +158,8 @@ class Table:
 
     def give_up(self, name: str, now: float) -> None:
         """The suspicion of this member ran out: it has failed."""
-        entry, suspicion = self.entries.get(name), self.suspicions.get(name)
-        if entry is not None and suspicion is not None and entry.status == SUSPECT:
-            accuser = next(iter(suspicion.accusers))
-            self.declare(Dead(name, entry.run, entry.incarnation, accuser), now)
+        entry, accuser = self.entries[name], next(iter(self.suspicions[name].accusers))
+        self.declare(Dead(name, entry.run, entry.incarnation, accuser), now)
 
     def shift_suspicions(self, seconds: float) -> None:
         """We were stalled: nobody's time ran meanwhile."""
@@ -234,7 +235,12 @@ class Table:
         The newer run wins; so we take one more than it, unless a living one at another address is newer than we are,
         which has then rightly replaced us.
         """
-        replaced = claim.status == ALIVE and address != self.me.address and self.has_joined
+        if claim.status == ALIVE:
+            # Twice at one address behind NAT: then too it must end.
+            replaced = (address != self.me.address and self.has_joined) or self._raises >= MAX_RAISES
+            self._raises += not replaced
+        else:
+            replaced = False
         if replaced or claim.run >= MAX_NUMBER or self.me.status == LEFT:
             self._stats.name_conflicts += 1
         else:
@@ -373,12 +379,8 @@ def left_message(entry: Entry) -> Left:
     return Left(entry.name, entry.run, entry.incarnation)
 
 
-def claim_message(entry: Entry, accuser: str) -> Alive | Suspect | Dead | Left:
-    """What we hold of a member, as a message."""
-    if entry.status == ALIVE:
-        return alive_message(entry)
-    if entry.status == LEFT:
-        return left_message(entry)
+def verdict_message(entry: Entry, accuser: str) -> Suspect | Dead:
+    """What is held against a suspect or dead member."""
     kind = Suspect if entry.status == SUSPECT else Dead
     return kind(entry.name, entry.run, entry.incarnation, accuser)
 

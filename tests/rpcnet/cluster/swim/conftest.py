@@ -33,9 +33,15 @@ class Network:
 
     # Members.
 
-    def add(self, name: str, *, join: Iterable[str] = (), run: int = 1, **keys: Any) -> Core:
+    def add(self, name: str, *, join: Iterable[str] = (), run: int = 1, known_as: str = "", **keys: Any) -> Core:
         core = Core(
-            name, name, run=run, config=self.config, random=Random(self.random.random()), seeds=list(join), **keys
+            known_as or name,
+            name,
+            run=run,
+            config=self.config,
+            random=Random(self.random.random()),
+            seeds=list(join),
+            **keys,
         )
         self.cores[name] = core
         self._armed.pop(name, None)

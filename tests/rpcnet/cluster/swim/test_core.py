@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from rpcnet.cluster.errors import ClusterClosed, InvalidTag, TagsTooLarge
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Send
 from rpcnet.cluster.swim.event import (
@@ -343,15 +344,27 @@ def test_two_that_hold_each_other_for_dead_and_do_not_refute_do_not_flood_each_o
 def test_an_older_process_of_the_same_name_does_not_disturb_the_newer_one(network):
     """Both live, at different addresses: the newer run is the member, and there is no war of ever higher runs."""
     net = network()
-    net.cluster(3)
-    elder = net.cores["m2"]
-    net.cores["elder"] = net.cores.pop("m2")
+    net.cluster(2)
+    elder = net.add("elder", known_as="m2", join=["m0"])
+    net.run(3)
     net.add("m2", join=["m0"], run=2)
     net.run(20)
     assert net.cores["m0"].member("m2").run == 2
     assert net.cores["m0"].member("m2").is_up
     assert elder.me.run == 1
+    assert elder.stats.name_conflicts > 0, "it has been told"
     assert net.seen(MemberFailed) == {}
+
+
+def test_two_of_one_name_at_one_address_end_their_war(network):
+    net = network()
+    net.cluster(3)
+    elder = net.cores["m2"]
+    net.cores["elder"] = net.cores.pop("m2")
+    net._arm("elder", elder)
+    net.add("m2", join=["m0"], run=2)
+    net.run(60)
+    assert net.cores["m0"].member("m2").run <= 10
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -407,6 +420,75 @@ def test_equal_inputs_give_equal_effects(network):
 
     assert play(3) == play(3)
     assert play(3) != play(4)
+
+
+def test_a_seed_that_turns_out_to_be_oneself_is_dropped():
+    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=["alias"])
+    (request,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
+    answer, _ = core.handle_stream(request.data, "a", 0.0)
+    assert not core.has_joined
+    core.exchanged(request.number, answer, 0.0)
+    assert core.has_joined
+    assert core.stats.malformed == 0
+    assert not any(isinstance(effect, Exchange) for effect in core.tick(10.0)), "it is not asked again"
+
+
+def test_a_member_whose_seeds_are_gone_but_that_was_found_by_others_tries_the_failed_again(network):
+    net = network()
+    net.add("a", join=["gone"])
+    net.add("b", join=["a"])
+    net.run(3)
+    assert net.cores["a"].has_joined
+    net.cut(["a"], ["b"])
+    net.run(20)
+    assert net.sees("a") == ["a"]
+    net.heal()
+    assert net.until(lambda: net.sees("a") == net.sees("b") == ["a", "b"], within=10) < 5
+
+
+def test_mechanisms_that_are_switched_off_stay_off(network):
+    config = replace(ClusterConfig.lan(), push_pull_interval=0, reconnect_interval=0, gossip_to_dead_time=0)
+    net = network(config=config)
+    net.cluster(2)
+    net.sent.clear()
+    net.cut(["m0"], ["m1"])
+    net.run(30)
+    net.heal()
+    net.sent.clear()
+    net.run(30)
+    assert net.sent == []
+
+
+def test_after_stop_nothing_has_any_effect(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    core.stop()
+    assert core.handle(packet("m1", Ping(1, "m0", 0)), "m1", net.now) == []
+    assert core.handle_stream(packet("m1", Ping(1, "m0", 0)), "m1", net.now) == (None, [])
+    assert core.exchanged(1, b"", net.now) == []
+    assert core.leave(net.now) == []
+    assert core.next_deadline() is None
+    with pytest.raises(ClusterClosed):
+        core.set_tags({}, net.now)
+
+
+def test_a_datagram_of_another_version_is_ignored_and_counted(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    data = bytearray(packet("m1", Ping(1, "m0", 0)))
+    assert data[1] == 1
+    data[1] = 2
+    assert core.handle(bytes(data), "m1", net.now) == []
+    assert core.stats.foreign_version == 1
+
+
+def test_a_record_that_fits_into_no_datagram_is_refused_with_its_size():
+    with pytest.raises(TagsTooLarge, match="max_datagram_bytes"):
+        Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), services={"x": "y" * 1400})
+    with pytest.raises(InvalidTag, match="Unicode"):
+        Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), services={"x": "\ud800"})
 
 
 def test_a_member_over_max_members_is_refused_and_counted(network):

@@ -1,5 +1,6 @@
 """Claims about members, one by one: what wins, what it makes known, and the defects of other implementations."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -189,6 +190,53 @@ def test_an_elder_process_under_our_name_does_not_make_us_give_way_nor_the_other
     member.hear(Alive("me", 9, 0, "elsewhere:1", {}, 0, {}))
     assert member.core.me.run == 5
     assert member.core.stats.name_conflicts == 1
+
+
+def test_one_held_for_dead_that_is_doubted_at_a_higher_incarnation_was_alive_in_between(member):
+    member.hear(alive(incarnation=1), Dead("x", 1, 1, "b"))
+    assert kinds(member.hear(Suspect("x", 1, 2, "b"))) == [MemberRecovered, MemberSuspected]
+    assert member.core.member("x").is_up
+
+
+def test_a_suspicion_of_a_run_that_nobody_here_knows_waits_for_its_alive(member):
+    member.hear(alive(run=1))
+    assert member.hear(Suspect("x", 2, 0, "b"), Suspect("unknown", 1, 0, "b")) == []
+    assert member.core.member("x").status is MemberStatus.ALIVE
+
+
+def test_a_leaving_member_keeps_its_word_whatever_incarnation_is_claimed(member):
+    member.core.leave(0.0)
+    member.hear(Suspect("me", 5, 7, "b"))
+    assert member.core.me.status is MemberStatus.LEFT
+    assert Left("me", 5, 7) in member.told()
+
+
+def test_tombstones_count_for_max_members(member):
+    member.core._table._config = replace(ClusterConfig.lan(), max_members=2)
+    member.hear(Dead("x", 1, 1, "b"), Dead("y", 1, 1, "b"), Left("z", 1, 1))
+    assert len(member.core._table.entries) == 2
+    assert member.core.stats.refused_members >= 2
+
+
+def test_a_new_address_service_or_tag_of_a_refutation_is_taken_over(member):
+    member.hear(alive(incarnation=1))
+    events = member.hear(Alive("x", 1, 2, "elsewhere:1", {"rpc": "h:1"}, 1, {"k": "v"}))
+    assert kinds(events) == [TagsChanged]
+    found = member.core.member("x")
+    assert (found.address, found.services, found.tags) == ("elsewhere:1", {"rpc": "h:1"}, {"k": "v"})
+
+
+def test_a_table_says_of_the_suspects_and_the_departed_what_it_holds(member):
+    records = [
+        Record("s", 1, 1, 1, "s:1", {}, 0, {}, 0),
+        Record("d", 1, 1, 2, "d:1", {}, 0, {}, 9),
+        Record("l", 1, 1, 3, "l:1", {}, 0, {}, 9),
+    ]
+    data = encode("default", "b", 1, [encode_message(State(records))])
+    _, effects = member.core.handle_stream(data, "b:1", 100.0)
+    assert kinds(effect for effect in effects if hasattr(effect, "member")) == [MemberJoined, MemberSuspected]
+    held = {name: entry.changed_at for name, entry in member.core._table.entries.items()}
+    assert held["d"] == held["l"] == 91.0, "a tombstone keeps its age"
 
 
 names = st.sampled_from(["me", "b", "x", "y"])
