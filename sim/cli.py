@@ -251,6 +251,49 @@ def _range(text: str) -> range:
     return seeds
 
 
+@app.command
+def sweep(
+    file: str,
+    *,
+    seeds: Seeds = None,
+    plan: Annotated[bool, Flag, Parameter(help="Say how many runs this is; run nothing.")] = False,
+    jobs: Annotated[int | None, Parameter(help="Processes; left out = one a core.")] = None,
+    out: Annotated[Path | None, Parameter(help="Keeps each result as it comes; left out = in reports/sweeps.")] = None,
+    settings: Settings = [],  # noqa: B006
+    defect: Annotated[list[str], Parameter(negative=(), help="Switch on a defect, by name.")] = [],  # noqa: B006
+) -> int:
+    """Run a file with many seeds and its whole [sweep.matrix]; the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    file:
+        A scenario file (TOML).
+    """
+    from sim import study
+
+    scenario = Scenario.load(file, settings)
+    try:
+        wanted = study.plan(scenario, seeds=seeds, defects=defect)
+        kept = out or study.default_out(wanted)
+        if plan:
+            study.print_plan(wanted, study.remaining(wanted, kept), str(kept))
+            return HOLDS
+        with say.progress(scenario.name, len(wanted), "sim") as advance:
+            found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
+    except study.Refused as error:
+        raise UsageError(str(error)) from error
+    except study.SweepError as error:
+        say.wrong(str(error))
+        return INTERNAL
+    except KeyboardInterrupt:
+        say.note(f"interrupted; what is done is kept in {kept}, the same command goes on from there")
+        return INTERRUPTED
+    study.print_study(found)
+    for crash in found.crashes:
+        say.wrong(str(crash))
+    return INTERNAL if found.crashes else CODES[found.verdict]
+
+
 # --- the other commands -----------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,9 @@ from sim.scenario.schema import (
     Selector,
     Split,
     Stop,
+    Sweep,
 )
+from sim.scenario.seeds import parse_seeds
 from sim.scenario.select import SelectError, draws, labels_of, select
 from sim.scenario.verdict import Expectation, ExpectationError
 
@@ -68,6 +70,7 @@ class Draft:
     names_are_known: bool = True
     """All nodes could be read, so that a name which is not among them is wrong."""
     faults_are_known: bool = True
+    sweep: Sweep | None = None
 
 
 def check(draft: Draft, blame: Blame) -> None:
@@ -92,6 +95,7 @@ def demand(scenario: Scenario) -> None:
         nodes=dict(enumerate(scenario.node)),
         faults=dict(enumerate(scenario.fault)),
         expectations=dict(enumerate(scenario.expect)),
+        sweep=scenario.sweep_,
     )
     check(draft, blame)
     if mistakes:
@@ -110,6 +114,7 @@ class _Check:
         if self.draft.duration <= 0:
             self.blame(("duration",), "duration must be above 0")
         self._catches()
+        self._sweep()
         self._wire(self.draft.network.link(), ("network",))
         self._graph()
         self._cluster()
@@ -119,6 +124,20 @@ class _Check:
         declared = self._faults()
         for index, expectation in self.draft.expectations.items():
             self._expectation(expectation, declared, ("expect", index))
+
+    def _sweep(self) -> None:
+        """The keys of the matrix are tried when each of its cells is loaded, by who sweeps."""
+        sweep = self.draft.sweep
+        if sweep is None:
+            return
+        if sweep.seeds is not None:
+            try:
+                parse_seeds(sweep.seeds)
+            except ValueError as error:
+                self.blame(("sweep", "seeds"), str(error))
+        for key, values in sweep.matrix.items():
+            if not values:
+                self.blame(("sweep", "matrix", key), f"{key} has no values; leave it out, or give at least one")
 
     def _catches(self) -> None:
         for index, name in enumerate(self.draft.catches):

@@ -156,6 +156,7 @@ class _Reader:
             expectations=expectations,
             names_are_known=whole,
             faults_are_known=len(faults) == len(self._list("fault")),
+            sweep=self.values.get("sweep_"),
         )
 
     def _override(self, overrides: Overrides) -> None:

@@ -33,7 +33,7 @@ from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
 from sim.scenario.warn import idle_faults
 from sim.trace import Event, read
 
-__all__ = ["Run", "RunTrace", "program_of", "run"]
+__all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
 VERSIONS_OF = ("rpcnet", "msgspec", "cryptography", "simpy", "networkx", "msgpack")
 """Whose versions a result records: another one may give another digest."""
@@ -51,7 +51,7 @@ def run(
 ) -> "Run":
     """Run a scenario once and judge it; arguments as in `Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
     if overrides:
-        scenario = _changed(scenario, overrides)
+        scenario = changed(scenario, overrides)
     else:
         # One from a file was checked, but may have been changed since (msgspec.structs.replace).
         demand(scenario)
@@ -130,6 +130,18 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
     )
 
 
+def command_of(scenario: Scenario, seed: int, backend: str = "sim", defects: Sequence[str] = ()) -> str | None:
+    """The command line of a run; None for a scenario that is in no file."""
+    origin = scenario.origin
+    if origin is None:
+        return None
+    words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(seed)]
+    words += [] if backend == "sim" else ["--backend", backend]
+    words += [word for text in origin.overrides for word in ("--set", text)]
+    words += [word for name in defects for word in ("--defect", name)]
+    return shlex.join(words)
+
+
 class RunTrace:
     """The events of a run: iterate as often as you like, they are read from the file each time."""
 
@@ -180,14 +192,7 @@ class Run:
     @property
     def command(self) -> str | None:
         """The command line that runs the same again; None for a scenario that is in no file."""
-        origin = self.scenario.origin
-        if origin is None:
-            return None
-        words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(self.seed)]
-        words += [] if self.backend == "sim" else ["--backend", self.backend]
-        words += [word for text in origin.overrides for word in ("--set", text)]
-        words += [word for name in self.defects for word in ("--defect", name)]
-        return shlex.join(words)
+        return command_of(self.scenario, self.seed, self.backend, self.defects)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints; its "report" is filled in by who writes one."""
@@ -261,7 +266,8 @@ class _Selecting:
         return select(selector, self._nodes, draws(self._seed, "expect"))
 
 
-def _changed(scenario: Scenario, overrides: Overrides) -> Scenario:
+def changed(scenario: Scenario, overrides: Overrides) -> Scenario:
+    """The scenario of the same file, with these overrides on top of its own. Raises ScenarioError."""
     origin = scenario.origin
     if origin is None:
         why = "overrides change a file; build another Scenario with msgspec.structs.replace"

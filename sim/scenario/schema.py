@@ -6,6 +6,7 @@ probabilities 0 … 1.
 Values only: nothing here reads a file, knows a world or judges. Reading and checking: sim.scenario.load.
 """
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from sim.network.quantity import parse_seconds
 
 if TYPE_CHECKING:
     from sim.scenario.run import Run
+    from sim.study import Study
 
 __all__ = [
     "FAULTS",
@@ -43,6 +45,7 @@ __all__ = [
     "Selector",
     "Split",
     "Stop",
+    "Sweep",
     "parse_duration",
 ]
 
@@ -308,6 +311,18 @@ FAULTS: dict[str, type[Fault]] = {
 """The verb that a fault's table holds → its struct."""
 
 
+# --- many runs --------------------------------------------------------------------------------------------------------
+
+
+class Sweep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[sweep]`: what `rpcnet-sim sweep` runs where its command line says nothing else."""
+
+    seeds: str | None = None
+    """`1:5000`, both ends included; left out = the file's `seed` alone."""
+    matrix: dict[str, list[Any]] = {}
+    """Key, as for `--set`, and the values that it takes; every combination is run with every seed."""
+
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +362,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What happens to them."""
     expect: tuple[Any, ...] = ()
     """What must hold: structs of sim.scenario.expect."""
+    sweep_: Sweep | None = field(default=None, name="sweep")
+    """Which seeds and settings `rpcnet-sim sweep` runs; a single run does not look at it."""
     origin: Origin | None = None
     """Not a key: set by `load`."""
 
@@ -380,3 +397,23 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         from sim.scenario.run import run
 
         return run(self, seed=seed, backend=backend, trace=trace, defects=defects, slack=slack, overrides=overrides)
+
+    def sweep(
+        self,
+        *,
+        seeds: Iterable[int] | str | None = None,
+        matrix: Mapping[str, Sequence[Any]] | None = None,
+        jobs: int | None = None,
+        out: str | Path | None = None,
+        defects: Sequence[str] = (),
+    ) -> "Study":
+        """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
+
+        What is left out is as `[sweep]` says. `out` is a file that keeps each result as it comes; the same call with
+        the same file goes on where it was interrupted. Raises ScenarioError, study.Refused, study.SweepError.
+        """
+        # A study stands a floor above a scenario: it is looked up when one is wanted.
+        study: Study = importlib.import_module("sim.study").sweep(
+            self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects
+        )
+        return study

@@ -1,0 +1,26 @@
+"""From one run to many: a scenario over seeds and a matrix of settings, on all cores, kept as it comes."""
+
+from sim.study.plan import Cell, Plan, plan
+from sim.study.refusal import Refused, SweepError
+from sim.study.rows import CellSummary, Crash, Result, Row, Study
+from sim.study.show import print_plan, print_study
+from sim.study.sweep import carry_out, default_out, remaining, sweep
+
+__all__ = [
+    "Cell",
+    "CellSummary",
+    "Crash",
+    "Plan",
+    "Refused",
+    "Result",
+    "Row",
+    "Study",
+    "SweepError",
+    "carry_out",
+    "default_out",
+    "plan",
+    "print_plan",
+    "print_study",
+    "remaining",
+    "sweep",
+]

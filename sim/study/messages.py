@@ -1,0 +1,52 @@
+"""What a sweep and its workers say to each other, pickled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.scenario.load import load_text
+from sim.scenario.schema import Scenario
+
+__all__ = ["CellOrder", "Done", "Order", "Raised"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellOrder:
+    """A scenario: as its text and overrides, or as it is where it was built in Python."""
+
+    parameters: dict[str, Any]
+    text: str | None = None
+    file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    built: Scenario | None = None
+
+    def scenario(self) -> Scenario:
+        if self.text is None or self.file is None:
+            assert self.built is not None
+            return self.built
+        return load_text(self.text, self.file, self.overrides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What all runs of the sweep share."""
+
+    cells: Sequence[CellOrder]
+    defects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The next task of the batch is done: its line of the results file, and how long it took."""
+
+    line: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The next task of the batch could not be run."""
+
+    error: str
+    details: str

@@ -1,0 +1,141 @@
+"""What a sweep will run, before anything runs: every cell of the matrix, loaded and checked, times every seed.
+
+A cell is the scenario with one value of each matrix key set, as `--set` would. Knows no process and no results.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sim import defects as known_defects
+from sim.scenario.mistake import Mistake, ScenarioError
+from sim.scenario.override import OverrideError, parse
+from sim.scenario.run import changed
+from sim.scenario.schema import Scenario
+from sim.scenario.seeds import parse_seeds
+from sim.study.refusal import Refused
+
+__all__ = ["MAX_RUNS", "Cell", "Plan", "plan"]
+
+MAX_RUNS = 10_000_000
+"""Runs of one sweep: the results of so many are read into memory at the end."""
+
+Matrix = Mapping[str, Sequence[Any]]
+Task = tuple[int, int]
+"""Number of the cell, seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One combination of the matrix."""
+
+    parameters: Mapping[str, Any]
+    scenario: Scenario
+    """With the parameters set."""
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in self.parameters.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that will be run, in order: every seed of the first cell, then of the next."""
+
+    scenario: Scenario
+    matrix: Mapping[str, Sequence[Any]]
+    cells: tuple[Cell, ...]
+    seeds: Sequence[int]
+    defects: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.cells) * len(self.seeds)
+
+    def tasks(self) -> Iterator[Task]:
+        return itertools.product(range(len(self.cells)), self.seeds)
+
+    def __str__(self) -> str:
+        cells = f"{len(self.cells)} cells x " if self.matrix else ""
+        return f"{self.scenario.name}: {cells}{_counted(self.seeds)} = {len(self)} runs"
+
+
+def plan(
+    scenario: Scenario,
+    *,
+    seeds: Iterable[int] | str | None = None,
+    matrix: Matrix | None = None,
+    defects: Sequence[str] = (),
+) -> Plan:
+    """Work it out and check every cell. What is left out is as `[sweep]` of the file says; else the file's one seed.
+
+    Raises ScenarioError for a cell that makes no sense, Refused for seeds or a matrix that does not.
+    """
+    said = scenario.sweep_
+    if seeds is None:
+        seeds = said.seeds if said is not None and said.seeds is not None else [scenario.seed]
+    try:
+        chosen = parse_seeds(seeds) if isinstance(seeds, str) else _whole(seeds)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if not chosen:
+        raise Refused("there are no seeds; give at least one, like range(1, 101) or 1:100")
+    # The file's values are spelt as in a file, durations with a unit; those from Python may be numbers.
+    spelt = matrix is None
+    if matrix is None:
+        matrix = said.matrix if said is not None else {}
+    matrix = {key: _values(key, values) for key, values in matrix.items()}
+    for name in defects:
+        try:
+            known_defects.find(name)
+        except known_defects.UnknownDefect as error:
+            raise Refused(str(error)) from error
+    count = len(chosen)
+    for values in matrix.values():
+        count *= len(values)
+    if count > MAX_RUNS:
+        raise Refused(
+            f"{count} runs are more than one sweep takes ({MAX_RUNS}); sweep parts of it, each with its --out"
+        )
+    found = Plan(scenario=scenario, matrix=matrix, cells=(), seeds=chosen, defects=tuple(defects))
+    return replace(found, cells=tuple(_cells(scenario, matrix, spelt)))
+
+
+def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
+    for values in itertools.product(*matrix.values()):
+        parameters = dict(zip(matrix, values, strict=True))
+        if not parameters:
+            yield Cell(parameters={}, scenario=scenario)
+            continue
+        try:
+            overrides: Any = [override.written for override in parse(parameters)] if spelt else parameters
+        except OverrideError as error:
+            raise ScenarioError([Mistake("the matrix", 0, 0, str(error))]) from error
+        yield Cell(parameters=parameters, scenario=changed(scenario, overrides))
+
+
+def _values(key: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise Refused(f"matrix: {key} needs a list of values, not {values!r}")
+    found = list(values)
+    if not found:
+        raise Refused(f"matrix: {key} has no values; leave it out, or give at least one")
+    for index, value in enumerate(found):
+        if value in found[:index]:
+            raise Refused(f"matrix: {key} has the value {value!r} twice")
+    return found
+
+
+def _whole(seeds: Iterable[int]) -> Sequence[int]:
+    if isinstance(seeds, range):
+        return seeds
+    found = list(seeds)
+    for seed in found:
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise ValueError(f"a seed is a whole number, not {seed!r}")
+    return list(dict.fromkeys(found))
+
+
+def _counted(seeds: Sequence[int]) -> str:
+    words = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+    first, last = seeds[0], seeds[-1]
+    return f"{words} ({first}:{last})" if len(seeds) == last - first + 1 else words

@@ -1,0 +1,111 @@
+"""A sweep: what a plan lists is run on all cores, each result is kept as it comes, and a Study is made of them.
+
+The same sweep with the same file goes on where it was interrupted, and ends with the same rows.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sim.scenario.schema import Scenario
+from sim.study.plan import Plan, plan
+from sim.study.pool import lines
+from sim.study.refusal import Refused
+from sim.study.results import Results, header_of, key_of
+from sim.study.rows import Crash, Result, Row, Study
+
+__all__ = ["carry_out", "default_out", "remaining", "sweep"]
+
+MAX_JOBS = 1024
+
+
+def sweep(
+    scenario: Scenario,
+    *,
+    seeds: Iterable[int] | str | None = None,
+    matrix: Mapping[str, Sequence[Any]] | None = None,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    defects: Sequence[str] = (),
+) -> Study:
+    """Run a scenario many times; arguments as in `Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
+    return carry_out(plan(scenario, seeds=seeds, matrix=matrix, defects=defects), jobs=jobs, out=out)
+
+
+def carry_out(
+    wanted: Plan, *, jobs: int | None = None, out: str | Path | None = None, advance: Callable[[], None] | None = None
+) -> Study:
+    """Run what is not in the file yet. `advance` is called for each run, those that were there before included."""
+    jobs = _cores() if jobs is None else jobs
+    if not 1 <= jobs <= MAX_JOBS:
+        raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs}")
+    results = None if out is None else Results(Path(out), header_of(wanted))
+    crashes: list[Crash] = []
+    try:
+        found = _Found(wanted, [] if results is None else results.rows)
+        for _ in range(len(found.rows) if advance else 0):
+            advance()  # type: ignore[misc]
+        tasks = found.missing()
+        running = lines(wanted, tasks, min(jobs, len(tasks)))
+        try:
+            for line in running:
+                if isinstance(line, Crash):
+                    crashes.append(line)
+                else:
+                    if results is not None:
+                        results.append(line)
+                    found.add(msgspec.json.decode(line, type=Row))
+                if advance:
+                    advance()
+        finally:
+            running.close()  # type: ignore[attr-defined]
+    finally:
+        if results is not None:
+            results.close()
+    return Study(plan=wanted, results=found.results(), crashes=crashes, out=None if out is None else Path(out))
+
+
+def remaining(wanted: Plan, out: Path) -> int:
+    """How many runs the file does not hold yet. Raises Refused where it belongs to something else."""
+    if not out.exists():
+        return len(wanted)
+    results = Results(out, header_of(wanted))
+    results.close()
+    return len(_Found(wanted, results.rows).missing())
+
+
+def default_out(wanted: Plan) -> Path:
+    """Where the command keeps results that were given no place: one file for each scenario, matrix and code."""
+    return Path("reports", "sweeps", f"{wanted.scenario.name}-{header_of(wanted).short}.jsonl")
+
+
+class _Found:
+    """What is known of a plan's runs."""
+
+    def __init__(self, wanted: Plan, rows: Iterable[Row]) -> None:
+        self._plan = wanted
+        self._of_cell = [msgspec.json.encode(dict(cell.parameters)) for cell in wanted.cells]
+        asked = {(self._of_cell[cell], seed) for cell, seed in wanted.tasks()}
+        self.rows = {key: row for row in rows if (key := key_of(row)) in asked}
+
+    def add(self, row: Row) -> None:
+        self.rows[key_of(row)] = row
+
+    def missing(self) -> list[tuple[int, int]]:
+        return [(cell, seed) for cell, seed in self._plan.tasks() if (self._of_cell[cell], seed) not in self.rows]
+
+    def results(self) -> list[Result]:
+        """In the order of the plan."""
+        keys = ((cell, (self._of_cell[cell], seed)) for cell, seed in self._plan.tasks())
+        return [
+            Result(row=self.rows[key], cell=self._plan.cells[cell], defects=self._plan.defects)
+            for cell, key in keys
+            if key in self.rows
+        ]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,63 @@
+"""One process of a sweep: is told which runs to do, does them one after the other, and sends a row of each.
+
+`python -m sim.study.worker FD`: FD is a connection to the sweep. It gets an Order, then batches of tasks, until the
+connection ends. It writes no report and keeps no trace: each run's goes to one temporary file without a name.
+"""
+
+import faulthandler
+import os
+import sys
+import tempfile
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+
+from rpcnet.app import add_working_directory
+from sim.scenario.run import run
+from sim.scenario.schema import Scenario
+from sim.study.messages import Done, Order, Raised
+from sim.study.rows import row_of
+
+__all__ = ["serve"]
+
+
+def serve(connection: Connection) -> None:
+    """Answer each task of each batch, in order, until the other end is closed."""
+    order: Order = connection.recv()
+    scenarios: dict[int, Scenario] = {}
+    with tempfile.TemporaryFile(prefix="rpcnet-sweep-") as spool:
+        trace = Path(f"/dev/fd/{spool.fileno()}")
+        while True:
+            for cell, seed in connection.recv():
+                # Only what the last run said is of interest, should it take this process with it.
+                sys.stdout.flush()
+                os.ftruncate(sys.stderr.fileno(), 0)
+                began = time.monotonic()
+                try:
+                    if cell not in scenarios:
+                        scenarios = {cell: order.cells[cell].scenario()}
+                    found = run(scenarios[cell], seed=seed, trace=trace, defects=order.defects)
+                    seconds = time.monotonic() - began
+                    line = msgspec.json.encode(row_of(found, order.cells[cell].parameters, round(seconds, 6)))
+                except Exception as error:
+                    connection.send(Raised(f"{type(error).__name__}: {error}", traceback.format_exc()))
+                else:
+                    connection.send(Done(line, seconds))
+
+
+def main() -> None:
+    """The process."""
+    faulthandler.enable()
+    add_working_directory()
+    try:
+        serve(Connection(int(sys.argv[1])))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        # The sweep is over, or gone; nobody is there to hear of it.
+        return
+
+
+if __name__ == "__main__":
+    main()
