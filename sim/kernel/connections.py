@@ -45,26 +45,10 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:
         """Node names and addresses of the simulation. Raises socket.gaierror for any other name."""
-        if isinstance(host, bytes):
-            host = host.decode("idna")
-        if host in (None, ""):
-            ip: str | None = "0.0.0.0" if flags & socket.AI_PASSIVE else "127.0.0.1"
-        else:
-            ip = self.node.simulation.network.resolve(host, self._host) or _literal(host)
-        if ip is None:
-            known = ", ".join(list(self.node.simulation.nodes)[:10])
-            raise socket.gaierror(socket.EAI_NONAME, f"no node is called {host!r}; there are: {known}")
-        found = socket.AF_INET6 if ":" in ip else socket.AF_INET
-        if family not in (0, found):
-            raise socket.gaierror(socket.EAI_FAMILY, f"{host} has no address of that family")
-        number = int(port or 0)
-        address: Any = (ip, number, 0, 0) if found == socket.AF_INET6 else (ip, number)
-        kinds = [(socket.SOCK_STREAM, socket.IPPROTO_TCP), (socket.SOCK_DGRAM, socket.IPPROTO_UDP)]
-        return [(found, kind, protocol, "", address) for kind, protocol in kinds if type in (0, kind)]
+        return self.node.names.getaddrinfo(host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
-        host = self.node.simulation.network.host_of(sockaddr[0], self._host)
-        return (sockaddr[0] if host is None or flags & socket.NI_NUMERICHOST else host.name), str(sockaddr[1])
+        return self.node.names.getnameinfo(sockaddr, flags)
 
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
@@ -294,13 +278,3 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
 
     connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
-
-
-def _literal(host: str) -> str | None:
-    """An address that is nobody's: connecting to it is silence, as in a real network."""
-    import ipaddress
-
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return None

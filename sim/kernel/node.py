@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.kernel.clock import Clock
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.loop import NodeLoop, where
+from sim.kernel.names import Names
 from sim.network.host import Host
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ class Leak:
 class Node:
     """A machine of a simulation; `simulation.add_node` makes it. It is up from then on, until something ends it."""
 
-    def __init__(self, simulation: "Simulation", name: str, ip: str) -> None:
+    def __init__(self, simulation: "Simulation", name: str, ip: str, *more: str) -> None:
         self.simulation = simulation
         self.name = name
-        self.host = Host(name, ip)
+        self.host = Host(name, ip, *more)
+        self.names = Names(simulation.network, self.host)
         self._random: Random | None = None
         self.clock = Clock(self._exactly)
         """What its program takes for the time: `offset`, `drift`."""
@@ -236,6 +238,10 @@ class Node:
         self._mains.clear()
         self._boot()
         return [self._launch(main, args, name, 0.0) for main, args, name, _ in self._entries]
+
+    def reset(self) -> bool:
+        """Reset its connections with other machines, at both ends. False where it has none."""
+        return self.host.reset_connections() > 0
 
     def pause(self, seconds: float) -> bool:
         """SIGSTOP for so long, or a long garbage collection: the host goes on to accept, acknowledge and buffer."""

@@ -84,12 +84,12 @@ class Simulation:
 
     # -- building --------------------------------------------------------------------------------------------------
 
-    def add_node(self, name: str, ip: str | None = None) -> Node:
-        """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given."""
+    def add_node(self, name: str, ip: str | None = None, *more: str) -> Node:
+        """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given: one or more, IPv6 too."""
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
-        node = Node(self, name, ip or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        node = Node(self, name, ip or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", *more)
         self.network.add_host(node.host)
         self.nodes[name] = node
         return node

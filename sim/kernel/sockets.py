@@ -13,9 +13,10 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.errors import NotSimulated
+from sim.network.connect import BACKLOG, Connecting, Listener
 from sim.network.host import Host
 from sim.network.network import Network
-from sim.network.tcp import BACKLOG, Connecting, Endpoint, Listener
+from sim.network.tcp import Endpoint
 from sim.network.udp import DatagramSocket
 
 if TYPE_CHECKING:

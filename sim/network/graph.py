@@ -54,8 +54,11 @@ def unreachable(graph: Graph, names: Sequence[str]) -> str | None:
     return next((name for name in names if name not in reached), None)
 
 
-def route(graph: Graph, source: str, target: str, default: Link) -> list[Link] | None:
-    """The links of the shortest path by mean latency; None = there is no way. Edges without data are `default`."""
+def route(graph: Graph, source: str, target: str, default: Link) -> tuple[list[Link], list[tuple[str, str]]] | None:
+    """The shortest path by mean latency: its links and between whom they lie; None = there is no way.
+
+    Edges without data are `default`.
+    """
 
     def weight(_: Any, __: Any, data: Mapping[str, Any]) -> float:
         return edge_link(data, default).delay.mean
@@ -64,7 +67,8 @@ def route(graph: Graph, source: str, target: str, default: Link) -> list[Link] |
         nodes = networkx.dijkstra_path(graph, source, target, weight)
     except networkx.NetworkXNoPath:
         return None
-    return [edge_link(graph.edges[a, b], default) for a, b in pairwise(nodes)]
+    hops = list(pairwise(nodes))
+    return [edge_link(graph.edges[hop], default) for hop in hops], hops
 
 
 def edge_link(data: Mapping[str, Any], default: Link) -> Link:

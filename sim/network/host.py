@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sim.network.tcp import Endpoint, Listener
+    from sim.network.connect import Listener
+    from sim.network.inbox import Inbox
+    from sim.network.tcp import Endpoint
     from sim.network.udp import DatagramSocket
 
 __all__ = ["ANY", "Address", "Host", "is_loopback"]
@@ -29,9 +31,12 @@ def is_loopback(ip: str) -> bool:
 class Host:
     """One machine. `ahead` is how far its running program is ahead of the others: it slept without yielding."""
 
-    def __init__(self, name: str, ip: str) -> None:
+    def __init__(self, name: str, ip: str, *more: str) -> None:
         self.name = name
         self.ip = ip
+        self.addresses = (ip, *more)
+        """All of them, IPv6 ones too; `ip` is the first."""
+        self.ip6 = next((each for each in self.addresses if ":" in each), None)
         self.up = True
         self.boots = 0
         """How often it has lost power; what was before is forgotten."""
@@ -42,6 +47,8 @@ class Host:
         self.endpoints: dict[Endpoint, None] = {}
         self.in_turn: Callable[[], bool] = _never
         """Whether its program runs right now; the kernel sets it."""
+        self.inbox: Inbox | None = None
+        """What keeps or delays packets before its sockets get them; None = nothing does."""
         self._ephemeral = FIRST_EPHEMERAL
         self._instant = -1.0
         self._handed_over = 0
@@ -59,12 +66,24 @@ class Host:
         return self._handed_over <= AT_ONCE
 
     def owns(self, ip: str) -> bool:
-        return ip == self.ip or is_loopback(ip) or ip in ANY
+        return ip in self.addresses or is_loopback(ip) or ip in ANY
+
+    def source_for(self, ip: str) -> str:
+        """The address that packets to `ip` bear. Raises OSError as connect() does where there is none."""
+        if ip in self.addresses:
+            return ip
+        if ":" not in ip:
+            return "127.0.0.1" if is_loopback(ip) or ip in ANY else self.ip
+        if ip in ("::1", "::"):
+            return "::1"
+        if self.ip6 is None:
+            raise OSError(errno.ENETUNREACH, f"{self.name} has no IPv6 address; give it one when it is added")
+        return self.ip6
 
     def bind(self, table: dict[Any, Any], ip: str, port: int) -> tuple[str, int]:
         """The address that a socket gets in `table`; port 0 picks one. Raises OSError as bind() does."""
         if not self.owns(ip):
-            raise OSError(errno.EADDRNOTAVAIL, f"{self.name} has no address {ip}; it has {self.ip} and 127.0.0.1")
+            raise OSError(errno.EADDRNOTAVAIL, f"{self.name} has no address {ip}; it has {', '.join(self.addresses)}")
         if port == 0:
             port = self._free_port(table)
         elif self._taken(table, ip, port):
@@ -97,9 +116,16 @@ class Host:
         for endpoint in list(self.endpoints):
             endpoint.close()
 
+    def reset_connections(self) -> int:
+        """Break off its connections with other machines: RST to both ends. Returns how many there were."""
+        found = [e for e in self.endpoints if e.peer.host is not self and e.error is None]
+        for endpoint in found:
+            endpoint.break_off()
+        return len(found)
+
     def lookup(self, table: dict[Any, Any], ip: str, port: int) -> Any:
         """The socket that hears what is sent to ip:port, or None."""
-        return table.get((ip, port)) or table.get(("0.0.0.0", port)) or table.get(("::", port))
+        return table.get((ip, port)) or table.get(("::" if ":" in ip else "0.0.0.0", port))
 
     def _free_port(self, table: dict[Any, Any]) -> int:
         for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
@@ -109,9 +135,11 @@ class Host:
         raise OSError(errno.EADDRINUSE, f"{self.name} has no free port left")
 
     def _taken(self, table: dict[Any, Any], ip: str, port: int) -> bool:
+        """The families do not meet: asyncio's servers listen on IPv6 alone where they listen on it."""
         if ip in ANY:
-            return any(bound[1] == port for bound in table if isinstance(bound, tuple))
-        return any((each, port) in table for each in (ip, *ANY))
+            six = ":" in ip
+            return any(each[1] == port and (":" in each[0]) == six for each in table if isinstance(each, tuple))
+        return (ip, port) in table or ("::" if ":" in ip else "0.0.0.0", port) in table
 
 
 def _never() -> bool:

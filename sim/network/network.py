@@ -11,8 +11,8 @@ from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from sim.network.host import Host, is_loopback
-from sim.network.latency import Constant
+from sim.network.host import Host
+from sim.network.latency import Constant, parse_latency
 from sim.network.link import Link, join
 from sim.network.partition import Cut
 from sim.network.schedule import Schedule
@@ -20,6 +20,7 @@ from sim.trace import Trace
 
 if TYPE_CHECKING:
     from sim.network.graph import Graph
+    from sim.network.inbox import Inbox
 
 __all__ = ["Network", "Path", "UnknownNode"]
 
@@ -44,18 +45,52 @@ def topology() -> Any:
     return import_module("sim.network.graph")
 
 
+class Wire:
+    """One direction of an edge that has a bandwidth: what passes waits for what went before, whoever sent it."""
+
+    __slots__ = ("bandwidth", "busy_until", "queue")
+
+    def __init__(self) -> None:
+        self.busy_until = 0.0
+
+    def set(self, link: Link) -> Wire:
+        self.bandwidth, self.queue = link.bandwidth or 0.0, link.queue
+        return self
+
+    def take(self, at: float, size: int) -> float | None:
+        """When the last byte has left; None where more than `queue` bytes wait already."""
+        start = max(at, self.busy_until)
+        if (start - at) * self.bandwidth > self.queue:
+            return None
+        self.busy_until = start + size / self.bandwidth
+        return self.busy_until
+
+
 class Path:
-    """The way from one host to another: the joined link, with its delay bound to the network's randomness."""
+    """The way from one host to another: its hops, and the joined link, its delay bound to the network's randomness."""
 
-    __slots__ = ("busy_until", "delay", "link", "plain")
+    __slots__ = ("delay", "hops", "link", "passed", "plain")
 
-    def __init__(self, link: Link, random: Random) -> None:
-        self.link = link
+    def __init__(self, links: Sequence[Link], wires: Sequence[Wire | None], random: Random) -> None:
+        self.link = link = join(links)
         self.delay: Callable[[], float] = link.delay.sampler(random)
         """Draws seconds."""
         self.plain = link.plain
-        self.busy_until = 0.0
-        """When the wire is free again, where it has a bandwidth."""
+        self.passed = (1 - link.loss) * (1 - link.corrupt)
+        """The chance that a packet of a stream arrives whole."""
+        self.hops = [(wire, hop.delay.sampler(random)) for hop, wire in zip(links, wires, strict=True)]
+
+    def travel(self, now: float, size: int) -> float | None:
+        """When something sent now arrives: each wire's time and each hop's latency; None = a queue was full."""
+        at = now
+        for wire, delay in self.hops:
+            if wire is not None:
+                left = wire.take(at, size)
+                if left is None:
+                    return None
+                at = left
+            at += delay()
+        return at
 
 
 class Network:
@@ -77,8 +112,11 @@ class Network:
         self._default = Link()
         self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
         self._cuts: dict[str, Cut] = {}
+        self._held: dict[str, dict[Host, None]] = {}
+        """Machines at which a rule of that name keeps or delays packets."""
         self._paths: dict[tuple[Host, Host], Path | None] = {}
-        self._loopback = Path(LOOPBACK, random)
+        self._wires: dict[tuple[str, str], Wire] = {}
+        self._loopback = Path([LOOPBACK], [None], random)
         self.uniform: Path | None = None
         """The one path between any two machines, where the network is that plain."""
         self._changed()
@@ -138,8 +176,41 @@ class Network:
         self._changed()
         return name
 
+    def hold(self, source: str, target: str, *, name: str | None = None) -> str:
+        """Keep what one machine sends to another, and deliver it when healed, in order. Returns the name."""
+        self._known(source, target)
+        name = name or f"hold {source} {target}"
+        self._inbox(target, name).hold(name, source)
+        return name
+
+    def slow_receive(self, node: str, latency: Any, *, name: str | None = None) -> str:
+        """Have a machine's program read each packet late, by a duration or distribution, until healed.
+
+        Packets stay in order, and its timers are on time. Returns the name. Raises QuantityError.
+        """
+        self._known(node)
+        delay = parse_latency(latency).sampler(self.random)
+        name = name or f"slow_receive {node}"
+        self._inbox(node, name).read_late(name, delay)
+        return name
+
+    def _inbox(self, node: str, name: str) -> Inbox:
+        host = self.hosts[node]
+        if host.inbox is None:
+            host.inbox = import_module("sim.network.inbox").Inbox(self, host)
+        self._held.setdefault(name, {})[host] = None
+        return host.inbox
+
+    def _end_held(self, names: Iterable[str]) -> bool:
+        """What was kept arrives now, as events of their own: nothing of a node runs while somebody heals."""
+        ended = [(host, name) for name in list(names) for host in self._held.pop(name, ())]
+        if ended:
+            self.schedule.after(0.0, _end_held, ended)
+        return bool(ended)
+
     def heal(self, name: str | None = None) -> bool:
-        """Undo the cut or change of that name, or all of them. False where there was none."""
+        """Undo the cut, change, hold or slowness of that name, or all of them. False where there was none."""
+        held = self._end_held(self._held if name is None else [name])
         if name is None:
             found = bool(self._cuts or self._changes)
             self._cuts.clear()
@@ -148,7 +219,7 @@ class Network:
             cut, change = self._cuts.pop(name, None), self._changes.pop(name, None)
             found = cut is not None or change is not None
         self._changed()
-        return found
+        return found or held
 
     # -- the hot path ----------------------------------------------------------------------------------------------
 
@@ -169,20 +240,18 @@ class Network:
             return path
 
     def add_host(self, host: Host) -> None:
-        for known_as in (host.ip, host.name):
+        for known_as in (*host.addresses, host.name):
             if known_as in self.directory:
                 raise ValueError(f"{known_as} is {self.directory[known_as].name}'s already")
         self.hosts[host.name] = host
-        self.directory[host.ip] = self.directory[host.name] = host
+        self.directory |= dict.fromkeys((*host.addresses, host.name), host)
 
-    def resolve(self, name: str, asker: Host) -> str | None:
-        """The address of a node's name, or the address itself; None = no such name."""
+    def addresses(self, name: str) -> list[str]:
+        """The addresses of a node's name; none where there is no such node."""
         if name == "localhost":
-            return "127.0.0.1"
+            return ["127.0.0.1"]
         host = self.hosts.get(name)
-        if host is not None:
-            return host.ip
-        return name if is_loopback(name) or name in self.directory or asker.owns(name) else None
+        return [] if host is None else list(host.addresses)
 
     def check_connected(self) -> None:
         """Raise ValueError unless every host can reach every other (asked once, when a simulation starts)."""
@@ -199,23 +268,36 @@ class Network:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
         self._paths.clear()
         uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
-        self.uniform = Path(self._default, self.random) if uniform else None
+        self.uniform = Path([self._default], [None], self.random) if uniform else None
 
     def _find(self, source: Host, target: Host) -> Path | None:
         a, b = source.name, target.name
         if any(cut.blocks(a, b) for cut in self._cuts.values()):
             return None
-        link: Link | None = self._default
+        links, hops = [self._default], [(a, b)]
         if self._graph is not None:
-            links = topology().route(self._graph, a, b, self._default)
-            link = None if links is None else join(links)
+            found = topology().route(self._graph, a, b, self._default)
+            if found is None:
+                return None
+            links, hops = found
         for changes in self._changes.values():
             edge = changes.get((a, b))
-            if edge is not None and link is not None:
-                link = Link.of(edge, link)
-        return None if link is None or link.loss >= 1 else Path(link, self.random)
+            if edge is not None:
+                links, hops = [Link.of(edge, join(links))], [(a, b)]
+        wires = [
+            self._wires.setdefault(hop, Wire()).set(link) if link.bandwidth else None
+            for link, hop in zip(links, hops, strict=True)
+        ]
+        path = Path(links, wires, self.random)
+        return None if path.link.loss >= 1 else path
 
     def _known(self, *names: str) -> None:
         for name in names:
             if name not in self.hosts:
                 raise UnknownNode(name, self.hosts)
+
+
+def _end_held(ended: Iterable[tuple[Host, str]]) -> None:
+    for host, name in ended:
+        if host.inbox is not None:
+            host.inbox.end(name)

@@ -1,4 +1,4 @@
-"""Stream connections as a program sees them: connect, refuse, bytes in order, retransmission, windows, FIN and RST.
+"""Stream connections as a program sees them: bytes in order, retransmission, windows, FIN and RST.
 
 One simulated event carries one write of up to 64 KiB, however many packets it would be. What is modelled and what is
 left out: docs/network-model.md. Follows RFC 9293 and Linux' defaults. Knows no event loop: an endpoint calls
@@ -12,26 +12,37 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from heapq import heappush
+from random import Random
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sim.network.host import AT_ONCE, Address, Host
 from sim.network.network import Network, Path
 from sim.network.schedule import Call
 
-__all__ = ["Connecting", "Endpoint", "Listener"]
+if TYPE_CHECKING:
+    from sim.network.connect import Listener
+
+__all__ = ["ACCEPTED", "Endpoint"]
 
 SEGMENT_BYTES = 64 * 1024
 PACKET_BYTES = 1448  # Ethernet's MTU less IP and TCP headers with timestamps
 SEND_BUFFER_BYTES = 256 * 1024
 WINDOW_BYTES = 256 * 1024  # sent and not yet read by the other program
-BACKLOG = 100  # asyncio's default
 MIN_RTO = 0.2  # Linux: TCP_RTO_MIN; the time-out is the round trip plus this
 MAX_RTO = 120.0  # Linux: TCP_RTO_MAX
+FAST_RETRANSMIT_PACKETS = 3  # RFC 5681: three duplicate acknowledgements
 USER_TIMEOUT = 924.6  # Linux: tcp_retries2 = 15
-SYN_TIMEOUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # Linux: tcp_syn_retries = 6
 
-_FIN, _ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
+_FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
+
+
+class Segment(list[Any]):
+    """[time at which it has arrived, data, line of `sent`]: one write under way."""
+
+    __slots__ = ()
 
 
 class Endpoint:
@@ -64,9 +75,10 @@ class Endpoint:
         # The other direction's receiver keeps these.
         self._arrived = 0
         self._read = 0
-        # Packets under way, in order; the arrival event takes the first.
-        self._in_flight: deque[tuple[bytes, int]] = deque()
-        self._last_arrival = 0.0
+        # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
+        self._in_flight: deque[Segment] = deque()
+        self._hole: Segment | None = None
+        self._behind_hole = 0
         self._resend: deque[tuple[bytes, int]] = deque()
         self._stalled_since: float | None = None
         self._timeout = MIN_RTO
@@ -76,6 +88,8 @@ class Endpoint:
         self._received_shape = trace.shape("received", "from", "protocol", "bytes")
         self._record = trace.append
         host.endpoints[self] = None
+        if host.inbox is not None:
+            host.inbox.watch(self)
 
     def join(self, peer: Endpoint) -> None:
         self.peer, self._to = peer, peer.host.name
@@ -121,9 +135,8 @@ class Endpoint:
             if path is None or not path.plain or self.host is self.peer.host:
                 self._transmit(data, line)
             else:
-                now += path.delay()
-                self._last_arrival = when = max(now, self._last_arrival)
-                self._in_flight.append((data, line))
+                when = now + path.delay()
+                self._in_flight.append(Segment((when, data, line)))
                 heappush(schedule.queue, (when, 1, schedule.next_key(), self._arrival))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
@@ -223,8 +236,9 @@ class Endpoint:
         target = self.peer.host
         path = network.uniform
         if host is target:
-            if not self._in_flight and host.at_once(network.schedule.environment._now):
-                self._in_flight.append((data, line))
+            now = network.schedule.environment._now
+            if not self._in_flight and host.at_once(now):
+                self._in_flight.append(Segment((now, data, line)))
                 cause = network.cause[0]
                 _arrive(self)
                 network.cause[0] = cause
@@ -235,34 +249,60 @@ class Endpoint:
         if path is None:
             self._stall((data, line))
             return
-        schedule = network.schedule
-        now = schedule.environment._now
-        # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
-        over = path.plain or data is _ACCEPTED
-        delay = path.delay() if over else self._delay_over(path, len(data), now)
-        if host is target:
-            delay *= AT_ONCE  # for those that took no time
-        when = now + host.ahead + delay
-        when = max(when, self._last_arrival)
-        self._last_arrival = when
-        self._in_flight.append((data, line))
-        heappush(schedule.queue, (when, 1, schedule.next_key(), self._arrival))
+        now = network.schedule.environment._now + host.ahead
+        if path.plain or data is ACCEPTED:
+            # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
+            delay = path.delay()
+            segment = Segment((now + (delay if host is not target else delay * AT_ONCE), data, line))
+        else:
+            segment = self._over_a_bad_way(path, now, data, line)
+        self._in_flight.append(segment)
+        self._expect(segment)
 
-    def _delay_over(self, path: Path, size: int, now: float) -> float:
-        """Latency, the wire's time, and a retransmission time-out, doubling, for each time a packet of it is lost."""
-        link, draw = path.link, self.network.random.random
-        delay = path.delay()
-        if link.bandwidth:
-            start = max(now, path.busy_until)
-            path.busy_until = start + size / link.bandwidth
-            delay += path.busy_until - now
-        passed = (1 - link.loss) * (1 - link.corrupt)
-        lost = 1 - passed ** max(1, math.ceil(size / PACKET_BYTES))
-        timeout = MIN_RTO + 2 * link.delay.mean
-        while lost and draw() < lost:
-            delay += timeout
+    def _expect(self, segment: Segment) -> None:
+        schedule = self.network.schedule
+        heappush(schedule.queue, (segment[0], 1, schedule.next_key(), self._arrival))
+
+    def _over_a_bad_way(self, path: Path, now: float, data: bytes, line: int) -> Segment:
+        """A segment that takes the wire's time, and more where one of its packets is lost.
+
+        A loss that at least three packets follow is seen after a round trip (fast retransmit, RFC 5681 §3.2); a later
+        segment may bring the third. Else it takes the retransmission time-out (RFC 6298), doubling for each loss again.
+        """
+        packets = max(1, math.ceil(len(data) / PACKET_BYTES))
+        arrival = path.travel(now, len(data))
+        first_lost = 0 if arrival is None else _first_lost(path, packets, self.network.random)
+        if arrival is None:
+            arrival = now + path.delay()  # as if sent when there is room again
+        round_trip = 2 * path.link.delay.mean
+        if self._hole is not None:
+            self._behind_hole += packets
+            if self._behind_hole >= FAST_RETRANSMIT_PACKETS:
+                self._fill_hole(arrival + round_trip)
+        segment = Segment((arrival, data, line))
+        if first_lost is None:
+            return segment
+        following = packets - 1 - first_lost
+        timeout = MIN_RTO + round_trip
+        if following >= FAST_RETRANSMIT_PACKETS:
+            segment[0] += round_trip
+        else:
+            segment[0] += timeout
+            timeout *= 2
+            self._hole, self._behind_hole = segment, following
+        lost_again = _first_lost(path, 1, self.network.random)
+        while lost_again is not None:
+            segment[0] += timeout
             timeout = min(2 * timeout, MAX_RTO)
-        return delay
+            lost_again = _first_lost(path, 1, self.network.random)
+        return segment
+
+    def _fill_hole(self, when: float) -> None:
+        """The third packet behind a lost one arrives: it is sent again then, where the time-out has not come before."""
+        hole, self._hole = self._hole, None
+        if hole is not None and when < hole[0]:
+            hole[0] = when
+            self._expect(hole)
 
     def _trace_sent(self, data: bytes) -> int:
         network = self.network
@@ -291,6 +331,9 @@ class Endpoint:
             network.schedule.after(self.host.ahead + path.delay(), self.peer._learn, progress)
 
     def _learn(self, progress: tuple[int, int]) -> None:
+        inbox = self.host.inbox
+        if inbox is not None and inbox.keeps(self._to, partial(self._learn, progress)):
+            return
         if not self._alive() or self.error is not None:
             return
         self._acknowledged = max(self._acknowledged, progress[0])
@@ -346,8 +389,8 @@ class Endpoint:
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
-    def _accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
-        if data is _ACCEPTED:
+    def accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
+        if data is ACCEPTED:
             if self.listener is not None:
                 self.listener.add(self)
         elif data is _FIN:
@@ -368,6 +411,20 @@ class Endpoint:
             self.on_readable()
             cause[0] = 0
 
+    @property
+    def there(self) -> bool:
+        """Whether what arrives for it finds it."""
+        return self.host.up and self._alive() and self.error is None
+
+    def missed(self, data: bytes, line: int, sender: Endpoint) -> None:
+        """A packet for it came, and it is not `there`."""
+        if not self.host.up:
+            if sender._alive():
+                sender._stall((data, line))
+        elif sender._alive() and sender.error is None:
+            # Nobody knows this connection here any more.
+            self._send_reset(sender)
+
     def _take(self, limit: int) -> bytes:
         taken, size = [], 0
         while size < limit:
@@ -379,6 +436,11 @@ class Endpoint:
             taken.append(chunk)
             size += len(chunk)
         return b"".join(taken)
+
+    def break_off(self) -> None:
+        """Reset it from outside, as `ss --kill` or a firewall does: both programs find it reset."""
+        self.reset()
+        self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def _send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
@@ -392,174 +454,37 @@ class Endpoint:
 
 
 def _arrive(sender: Endpoint) -> None:
-    """The first packet under way reaches the other machine."""
-    data, line = sender._in_flight.popleft()
-    target = sender.peer
-    if not target.host.up:
-        if sender._alive():
-            sender._stall((data, line))
-    elif target.host.boots == target._boot and target.error is None:
-        target._accept_packet(data, line, sender)
-    elif sender._alive() and sender.error is None:
-        # Nobody knows this connection here any more.
-        target._send_reset(sender)
+    """Segments under way whose time has come reach the other machine, unless one before them is missing."""
+    in_flight = sender._in_flight
+    now = sender.network.schedule.environment._now
+    while in_flight and in_flight[0][0] <= now:
+        _, data, line = in_flight.popleft()
+        target = sender.peer
+        if not target.host.up:
+            if sender._alive():
+                sender._stall((data, line))
+        elif target.host.boots == target._boot and target.error is None:
+            target.accept_packet(data, line, sender)
+        elif sender._alive() and sender.error is None:
+            # Nobody knows this connection here any more.
+            target._send_reset(sender)
+
+
+def _first_lost(path: Path, packets: int, random: Random) -> int | None:
+    """Which of so many packets is the first to be lost: geometric with the link's chance; None = none of them."""
+    passed = path.passed
+    if passed == 1.0:
+        return None
+    first = int(math.log(1.0 - random.random()) / math.log(passed))
+    return first if first < packets else None
 
 
 def _was_reset(endpoint: Endpoint) -> None:
+    inbox = endpoint.host.inbox
+    if inbox is not None and inbox.keeps(endpoint._to, partial(_was_reset, endpoint)):
+        return
     if endpoint._alive() and endpoint.error is None:
         endpoint._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
-
-
-class Listener:
-    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's path."""
-
-    def __init__(self, network: Network, host: Host, key: tuple[str, int] | str, backlog: int = BACKLOG) -> None:
-        self.network, self.host, self.backlog = network, host, max(1, backlog)
-        if isinstance(key, str):
-            if key in host.listeners:
-                raise OSError(errno.EADDRINUSE, f"Address {key!r} is already in use")
-            self.key: tuple[str, int] | str = key
-        else:
-            self.key = host.bind(host.listeners, *key)
-        host.listeners[self.key] = self
-        self.queue: deque[Endpoint] = deque()
-        self.pending = 0
-        """Connections that are being set up or wait to be accepted."""
-        self.on_readable: Callable[[], None] = _nobody
-
-    def add(self, endpoint: Endpoint) -> None:
-        endpoint.listener = None
-        self.queue.append(endpoint)
-        self.on_readable()
-
-    def accept(self) -> Endpoint:
-        """The next connection. Raises IndexError when there is none."""
-        endpoint = self.queue.popleft()
-        self.pending -= 1
-        return endpoint
-
-    def close(self) -> None:
-        self.on_readable = _nobody
-        if self.host.listeners.get(self.key) is self:
-            del self.host.listeners[self.key]
-        while self.queue:
-            self.queue.popleft().reset()
-
-
-class Connecting:
-    """A connection being set up. Calls `done(endpoint)` or `done(OSError)` once, unless cancelled."""
-
-    def __init__(
-        self,
-        network: Network,
-        host: Host,
-        key: tuple[str, int] | str,
-        done: Callable[[Endpoint | OSError], None],
-        local: Address | None = None,
-    ) -> None:
-        self.network, self.host, self.key, self.done = network, host, key, done
-        self._boot = host.boots
-        self._attempt = 0
-        if isinstance(key, str):
-            self.target: Host | None = host
-            self.local: Address = ("", 0)
-        else:
-            self.target = network.host_of(key[0], host)
-            ip = "127.0.0.1" if self.target is host and key[0] != host.ip else host.ip
-            self.local = (local[0] or ip, local[1] or host.ephemeral_port()) if local else (ip, host.ephemeral_port())
-        self._cancelled = False
-        self._syn(None)
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-    @property
-    def finished(self) -> bool:
-        return self._attempt < 0
-
-    def _over(self) -> bool:
-        return self._cancelled or self.host.boots != self._boot
-
-    def _delay(self, source: Host, target: Host) -> float | None:
-        """Seconds to the other host, None where the packet is lost."""
-        path = self.network.path(source, target)
-        if path is None or (path.link.loss and self.network.random.random() < path.link.loss):
-            return None
-        return path.delay()
-
-    def _syn(self, _: None) -> None:
-        if self._over():
-            return
-        if self._attempt == len(SYN_TIMEOUTS):
-            self._finish(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-            return
-        network, target = self.network, self.target
-        if target is self.host and target.at_once(network.schedule.environment._now):
-            listener = self._listener()
-            if listener is None or listener.pending < listener.backlog:
-                if listener is not None:
-                    listener.pending += 1
-                self._answer((listener, target.boots))
-                return
-        network.schedule.after(SYN_TIMEOUTS[self._attempt], self._again, self._attempt)
-        delay = None if target is None else self._delay(self.host, target)
-        if delay is not None:
-            network.schedule.after(self.host.ahead + delay, self._syn_arrives, None)
-
-    def _again(self, attempt: int) -> None:
-        if attempt == self._attempt:
-            self._attempt += 1
-            self._syn(None)
-
-    def _syn_arrives(self, _: None) -> None:
-        target = self.target
-        assert target is not None, "only sent to a host"
-        if self._over() or not target.up:
-            return
-        listener = self._listener()
-        if listener is not None and listener.pending >= listener.backlog:
-            return
-        back = self._delay(target, self.host)
-        if back is None:
-            return
-        if listener is not None:
-            listener.pending += 1
-        self.network.schedule.after(target.ahead + back, self._answer, (listener, target.boots))
-
-    def _listener(self) -> Listener | None:
-        assert self.target is not None, "only asked of a host"
-        listeners = self.target.listeners
-        if isinstance(self.key, str):
-            return listeners.get(self.key)
-        found: Listener | None = self.target.lookup(listeners, self.key[0], self.key[1])
-        return found
-
-    def _answer(self, answer: tuple[Listener | None, int]) -> None:
-        listener, boots = answer
-        if self._over() or self._attempt < 0:
-            if listener is not None:
-                listener.pending -= 1
-            return
-        if listener is None:
-            self._finish(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
-            return
-        target = listener.host
-        remote = self.key if isinstance(self.key, tuple) else ("", 0)
-        client = Endpoint(self.network, self.host, self.local, remote)
-        server = Endpoint(self.network, target, remote, self.local)
-        server._boot = boots
-        server.listener = listener
-        client.join(server)
-        server.join(client)
-        client._transmit(_ACCEPTED, 0)
-        self._finish(client)
-
-    def _finish(self, result: Endpoint | OSError) -> None:
-        self._attempt = -1  # whatever else arrives is stale
-        network, to = self.network, self.target.name if self.target else str(self.key)
-        name = "tcp_connected" if isinstance(result, Endpoint) else "tcp_refused"
-        network.trace.record(network.schedule.environment._now, self.host.name, name, to=to)
-        self.done(result)
 
 
 def _nobody() -> None:

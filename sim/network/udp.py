@@ -13,11 +13,11 @@ from sim.network.host import ANY, AT_ONCE, Address, Host, is_loopback
 from sim.network.network import Network, Path
 from sim.network.schedule import Call
 
-__all__ = ["MAX_DATAGRAM_BYTES", "DatagramSocket"]
+__all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "DatagramSocket"]
 
 MAX_DATAGRAM_BYTES = 65507  # 65535 less the IP and UDP headers; more is EMSGSIZE
 RECEIVE_BUFFER_BYTES = 212_992  # Linux: net.core.rmem_default
-_OVERHEAD_BYTES = 768  # what Linux charges a small datagram on top (skb->truesize)
+OVERHEAD_BYTES = 768  # what Linux charges a small datagram on top (skb->truesize)
 
 
 # A datagram under way: the socket that sent it, the target, (ip, port) it goes to, source, data, line of `sent`.
@@ -32,7 +32,8 @@ class DatagramSocket:
         self.address = host.bind(host.datagram_sockets, ip, port)
         host.datagram_sockets[self.address] = self
         self._wildcard = self.address[0] in ANY
-        self._source: Address = (host.ip, self.address[1]) if self._wildcard else self.address
+        own = (host.ip6 or "::1") if ":" in ip else host.ip
+        self._source: Address = (own, self.address[1]) if self._wildcard else self.address
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
@@ -45,6 +46,8 @@ class DatagramSocket:
         self._sent = trace.shape("sent", "to", "protocol", "bytes", "crc")
         self._received = trace.shape("received", "from", "protocol", "bytes")
         self._dropped = trace.shape("dropped", "to", "protocol", "reason")
+        if host.inbox is not None:
+            host.inbox.watch(self)
 
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
@@ -66,7 +69,7 @@ class DatagramSocket:
             return
         source = self._source
         if target is host and self._wildcard and is_loopback(to[0]):
-            source = ("127.0.0.1", source[1])
+            source = (host.source_for(to[0]), source[1])
         packet = (self, target, to, source, data, line)
         if target is host and host.at_once(schedule.environment._now):
             cause = network.cause[0]
@@ -87,14 +90,10 @@ class DatagramSocket:
         if link.loss and draw() < link.loss:
             self._drop(now, line, target.name, "loss")
             return
-        when = now + path.delay()
-        if link.bandwidth:
-            start = max(now, path.busy_until)
-            if (start - now) * link.bandwidth > link.queue:
-                self._drop(now, line, target.name, "queue_full")
-                return
-            path.busy_until = start + len(data) / link.bandwidth
-            when += path.busy_until - now
+        when = path.travel(now, len(data))
+        if when is None:
+            self._drop(now, line, target.name, "queue_full")
+            return
         if link.corrupt and data and draw() < link.corrupt:
             data = _flip_a_bit(data, network.random.randrange(len(data) * 8))
             packet = (self, target, to, source, data, line)
@@ -107,9 +106,9 @@ class DatagramSocket:
     def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
         """Put a datagram into the receive buffer and tell the reader; False where the buffer is full."""
         size = len(data)
-        if self._queued_bytes + size + _OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES and self.queue:
+        if self._queued_bytes + size + OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES and self.queue:
             return False
-        self._queued_bytes += size + _OVERHEAD_BYTES
+        self._queued_bytes += size + OVERHEAD_BYTES
         network = self.network
         now = network.schedule.environment._now
         cause = network.cause
@@ -124,7 +123,7 @@ class DatagramSocket:
         item = self.queue.pop(0)
         if isinstance(item, OSError):
             raise item
-        self._queued_bytes -= len(item[0]) + _OVERHEAD_BYTES
+        self._queued_bytes -= len(item[0]) + OVERHEAD_BYTES
         return item
 
     def close(self) -> None:

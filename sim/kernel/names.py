@@ -1,0 +1,129 @@
+"""Names and addresses as a program on a simulated machine looks them up: getaddrinfo, getnameinfo and their like.
+
+Node names resolve to all addresses of that node, in the order in which it was given them. Nothing is asked of the real
+machine but its list of services. See getaddrinfo(3); the error numbers are glibc's.
+"""
+
+import ipaddress
+import socket
+from typing import Any
+
+from sim.network.host import Host
+from sim.network.network import Network
+
+__all__ = ["Names"]
+
+_KINDS = (
+    (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    (socket.SOCK_RAW, 0),
+)
+
+
+class Names:
+    """What one machine answers."""
+
+    def __init__(self, network: Network, host: Host) -> None:
+        self._network, self._host = network, host
+
+    def getaddrinfo(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[Any]:
+        """Raises socket.gaierror for a name that no node has."""
+        if isinstance(host, bytes):
+            host = host.decode("idna")
+        number = _port(port)
+        literal = _literal(host) if host else None
+        if host in (None, ""):
+            found = self._unnamed(bool(flags & socket.AI_PASSIVE))
+        elif literal is not None:
+            found = [literal]
+        else:
+            if flags & socket.AI_NUMERICHOST:
+                raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is not a numeric address")
+            found = self._network.addresses(host)
+        if not found:
+            known = list(self._network.hosts)
+            shown = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
+            raise socket.gaierror(socket.EAI_NONAME, f"no node is called {host!r}; there are: {shown}")
+        wanted = [ip for ip in found if family in (0, _family(ip))]
+        if not wanted:
+            code = socket.EAI_ADDRFAMILY if literal else socket.EAI_NODATA
+            raise socket.gaierror(code, f"{host} has no address of that family; it has {', '.join(found)}")
+        kinds = [pair for pair in _KINDS if type in (0, pair[0]) and proto in (0, pair[1])]
+        canonical = host if flags & socket.AI_CANONNAME and host else ""
+        infos = [(_family(ip), kind, protocol, "", _address(ip, number)) for ip in wanted for kind, protocol in kinds]
+        if canonical and infos:
+            infos[0] = (*infos[0][:3], canonical, infos[0][4])
+        return infos
+
+    def _unnamed(self, passive: bool) -> list[str]:
+        """No host: all addresses, or ourselves. IPv6 only where the machine has an address of it."""
+        four, six = ("0.0.0.0", "::") if passive else ("127.0.0.1", "::1")
+        return [four, six] if self._host.ip6 else [four]
+
+    def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
+        ip, port = address[0], int(address[1])
+        host = self._network.host_of(ip, self._host)
+        if host is None or flags & socket.NI_NUMERICHOST:
+            if host is None and flags & socket.NI_NAMEREQD:
+                raise socket.gaierror(socket.EAI_NONAME, f"no node has the address {ip}")
+            name = ip
+        else:
+            name = "localhost" if ip not in self._network.directory else host.name
+        if flags & socket.NI_NUMERICSERV:
+            return name, str(port)
+        try:
+            service = socket.getservbyport(port, "udp" if flags & socket.NI_DGRAM else "tcp")
+        except OSError:
+            service = str(port)
+        return name, service
+
+    # -- what programs call of the module `socket`, on a node -------------------------------------------------------
+
+    def gethostname(self) -> str:
+        return self._host.name
+
+    def getfqdn(self, name: str = "") -> str:
+        return name if name not in ("", "0.0.0.0", "::") else self._host.name
+
+    def gethostbyname(self, name: str) -> str:
+        ip: str = self.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+        return ip
+
+    def gethostbyname_ex(self, name: str) -> tuple[str, list[str], list[str]]:
+        infos = self.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_STREAM)
+        return name, [], [info[4][0] for info in infos]
+
+    def gethostbyaddr(self, ip: str) -> tuple[str, list[str], list[str]]:
+        name = self.getnameinfo((ip, 0), socket.NI_NAMEREQD | socket.NI_NUMERICSERV)[0]
+        return name, [], [ip]
+
+
+def _port(port: Any) -> int:
+    if port in (None, "", b""):
+        return 0
+    try:
+        return int(port)
+    except ValueError:
+        pass
+    try:
+        return socket.getservbyname(port.decode() if isinstance(port, bytes) else port)
+    except OSError:
+        raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r}") from None
+
+
+def _literal(host: str) -> str | None:
+    """An address, whosever: connecting to nobody's is silence, as in a real network."""
+    try:
+        return str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        return None
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _address(ip: str, port: int) -> tuple[Any, ...]:
+    return (ip, port, 0, 0) if ":" in ip else (ip, port)

@@ -1,0 +1,184 @@
+"""Setting up a connection: SYN, the accept queue, refusal, silence.
+
+A listener keeps connections until its program accepts them; a connecting side tries again at doubling times. Follows
+Linux' defaults. What comes after: sim.network.tcp.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from sim.network.host import ANY, Address, Host
+from sim.network.network import Network
+from sim.network.tcp import ACCEPTED, Endpoint
+
+__all__ = ["BACKLOG", "Connecting", "Listener"]
+
+BACKLOG = 100  # asyncio's default
+SYN_TIMEOUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # Linux: tcp_syn_retries = 6
+
+
+class Listener:
+    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's path."""
+
+    def __init__(self, network: Network, host: Host, key: tuple[str, int] | str, backlog: int = BACKLOG) -> None:
+        self.network, self.host, self.backlog = network, host, max(1, backlog)
+        if isinstance(key, str):
+            if key in host.listeners:
+                raise OSError(errno.EADDRINUSE, f"Address {key!r} is already in use")
+            self.key: tuple[str, int] | str = key
+        else:
+            self.key = host.bind(host.listeners, *key)
+        host.listeners[self.key] = self
+        self.queue: deque[Endpoint] = deque()
+        self.pending = 0
+        """Connections that are being set up or wait to be accepted."""
+        self.on_readable: Callable[[], None] = _nobody
+
+    def add(self, endpoint: Endpoint) -> None:
+        endpoint.listener = None
+        self.queue.append(endpoint)
+        self.on_readable()
+
+    def accept(self) -> Endpoint:
+        """The next connection. Raises IndexError when there is none."""
+        endpoint = self.queue.popleft()
+        self.pending -= 1
+        return endpoint
+
+    def close(self) -> None:
+        self.on_readable = _nobody
+        if self.host.listeners.get(self.key) is self:
+            del self.host.listeners[self.key]
+        while self.queue:
+            self.queue.popleft().reset()
+
+
+class Connecting:
+    """A connection being set up. Calls `done(endpoint)` or `done(OSError)` once, unless cancelled."""
+
+    def __init__(
+        self,
+        network: Network,
+        host: Host,
+        key: tuple[str, int] | str,
+        done: Callable[[Endpoint | OSError], None],
+        local: Address | None = None,
+    ) -> None:
+        self.network, self.host, self.key, self.done = network, host, key, done
+        self._boot = host.boots
+        self._attempt = 0
+        if isinstance(key, str):
+            self.target: Host | None = host
+            self.local: Address = ("", 0)
+        else:
+            self.target = network.host_of(key[0], host)
+            ip, port = local or ("", 0)
+            self.local = (host.source_for(key[0]) if not ip or ip in ANY else ip, port or host.ephemeral_port())
+        self._cancelled = False
+        self._syn(None)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    @property
+    def finished(self) -> bool:
+        return self._attempt < 0
+
+    def _over(self) -> bool:
+        return self._cancelled or self.host.boots != self._boot
+
+    def _delay(self, source: Host, target: Host) -> float | None:
+        """Seconds to the other host, None where the packet is lost."""
+        path = self.network.path(source, target)
+        if path is None or (path.link.loss and self.network.random.random() < path.link.loss):
+            return None
+        return path.delay()
+
+    def _syn(self, _: None) -> None:
+        if self._over():
+            return
+        if self._attempt == len(SYN_TIMEOUTS):
+            self._finish(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+            return
+        network, target = self.network, self.target
+        if target is self.host and target.at_once(network.schedule.environment._now):
+            listener = self._listener()
+            if listener is None or listener.pending < listener.backlog:
+                if listener is not None:
+                    listener.pending += 1
+                self._answer((listener, target.boots))
+                return
+        network.schedule.after(SYN_TIMEOUTS[self._attempt], self._again, self._attempt)
+        delay = None if target is None else self._delay(self.host, target)
+        if delay is not None:
+            network.schedule.after(self.host.ahead + delay, self._syn_arrives, None)
+
+    def _again(self, attempt: int) -> None:
+        if attempt == self._attempt:
+            self._attempt += 1
+            self._syn(None)
+
+    def _syn_arrives(self, _: None) -> None:
+        target = self.target
+        assert target is not None, "only sent to a host"
+        if target.inbox is not None and target.inbox.keeps(self.host.name, partial(self._syn_arrives, None)):
+            return
+        if self._over() or not target.up:
+            return
+        listener = self._listener()
+        if listener is not None and listener.pending >= listener.backlog:
+            return
+        back = self._delay(target, self.host)
+        if back is None:
+            return
+        if listener is not None:
+            listener.pending += 1
+        self.network.schedule.after(target.ahead + back, self._answer, (listener, target.boots))
+
+    def _listener(self) -> Listener | None:
+        assert self.target is not None, "only asked of a host"
+        listeners = self.target.listeners
+        if isinstance(self.key, str):
+            return listeners.get(self.key)
+        found: Listener | None = self.target.lookup(listeners, self.key[0], self.key[1])
+        return found
+
+    def _answer(self, answer: tuple[Listener | None, int]) -> None:
+        listener, boots = answer
+        inbox = self.host.inbox
+        answered = partial(self._answer, answer)
+        if inbox is not None and self.target is not None and inbox.keeps(self.target.name, answered):
+            return
+        if self._over() or self._attempt < 0:
+            if listener is not None:
+                listener.pending -= 1
+            return
+        if listener is None:
+            self._finish(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+            return
+        target = listener.host
+        remote = self.key if isinstance(self.key, tuple) else ("", 0)
+        client = Endpoint(self.network, self.host, self.local, remote)
+        server = Endpoint(self.network, target, remote, self.local)
+        server._boot = boots
+        server.listener = listener
+        client.join(server)
+        server.join(client)
+        client._transmit(ACCEPTED, 0)
+        self._finish(client)
+
+    def _finish(self, result: Endpoint | OSError) -> None:
+        self._attempt = -1  # whatever else arrives is stale
+        network, to = self.network, self.target.name if self.target else str(self.key)
+        name = "tcp_connected" if isinstance(result, Endpoint) else "tcp_refused"
+        network.trace.record(network.schedule.environment._now, self.host.name, name, to=to)
+        self.done(result)
+
+
+def _nobody() -> None:
+    """Nobody waits here."""
