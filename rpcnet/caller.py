@@ -187,6 +187,7 @@ class Call(Flow):
         "reply",
         "started_at",
         "trailers",
+        "was_refused",
         "when_finished",
     )
 
@@ -210,6 +211,8 @@ class Call(Flow):
         self.initial_metadata: dict[str, str | bytes] = {}
         self.trailers: dict[str, str | bytes] = {}
         self.is_let_go = False
+        self.was_refused = False
+        """No handler has seen it: it may be made again, elsewhere."""
         self.error: RpcError | None = None
         """Why nothing can be sent any more."""
         self.pump: asyncio.Task[None] | None = None
@@ -344,6 +347,7 @@ class Call(Flow):
 
     def refused(self, text: str) -> None:
         """The server went away before it took this call."""
+        self.was_refused = True
         if not self.is_let_go:
             self.cut(Unavailable(f"the server is going away and did not take the call: {text}"))
         else:

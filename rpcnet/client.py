@@ -144,7 +144,8 @@ class RpcClient:
         """Call a unary method. `payload` is bytes, or a value to encode; `response` the type to decode the answer to.
 
         `timeout`: seconds for the whole call; left out = config.default_timeout, None = no limit. Raises an RpcError
-        subclass, one a status. Cancelling it cancels the handler.
+        subclass, one a status. Cancelling it cancels the handler. A call that crossed the server's GOAWAY, so that no
+        handler has seen it, is made again on a new connection.
         """
         body = payload if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
@@ -165,9 +166,14 @@ class RpcClient:
         except RpcError:
             if not call.finished:
                 call.abort("it could not be sent")
-            raise
+            if not call.was_refused:
+                raise
+            answer = None
         finally:
             del reply, call  # no cycle through the traceback of an error
+        if answer is None:
+            left = None if deadline is None else max(deadline - self._loop.time(), 1e-9)
+            return await self.call(method, payload, response=response, timeout=left, metadata=metadata)
         return answer if response is None else self._decode(response, answer, method)
 
     @staticmethod

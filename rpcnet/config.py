@@ -11,6 +11,9 @@ __all__ = ["ClusterConfig", "RpcConfig"]
 
 KIB = 1024
 MIB = 1024 * KIB
+MIN_WINDOW_BYTES = KIB
+"""Less would leave no room for an item beside what it costs (docs/protocol.md)."""
+MAX_WINDOW_BYTES = 2**31 - 1
 
 
 def _check(config: Any, *, may_be_zero: frozenset[str] = frozenset()) -> None:
@@ -53,6 +56,10 @@ class RpcConfig:
     """Credit of one connection, over all its streams."""
     part_bytes: int = 64 * KIB
     """A larger message travels in parts of this size, so that it holds up nobody."""
+    max_resets: int = 1000
+    """Calls that a connection may cancel in a burst; beyond it comes GOAWAY, and the end once its calls are done."""
+    resets_per_second: float = 33.0
+    """How fast that allowance comes back."""
     late_timer_grace: float = 1.0
     """How long at most a late timer waits for what has already arrived to be read."""
     connect_timeout: float = 10.0
@@ -64,6 +71,11 @@ class RpcConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+        for name in ("stream_window_bytes", "connection_window_bytes", "part_bytes"):
+            if not MIN_WINDOW_BYTES <= getattr(self, name) <= MAX_WINDOW_BYTES:
+                raise ValueError(
+                    f"RpcConfig.{name} must be {MIN_WINDOW_BYTES} to {MAX_WINDOW_BYTES}, not {getattr(self, name)!r}"
+                )
 
     def with_default_timeout(self, seconds: float | None) -> Self:
         return replace(self, default_timeout=seconds)

@@ -21,7 +21,6 @@ from rpcnet.errors import Status
 from rpcnet.handler import Method
 from rpcnet.service import method_names, service_name, shape_number, typed_method
 from rpcnet.serving import Handlers, ServerConnection
-from rpcnet.wire import writer
 
 __all__ = ["RpcServer", "ServerStats"]
 
@@ -170,7 +169,7 @@ class RpcServer:
         handlers.draining = True
         self._listener.close()
         for connection in list(handlers.connections):
-            connection.write(writer.goaway(connection.last, Status.OK, "the server is stopping"))
+            connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
         for connection in list(handlers.connections):
             for call in list(connection.calls.values()):

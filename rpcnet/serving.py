@@ -5,10 +5,12 @@ A call counts as a running handler from its OPEN until its handler has really en
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from random import Random
 
 from rpcnet.calls.deadline import at
+from rpcnet.calls.ration import Ration
 from rpcnet.calls.state import FIRST
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
@@ -16,9 +18,11 @@ from rpcnet.errors import ProtocolError, Status, Unavailable
 from rpcnet.handler import Method, ServedCall
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
-from rpcnet.wire.frame import FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, Ending, decode_open
+from rpcnet.wire.frame import CANCEL, FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, Ending, decode_open
 
 __all__ = ["Handlers", "ServerConnection"]
+
+_log = logging.getLogger("rpcnet")
 
 
 class Handlers:
@@ -48,15 +52,24 @@ class ServerConnection(Connection):
 
     side = "server"
 
-    __slots__ = ("calls", "handlers", "last")
+    __slots__ = ("_last_served", "_resets", "calls", "handlers", "last")
 
     def __init__(self, config: RpcConfig, observer: Observer | None, handlers: Handlers) -> None:
         super().__init__(config, observer)
         self.handlers = handlers
         self.calls: dict[int, ServedCall] = {}
         self.last = 0
+        self._last_served: int | None = None
+        """What our GOAWAY said; None before it."""
+        self._resets = Ration(config.max_resets, config.resets_per_second, self.loop.time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.handlers.draining:
+            # Accepted by the listener in the turn in which it was closed.
+            assert isinstance(transport, asyncio.Transport)
+            self.closed = True
+            transport.abort()
+            return
         self.handlers.connections[self] = None
         super().connection_made(transport)
 
@@ -65,10 +78,18 @@ class ServerConnection(Connection):
         for call in list(self.calls.values()):
             call.cancel(Status.CANCELLED)
 
+    def say_goaway(self, status: int, text: str) -> None:
+        """Take no more calls on this connection."""
+        if self._last_served is None:
+            self._last_served = self.last
+            self.write(writer.goaway(self.last, status, text))
+
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         call = self.calls.get(stream)
         if call is not None:
             call.frame(kind, flags, payload)
+            if kind == CANCEL and not self._resets.take(self.loop.time()):
+                self._ration_resets()
         elif kind == OPEN:
             self._open(flags, stream, payload)
         elif stream > self.last:
@@ -78,6 +99,17 @@ class ServerConnection(Connection):
             cost = len(payload) + ITEM_COST
             self.receive_credit.charge(cost)
             self.release(cost)
+
+    def _ration_resets(self) -> None:
+        if self._last_served is None:
+            limit = self.config.max_resets
+            _log.warning("server connection %s: no new calls: more than max_resets (%d) cancelled", self.peer, limit)
+            self.say_goaway(Status.RESOURCE_EXHAUSTED, f"more than max_resets ({limit}) calls were cancelled")
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._last_served is not None and not self.calls and not self.handlers.draining:
+            self.close("its calls are done after GOAWAY")
 
     def _open(self, flags: int, stream: int, payload: bytes) -> None:
         if stream <= self.last:
@@ -89,6 +121,11 @@ class ServerConnection(Connection):
         shape, name, metadata, micros, body = decode_open(payload, self.config.max_metadata_bytes)
         if flags & FLAG_ITEM:
             self.receive_credit.charge(len(body) + ITEM_COST)
+        if self._last_served is not None:
+            # Sent before the caller saw our GOAWAY, which is the answer.
+            if flags & FLAG_ITEM:
+                self.release(len(body) + ITEM_COST)
+            return
         method = self.handlers.methods.get(name)
         refusal = self._refusal(method, name, shape)
         if refusal is not None or method is None:
@@ -114,8 +151,6 @@ class ServerConnection(Connection):
         call.opened(now, flags, body)
 
     def _refusal(self, method: Method | None, name: str, shape: int) -> tuple[int, str] | None:
-        if self.handlers.draining:
-            return Status.UNAVAILABLE, "the server is going away"
         if method is None:
             return Status.UNIMPLEMENTED, f"no method {name!r} is registered"
         if method.shape != shape:
@@ -130,3 +165,5 @@ class ServerConnection(Connection):
     def forget(self, call: "ServedCall") -> None:
         del self.calls[call.number]
         self.handlers.done()
+        if self._last_served is not None:
+            self._close_if_done()

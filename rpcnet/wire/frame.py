@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from rpcnet.config import MIN_WINDOW_BYTES
 from rpcnet.errors import Metadata, ProtocolError
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "MAX_METHOD_BYTES",
     "MAX_TEXT_BYTES",
     "METADATA",
-    "MIN_WINDOW_BYTES",
     "NAMES",
     "OPEN",
     "PING",
@@ -92,7 +92,6 @@ SHAPES: Final = ("unary", "client_streaming", "server_streaming", "bidirectional
 
 ITEM_COST: Final = 64
 """Credit that each ITEM frame, or first item, costs beside its bytes: about what a queued item costs in memory."""
-MIN_WINDOW_BYTES: Final = 1024
 MAX_METHOD_BYTES: Final = 1024
 MAX_TEXT_BYTES: Final = 4096
 """Longest text of an END or GOAWAY; a longer one is cut."""

@@ -196,3 +196,98 @@ def test_a_client_connects_again_after_its_server_was_restarted() -> None:
         far.restart()
         failed = simulation.run_until_complete(task)
         assert 0 < failed < 60
+
+
+def test_calls_that_cross_a_goaway_are_made_again_and_what_runs_goes_on() -> None:
+    """A server that stops, and its successor at the same address: no unary call is lost, and none is made twice."""
+    config = RpcConfig(insecure=True)
+    seen: list[bytes] = []
+
+    async def note(payload: bytes) -> bytes:
+        seen.append(payload)
+        return payload
+
+    async def count(payload: bytes) -> AsyncIterator[bytes]:
+        for number in range(100):
+            yield b"%d" % number
+            await asyncio.sleep(0.01)
+
+    async def serve() -> None:
+        for _ in range(2):
+            server = RpcServer("0.0.0.0:7000", config=config)
+            server.register("note", note)
+            server.register_streaming("count", count, shape="server_streaming")
+            await server.start()
+            await asyncio.sleep(0.5)
+            await server.stop(grace=2.0)
+
+    async def call() -> int:
+        async with RpcClient.connect("far:7000", config=config) as client:
+            stream = client.call_server_streaming("count")
+
+            async def read() -> int:
+                return len([item async for item in stream])
+
+            reading = asyncio.create_task(read())
+            calls = []
+            for number in range(1000):
+                calls.append(asyncio.create_task(client.call("note", b"%d" % number, timeout=5)))
+                await asyncio.sleep(0.0007)
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            taken = [answer for answer in answers if isinstance(answer, bytes)]
+            lost = [answer for answer in answers if not isinstance(answer, bytes)]
+            # While the old one drains nobody listens; whoever calls then is told, and was not served.
+            assert all(isinstance(error, Unavailable) for error in lost)
+            assert sorted(taken) == sorted(seen)
+            assert len(taken) > 300
+            return await reading
+
+    simulation = Simulation(5)
+    simulation.network.default_link(latency=0.003)
+    far, near = simulation.add_node("far"), simulation.add_node("near")
+    with simulation:
+        far.start(serve)
+        assert simulation.run_until_complete(near.start(call, delay=0.1)) == 100
+
+
+def test_resets_are_rationed_and_a_cancelled_handler_counts_until_it_has_ended() -> None:
+    config = RpcConfig(insecure=True, max_resets=50, resets_per_second=10.0, max_streams=20)
+    running = most = 0
+
+    async def slow_to_end(payload: bytes) -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.02)
+            running -= 1
+        return b""
+
+    async def echo(payload: bytes) -> bytes:
+        return payload
+
+    def register(server: RpcServer) -> None:
+        server.register("slow", slow_to_end)
+        server.register("echo", echo)
+
+    machines = Machines(register, config)
+
+    async def attack() -> int:
+        async with RpcClient.connect(machines.address, config=config) as client:
+            first = client.stats.connections
+            for _ in range(40):
+                tasks = [asyncio.create_task(client.call("slow")) for _ in range(30)]
+                await asyncio.sleep(0.005)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+            assert await client.call("echo", b"still served", timeout=5) == b"still served"
+            return first
+
+    with machines.simulation as simulation:
+        assert simulation.run_until_complete(machines.near.start(attack, delay=0.1)) == 1
+        assert most <= 40  # the places of one connection, and those of the one before it
+        simulation.run(until=simulation.now + 1)
+        assert machines.server.stats.running_handlers == 0
