@@ -1,20 +1,20 @@
 """A deterministic simulator of machines and networks for any asyncio program. This file is a list."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel import (
-    Deadlock,
-    Livelock,
-    Node,
-    NodeDown,
-    NotSimulated,
-    Simulation,
-    SimulationError,
-    new_event_loop,
-    run,
-)
-
 if TYPE_CHECKING:
+    from sim.kernel import (
+        Deadlock,
+        Livelock,
+        Node,
+        NodeDown,
+        NotSimulated,
+        Simulation,
+        SimulationError,
+        new_event_loop,
+        run,
+    )
     from sim.scenario import Scenario
 
 __all__ = [
@@ -32,9 +32,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`sim.Scenario` is loaded when it is asked for: a test that only simulates starts three times as fast."""
-    if name == "Scenario":
-        from sim.scenario import Scenario
-
-        return Scenario
-    raise AttributeError(f"module 'sim' has no attribute {name!r}")
+    """Names are loaded when they are asked for: pytest loads our plugin everywhere, and a test that only simulates
+    needs no scenarios."""
+    if name not in __all__:
+        raise AttributeError(f"module 'sim' has no attribute {name!r}")
+    try:
+        value = getattr(import_module("sim.scenario" if name == "Scenario" else "sim.kernel"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in {"simpy", "networkx", "msgpack"}:
+            raise
+        raise ImportError(f"sim.{name} needs {error.name}: pip install 'rpcnet[sim]'") from error
+    globals()[name] = value
+    return value
