@@ -14,26 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
 from sim.kernel.errors import NodeDown, SimulationError
-from sim.kernel.loop import NodeLoop, where
+from sim.kernel.leaks import Leak, left_behind
+from sim.kernel.loop import NodeLoop
 from sim.kernel.names import Names
 from sim.network.host import Host
 
 if TYPE_CHECKING:
     from sim.kernel.simulation import Simulation
+    from sim.network.tcp import Endpoint
 
-__all__ = ["Clock", "Leak", "Main", "Node"]
+__all__ = ["Clock", "Main", "Node"]
 
 Main = Callable[..., Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
-
-
-class Leak:
-    """Something that a node left behind when it ended in order."""
-
-    def __init__(self, node: str, kind: str, what: str, where: str) -> None:
-        self.node, self.kind, self.what, self.where = node, kind, what, where
-
-    def __repr__(self) -> str:
-        return f"{self.node}: {self.kind} {self.what} at {self.where}"
 
 
 class Node:
@@ -113,7 +105,7 @@ class Node:
         if self._directory is None:
             import tempfile
 
-            self._directory = Path(tempfile.mkdtemp(prefix=f"sim-{self.name}-"))
+            self._directory = Path(tempfile.mkdtemp(prefix="sim-node-"))
         return self._directory
 
     def record(self, event: str, /, **fields: object) -> int:
@@ -182,9 +174,9 @@ class Node:
         await asyncio.sleep(0)  # transports that were closed just now get their connection_lost
         await asyncio.sleep(0)
         until = loop.time() + settle
-        while loop.time() < until and self._leaks(this):  # noqa: ASYNC110 - nobody tells when the last has gone
+        while loop.time() < until and left_behind(loop, this):  # noqa: ASYNC110 - nobody tells when the last has gone
             await asyncio.sleep(0.01)
-        leaks = self._leaks(this)
+        leaks = left_behind(loop, this)
         for leak in leaks:
             self.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
         self.record("leaks_checked", found=len(leaks))
@@ -206,25 +198,6 @@ class Node:
             loop.close()
             self.host.end_process()
 
-    def _leaks(self, this: Any) -> list[Leak]:
-        """What is still there that a program which ended in order would have closed."""
-        loop: Any = self.loop
-        leaks = [
-            Leak(self.name, "task", task.get_name(), where(task))
-            for task in sorted(asyncio.all_tasks(loop), key=hash)
-            if task is not this and not task.done()
-        ]
-        for transport in loop._transports.values():
-            if transport._sock is not None:
-                protocol = type(transport.get_protocol()).__name__
-                leaks.append(Leak(self.name, "transport", protocol, str(transport.get_extra_info("sockname"))))
-        leaks.extend(
-            Leak(self.name, "timer", _callback_name(handle), f"due at {handle._when:.3f} s")
-            for handle in loop._scheduled
-            if not handle._cancelled
-        )
-        return leaks
-
     def restart(self) -> list[asyncio.Task[Any]]:
         """Start the machine and run its entries again; one that runs is killed first. Returns the new tasks."""
         for main, *_ in self._entries:
@@ -241,7 +214,9 @@ class Node:
 
     def reset(self) -> bool:
         """Reset its connections with other machines, at both ends. False where it has none."""
-        return self.host.reset_connections() > 0
+        found = self.host.connections()
+        self.simulation.schedule.after(0.0, _break_off, found)
+        return bool(found)
 
     def pause(self, seconds: float) -> bool:
         """SIGSTOP for so long, or a long garbage collection: the host goes on to accept, acknowledge and buffer."""
@@ -339,6 +314,6 @@ async def _await(main: Coroutine[Any, Any, Any], delay: float) -> Any:
     return await main
 
 
-def _callback_name(handle: asyncio.TimerHandle) -> str:
-    callback: Any = handle._callback  # type: ignore[attr-defined]
-    return getattr(callback, "__qualname__", None) or type(callback).__name__
+def _break_off(connections: "list[Endpoint]") -> None:
+    for endpoint in connections:
+        endpoint.break_off()

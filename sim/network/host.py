@@ -116,12 +116,9 @@ class Host:
         for endpoint in list(self.endpoints):
             endpoint.close()
 
-    def reset_connections(self) -> int:
-        """Break off its connections with other machines: RST to both ends. Returns how many there were."""
-        found = [e for e in self.endpoints if e.peer.host is not self and e.error is None]
-        for endpoint in found:
-            endpoint.break_off()
-        return len(found)
+    def connections(self) -> list[Endpoint]:
+        """Its ends of the connections with other machines."""
+        return [e for e in self.endpoints if e.peer.host is not self and e.error is None]
 
     def lookup(self, table: dict[Any, Any], ip: str, port: int) -> Any:
         """The socket that hears what is sent to ip:port, or None."""

@@ -418,6 +418,9 @@ class Endpoint:
 
     def missed(self, data: bytes, line: int, sender: Endpoint) -> None:
         """A packet for it came, and it is not `there`."""
+        inbox = self.host.inbox
+        if inbox is not None and inbox.keeps(self._to, partial(self.missed, data, line, sender)):
+            return
         if not self.host.up:
             if sender._alive():
                 sender._stall((data, line))
@@ -439,8 +442,9 @@ class Endpoint:
 
     def break_off(self) -> None:
         """Reset it from outside, as `ss --kill` or a firewall does: both programs find it reset."""
-        self.reset()
-        self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+        if self.error is None and self._alive():
+            self.reset()
+            self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def _send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
@@ -460,14 +464,10 @@ def _arrive(sender: Endpoint) -> None:
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
         target = sender.peer
-        if not target.host.up:
-            if sender._alive():
-                sender._stall((data, line))
-        elif target.host.boots == target._boot and target.error is None:
+        if target.host.up and target.host.boots == target._boot and target.error is None:
             target.accept_packet(data, line, sender)
-        elif sender._alive() and sender.error is None:
-            # Nobody knows this connection here any more.
-            target._send_reset(sender)
+        else:
+            target.missed(data, line, sender)
 
 
 def _first_lost(path: Path, packets: int, random: Random) -> int | None:
