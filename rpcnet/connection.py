@@ -50,8 +50,8 @@ JOIN_BYTES = 64 * 1024
 """Joined frames are written as soon as they are this many bytes: the transport's own mark for pausing us."""
 PING_BYTES = 8
 TURN = 0.0001
-"""Frames written within so many seconds of one that was written at once are taken for the same turn of the loop.
-asyncio does not tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
+"""Frames written within so many seconds of one that was written at once count as of the same turn. asyncio does not
+tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
 NEVER = float("-inf")
 CLOCK_STEP = 1e-6
 """Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
