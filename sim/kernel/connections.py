@@ -15,6 +15,7 @@ from asyncio import base_events, selector_events
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sim.kernel.adopt import adopt
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.sockets import Selector, SimulatedSocket
 from sim.kernel.transports import DatagramTransport, StreamTransport
@@ -53,12 +54,12 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> StreamTransport:
-        return StreamTransport(self, sock, protocol, waiter, extra, server)
+        return StreamTransport(self, self._simulated(sock), protocol, waiter, extra, server)
 
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> DatagramTransport:
-        return DatagramTransport(self, sock, protocol, address, waiter, extra)
+        return DatagramTransport(self, self._simulated(sock), protocol, address, waiter, extra)
 
     # -- sockets ---------------------------------------------------------------------------------------------------
 
@@ -254,9 +255,47 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         )
 
     def _simulated(self, sock: Any) -> SimulatedSocket:
-        if isinstance(sock, SimulatedSocket):
-            return sock
-        raise NotSimulated(f"{sock!r} is a real socket; on a simulated node let the loop make it (host and port)")
+        """The simulated socket that `sock` is or stands for; a real one is adopted."""
+        return sock if type(sock) is SimulatedSocket else adopt(sock, self._socket)
+
+    async def sock_recv(self, sock: Any, n: int) -> bytes:
+        return await super().sock_recv(self._simulated(sock), n)  # type: ignore[arg-type]
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
+        return await super().sock_recv_into(self._simulated(sock), buf)  # type: ignore[arg-type]
+
+    async def sock_recvfrom(self, sock: Any, bufsize: int) -> Any:
+        return await super().sock_recvfrom(self._simulated(sock), bufsize)  # type: ignore[arg-type]
+
+    async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> Any:
+        return await super().sock_recvfrom_into(self._simulated(sock), buf, nbytes)  # type: ignore[arg-type]
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        await super().sock_sendall(self._simulated(sock), data)  # type: ignore[arg-type]
+
+    async def sock_sendto(self, sock: Any, data: Any, address: Any) -> Any:
+        return await super().sock_sendto(self._simulated(sock), data, address)  # type: ignore[arg-type]
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        await super().sock_connect(self._simulated(sock), address)  # type: ignore[arg-type]
+
+    async def sock_accept(self, sock: Any) -> Any:
+        return await super().sock_accept(self._simulated(sock))  # type: ignore[arg-type]
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        super().add_reader(self._watched(fd), callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        return super().remove_reader(self._watched(fd))
+
+    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        super().add_writer(self._watched(fd), callback, *args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        return super().remove_writer(self._watched(fd))
+
+    def _watched(self, fd: Any) -> Any:
+        return self._simulated(fd) if isinstance(fd, socket.socket) else fd
 
     # -- what a simulated machine does not have --------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from typing import Any, Protocol
 
-__all__ = ["EPOCH", "Source", "install", "running"]
+__all__ = ["EPOCH", "Source", "install", "rebind", "running"]
 
 EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
 
@@ -58,7 +58,7 @@ def install() -> None:
             if original is not None:
                 replaced[id(original)] = (original, function)
                 setattr(module, name, function)
-    _rebind(replaced)
+    rebind(replaced)
     _patch_datetime()
     _patch_random_seed()
 
@@ -162,7 +162,7 @@ def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:
     return getattr(source.random, name)(*args, **kwargs)
 
 
-def _rebind(replaced: dict[int, Any]) -> None:
+def rebind(replaced: dict[int, Any]) -> None:
     """Modules that captured an original by name get the replacement."""
     for module in list(sys.modules.values()):
         if not isinstance(module, types.ModuleType) or module.__name__ == __name__:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import simpy
 
-from sim.kernel import entropy
+from sim.kernel import adopt, entropy
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.loop import NodeLoop, where
@@ -52,6 +52,7 @@ class Simulation:
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         entropy.install()
         self.seed = seed
+        adopt.install()
         self.environment = simpy.Environment(0.0)
         order = Random(f"{seed}/order") if tie_break == "random" else None
         self.schedule = Schedule(self.environment, order)

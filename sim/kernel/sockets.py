@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 from asyncio import Handle
+from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ class SimulatedSocket:
         self._options: dict[tuple[int, int], Any] = {}
 
     # -- readiness -------------------------------------------------------------------------------------------------
+        self._timeout: float | None = 0.0
 
     def poll(self) -> int:
         """EVENT_READ | EVENT_WRITE, as far as they would not block."""
@@ -147,6 +149,10 @@ class SimulatedSocket:
             self._connecting = connecting
         elif self.family == socket.AF_UNIX:
             error, self._error = self._error, 0
+        if self._connecting is not None:
+            raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
+        if self._timeout != 0 and self.family != socket.AF_UNIX:
+            raise self._would_block("connect")
             if error:
                 raise OSError(error, os.strerror(error))
             return
@@ -164,12 +170,13 @@ class SimulatedSocket:
         self._endpoint = endpoint
         endpoint.on_readable, endpoint.on_writable = self._readable, self._mark
         # One call less for each read.
-        self.recv = endpoint.receive  # type: ignore[method-assign,assignment]
+        if self._timeout == 0:
+            self.recv = endpoint.receive  # type: ignore[method-assign,assignment]
         self.send_now = endpoint.send
 
     def listen(self, backlog: int = BACKLOG) -> None:
         if self._listener is None:
-            self._listener = Listener(self._network, self._host, self._bound or ("0.0.0.0", 0), backlog)
+            self._listener = Listener(self._network, self._host, self._bound or self._any, backlog)
             self._listener.on_readable = self._readable
             self._bound = self._listener.key
 
@@ -179,7 +186,7 @@ class SimulatedSocket:
         try:
             endpoint = self._listener.accept()
         except IndexError:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+            raise self._would_block("accept") from None
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
         accepted._attach(endpoint)
         return accepted, accepted.getpeername()
@@ -191,7 +198,7 @@ class SimulatedSocket:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         sent = self._endpoint.send(data if type(data) is bytes else bytes(data))
         if not sent and data:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            raise self._would_block("send")
         return sent
 
     def sendmsg(self, buffers: Any) -> int:
@@ -201,8 +208,15 @@ class SimulatedSocket:
         if self._endpoint is None:
             if self._datagrams is not None:
                 return self.recvfrom(size)[0]
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self.send(data) < len(data):
+            raise self._would_block("sendall")
+
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        return self._endpoint.receive(size)
+        try:
+            return self._endpoint.receive(size)
+        except BlockingIOError:
+            raise self._would_block("recv") from None
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
         view = memoryview(buffer).cast("B")
@@ -226,7 +240,7 @@ class SimulatedSocket:
         try:
             data, source = self.datagrams().receive()
         except IndexError:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+            raise self._would_block("recvfrom") from None
         return data[:size], self._shown(source)
 
     def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
@@ -246,7 +260,7 @@ class SimulatedSocket:
     def datagrams(self) -> DatagramSocket:
         """The network's socket, bound to any port where it was not bound."""
         if self._datagrams is None:
-            ip, port = self._bound or ("0.0.0.0", 0)
+            ip, port = self._bound or self._any
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
             self._datagrams.on_readable = self._readable
             self.send_to_now = self._datagrams.send  # type: ignore[method-assign]
@@ -260,20 +274,27 @@ class SimulatedSocket:
         if self.family == socket.AF_UNIX:
             self._bound = os.fspath(address)
             return
-        self._bound = (address[0] or "0.0.0.0", address[1])
+        if self._bound is not None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        ip = self._network.resolve(address[0]) if address[0] else self._any[0]
         if self.type == socket.SOCK_DGRAM:
             self.datagrams()
-        elif not self._host.owns(self._bound[0]):
-            raise OSError(errno.EADDRNOTAVAIL, f"{self._host.name} has no address {address[0]}; it has {self._host.ip}")
+        else:
+            self._bound = self._host.bind(self._host.listeners, ip, address[1])
+
+    @property
+    def _any(self) -> tuple[str, int]:
+        return ("::" if self.family == socket.AF_INET6 else "0.0.0.0"), 0
 
     def getsockname(self) -> Any:
         if self.family == socket.AF_UNIX:
             return self._bound or ""
+            self._bound = (ip, address[1])
         if self._endpoint is not None:
             return self._shown(self._endpoint.local)
         if self._datagrams is not None:
             return self._shown(self._datagrams.address)
-        return self._shown(self._bound or ("0.0.0.0", 0))
+        return self._shown(self._bound or self._any)
 
     def getpeername(self) -> Any:
         if self._endpoint is not None:
@@ -291,22 +312,42 @@ class SimulatedSocket:
             if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
                 error = self._endpoint.error.errno or 0
             return error
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_TYPE):
-            return int(self.type)
+        if level == socket.SOL_SOCKET and option in _FACTS:
+            return int(_FACTS[option](self))
         return self._options.get((level, option), 0)
 
     def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:
-        self._options[level, option] = value
+        self._options[level, option] = int(value) if isinstance(value, int) else value
 
     def setblocking(self, flag: bool) -> None:
-        if flag:
-            raise NotSimulated("a simulated socket never blocks; use it through the event loop")
+        self.settimeout(None if flag else 0.0)
 
     def settimeout(self, value: float | None) -> None:
-        self.setblocking(value != 0)
+        self._timeout = value
+        if value != 0:
+            self.__dict__.pop("recv", None)
 
-    def gettimeout(self) -> float:
-        return 0.0
+    def gettimeout(self) -> float | None:
+        return self._timeout
+
+    def getblocking(self) -> bool:
+        return self._timeout != 0
+
+    timeout = property(gettimeout)
+
+    def _would_block(self, what: str) -> OSError | NotSimulated:
+        if self._timeout == 0:
+            return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return NotSimulated(
+            f"{what}() on a blocking socket would stop the whole simulation; call setblocking(False) and use "
+            "loop.sock_* or a transport"
+        )
+
+    def dup(self) -> Any:
+        raise NotSimulated("a simulated socket has one descriptor; hand the socket itself on")
+
+    def makefile(self, *_: Any, **__: Any) -> Any:
+        raise NotSimulated("a simulated socket is no file; use asyncio's streams")
 
     def fileno(self) -> int:
         return self._descriptor
@@ -333,4 +374,26 @@ class SimulatedSocket:
         self.close()
 
     def __repr__(self) -> str:
+    @staticmethod
+    def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:
+        """Connect two new sockets of one machine, as socketpair() does."""
+        ends = [Endpoint(each._network, each._host, ("", 0), ("", 0)) for each in (one, other)]
+        ends[0].join(ends[1])
+        ends[1].join(ends[0])
+        one._attach(ends[0])
+        other._attach(ends[1])
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """A `socket.socket` to whoever asks with isinstance; `type(…)` tells the truth."""
+        return socket.socket
+
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
+
+
+_FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
+    socket.SO_TYPE: lambda each: each.type,
+    socket.SO_DOMAIN: lambda each: each.family,
+    socket.SO_PROTOCOL: lambda each: each.proto,
+    socket.SO_ACCEPTCONN: lambda each: each._listener is not None,
+}

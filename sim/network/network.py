@@ -253,6 +253,10 @@ class Network:
         host = self.hosts.get(name)
         return [] if host is None else list(host.addresses)
 
+    def resolve(self, name: str) -> str:
+        """The first address of a node's name; an address is itself."""
+        return next(iter(self.addresses(name)), name)
+
     def check_connected(self) -> None:
         """Raise ValueError unless every host can reach every other (asked once, when a simulation starts)."""
         if self._graph is None:

@@ -85,7 +85,7 @@ def test_names_are_resolved_and_unknown_ones_refused():
         loop = asyncio.get_running_loop()
         assert (await loop.getaddrinfo("main", 80, type=socket.SOCK_STREAM))[0][4] == ("10.0.0.1", 80)
         assert (await loop.getaddrinfo("localhost", 80))[0][4] == ("127.0.0.1", 80)
-        assert await loop.getnameinfo(("10.0.0.1", 80)) == ("main", "80")
+        assert await loop.getnameinfo(("10.0.0.1", 80), socket.NI_NUMERICSERV) == ("main", "80")
         with pytest.raises(socket.gaierror, match="no node is called 'example'; there are: main"):
             await loop.getaddrinfo("example", 80)
 
@@ -99,8 +99,10 @@ def test_what_a_machine_does_not_have_is_refused_with_what_to_use_instead():
             await asyncio.create_subprocess_exec("true")
         with pytest.raises(NotSimulated, match="not a simulated socket"):
             loop.add_reader(0, print)
-        with socket.socket() as real, pytest.raises(NotSimulated, match="let the loop make it"):
-            await asyncio.start_server(lambda r, w: None, sock=real)
+        with socket.socket() as blocking, pytest.raises(NotSimulated, match="would stop the whole simulation"):
+            blocking.connect(("127.0.0.1", 80))
+        with pytest.raises(NotSimulated, match=r"use asyncio\.open_connection"):
+            socket.create_connection(("127.0.0.1", 80))
 
     on_a_node(main)
 
