@@ -53,7 +53,7 @@ def run(program: Program, trace: Path) -> Outcome:
         stack.callback(simulation.close)
         world = _World(program, simulation)
         stack.enter_context(switched_on(program.defects))
-        simulation._somewhere(world.run)
+        simulation.somewhere(world.run)
         return Outcome(
             backend=NAME,
             digest=simulation.digest(),

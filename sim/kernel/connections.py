@@ -77,7 +77,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         try:
             if local_addr_infos is not None:
                 made.bind(local_addr_infos[0][4])
-            await self.sock_connect(made, address)  # type: ignore[arg-type]
+            await self.sock_connect(made, address)
         except OSError as error:
             mine.append(error)
             made.close()
@@ -213,7 +213,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             if sock is None:
                 if os.fspath(path) not in self._host.listeners:
                     raise FileNotFoundError(2, os.strerror(2))
-                await self.sock_connect(made, path)  # type: ignore[arg-type]
+                await self.sock_connect(made, path)
         except BaseException:
             made.close()
             raise

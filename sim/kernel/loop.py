@@ -24,6 +24,7 @@ from weakref import WeakSet
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
+from sim.kernel.leaks import made_here
 from sim.kernel.sockets import Selector, SimulatedSocket
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class NodeFuture(asyncio.Future[Any]):
 class NodeTask(asyncio.Task[Any]):
     """As NodeFuture. Task's constructor already puts the task into a set, so its number is that of its creation."""
 
-    __slots__ = ("_number",)
+    __slots__ = ("_number", "made")
     _number: int
+    made: tuple[str, int, str]
+    """Where in the program: module, line, function."""
 
     def __hash__(self) -> int:
         try:
@@ -340,7 +343,9 @@ class NodeLoop(ConnectionMethods):
         self._check_closed()
         if options.get("name") is None:
             options["name"] = f"Task-{self.next_task()}"
-        return NodeTask(coro, loop=self, **options)
+        task = NodeTask(coro, loop=self, **options)
+        task.made = made_here()
+        return task
 
     def call_exception_handler(self, context: Any) -> None:
         if self._dead:

@@ -20,8 +20,9 @@ import simpy
 from sim.kernel import adopt, entropy
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
+from sim.kernel.leaks import Leak
 from sim.kernel.loop import NodeLoop, where
-from sim.kernel.node import Leak, Node
+from sim.kernel.node import Node
 from sim.network.network import Network
 from sim.network.schedule import Call, Schedule
 from sim.trace import Trace
@@ -51,8 +52,8 @@ class Simulation:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         entropy.install()
-        self.seed = seed
         adopt.install()
+        self.seed = seed
         self.environment = simpy.Environment(0.0)
         order = Random(f"{seed}/order") if tie_break == "random" else None
         self.schedule = Schedule(self.environment, order)
@@ -126,7 +127,7 @@ class Simulation:
         """Run until that time, or until nothing is scheduled. Raises Deadlock where then somebody still waits."""
         if until is not None and not until >= self.now:
             raise SimulationError(f"cannot run until {until!r} s: it is {self.now:g} s already")
-        self._somewhere(lambda: self._run(until))
+        self.somewhere(lambda: self._run(until))
 
     def _run(self, until: float | None) -> None:
         self.drive(None, math.inf if until is None else until)
@@ -135,7 +136,7 @@ class Simulation:
 
     def run_until_complete(self, task: asyncio.Task[Any]) -> Any:
         """Run until a task of `node.start` is done; returns its value or raises its exception. Raises Deadlock."""
-        self._somewhere(lambda: self._complete(task))
+        self.somewhere(lambda: self._complete(task))
         return task.result()
 
     def _complete(self, task: asyncio.Task[Any]) -> None:
@@ -216,8 +217,11 @@ class Simulation:
                     spinning_since, spun = when, 0
         return True
 
-    def _somewhere(self, work: Callable[[], None]) -> None:
-        """Here; or, where an event loop runs in this thread (a notebook's), in a thread of its own, interruptible."""
+    def somewhere(self, work: Callable[[], None]) -> None:
+        """Do some work that drives this simulation: here, or in a thread of its own, interruptible.
+
+        The latter where an event loop runs in this thread, as a notebook's does.
+        """
         if events._get_running_loop() is None or get_ident() in _driving:
             work()
             return
@@ -263,7 +267,7 @@ class Simulation:
         for node in waiting:
             node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)
         try:
-            self._somewhere(lambda: self._end(waiting))
+            self.somewhere(lambda: self._end(waiting))
         finally:
             self._closed = True
             for node in self.nodes.values():
@@ -323,7 +327,7 @@ def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = N
             result.append(runner.run(main))
 
     try:
-        simulation._somewhere(work)
+        simulation.somewhere(work)
     finally:
         simulation.close()
     return result[0]

@@ -14,6 +14,7 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.leaks import made_here
 from sim.network.connect import BACKLOG, Connecting, Listener
 from sim.network.host import Host
 from sim.network.network import Network
@@ -95,6 +96,7 @@ class SimulatedSocket:
             self.proto = 0
         self._network, self._host, self._selector = network, host, selector
         self._descriptor = selector.add(self)
+        self.made = ("", 0, "")
         self.reader: Handle | None = None
         """What the loop runs when there is something to read, where it wants to know."""
         self.writer: Handle | None = None
@@ -105,9 +107,9 @@ class SimulatedSocket:
         self._bound: Any = None
         self._error = 0
         self._options: dict[tuple[int, int], Any] = {}
+        self._timeout: float | None = 0.0
 
     # -- readiness -------------------------------------------------------------------------------------------------
-        self._timeout: float | None = 0.0
 
     def poll(self) -> int:
         """EVENT_READ | EVENT_WRITE, as far as they would not block."""
@@ -134,6 +136,10 @@ class SimulatedSocket:
         selector.marked[self._descriptor] = self
         selector.loop.run_ready()
 
+    @property
+    def listens(self) -> bool:
+        return self._listener is not None
+
     # -- stream ----------------------------------------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
@@ -143,16 +149,16 @@ class SimulatedSocket:
             return
         if self._endpoint is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
+        if self._connecting is not None:
+            raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
+        if self._timeout != 0 and self.family != socket.AF_UNIX:
+            raise self._would_block("connect")
         key: Any = os.fspath(address) if self.family == socket.AF_UNIX else (address[0], address[1])
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
         if not connecting.finished:
             self._connecting = connecting
         elif self.family == socket.AF_UNIX:
             error, self._error = self._error, 0
-        if self._connecting is not None:
-            raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
-        if self._timeout != 0 and self.family != socket.AF_UNIX:
-            raise self._would_block("connect")
             if error:
                 raise OSError(error, os.strerror(error))
             return
@@ -178,6 +184,7 @@ class SimulatedSocket:
         if self._listener is None:
             self._listener = Listener(self._network, self._host, self._bound or self._any, backlog)
             self._listener.on_readable = self._readable
+            self.made = made_here()
             self._bound = self._listener.key
 
     def accept(self) -> tuple["SimulatedSocket", Any]:
@@ -201,6 +208,10 @@ class SimulatedSocket:
             raise self._would_block("send")
         return sent
 
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self.send(data) < len(data):
+            raise self._would_block("sendall")
+
     def sendmsg(self, buffers: Any) -> int:
         return self.send(b"".join(buffers))
 
@@ -208,10 +219,6 @@ class SimulatedSocket:
         if self._endpoint is None:
             if self._datagrams is not None:
                 return self.recvfrom(size)[0]
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        if self.send(data) < len(data):
-            raise self._would_block("sendall")
-
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         try:
             return self._endpoint.receive(size)
@@ -278,6 +285,7 @@ class SimulatedSocket:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         ip = self._network.resolve(address[0]) if address[0] else self._any[0]
         if self.type == socket.SOCK_DGRAM:
+            self._bound = (ip, address[1])
             self.datagrams()
         else:
             self._bound = self._host.bind(self._host.listeners, ip, address[1])
@@ -289,7 +297,6 @@ class SimulatedSocket:
     def getsockname(self) -> Any:
         if self.family == socket.AF_UNIX:
             return self._bound or ""
-            self._bound = (ip, address[1])
         if self._endpoint is not None:
             return self._shown(self._endpoint.local)
         if self._datagrams is not None:
@@ -367,13 +374,6 @@ class SimulatedSocket:
             if owned is not None:
                 owned.close()
 
-    def __enter__(self) -> "SimulatedSocket":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
     @staticmethod
     def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:
         """Connect two new sockets of one machine, as socketpair() does."""
@@ -388,6 +388,13 @@ class SimulatedSocket:
         """A `socket.socket` to whoever asks with isinstance; `type(…)` tells the truth."""
         return socket.socket
 
+    def __enter__(self) -> "SimulatedSocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
 
 

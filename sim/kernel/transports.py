@@ -6,11 +6,17 @@ Everything that is not the common case (a full buffer, an end of stream, an erro
 from asyncio import BufferedProtocol, selector_events
 from typing import Any
 
+from sim.kernel.leaks import made_here
+
 __all__ = ["DatagramTransport", "StreamTransport"]
 
 
 class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
     """A stream over a simulated connection."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.made = made_here()
 
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
@@ -60,6 +66,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._buffer = ()
+        self.made = made_here()
 
     def _read_ready(self) -> None:
         if self._conn_lost:

@@ -1,4 +1,5 @@
 import asyncio
+import re
 import threading
 
 import pytest
@@ -209,15 +210,20 @@ def test_what_outlives_its_main_is_reported_as_a_leak():
         asyncio.create_task(sleeper(1e9), name="forgotten")  # noqa: RUF006
         asyncio.get_running_loop().call_later(1e9, print)
         await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 0))
+        await asyncio.start_server(lambda r, w: None, "127.0.0.1", 80)
 
     simulation = Simulation(1)
     simulation.run_until_complete(simulation.add_node("a").start(careless))
     simulation.close()
-    assert {(leak.kind, leak.what) for leak in simulation.leaks} >= {
+    found = {(leak.kind, leak.what): leak.where for leak in simulation.leaks}
+    assert set(found) == {
         ("task", "forgotten"),
-        ("transport", "DatagramProtocol"),
+        ("transport", "DatagramProtocol 127.0.0.1"),
+        ("transport", "server at ('127.0.0.1', 80)"),
+        ("timer", "print"),
     }
-    assert any(leak.kind == "timer" for leak in simulation.leaks)
+    assert re.fullmatch(r"made in careless \(test_simulation:\d+\)", found["task", "forgotten"])
+    assert re.fullmatch(r"made in careless \(test_simulation:\d+\)", found["transport", "server at ('127.0.0.1', 80)"])
 
 
 def test_a_tidy_program_leaks_nothing():

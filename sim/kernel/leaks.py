@@ -1,0 +1,85 @@
+"""What a program left behind on its loop when it ended in order, and where in its code that was made.
+
+Places are given as module and line, never as a path, as they go into the trace: the same on every machine.
+"""
+
+import asyncio
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.kernel.loop import NodeLoop
+
+__all__ = ["Leak", "left_behind", "made_here"]
+
+_LIBRARIES = ("asyncio", "sim.kernel")
+_DEPTH = 30
+_SLEEP = "_set_result_unless_cancelled"  # what asyncio.sleep waits for: the task that sleeps is told of already
+
+
+class Leak:
+    """Something that a node left behind when it ended in order."""
+
+    def __init__(self, node: str, kind: str, what: str, where: str) -> None:
+        self.node, self.kind, self.what, self.where = node, kind, what, where
+
+    def __repr__(self) -> str:
+        return f"{self.node}: {self.kind} {self.what}, {self.where}"
+
+
+def made_here() -> tuple[str, int, str]:
+    """Module, line and function of the innermost caller that is neither asyncio's nor the kernel's."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_DEPTH):
+        if frame is None:
+            break
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(_LIBRARIES):
+            return module, frame.f_lineno, frame.f_code.co_name
+        frame = frame.f_back
+    return "", 0, ""
+
+
+def left_behind(loop: "NodeLoop", asking: Any) -> list[Leak]:
+    """Tasks, transports, listening sockets and timers that are still there, but for the task that asks."""
+    node = loop.node.name
+    leaks = [
+        Leak(node, "task", task.get_name(), _place(getattr(task, "made", None), "made"))
+        for task in sorted(asyncio.all_tasks(loop), key=hash)
+        if task is not asking and not task.done()
+    ]
+    known = set()
+    for transport in list(loop._transports.values()):
+        if transport._sock is not None:
+            known.add(transport._sock)
+            leaks.append(Leak(node, "transport", _between(transport), _place(transport.made, "made")))
+    leaks.extend(
+        Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
+        for left in loop._selector.sockets.values()
+        if left not in known and left.listens
+    )
+    leaks.extend(
+        Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s")
+        for timer in sorted(loop._scheduled)
+        if not timer._cancelled and _callback(timer) != _SLEEP
+    )
+    return leaks
+
+
+def _between(transport: Any) -> str:
+    """A transport's protocol and the addresses of its ends. Ports of clients say nothing, so they are left out."""
+    names = [transport.get_extra_info(name) for name in ("sockname", "peername")]
+    ends = " to ".join(str(name[0]) for name in names if isinstance(name, tuple))
+    return f"{type(transport.get_protocol()).__qualname__} {ends}".strip()
+
+
+def _place(made: tuple[str, int, str] | None, verb: str) -> str:
+    if not made or not made[0]:
+        return "at an unknown place"
+    module, line, function = made
+    return f"{verb} in {function} ({module}:{line})"
+
+
+def _callback(handle: Any) -> str:
+    return getattr(handle._callback, "__qualname__", None) or type(handle._callback).__name__
