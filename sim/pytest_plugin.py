@@ -1,0 +1,235 @@
+"""pytest's side of the simulator: `@pytest.mark.simulated` runs an `async def` test as a node of a simulation.
+
+One test a seed; a leak, or an exception that nobody handled, fails it; a failure shows what led to it and the command
+that replays it. pytest loads this file wherever rpcnet is installed: nothing of the simulator is imported before a
+marked test runs. What such a run is: sim.simulated_test. For users: docs/howto/testing.md.
+"""
+
+import inspect
+import os
+import shlex
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from sim.kernel import Simulation
+
+__all__ = ["SimulatedTest", "simulation"]
+
+MARK = "simulated"
+SEED = "_simulated_seed"
+DEFAULT_LIMIT = 3600.0
+ARGUMENTS = ("seeds", "network", "tie_break", "limit")
+
+
+# --- what is marked ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a test's marker says."""
+
+    seeds: tuple[int, ...] = (1,)
+    network: str | Mapping[str, Any] | None = None
+    tie_break: str = "fifo"
+    limit: float = DEFAULT_LIMIT
+
+
+def wanted_of(item: pytest.Item) -> Wanted | None:
+    """None where it is not marked. Of several markers (function, class, module) the nearest decides each argument."""
+    markers = list(item.iter_markers(MARK))
+    if not markers:
+        return None
+    arguments: dict[str, Any] = {}
+    for marker in reversed(markers):
+        if marker.args:
+            _refuse(item, f"its arguments have names: {', '.join(ARGUMENTS)}; write seeds=20")
+        arguments |= marker.kwargs
+    for name in arguments:
+        if name not in ARGUMENTS:
+            _refuse(item, f"it takes no {name!r}; allowed: {', '.join(ARGUMENTS)}")
+    limit = arguments.get("limit", DEFAULT_LIMIT)
+    if not isinstance(limit, int | float) or not limit > 0:
+        _refuse(item, f"limit is virtual seconds above 0, not {limit!r}")
+    arguments["seeds"] = _seeds(item, arguments.get("seeds", 1))
+    return Wanted(**arguments)
+
+
+def _seeds(item: pytest.Item, said: Any) -> tuple[int, ...]:
+    """`20` is 1 to 20; a range or a list is what it is."""
+    if isinstance(said, int) and not isinstance(said, bool) and said >= 1:
+        return tuple(range(1, said + 1))
+    if isinstance(said, Iterable) and not isinstance(said, str | bytes):
+        seeds = tuple(said)
+        if seeds and all(isinstance(seed, int) for seed in seeds):
+            return seeds
+    _refuse(item, f"seeds is how many (20), or which (range(100, 120)), not {said!r}")
+    return ()
+
+
+def _refuse(item: pytest.Item, why: str) -> None:
+    pytest.fail(f"{item.nodeid}: @pytest.mark.{MARK}: {why}", pytrace=False)
+
+
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("sim", "simulated tests")
+    group.addoption("--sim-seed", type=int, default=None, metavar="N", help="run simulated tests with this seed alone")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}(seeds=1, network=None, tie_break='fifo', limit={DEFAULT_LIMIT:g}): run this `async def` as the node "
+        '"test" of a simulation, once with each seed (20: 1 to 20), on a network of that preset or those settings, for '
+        "at most so many virtual seconds",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a seed, so that each has fixtures of its own and pytest-xdist can spread them."""
+    wanted = wanted_of(metafunc.definition)
+    if wanted is None or len(seeds := _chosen(metafunc.config, wanted)) == 1:
+        return
+    metafunc.fixturenames.append(SEED)
+    metafunc.parametrize(SEED, seeds, ids=[_seed_id(seed) for seed in seeds], indirect=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Marked functions become items of ours, whatever another plugin (pytest-asyncio's auto mode) made of them."""
+    found = yield
+    if isinstance(found, list):
+        return [
+            SimulatedTest.of(item) if isinstance(item, pytest.Function) and item.get_closest_marker(MARK) else item
+            for item in found
+        ]
+    return found
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not isinstance(item, SimulatedTest) and item.get_closest_marker(MARK):
+        _refuse(item, "it is for test functions and methods of plain classes, not for unittest's")
+
+
+def _chosen(config: pytest.Config, wanted: Wanted) -> tuple[int, ...]:
+    seed: int | None = config.getoption("--sim-seed")
+    return wanted.seeds if seed is None else (seed,)
+
+
+def _seed_id(seed: int) -> str:
+    return f"seed{seed}"
+
+
+# --- fixtures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name=SEED)
+def _simulated_seed(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
+    """The simulation that this test runs in: add nodes to it, change its network. The test is its node "test"."""
+    item = request.node
+    if not isinstance(item, SimulatedTest):
+        pytest.fail(f"the fixture `simulation` is for tests that are marked @pytest.mark.{MARK}", pytrace=False)
+    from sim.kernel import Simulation
+
+    wanted = item.wanted
+    settings = {"preset": wanted.network} if isinstance(wanted.network, str) else dict(wanted.network or {})
+    try:
+        made = Simulation(item.seed, tie_break=wanted.tie_break)
+        if settings:
+            made.network.default_link(**settings)
+    except (ValueError, TypeError) as error:
+        _refuse(item, str(error))
+        raise
+    made.add_node("test")
+    item.simulation = made
+    try:
+        yield made
+    finally:
+        made.close()
+        made.trace.close()
+
+
+# --- the test ---------------------------------------------------------------------------------------------------------
+
+
+class SimulatedTest(pytest.Function):
+    """A test whose body runs on a node, in virtual time."""
+
+    wanted: Wanted
+    seed: int
+    simulation: "Simulation | None" = None
+
+    @classmethod
+    def of(cls, item: pytest.Function) -> "SimulatedTest":
+        """The same test as pytest, or another plugin, collected it."""
+        parent: Any = item.parent
+        made: SimulatedTest = cls.from_parent(
+            parent,
+            name=item.name,
+            callspec=getattr(item, "callspec", None),
+            callobj=item.obj,
+            fixtureinfo=item._fixtureinfo,
+            keywords=item.keywords,
+            originalname=item.originalname,
+        )
+        made.own_markers = item.own_markers
+        wanted = wanted_of(made)
+        assert wanted is not None, "it is marked"
+        made.wanted = wanted
+        seeds = _chosen(made.config, wanted)
+        seed: Any = seeds[0] if len(seeds) == 1 else made.callspec.params[SEED]
+        made.seed = seed
+        return made
+
+    def setup(self) -> None:
+        if not inspect.iscoroutinefunction(self.obj):
+            _refuse(self, "a simulated test is a node, and a node runs a coroutine: write `async def`, and no `yield`")
+        super().setup()
+        # The body runs in it whether it asks for it or not.
+        self._request.getfixturevalue("simulation")
+
+    def runtest(self) -> None:
+        from sim.simulated_test import run_body
+
+        assert self.simulation is not None
+        arguments = {name: self.funcargs[name] for name in self._fixtureinfo.argnames}
+        run_body(self.simulation, self.obj, arguments, self.name, self.wanted.limit)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        if self.simulation is None:
+            return super().repr_failure(excinfo)
+        from sim.simulated_test import OURS, Unclean, what_led_here
+
+        error = excinfo.value
+        # What we found out about the test is no line of anybody's code.
+        shown: Any = excinfo.getrepr(style="value") if isinstance(error, OURS) else super().repr_failure(excinfo)
+        if not hasattr(shown, "addsection"):
+            return shown
+        lines = error.lines if isinstance(error, Unclean) else ()
+        shown.addsection(
+            f"seed {self.seed}, {self.simulation.now:g} s",
+            f"{what_led_here(self.simulation, lines)}\nrun it again: {self.command}",
+        )
+        return shown
+
+    @property
+    def command(self) -> str:
+        """The command line that runs this test with this seed."""
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        name = self.nodeid.partition("::")[2]
+        if self.name != self.originalname:
+            # With --sim-seed there is one seed, and tests are not told apart by it.
+            others = [part for part in self.callspec.id.split("-") if part != _seed_id(self.seed)]
+            name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{'-'.join(others)}]" if others else "")
+        return shlex.join(["pytest", f"{path}::{name}", "--sim-seed", str(self.seed)])

@@ -1,0 +1,119 @@
+"""The body of a test as a node: run to its end, everything closed, then looked at for what it left behind.
+
+Stands on the kernel and the trace; knows no pytest.
+"""
+
+import asyncio
+import functools
+import gc
+import itertools
+from array import array
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
+
+from sim.kernel import Deadlock, Simulation
+from sim.trace import Event
+
+__all__ = ["NODE", "OURS", "TooLong", "Unclean", "run_body", "what_led_here"]
+
+NODE = "test"
+SHOWN_LINES = 16
+SHOWN_PROBLEMS = 10
+MAX_FIELDS = 100
+"""Letters of an event's fields that are shown."""
+
+
+class TooLong(AssertionError):
+    """The body did not end within its limit of virtual time."""
+
+
+class Unclean(AssertionError):
+    """Something was left behind, or an exception was nobody's. `lines` are those of the trace that say so."""
+
+    def __init__(self, problems: Sequence[str], lines: Sequence[int]) -> None:
+        shown = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
+        shown += [f"  and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
+        super().__init__("\n".join(["the test passed, but:", *shown]))
+        self.lines = tuple(lines)
+
+
+OURS = (Unclean, TooLong, Deadlock)
+"""What the test is told, as no line of it raised it."""
+
+
+def run_body(
+    simulation: Simulation,
+    body: Callable[..., Coroutine[Any, Any, Any]],
+    arguments: Mapping[str, Any],
+    name: str,
+    limit: float,
+) -> None:
+    """Run it on the node "test", end all nodes in order, and look at what is left.
+
+    Raises what the body raises, Deadlock where it can never end, TooLong, Unclean.
+    """
+    _complete(simulation, simulation.nodes[NODE].start(functools.partial(body, **arguments), name=name), limit)
+    # A task that failed and was forgotten says so when it is collected; automatic collection is off while events run.
+    gc.collect(1)
+    simulation.close()
+    gc.collect(1)
+    found = list(_problems(simulation))
+    if found:
+        raise Unclean([text for text, _ in found], [line for _, line in found])
+
+
+def _complete(simulation: Simulation, task: asyncio.Task[Any], limit: float) -> None:
+    environment = simulation.environment
+    simulation.drive(lambda: task.done() or environment.now > limit)
+    if not task.done():
+        if simulation.now > limit:
+            waits = next((where for _, one, where in simulation.tasks() if one is task), "an unknown place")
+            raise TooLong(
+                f"the test has not ended after {limit:g} virtual seconds; it waits in {waits}. "
+                "Where that is right, raise its limit: @pytest.mark.simulated(limit=…)"
+            )
+        raise simulation.deadlock("the test can never end: nothing is scheduled any more")
+    task.result()
+
+
+def _problems(simulation: Simulation) -> Iterator[tuple[str, int]]:
+    for event in simulation.trace.events():
+        fields = event.fields
+        if event.name == "unhandled":
+            yield f"{event.node} at {event.time:g} s: {fields['message']}: {fields['error']}", event.line
+        elif event.name == "leak":
+            yield (
+                f"{event.node} left a {fields['kind']} behind: {fields['what']} {fields['where']}".rstrip(),
+                event.line,
+            )
+
+
+def what_led_here(simulation: Simulation, lines: Sequence[int] = ()) -> str:
+    """The last causal lines: from the first of these events, or the test's last one, back to what each answered.
+
+    Where the body itself failed (no lines), what nobody handled until then is told as well.
+    """
+    gc.collect(1)
+    also = [] if lines else [f"also: {text}" for text, _ in itertools.islice(_problems(simulation), SHOWN_PROBLEMS)]
+    causes, before, last = array("q", [0]), array("q", [0]), dict[str, int]()
+    for event in simulation.trace.events():
+        causes.append(event.cause)
+        before.append(last.get(event.node, 0))
+        last[event.node] = event.line
+    line = lines[0] if lines else last.get(NODE) or max(last.values(), default=0)
+    chain: list[int] = []
+    while line and len(chain) < SHOWN_LINES:
+        chain.append(line)
+        # What a node does of itself follows from what it did before.
+        line = causes[line] or before[line]
+    wanted = set(chain)
+    events = itertools.islice(simulation.trace.events(), max(chain, default=0))
+    shown = [_shown(event) for event in events if event.line in wanted]
+    heading = "what led to it, in the order of time:" if shown else "nothing was recorded"
+    return "\n".join([*also, heading, *shown])
+
+
+def _shown(event: Event) -> str:
+    fields = " ".join(f"{key}={value!r}" for key, value in event.fields.items())
+    cause = f" (answers line {event.cause})" if event.cause else ""
+    return f"  line {event.line}: {event.time:.6f} s  {event.node or '-'}  {event.name} {fields:.{MAX_FIELDS}}{cause}"
