@@ -42,7 +42,7 @@ def decoder(kind: Any, max_depth: int = 64) -> Callable[[bytes], Any]:
     def checked(payload: bytes) -> Any:
         try:
             value = decode(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PayloadError(str(error)) from None
         except RecursionError:
             raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})") from None
@@ -64,7 +64,7 @@ def _unnested(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def checked(payload: bytes) -> Any:
         try:
             return decode(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise PayloadError(str(error)) from None
 
     return checked

@@ -131,6 +131,8 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
     trailers: dict[str, Any] = {}
 
 
+# Text that is not UTF-8 is a plain UnicodeDecodeError to msgspec.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _hello = msgspec.msgpack.Decoder(Hello)
 _ending = msgspec.msgpack.Decoder(Ending)
 # msgspec has no union of text and bytes: the values are looked at afterwards.
@@ -142,7 +144,7 @@ def decode_hello(payload: bytes) -> Hello:
     """The peer's HELLO, its numbers checked."""
     try:
         hello = _hello.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"HELLO cannot be read: {error}") from None
     if not hello.min_version <= VERSION <= hello.max_version:
         raise ProtocolError(
@@ -175,7 +177,7 @@ def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict
 def decode_metadata(payload: bytes) -> dict[str, str | bytes]:
     try:
         return _checked(_metadata.decode(payload))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"metadata cannot be read: {error}") from None
 
 
@@ -191,7 +193,7 @@ def decode_ending(payload: bytes) -> Ending:
         return _OK
     try:
         ending = _ending.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"END cannot be read: {error}") from None
     _checked(ending.trailers)
     return ending

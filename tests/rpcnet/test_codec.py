@@ -122,3 +122,10 @@ def test_depth_within_the_bound_is_fine_and_trees_are_bounded_too() -> None:
     for depth in (70, 50_000):
         with pytest.raises(PayloadError, match="max_depth"):
             decoder(Tree, 64)(tree(depth))
+
+
+@pytest.mark.parametrize("kind", [dict[str, int], str, list[str]])
+def test_text_that_is_not_utf_8_is_refused(kind: type) -> None:
+    for payload in (b"\xa2\x00\x80", b"\x81\xa2\x00\x80\x01", b"\x91\xa1\x80"):
+        with pytest.raises(PayloadError):
+            decoder(kind)(payload)

@@ -75,6 +75,7 @@ def opened(shape: int = 0, method: bytes = b"m", metadata: bytes = b"", body: by
         (opened(metadata=b"\x93"), "metadata cannot be read"),
         (opened(metadata=b"\x81\xa1a\x01"), "neither text nor bytes"),
         (opened(metadata=b"\x91" * 900), "metadata cannot be read"),
+        (opened(metadata=b"\x81\xa2\x00\x80"), "metadata cannot be read"),
     ],
 )
 def test_an_open_that_cannot_be_is_refused_with_a_reason(payload: bytes, text: str) -> None:
