@@ -190,7 +190,12 @@ class Cluster:
 
     def watch(self, **tags: str) -> Watch:
         """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`."""
-        return Watch(tags, self._config.max_watch_events, self.members, self._watches)
+        return Watch(tags, self._config.max_watch_events, self._snapshot, self._watches)
+
+    def _snapshot(self) -> list[Member]:
+        if not self._is_running:
+            raise ClusterClosed(f"cluster member {self.name} is not running: there is nothing to watch")
+        return self.members()
 
     # What we say of ourselves.
 

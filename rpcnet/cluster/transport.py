@@ -22,6 +22,9 @@ __all__ = ["AddressInUse", "Receiver", "Transport", "is_loopback", "join_host_po
 HEADER = 4
 MAX_STREAMS = 256
 """Incoming streams at once; more are closed as they come."""
+SHORTEST_SLEEP = 1e-6
+ACCEPT_TURNS = 3
+"""Turns of the loop from an accepted transport to its connection_made, and one to spare; it is closed at once then."""
 RESOLVE_AGAIN = 30.0
 """Seconds for which a looked-up address is believed."""
 PORT_TRIES = 16
@@ -112,17 +115,30 @@ class Transport:
             task.cancel()
         for stream in list(self._streams):
             stream.abort()
-        server, self._server, udp, self._udp = self._server, None, self._udp, None
-        if server is not None:
-            server.close()
+        udp, self._udp = self._udp, None
         if udp is not None:
             udp.close()
-            await self._udp_gone.wait()
-        if self._streams:
+        await self._stop_listening()
+        while self._streams:
+            self._streams_gone.clear()
             await self._streams_gone.wait()
+        if udp is not None:
+            await self._udp_gone.wait()
         await asyncio.gather(*lookups, return_exceptions=True)
-        if server is not None:
-            await server.wait_closed()
+
+    async def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        try:
+            # What was accepted in this turn gets its transport in the next one, and an asyncio server that is closed
+            # in between loses the socket (CPython gh-109564). After a timer all that was accepted has its transport.
+            await asyncio.sleep(SHORTEST_SLEEP)
+        finally:
+            server.close()
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        await server.wait_closed()
 
     # Datagrams.
 
@@ -135,8 +151,7 @@ class Transport:
             self._udp.sendto(data, endpoint)
             return
         self._stats().unresolved += 1
-        if address not in self._lookups:
-            self._lookups[address] = self._loop.create_task(self._look_up(address), name=f"cluster look-up {address}")
+        self._look_up_soon(address)
 
     def datagram_came(self, data: bytes, source: Endpoint) -> None:
         self.received += 1
@@ -189,11 +204,9 @@ class Transport:
             self._finish(number, None)
 
     def stream_came(self, stream: "_Stream") -> bool:
-        """Whether it may stay."""
-        if self._closed or len(self._streams) >= MAX_STREAMS:
-            return False
+        """Whether it may stay; known until it is gone, either way."""
         self._streams[stream] = None
-        return True
+        return not self._closed and len(self._streams) <= MAX_STREAMS
 
     def stream_gone(self, stream: "_Stream") -> None:
         self._streams.pop(stream, None)
@@ -210,10 +223,13 @@ class Transport:
     # Addresses.
 
     def _endpoint(self, address: str) -> Endpoint | None:
-        """Where that is, as far as no look-up is needed."""
+        """Where that is, as far as it is known. A name is looked up again from time to time, and used meanwhile."""
         known = self._endpoints.get(address)
-        if known is not None and known[1] > self._loop.time():
-            return known[0]
+        if known is not None:
+            endpoint, until = known
+            if until <= self._loop.time():
+                self._look_up_soon(address)
+            return endpoint
         try:
             host, port = split_host_port(address)
             ip_address(host.partition("%")[0])
@@ -238,6 +254,10 @@ class Transport:
             raise OSError(f"{host} has no address")
         endpoint = str(found[0][4][0]), int(found[0][4][1])
         return self._remember(address, endpoint, self._loop.time() + RESOLVE_AGAIN)
+
+    def _look_up_soon(self, address: str) -> None:
+        if address not in self._lookups and not self._closed:
+            self._lookups[address] = self._loop.create_task(self._look_up(address), name=f"cluster look-up {address}")
 
     async def _look_up(self, address: str) -> None:
         try:

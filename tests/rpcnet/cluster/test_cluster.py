@@ -167,6 +167,8 @@ def test_a_watch_ends_when_the_cluster_is_left(world):
             await a.register_self({"k": "v"})
             await a.leave()
             assert [type(event) for event in await reader] == [TagsChanged]
+        with pytest.raises(ClusterClosed):
+            await a.watch().__aenter__()
 
     async def collect(view):
         return [event async for event in view]

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import socket
 from dataclasses import replace
 
 import pytest
@@ -173,6 +175,9 @@ def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted(
             await pair.there.came.get()
             pair.one.send(f"localhost:{port}", b"known by now")
             assert await pair.there.came.get() == ("datagram", b"known by now")
+            pair.one._endpoints[f"localhost:{port}"] = split_host_port(pair.other), 0.0
+            pair.one.send(f"localhost:{port}", b"looked up again meanwhile")
+            assert await pair.there.came.get() == ("datagram", b"looked up again meanwhile")
             assert pair.stats.unresolved == 0
             pair.two.send("localhost:1", b"lost")
             assert pair.stats.unresolved == 1
@@ -203,6 +208,23 @@ def test_closing_ends_exchanges_and_lookups_that_are_under_way(world):
             pair.one.send(pair.other, b"x")
 
     world.run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_that_comes_while_it_closes_is_closed_too(turns, recwarn):
+    """asyncio loses a socket that is accepted in the turn before the server is closed (CPython gh-109564)."""
+
+    async def main():
+        transport = Transport(Receiver(), CONFIG, Stats)
+        address = await transport.open("127.0.0.1:0")
+        with socket.create_connection(split_host_port(address)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await transport.close()
+
+    asyncio.run(main())
+    gc.collect()
+    assert [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)] == []
 
 
 def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
