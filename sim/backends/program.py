@@ -136,12 +136,28 @@ class World(Protocol):
         ...
 
     def heal(self, name: str) -> bool:
-        """Undo the partition, isolation or link change of that name."""
+        """Undo the partition, isolation, link change, hold, slowness or wrong clock of that name."""
         ...
 
     def isolate(self, name: str, node: str) -> bool: ...
     def link(self, name: str, source: str, target: str, **edge: object) -> bool:
         """Change what lies on the way from source to target (one way): latency, jitter, loss, bandwidth, …"""
+        ...
+
+    def hold(self, name: str, source: str, target: str) -> bool:
+        """Keep what source sends to target until `heal(name)`, and deliver it then, in order."""
+        ...
+
+    def slow_receive(self, name: str, node: str, latency: str) -> bool:
+        """Have a node's program read each packet late, by a drawn latency, until `heal(name)`."""
+        ...
+
+    def clock(self, name: str, node: str, offset: float, drift: float) -> bool:
+        """Move a node's wall clock by seconds, and its pace by a share (1e-4 is 100 ppm), until `heal(name)`."""
+        ...
+
+    def reset(self, node: str) -> bool:
+        """Reset the node's connections with other nodes, at both ends."""
         ...
 
 

@@ -32,7 +32,10 @@ from sim.kernel.simulation import Simulation
 __all__ = ["NAME", "VERBS", "run"]
 
 NAME = "sim"
-VERBS = frozenset({"crash", "kill", "stop", "restart", "pause", "block", "partition", "heal", "isolate", "link"})
+VERBS = frozenset(
+    {"crash", "kill", "stop", "restart", "pause", "block", "clock", "slow_receive", "reset"}
+    | {"partition", "heal", "isolate", "link", "hold"}
+)
 
 KILL_AFTER_GRACE = 1.0
 """Virtual seconds beyond its grace after which a stopped node that still runs is killed."""
@@ -149,6 +152,8 @@ class _World:
         except ValueError as error:
             raise ProgramError(f"network: {error}") from error
         self._seeds = [join_address(self._members[name].node.host.ip, GOSSIP_PORT) for name in program.seeds]
+        self._clocks: dict[str, tuple[_Member, float, float]] = {}
+        """Wrong ones by the name of the fault: whose, offset, drift."""
         self._zero: float | None = None
         self.error: str | None = None
 
@@ -220,6 +225,8 @@ class _World:
     def _end(self) -> None:
         """Undo what is left of the faults, stop every node, wait for the grace; nobody is left."""
         self._network.heal()
+        for name in list(self._clocks):
+            self._heal_clock(name)
         for member in self._members.values():
             if member.node.stalled:
                 member.node.record("node_resumed")
@@ -406,7 +413,45 @@ class _World:
         return news
 
     def heal(self, name: str) -> bool:
-        return self._network.heal(name)
+        return self._network.heal(name) or self._heal_clock(name)
+
+    def hold(self, name: str, source: str, target: str) -> bool:
+        inbox = self._members[target].node.host.inbox
+        news = inbox is None or not inbox.holds_from(source)
+        self._network.hold(source, target, name=name)
+        return news
+
+    def slow_receive(self, name: str, node: str, latency: str) -> bool:
+        if self._running(node) is None:
+            return False
+        self._network.slow_receive(node, latency, name=name)
+        return True
+
+    def clock(self, name: str, node: str, offset: float, drift: float) -> bool:
+        member = self._running(node)
+        if member is None:
+            return False
+        self._clocks[name] = member, offset, drift
+        self._set_clock(member)
+        return True
+
+    def _heal_clock(self, name: str) -> bool:
+        wrong = self._clocks.pop(name, None)
+        if wrong is not None:
+            self._set_clock(wrong[0])
+        return wrong is not None
+
+    def _set_clock(self, member: _Member) -> None:
+        """As all faults say that are in force on it."""
+        clock, wrong = member.node.clock, [(o, d) for m, o, d in self._clocks.values() if m is member]
+        if wrong:
+            clock.offset, clock.drift = sum(o for o, _ in wrong), sum(d for _, d in wrong)
+        else:
+            clock.set_right()
+
+    def reset(self, node: str) -> bool:
+        member = self._running(node)
+        return member is not None and member.node.reset()
 
     def isolate(self, name: str, node: str) -> bool:
         others = [other for other in self._members if other != node]

@@ -6,7 +6,15 @@ Text always has a unit ("20ms", "5%", "1MB/s"); plain numbers are taken as secon
 import math
 import re
 
-__all__ = ["QuantityError", "parse_bandwidth", "parse_bytes", "parse_probability", "parse_seconds"]
+__all__ = [
+    "QuantityError",
+    "parse_bandwidth",
+    "parse_bytes",
+    "parse_drift",
+    "parse_offset",
+    "parse_probability",
+    "parse_seconds",
+]
 
 
 class QuantityError(ValueError):
@@ -44,6 +52,28 @@ def parse_probability(value: str | float) -> float:
     if share > 1:
         raise QuantityError(f"a probability is between 0 and 1 (or 0% and 100%), not {value!r}")
     return share
+
+
+def parse_offset(value: str | float) -> float:
+    """ "3s" → 3.0, "-1h" → -3600.0. Raises QuantityError."""
+    return _signed(value, _SECONDS, "an offset", '"3s", "-200ms"')
+
+
+def parse_drift(value: str | float) -> float:
+    """ "100ppm" → 1e-4, "-2%" → -0.02: how much too fast a clock runs. Raises QuantityError."""
+    drift = _signed(value, {"ppm": 1e-6, "%": 0.01}, "a drift", '"100ppm", "-2%"')
+    if drift <= -1:
+        raise QuantityError(f"a drift is above -100%, where a clock stands still, not {value!r}")
+    return drift
+
+
+def _signed(value: str | float, units: dict[str, float], what: str, example: str) -> float:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith("-"):
+        return -_checked(text[1:], units, what, example)
+    if not isinstance(value, str) and not isinstance(value, bool) and value < 0:
+        return -_checked(-value, units, what, example)
+    return _checked(value, units, what, example)
 
 
 def _checked(value: str | float, units: dict[str, float], what: str, example: str) -> float:

@@ -5,7 +5,7 @@ changes nothing. Applications are imported, to see whether they take the argumen
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,22 @@ from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.backends.topology import graph_of
+from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
+from sim.network.quantity import parse_drift, parse_offset
 from sim.scenario.fault import Declared, declare_one, names_of, parse_next
 from sim.scenario.locate import Path
 from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
 from sim.scenario.schema import (
     Block,
+    Clock,
     Cluster,
     Crash,
     Each,
     Edge,
     Fault,
     Heal,
+    Hold,
     Kill,
     Link,
     LinkChange,
@@ -36,9 +40,11 @@ from sim.scenario.schema import (
     Pause,
     Scenario,
     Selector,
+    SlowReceive,
     Split,
     Stop,
     Sweep,
+    Wrong,
 )
 from sim.scenario.seeds import parse_seeds
 from sim.scenario.select import SelectError, draws, labels_of, select
@@ -48,6 +54,8 @@ __all__ = ["Draft", "check", "demand"]
 
 RESERVED = frozenset({"all", "start", "quiet"})
 """Words that mean something else where a name could stand."""
+
+HEALABLE = frozenset({"clock", "hold", "isolate", "link", "partition", "slow_receive"})
 
 MAX_COUNT = 100_000
 """Nodes of one table; ten times as many as a simulation has been tried with."""
@@ -243,7 +251,7 @@ class _Check:
             if self._verb(fault, path, names) and self.names_are_known:
                 try:
                     declared.append(declare_one(fault, index, name, self.nodes, self.draft.seed))
-                    if fault.verb == "link" and not declared[-1].targets:
+                    if isinstance(fault, Link | Hold) and not declared[-1].targets:
                         self.blame((*path, fault.verb), "nobody has a link to itself: name two different nodes")
                 except SelectError as error:
                     self.blame((*path, fault.verb), str(error))
@@ -272,6 +280,10 @@ class _Check:
                 return self._split(split, place)
             case Link(link=change):
                 return self._link(change, place)
+            case SlowReceive(slow_receive=slowness):
+                self._read(parse_latency, slowness.latency, (*place, "latency"))
+            case Clock(clock=wrong):
+                self._clock(wrong, place)
             case Heal(heal=name):
                 self._heal(name, names, place)
         if isinstance(fault.value, Each):
@@ -307,10 +319,27 @@ class _Check:
         self._wire(change.edge(), place)
         return True
 
+    def _clock(self, wrong: Wrong, place: Path) -> None:
+        if wrong.offset is None and wrong.drift is None:
+            self.blame(place, 'changes nothing; give offset, like "3s", or drift, like "100ppm"')
+        for key, value, read in (("offset", wrong.offset, parse_offset), ("drift", wrong.drift, parse_drift)):
+            if value is not None:
+                self._read(read, value, (*place, key))
+
+    def _read(self, read: Callable[[str], object], value: str, place: Path) -> None:
+        """What the world will read when the fault strikes."""
+        try:
+            read(value)
+        except (ValueError, OSError) as error:
+            self.blame(place, f"{place[-1]}: {error}")
+
     def _heal(self, name: str, names: Mapping[int, str], place: Path) -> None:
-        healable = {n for i, n in names.items() if self.draft.faults[i].verb in {"partition", "isolate", "link"}}
+        healable = {n for i, n in names.items() if self.draft.faults[i].verb in HEALABLE}
         if name not in healable | {"all"} and self.draft.faults_are_known:
-            self.blame(place, f'no partition, isolation or link is called "{name}"{nearest(name, healable | {"all"})}')
+            what = ", ".join(sorted(HEALABLE))
+            self.blame(
+                place, f'nothing that can be healed ({what}) is called "{name}"{nearest(name, healable | {"all"})}'
+            )
 
     def _each(self, fault: Fault, each: Each, place: Path) -> bool:
         try:

@@ -14,26 +14,44 @@ from random import Random
 from typing import Any
 
 from sim.backends.program import Ready, Script, World
+from sim.network.quantity import parse_drift, parse_offset
 from sim.scenario.schema import (
+    Clock,
     Crash,
     Each,
     Fault,
     Heal,
+    Held,
+    Hold,
     Isolate,
     Kill,
     Link,
     LinkChange,
     Partition,
+    Reset,
     Restart,
     Scenario,
     Selector,
+    Slowness,
+    SlowReceive,
     Split,
     Stop,
+    Wrong,
     parse_duration,
 )
 from sim.scenario.select import Labels, draws, labels_of, select
 
-__all__ = ["Declared", "declare", "declare_one", "groups_of", "names_of", "pairs_of", "parse_next", "scripts"]
+__all__ = [
+    "Declared",
+    "declare",
+    "declare_one",
+    "groups_of",
+    "names_of",
+    "pairs_of",
+    "parse_next",
+    "scripts",
+    "ways_of",
+]
 
 STOP_PATIENCE = 15.0
 """Seconds that a node may take to end after `stop` before it is started again; above its leave_timeout."""
@@ -106,6 +124,12 @@ def pairs_of(change: LinkChange, nodes: Labels, random: Random) -> list[tuple[st
     return ways(change.from_, change.to)
 
 
+def ways_of(held: Held, nodes: Labels, random: Random) -> list[tuple[str, str]]:
+    """Every (from, to) whose packets are kept."""
+    sources, targets = select(held.from_, nodes, random), select(held.to, nodes, random)
+    return [(a, b) for a in sources for b in targets if a != b]
+
+
 def parse_next(text: str) -> tuple[bool, float]:
     """`ready`, `ready + 2s` or `2s` → whether to wait until the node is ready, and seconds. Raises ValueError."""
     match = _NEXT.fullmatch(text)
@@ -132,7 +156,9 @@ def _targets(fault: Fault, nodes: Labels, random: Random) -> list[str]:
             return list(chain.from_iterable(groups_of(split, nodes, random)))
         case LinkChange() as change:
             return list(dict.fromkeys(name for pair in pairs_of(change, nodes, random) for name in pair))
-        case Each(each=selector):
+        case Held() as held:
+            return list(dict.fromkeys(name for way in ways_of(held, nodes, random) for name in way))
+        case Each(each=selector) | Slowness(node=selector) | Wrong(node=selector):
             return select(selector, nodes, random)
         case _ if isinstance(fault, Heal):
             return []
@@ -265,6 +291,17 @@ class _Injector:
                 return self._partition(declared, groups_of(split, self.nodes, random), split.one_way)
             case Link(link=change):
                 return self._link(declared, change, pairs_of(change, self.nodes, random))
+            case Hold(hold=held):
+                return self._hold(declared, ways_of(held, self.nodes, random))
+            case SlowReceive(slow_receive=slowness):
+                return self._to_machines(declared, select(slowness.node, self.nodes, random), latency=slowness.latency)
+            case Clock(clock=wrong):
+                return self._to_machines(
+                    declared,
+                    select(wrong.node, self.nodes, random),
+                    offset=parse_offset(wrong.offset or "0s"),
+                    drift=parse_drift(wrong.drift or "0ppm"),
+                )
         nodes = [value] if value in self.nodes else select(value, self.nodes, random)
         if isinstance(declared.fault, Isolate):
             return self._isolate(declared, nodes)
@@ -274,7 +311,7 @@ class _Injector:
         fault, verb = declared.fault, declared.verb
         strike = getattr(self.world, verb)
         touched: Iterator[str]
-        if isinstance(fault, Crash | Kill | Stop | Restart):
+        if isinstance(fault, Crash | Kill | Stop | Restart | Reset):
             touched = (node for node in nodes if strike(node))
             undo: Callable[[], object] | None = None
         else:
@@ -282,7 +319,7 @@ class _Injector:
             seconds = min(float(fault.for_), max(0.0, self.scenario.duration - self.world.now))
             touched = (node for node in nodes if strike(node, seconds))
             undo = _by_itself
-        state = "running already" if isinstance(fault, Restart) else "not running"
+        state = {"restart": "running already", "reset": "no connections"}.get(verb, "not running")
         return _Effect(declared.name, verb, list(touched), undo=undo, idle=f"{', '.join(nodes)}: {state} at that time")
 
     def _isolate(self, declared: Declared, nodes: list[str]) -> _Effect:
@@ -290,6 +327,30 @@ class _Injector:
         targets = [node for node, cut in cuts.items() if self.world.isolate(cut, node)]
         undo = _Healing(self.world, [cuts[node] for node in targets])
         return _Effect(declared.name, "isolate", targets, undo=undo, idle=f"{', '.join(nodes)}: isolated already")
+
+    def _to_machines(self, declared: Declared, nodes: list[str], **detail: Any) -> _Effect:
+        """A change of machines that lasts until it is healed."""
+        strike = getattr(self.world, declared.verb)
+        changed = {node: f"{declared.name}/{node}" for node in nodes}
+        targets = [node for node, name in changed.items() if strike(name, node, **detail)]
+        undo = _Healing(self.world, [changed[node] for node in targets])
+        idle = f"{', '.join(nodes)}: not running at that time"
+        return _Effect(declared.name, declared.verb, targets, detail, undo, idle)
+
+    def _hold(self, declared: Declared, ways: list[tuple[str, str]]) -> _Effect:
+        held = {
+            f"{declared.name}/{number}": way
+            for number, way in enumerate(ways)
+            if self.world.hold(f"{declared.name}/{number}", *way)
+        }
+        return _Effect(
+            declared.name,
+            "hold",
+            list(dict.fromkeys(node for way in held.values() for node in way)),
+            {"pairs": [list(way) for way in held.values()]},
+            _Healing(self.world, list(held)),
+            "what these nodes send each other is held already",
+        )
 
     def _partition(self, declared: Declared, groups: list[list[str]], one_way: bool) -> _Effect:
         cut = self.world.partition(declared.name, groups, one_way)
@@ -331,7 +392,7 @@ class _Injector:
 
 @dataclass(frozen=True, slots=True)
 class _Healing:
-    """Undoes cuts and changed links by the names under which the world knows them."""
+    """Undoes what lasts (cuts, changed links, holds, clocks) by the names under which the world knows it."""
 
     world: World
     cuts: list[str]

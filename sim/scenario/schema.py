@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAULTS",
     "Block",
+    "Clock",
     "Cluster",
     "Crash",
     "Duration",
@@ -29,6 +30,8 @@ __all__ = [
     "Edge",
     "Fault",
     "Heal",
+    "Held",
+    "Hold",
     "Isolate",
     "Kill",
     "Link",
@@ -40,12 +43,16 @@ __all__ = [
     "Pause",
     "Pick",
     "Probability",
+    "Reset",
     "Restart",
     "Scenario",
     "Selector",
+    "SlowReceive",
+    "Slowness",
     "Split",
     "Stop",
     "Sweep",
+    "Wrong",
     "parse_duration",
 ]
 
@@ -191,7 +198,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     at: Duration
     """Time of the (first) strike, from time zero."""
     for_: Duration | None = field(default=None, name="for")
-    """How long, then it is undone: healed, resumed, restarted. `pause` and `block` need it."""
+    """How long, then it is undone: healed, resumed, restarted, released. `pause` and `block` need it."""
     every: Duration | None = None
     """Strikes again and again, so long after the strike before, until the end."""
     name: str | None = None
@@ -278,7 +285,7 @@ class Partition(Fault, frozen=True, kw_only=True):
 
 
 class Heal(Fault, frozen=True, kw_only=True):
-    """A partition, an isolation or a link change is undone."""
+    """What has no end of its own is undone: a partition, isolation, link change, hold, slow reader or clock."""
 
     verb: ClassVar[str] = "heal"
     undoable: ClassVar[bool] = False
@@ -305,8 +312,86 @@ class Link(Fault, frozen=True, kw_only=True):
     """Where, and to what."""
 
 
+class Held(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose packets are kept, and on the way to whom."""
+
+    from_: Selector = field(name="from")
+    """Whose packets."""
+    to: Selector = "all"
+    """On the way to whom."""
+
+
+class Hold(Fault, frozen=True, kw_only=True):
+    """Packets are kept on their way and delivered when it ends, in order: late news of another time."""
+
+    verb: ClassVar[str] = "hold"
+    hold: Held
+    """Which way."""
+
+
+class Slowness(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who reads late, and how late."""
+
+    node: Selector
+    """Whose program."""
+    latency: str
+    """Between a packet's arrival and its being read: a duration or a distribution, as in `[network]`."""
+
+
+class SlowReceive(Fault, frozen=True, kw_only=True):
+    """A program reads each packet late, in order, while its timers are on time: an overloaded receiver."""
+
+    verb: ClassVar[str] = "slow_receive"
+    slow_receive: Slowness
+    """Who, and how late."""
+
+
+class Wrong(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose clock is wrong, and how."""
+
+    node: Selector
+    """Whose."""
+    offset: str | None = None
+    """The wall clock shows so much more: `3s`, `-1h`."""
+    drift: str | None = None
+    """The clock runs so much faster: `100ppm`, `-2%`. Timers follow it."""
+
+
+class Clock(Fault, frozen=True, kw_only=True):
+    """A machine's clock is wrong, or runs at another pace."""
+
+    verb: ClassVar[str] = "clock"
+    clock: Wrong
+    """Whose, and how."""
+
+
+class Reset(Fault, frozen=True, kw_only=True):
+    """All connections with other nodes are reset, at both ends, as a firewall does that forgot them."""
+
+    verb: ClassVar[str] = "reset"
+    undoable: ClassVar[bool] = False
+    reset: Selector | Each
+    """Whose."""
+
+
 FAULTS: dict[str, type[Fault]] = {
-    kind.verb: kind for kind in (Crash, Kill, Stop, Restart, Pause, Block, Isolate, Partition, Heal, Link)
+    kind.verb: kind
+    for kind in (
+        Crash,
+        Kill,
+        Stop,
+        Restart,
+        Pause,
+        Block,
+        Clock,
+        SlowReceive,
+        Isolate,
+        Partition,
+        Heal,
+        Link,
+        Hold,
+        Reset,
+    )
 }
 """The verb that a fault's table holds → its struct."""
 

@@ -1,4 +1,4 @@
-"""Who could reach whom, and when: partitions, isolations, dead links and long stalls, from what the trace says.
+"""Who could reach whom, and when: cuts, dead links, held packets and long stalls, from what the trace says.
 
 A stall of up to three seconds leaves a node reachable: it is the limit below which nobody may be declared dead. A pair
 that was apart for longer needs as long again until news has come through, so its separation ends that much later.
@@ -6,13 +6,19 @@ that was apart for longer needs as long again until news has come through, so it
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any
 
+from sim.network.latency import parse_latency
 from sim.scenario.history.facts import FaultSeen, Life, Membership
 
 __all__ = ["STALL", "Reach"]
 
 STALL = 3.0
 """Seconds: "a stall of up to three seconds kills nobody" (docs/expectations.md)."""
+
+DRAWS = 1000
+"""Of a latency, to see how late packets get."""
 
 Span = tuple[float, float]
 
@@ -79,10 +85,19 @@ def _blocks(fault: FaultSeen) -> Callable[[str, str], bool] | None:
     if fault.verb == "isolate":
         alone = frozenset(fault.targets)
         return lambda a, b: a != b and (a in alone or b in alone)
-    if fault.verb == "link" and float(fault.detail.get("loss") or 0.0) >= 1.0:
+    if fault.verb == "slow_receive" and _may_be_later(fault.detail.get("latency"), STALL):
+        late = frozenset(fault.targets)
+        return lambda a, b: a != b and b in late
+    if fault.verb == "hold" or (fault.verb == "link" and float(fault.detail.get("loss") or 0.0) >= 1.0):
         pairs = frozenset((pair[0], pair[1]) for pair in fault.detail.get("pairs", ()))
         return lambda a, b: (a, b) in pairs
     return None
+
+
+def _may_be_later(latency: Any, limit: float) -> bool:
+    """Whether one packet in a hundred is read later than that."""
+    draw = parse_latency(latency).sampler(Random(0))
+    return sum(draw() > limit for _ in range(DRAWS)) > DRAWS // 100
 
 
 def _partition(fault: FaultSeen) -> Callable[[str, str], bool]:

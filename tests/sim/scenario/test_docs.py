@@ -21,7 +21,21 @@ from sim.scenario import schema
 from sim.scenario.load import load_text, unit_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "scenarios.md"
-STRUCTS = ["Scenario", "Sweep", "Network", "Cluster", "Node", "Fault", "Pick", "Each", "Split", "LinkChange"]
+STRUCTS = [
+    "Scenario",
+    "Sweep",
+    "Network",
+    "Cluster",
+    "Node",
+    "Fault",
+    "Pick",
+    "Each",
+    "Split",
+    "LinkChange",
+    "Held",
+    "Slowness",
+    "Wrong",
+]
 NOT_KEYS = {"origin", "settings"}
 WORDS: dict[Any, str] = {
     schema.Duration: "duration",

@@ -9,9 +9,12 @@ from sim.backends.program import Ready
 from sim.scenario.fault import declare, parse_next, scripts
 from sim.scenario.schema import (
     Block,
+    Clock,
     Crash,
     Each,
     Heal,
+    Held,
+    Hold,
     Isolate,
     Link,
     LinkChange,
@@ -19,10 +22,14 @@ from sim.scenario.schema import (
     Partition,
     Pause,
     Pick,
+    Reset,
     Restart,
     Scenario,
+    Slowness,
+    SlowReceive,
     Split,
     Stop,
+    Wrong,
 )
 
 
@@ -89,6 +96,18 @@ class FakeWorld:
 
     def link(self, name, source, target, **edge):
         return self._cut(name, source, target, edge)
+
+    def hold(self, name, source, target):
+        return self._cut(name, "hold", source, target)
+
+    def slow_receive(self, name, node, latency):
+        return node in self.up and self._cut(name, "slow", node, latency)
+
+    def clock(self, name, node, offset, drift):
+        return node in self.up and self._cut(name, "clock", node, offset, drift)
+
+    def reset(self, node):
+        return node in self.up and self._call("reset", node)
 
     def heal(self, name):
         return self.cuts.pop(name, None) is not None
@@ -170,6 +189,9 @@ def test_pause_never_outlives_the_run_and_is_undone_at_the_end():
         Partition(at=5.0, partition=Split(groups=["a", "role=w"])),
         Isolate(at=5.0, isolate="role=w"),
         Link(at=5.0, link=LinkChange(between=["a", "role=w"], loss=0.5)),
+        Hold(at=5.0, hold=Held(from_="a")),
+        SlowReceive(at=5.0, slow_receive=Slowness(node="role=w", latency="1s")),
+        Clock(at=5.0, clock=Wrong(node="role=w", offset="3s")),
     ],
 )
 def test_what_lasts_is_undone_at_the_end(fault):
@@ -180,6 +202,36 @@ def test_what_lasts_is_undone_at_the_end(fault):
         (60.0, "fault_undone"),
         (60.0, "quiet"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "detail"),
+    [
+        (
+            Hold(at=5.0, for_=1.0, hold=Held(from_=["w-1", "w-2"], to=["a", "w-1"])),
+            {"pairs": [["w-1", "a"], ["w-2", "a"], ["w-2", "w-1"]]},
+        ),
+        (
+            SlowReceive(at=5.0, for_=1.0, slow_receive=Slowness(node="w-1", latency="uniform(1s, 2s)")),
+            {"latency": "uniform(1s, 2s)"},
+        ),
+        (
+            Clock(at=5.0, for_=1.0, clock=Wrong(node="w-1", offset="-3s", drift="100ppm")),
+            {"offset": -3.0, "drift": pytest.approx(1e-4)},
+        ),
+    ],
+)
+def test_what_the_trace_is_told_of_a_fault_is_what_was_done(fault, detail):
+    world = play(fault)
+    ((_, _, fields),) = world.events("fault")
+    assert fields["detail"] == detail | {"seconds": 1.0}
+    assert [entry[0] for entry in world.events("fault_undone", "quiet")] == [6.0, 6.0]
+    assert world.cuts == {}
+
+
+def test_a_rolling_reset_takes_one_node_after_the_other():
+    world = play(Reset(at=5.0, reset=Each(each="role=w", next="2s")))
+    assert world.events("reset") == [(5.0 + 2 * i, "reset", f"w-{i + 1}") for i in range(4)]
 
 
 def test_heal_undoes_by_name_and_is_told():
@@ -244,6 +296,9 @@ def test_between_is_both_ways():
         (Crash(at=5.0, crash="a"), "a: not running"),
         (Restart(at=5.0, restart="w-1"), "w-1: running already"),
         (Heal(at=5.0, heal="all"), '"all" was not in force'),
+        (Reset(at=5.0, reset="a"), "a: no connections"),
+        (Clock(at=5.0, clock=Wrong(node="a", offset="3s")), "a: not running"),
+        (SlowReceive(at=5.0, slow_receive=Slowness(node="a", latency="3s")), "a: not running"),
     ],
 )
 def test_a_fault_that_touches_nobody_says_so(fault, words):

@@ -43,6 +43,18 @@ def test_a_lossy_or_slow_link_is_no_cut(story):
     assert reach(story).apart("a", "b") == []
 
 
+def test_a_hold_parts_those_whose_packets_are_kept(story):
+    story.fault(10, "hold", "a", "b", undone=20, pairs=[["b", "a"]])
+    assert reach(story).apart("a", "b") == [(10, 20)]
+    assert reach(story).apart("a", "c") == []
+
+
+def test_a_late_reader_is_out_of_reach_where_it_reads_later_than_a_node_may_stall(story):
+    story.start("a").start("b").fault(10, "slow_receive", "a", undone=20, latency="uniform(0.5s, 2.5s)")
+    story.fault(30, "slow_receive", "a", name="slower", undone=40, latency="uniform(2s, 5s)")
+    assert reach(story).apart("a", "b") == [(30, 40)]
+
+
 def test_only_long_stalls_take_a_node_out_of_reach(story):
     story.start("a").start("b").pause(10, "a", 3.0).pause(20, "a", 3.5)
     assert reach(story).apart("a", "b") == [(20, 23.5)]
