@@ -3,7 +3,6 @@
 Places are given as module and line, never as a path, as they go into the trace: the same on every machine.
 """
 
-import asyncio
 import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -46,8 +45,8 @@ def left_behind(loop: "NodeLoop", asking: Any) -> list[Leak]:
     node = loop.node.name
     leaks = [
         Leak(node, "task", task.get_name(), _place(getattr(task, "made", None), "made"))
-        for task in sorted(asyncio.all_tasks(loop), key=hash)
-        if task is not asking and not task.done()
+        for task in loop.tasks()
+        if task is not asking
     ]
     known = set()
     for transport in list(loop._transports.values()):

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
@@ -83,6 +83,8 @@ class NodeLoop(ConnectionMethods):
         "_schedule",
         "_signals",
         "_simulation",
+        "_tasks",
+        "_tidy_at",
         "_turning",
         "_wake_at",
         "idle",
@@ -119,6 +121,8 @@ class NodeLoop(ConnectionMethods):
         self._wake_at = _NO_WAKE
         self.idle = True
         """Whether it could run now: it is neither running nor stalled, dead or closed."""
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
+        self._tidy_at = 16
         self._signals: dict[int, events.Handle] = {}
         self.next_number = count(1).__next__
         self.next_task = count(1).__next__
@@ -339,13 +343,22 @@ class NodeLoop(ConnectionMethods):
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         if self._task_factory is not None:
-            return super().create_task(coro, **options)
-        self._check_closed()
-        if options.get("name") is None:
-            options["name"] = f"Task-{self.next_task()}"
-        task = NodeTask(coro, loop=self, **options)
-        task.made = made_here()
+            task = super().create_task(coro, **options)
+        else:
+            self._check_closed()
+            if options.get("name") is None:
+                options["name"] = f"Task-{self.next_task()}"
+            task = NodeTask(coro, loop=self, **options)
+            task.made = made_here()
+        self._tasks.append(ref(task))
+        if len(self._tasks) > self._tidy_at:
+            self._tasks = [ref(alive) for alive in self.tasks()]
+            self._tidy_at = 2 * len(self._tasks) + 16
         return task
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """This loop's tasks that have not ended, oldest first. asyncio.all_tasks looks at those of all nodes."""
+        return [task for each in self._tasks if (task := each()) is not None and not task.done()]
 
     def call_exception_handler(self, context: Any) -> None:
         if self._dead:
@@ -381,7 +394,7 @@ class NodeLoop(ConnectionMethods):
 
     def die(self) -> list[Any]:
         """Nothing that runs here has an effect from now on. Returns what must be kept, so that nothing runs on."""
-        kept: list[Any] = [*asyncio.all_tasks(self), *self._asyncgens, *self._ready, *self._scheduled]
+        kept: list[Any] = [*self.tasks(), *self._asyncgens, *self._ready, *self._scheduled]
         kept.append(dict(self._selector.keys))
         for transport in list(self._transports.values()):
             # Else it, and the stream that holds it, warns that nobody closed it.

@@ -180,8 +180,7 @@ class Node:
         for leak in leaks:
             self.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
         self.record("leaks_checked", found=len(leaks))
-        left = [task for task in asyncio.all_tasks(loop) if task is not this]
-        left.sort(key=hash)
+        left = [task for task in loop.tasks() if task is not this]
         for task in left:
             task.cancel()
         for task, result in zip(left, await asyncio.gather(*left, return_exceptions=True), strict=True):

@@ -115,10 +115,7 @@ class Simulation:
     def tasks(self) -> list[tuple[str, asyncio.Task[Any], str]]:
         """Every task that has not ended: its node, the task, the line it waits at."""
         return [
-            (node.name, task, where(task))
-            for node in self.nodes.values()
-            if node.running
-            for task in sorted(asyncio.all_tasks(node.loop), key=hash)
+            (node.name, task, where(task)) for node in self.nodes.values() if node.running for task in node.loop.tasks()
         ]
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -280,7 +277,12 @@ class Simulation:
             self.trace.flush()
 
     def _end(self, nodes: list[Node]) -> None:
-        self.drive(lambda: not any(node.running for node in nodes), self.now + CLOSE_GRACE)
+        def ended() -> bool:
+            while nodes and not nodes[-1].running:
+                nodes.pop()
+            return not nodes
+
+        self.drive(ended, self.now + CLOSE_GRACE)
         self.drive(None, self.now)  # what is due now: the loops are closed
 
     def __enter__(self) -> Self:
