@@ -1,19 +1,28 @@
-"""Where two traces part: the first event that differs.
+"""Where two traces part: the first event that differs, or the first of a kind that only one of them has.
 
-Reads both lazily; memory does not grow with their length.
+The former is for two runs that should be the same, the latter for two of different seeds, where times, messages and
+their order differ anyway. Reads both lazily; memory does not grow with their length.
 """
 
 from collections.abc import Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
+from sim.trace.cause import MESSAGES
 from sim.trace.event import Event
 
-__all__ = ["Difference", "first_difference"]
+__all__ = ["Difference", "Kinds", "first_difference", "first_difference_in_kind"]
+
+WORDS = ("status", "member", "reason", "verb", "targets", "kind", "method", "level", "error", "message")
+"""Fields that say what kind of event it is. The others (numbers, texts, addresses) differ from seed to seed."""
+MAX_KINDS = 100_000
+"""Kinds that are told apart in a trace; what is beyond them is not looked at."""
+
+Kind = tuple[object, ...]
 
 
 class Difference(NamedTuple):
-    """The same line of two traces; None where one of them had ended before."""
+    """The same line of two traces, or the first event of a kind that only one has; None where there is none such."""
 
     line: int
     one: Event | None
@@ -26,3 +35,40 @@ def first_difference(one: Iterable[Event], other: Iterable[Event]) -> Difference
         if a != b:
             return Difference(line, a, b)
     return None
+
+
+class Kinds:
+    """What kinds of events a trace has, node by node, each with its first one and how many there are."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.first: dict[Kind, Event] = {}
+        self.count: dict[Kind, int] = {}
+        count = self.count
+        for event in events:
+            if event.name in MESSAGES:
+                continue
+            kind = _kind(event)
+            if kind in count:
+                count[kind] += 1
+            elif len(count) < MAX_KINDS:
+                count[kind] = 1
+                self.first[kind] = event
+
+    def only_here(self, other: "Kinds") -> Event | None:
+        """The first event whose kind the other trace does not have at all."""
+        return next((event for kind, event in self.first.items() if kind not in other.count), None)
+
+
+def first_difference_in_kind(one: Kinds, other: Kinds) -> Difference | None:
+    """The first event of each that has no counterpart in the other: its node, its name, the words among its fields.
+
+    None where each has only what the other has too, if not as often.
+    """
+    found = one.only_here(other), other.only_here(one)
+    lines = [event.line for event in found if event is not None]
+    return Difference(min(lines), *found) if lines else None
+
+
+def _kind(event: Event) -> Kind:
+    fields = event.fields
+    return (event.node, event.name, *[str(fields[word]) for word in WORDS if word in fields])

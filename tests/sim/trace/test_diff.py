@@ -1,22 +1,48 @@
 """Where two traces part."""
 
 from sim.trace import Event
-from sim.trace.diff import Difference, first_difference
+from sim.trace.diff import Difference, Kinds, first_difference, first_difference_in_kind
 
 
-def events(*names):
+def told(*names):
     return [Event(line, float(line), "n", name, 0, {}) for line, name in enumerate(names, 1)]
 
 
 def test_equal_traces_do_not_differ():
-    assert first_difference(events("a", "b"), events("a", "b")) is None
+    assert first_difference(told("a", "b"), told("a", "b")) is None
 
 
 def test_the_first_event_that_differs_is_named():
-    one, other = events("a", "b", "c"), events("a", "x", "y")
+    one, other = told("a", "b", "c"), told("a", "x", "y")
     assert first_difference(one, other) == Difference(2, one[1], other[1])
 
 
 def test_a_trace_that_ends_before_the_other_differs_there():
-    one = events("a", "b")
+    one = told("a", "b")
     assert first_difference(one, one[:1]) == Difference(2, one[1], None)
+
+
+def test_two_seeds_differ_in_the_first_kind_that_one_of_them_lacks():
+    fails, holds = told("started", "token", "token", "failed"), told("token", "started", "token", "completed")
+    assert first_difference_in_kind(Kinds(fails), Kinds(holds)) == Difference(4, fails[3], holds[3])
+
+
+def test_times_order_messages_and_how_often_are_no_difference_in_kind():
+    one = told("sent", "token", "started", "dropped")
+    other = [event._replace(time=event.time + 0.1) for event in told("started", "token", "token", "received")]
+    assert first_difference_in_kind(Kinds(one), Kinds(other)) is None
+
+
+def test_who_it_was_and_in_what_words_are_a_difference_in_kind_and_figures_are_not():
+    here = [Event(1, 0.0, "a", "call_ended", 0, {"status": "OK", "seconds": 0.1})]
+    slower = [Event(1, 0.0, "a", "call_ended", 0, {"status": "OK", "seconds": 0.2})]
+    failed = [Event(1, 0.0, "a", "call_ended", 0, {"status": "UNAVAILABLE", "seconds": 0.1})]
+    elsewhere = [here[0]._replace(node="b")]
+    assert first_difference_in_kind(Kinds(here), Kinds(slower)) is None
+    for other in (failed, elsewhere):
+        assert first_difference_in_kind(Kinds(here), Kinds(other)) == Difference(1, here[0], other[0])
+
+
+def test_what_one_has_and_more_is_told_with_nothing_on_the_other_side():
+    more = told("a", "b", "c")
+    assert first_difference_in_kind(Kinds(more[:2]), Kinds(more)) == Difference(3, None, more[2])
