@@ -91,6 +91,10 @@ class Judgement:
     """Figures by name: detection seconds, gaps, percentiles, …"""
 
 
+MAX_KEPT_BYTES = 4_000_000
+"""A trace file up to this size is kept in memory, about ten times as large, while it is judged."""
+
+
 class Context:
     """A finished run, as expectations see it.
 
@@ -115,7 +119,13 @@ class Context:
 
     def events(self) -> Iterator[Event]:
         """All events in order, lazily, times counted from time zero."""
-        return read(self._trace) if isinstance(self._trace, Path) else iter(self._trace)
+        trace = self._trace
+        if isinstance(trace, Path):
+            if trace.stat().st_size > MAX_KEPT_BYTES:
+                return read(trace)
+            # Every expectation goes through it anew: decoded once, that takes a third of the time.
+            trace = self._trace = list(read(trace))
+        return iter(trace)
 
     def __iter__(self) -> Iterator[Event]:
         return self.events()

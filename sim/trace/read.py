@@ -35,9 +35,7 @@ class _Readable(Protocol):
 
 def read_file(file: _Readable) -> Iterator[Event]:
     """As `read`, from an open file."""
-    zero = next((e.time for e in _raw(file) if e.name == "zero"), 0.0)
-    for event in _raw(file):
-        yield event._replace(time=event.time - zero) if zero else event
+    yield from _raw(file, next((e.time for e in _raw(file) if e.name == "zero"), 0.0))
 
 
 def merge(paths: Iterable[str | os.PathLike[str]], out: Trace) -> None:
@@ -64,7 +62,7 @@ def _json_bytes(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def _raw(file: _Readable) -> Iterator[Event]:
+def _raw(file: _Readable, zero: float = 0.0) -> Iterator[Event]:
     file.seek(0)
     name = getattr(file, "name", "trace")
     unpacker = msgpack.Unpacker(file, use_list=False, strict_map_key=False)
@@ -81,9 +79,8 @@ def _raw(file: _Readable) -> Iterator[Event]:
             if kind >= 0:
                 line += 1
                 event, fields = shapes[kind]
-                yield Event(
-                    line, record[1], nodes[record[2]], event, record[3], dict(zip(fields, record[4:], strict=True))
-                )
+                values = dict(zip(fields, record[4:], strict=True))
+                yield Event(line, record[1] - zero, nodes[record[2]], event, record[3], values)
             elif kind == DEFINE_SHAPE:
                 shapes.append((record[2], record[3]))
             elif kind == DEFINE_NODE:
