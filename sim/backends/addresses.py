@@ -6,16 +6,19 @@ address, so two runs at the same time never share one.
 
 import os
 import socket
+import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rpcnet.app import GOSSIP_PORT
 from sim.backends.program import ProgramError
 
-__all__ = ["AddressBlock"]
+__all__ = ["AddressBlock", "connected"]
 
 NODES_AT_MOST = 253
 TRIES = 64
+ESTABLISHED = "01"
 
 
 class AddressBlock:
@@ -59,6 +62,16 @@ class AddressBlock:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def connected(address: str) -> bool:
+    """Whether this address has a TCP connection with another one, as the kernel tells (proc_net_tcp)."""
+    own = int.from_bytes(socket.inet_aton(address), sys.byteorder).to_bytes(4, "big").hex().upper()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, *_ = line.split()
+        if state == ESTABLISHED and local.startswith(own) and not remote.startswith(own):
+            return True
+    return False
 
 
 def _bound(address: str, kind: socket.SocketKind) -> socket.socket:

@@ -19,7 +19,7 @@ from typing import Any
 
 from rpcnet import observe
 from rpcnet.app import App, AppError, NodeContext, convert_arguments, invoke, load_app
-from sim.backends.control import Applied, Block, Channel, Ended, Ready, Start, Ways
+from sim.backends.control import Applied, Block, Channel, Ended, Ready, Reset, Start, Ways
 from sim.backends.leaks import Leak, left_behind
 from sim.backends.loop import ShapedLoop
 from sim.backends.text import LogEvents, error_text, traceback_text
@@ -67,7 +67,7 @@ class Child:
         self._main: asyncio.Task[BaseException | None] | None = None
         self.loop = _Loop(order.host, order.hosts, Random(f"{order.seed}/network"))
         self.loop.recorder = recorder
-        self.loop.shaper.apply(order.ways)
+        self._apply(order.ways)
         self.loop.read_first(channel.socket.fileno(), self._obey)
         self.loop.add_signal_handler(signal.SIGTERM, self._stop)
         self._gave_up = self.loop.create_future()
@@ -75,14 +75,25 @@ class Child:
     def _obey(self) -> None:
         for message in self._channel.receive():
             if isinstance(message, Ways):
-                self.loop.shaper.apply(message)
+                self._apply(message)
                 self._channel.send(Applied(message.number))
             elif isinstance(message, Block):
                 self._recorder.record("node_blocked", seconds=message.seconds)
                 time.sleep(message.seconds)
                 self._recorder.record("node_resumed")
+            elif isinstance(message, Reset):
+                for wire in list(self.loop.shaper.wires):
+                    wire.break_off()
         if self._channel.closed:
             os._exit(1)  # The runner is gone: nobody reads what we would still do.
+
+    def _apply(self, ways: Ways) -> None:
+        clock = self.loop.clock
+        if not ways.right:
+            clock.offset, clock.drift = ways.offset, ways.drift
+        elif clock.offset or clock.drift:
+            clock.set_right()
+        self.loop.shaper.apply(ways)
 
     def _stop(self) -> None:
         if self._stopped_at is None:
@@ -110,6 +121,7 @@ class Child:
             seeds=order.seeds,
             cluster=order.cluster,
             random=self._random,
+            wall_clock=self.loop.wall_clock,
             directory=Path(order.directory),
             on_ready=ready,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from sim.network.link import Link
 
-__all__ = ["Applied", "Block", "Channel", "Ended", "Message", "Ready", "Start", "Ways"]
+__all__ = ["Applied", "Block", "Channel", "Ended", "Message", "Ready", "Reset", "Start", "Ways"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,18 @@ class Ways:
     into: Mapping[str, Link | None]
     silent: frozenset[str] = frozenset()
     """Addresses without power: nothing goes there or comes from there, not even the end of a connection."""
+    held_out: frozenset[str] = frozenset()
+    """Addresses for which everything is kept until they are gone from here, and sent then."""
+    held_into: frozenset[str] = frozenset()
+    """Addresses that keep what they have for us."""
+    late: tuple[str, ...] = ()
+    """Latencies with which the program reads what has arrived; they add up."""
+    offset: float = 0.0
+    """Seconds by which the node's wall clock is wrong …"""
+    drift: float = 0.0
+    """… and how much too fast its loop's clock runs."""
+    right: bool = True
+    """Whether nothing is wrong with its clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,11 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """Reset all connections with other nodes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     number: int
 
@@ -78,7 +95,7 @@ class Ended:
     traceback: str = ""
 
 
-Message = Ways | Start | Block | Applied | Ready | Ended
+Message = Ways | Start | Block | Reset | Applied | Ready | Ended
 
 _LENGTH = struct.Struct("!I")
 

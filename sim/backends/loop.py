@@ -5,7 +5,9 @@ mean that address, as each node has them for itself. Streams by descriptor (`soc
 """
 
 import asyncio
+import selectors
 import socket
+import time
 from asyncio import sslproto
 from collections.abc import Callable, Mapping
 from random import Random
@@ -13,6 +15,7 @@ from typing import Any
 
 from sim.backends.shaper import Shaper
 from sim.backends.wires import DatagramWire, StreamWire
+from sim.kernel.clock import Clock
 
 __all__ = ["ShapedLoop"]
 
@@ -20,13 +23,32 @@ __all__ = ["ShapedLoop"]
 _SSLProtocol: Any = sslproto.SSLProtocol
 
 
+class _PacedSelector(selectors.DefaultSelector):
+    """Waits by a clock that may run at another pace than the machine's."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout if timeout is None else self._clock.duration(timeout))
+
+
 class ShapedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose TCP and UDP pass through a Shaper."""
+    """An event loop whose TCP and UDP pass through a Shaper, and whose clock may be wrong."""
 
     def __init__(self, host: str, names: Mapping[str, str], random: Random) -> None:
-        super().__init__()
+        self.clock = Clock(time.monotonic)
+        super().__init__(_PacedSelector(self.clock))
         self.shaper = Shaper(self, host, names, random)
         self._first: int | None = None
+
+    def time(self) -> float:
+        return self.clock.steady()
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970, as the node believes."""
+        return time.time() + self.clock.error()
 
     def read_first(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Read this descriptor before all others of a turn: after a stop, what the runner said counts first."""

@@ -1,17 +1,20 @@
 """The network of a process that plays a node: what lies between its address and every other, on real sockets.
 
 What is sent waits at its sender for as long as it would be under way; a cut holds a stream (nobody sees its end) and
-drops datagrams; an address without power is silent: not even the kernel's FIN or RST for its dead process gets through.
-The wires that feel it are in sim.backends.wires, the loop that makes them in sim.backends.loop. Knows links, no runner.
+drops datagrams, a hold keeps both; an address without power is silent: not even the kernel's FIN or RST for its dead
+process gets through. The wires that feel it are in sim.backends.wires, the loop that makes them in sim.backends.loop.
+Knows links, no runner.
 """
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sim.backends.control import Ways
+from sim.network.latency import parse_latency
 from sim.network.link import Link
 
 if TYPE_CHECKING:
@@ -89,6 +92,44 @@ class Way:
         return [(waiting + late + self._draw(), data) for _ in range(copies)]
 
 
+class LateReading:
+    """Hands over what has arrived late and in order, while a fault says so."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, random: Random) -> None:
+        self._loop, self._random = loop, random
+        self._latencies: tuple[str, ...] = ()
+        self._draws: list[Callable[[], float]] = []
+        self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
+
+    def set(self, latencies: tuple[str, ...]) -> None:
+        """From now on these; without any, all that waits is handed over."""
+        if latencies == self._latencies:
+            return
+        self._latencies = latencies
+        self._draws = [parse_latency(latency).sampler(self._random) for latency in latencies]
+        while self._waiting and not latencies:
+            self._waiting.popleft()[1]()
+
+    @property
+    def idle(self) -> bool:
+        return not (self._draws or self._waiting)
+
+    def take(self, hand_over: Callable[[], object]) -> None:
+        if self.idle:
+            hand_over()
+            return
+        due = self._loop.time() + sum(draw() for draw in self._draws)
+        if self._waiting:
+            due = max(due, self._waiting[-1][0])
+        self._waiting.append((due, hand_over))
+        self._loop.call_at(due, self._read, due)
+
+    def _read(self, due: float) -> None:
+        """One packet's time has come, unless it was handed over before."""
+        if self._waiting and self._waiting[0][0] <= due:
+            self._waiting.popleft()[1]()
+
+
 class Shaper:
     """What lies between this node and every other, now, and the wires that feel it."""
 
@@ -102,14 +143,20 @@ class Shaper:
         self._out: dict[str, Way | None] = {}
         self._into: dict[str, Way | None] = {}
         self._silent: frozenset[str] = frozenset()
+        self._held_out: frozenset[str] = frozenset()
+        self._held_into: frozenset[str] = frozenset()
+        self.late = LateReading(loop, random)
         self._changed: set[asyncio.Future[None]] = set()
 
     def apply(self, ways: Ways) -> None:
         """From now on these ways; wires that were cut go on where they stopped, those to a silent address never do."""
         self._out, self._into = self._bind(ways.out, self._out), self._bind(ways.into, self._into)
-        self._silent = ways.silent
+        self._silent, self._held_out, self._held_into = ways.silent, ways.held_out, ways.held_into
+        self.late.set(ways.late)
         for wire in list(self.wires):
             wire.way_changed()
+        for datagrams in list(self.datagram_wires):
+            datagrams.way_changed()
         for waiter in self._changed:
             if not waiter.done():
                 waiter.set_result(None)
@@ -143,10 +190,21 @@ class Shaper:
     def cut_into(self, peer: str | None) -> bool:
         return peer in self._silent or (peer in self._into and self._into[peer] is None)
 
+    def is_held(self, peer: str | None) -> bool:
+        """Whether what goes there is kept."""
+        return peer in self._held_out
+
+    def stopped_out(self, peer: str | None) -> bool:
+        """Whether nothing of a stream gets there now: cut off, or kept."""
+        return self.cut_out(peer) or peer in self._held_out
+
+    def stopped_into(self, peer: str | None) -> bool:
+        return self.cut_into(peer) or peer in self._held_into
+
     async def connecting(self, peer: str) -> None:
         """Wait for as long as a connect to `peer` takes. Raises TimeoutError where it is silent or cut off."""
         deadline = self.loop.time() + CONNECT_TIMEOUT
-        while self.cut_out(peer) or self.cut_into(peer):
+        while self.stopped_out(peer) or self.stopped_into(peer):
             waiter = self.loop.create_future()
             self._changed.add(waiter)
             timer = self.loop.call_at(deadline, _set, waiter)
@@ -161,7 +219,7 @@ class Shaper:
         delay = (there.connect() if there else 0.0) + (back.connect() if back else 0.0)
         if delay >= LEAST_DELAY:
             await asyncio.sleep(delay)
-            if self.cut_out(peer) or self.cut_into(peer):
+            if self.stopped_out(peer) or self.stopped_into(peer):
                 await self.connecting(peer)
 
     @property

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rpcnet.app import GOSSIP_PORT, join_address
 from sim.backends import control
-from sim.backends.addresses import AddressBlock
+from sim.backends.addresses import AddressBlock, connected
 from sim.backends.process import Process
 from sim.backends.program import NodeProgram, Outcome, Program, Ready, Script, check_program
 from sim.backends.text import plain
@@ -27,7 +28,10 @@ from sim.trace import Trace, merge
 __all__ = ["NAME", "VERBS", "run"]
 
 NAME = "sockets"
-VERBS = frozenset({"crash", "kill", "stop", "restart", "pause", "block", "partition", "heal", "isolate", "link"})
+VERBS = frozenset(
+    {"crash", "kill", "stop", "restart", "pause", "block", "clock", "slow_receive", "reset"}
+    | {"partition", "heal", "isolate", "link", "hold"}
+)
 
 ACKNOWLEDGED_WITHIN = 1.0
 """Seconds that a busy child may take to apply a change; a stopped one applies it before it reads anything else."""
@@ -132,6 +136,12 @@ class _World:
         self._folder = folder
         self._hosts = {node.name: block.address(number) for number, node in enumerate(program.nodes)}
         self._topology = Topology(program, self._hosts)
+        self._holds: dict[str, tuple[str, str]] = {}
+        """By the name of the fault: whose packets are kept, and on the way to whom."""
+        self._late: dict[str, tuple[str, str]] = {}
+        """… who reads late, and how late."""
+        self._clocks: dict[str, tuple[str, float, float]] = {}
+        """… whose clock is wrong: offset, drift."""
         self._nodes: dict[str, _Node] = {}
         self._processes: list[Process] = []
         self._starts: list[asyncio.Task[None]] = []
@@ -241,6 +251,8 @@ class _World:
         """Undo what is left of the faults, stop every node, wait for the grace; nobody is left."""
         await self._settled()
         self._topology.heal(None)
+        for rules in (self._holds, self._late, self._clocks):
+            rules.clear()
         self._send_ways()
         for node in self._nodes.values():
             self._resume(node)
@@ -339,6 +351,12 @@ class _World:
             out={other.host: self._topology.between(node.name, other.name) for other in others},
             into={other.host: self._topology.between(other.name, node.name) for other in others},
             silent=frozenset(other.host for other in others if not other.powered),
+            held_out=frozenset(self._hosts[b] for a, b in self._holds.values() if a == node.name),
+            held_into=frozenset(self._hosts[a] for a, b in self._holds.values() if b == node.name),
+            late=tuple(latency for name, latency in self._late.values() if name == node.name),
+            offset=sum(offset for name, offset, _ in self._clocks.values() if name == node.name),
+            drift=sum(drift for name, _, drift in self._clocks.values() if name == node.name),
+            right=all(name != node.name for name, _, _ in self._clocks.values()),
         )
 
     def _send_ways(self) -> bool:
@@ -348,7 +366,7 @@ class _World:
         for node in self._nodes.values():
             ways = self._ways(node)
             before = self._sent.get(node.name)
-            if before is not None and (ways.out, ways.into, ways.silent) == (before.out, before.into, before.silent):
+            if before is not None and ways == replace(before, number=ways.number):
                 continue
             self._sent[node.name] = ways
             if node.process is not None:
@@ -496,7 +514,31 @@ class _World:
         return self._cut_is_news()
 
     def heal(self, name: str) -> bool:
-        return self._topology.heal(name) and self._cut_is_news()
+        kept = [rules.pop(name, None) for rules in (self._holds, self._late, self._clocks)]
+        return (self._topology.heal(name) or any(kept)) and self._cut_is_news()
+
+    def hold(self, name: str, source: str, target: str) -> bool:
+        self._holds[name] = source, target
+        return self._cut_is_news()
+
+    def slow_receive(self, name: str, node: str, latency: str) -> bool:
+        if self._running(node) is None:
+            return False
+        self._late[name] = node, latency
+        return self._cut_is_news()
+
+    def clock(self, name: str, node: str, offset: float, drift: float) -> bool:
+        if self._running(node) is None:
+            return False
+        self._clocks[name] = node, offset, drift
+        return self._cut_is_news()
+
+    def reset(self, node: str) -> bool:
+        running = self._running(node)
+        if running is None or not connected(running[0].host):
+            return False
+        running[1].send(control.Reset())
+        return True
 
     def isolate(self, name: str, node: str) -> bool:
         self._topology.isolate(name, node)

@@ -7,7 +7,10 @@ the time at which something leaves, and whether it does, are the shaper's.
 import asyncio
 import errno
 import os
+import socket
+import struct
 from collections import deque
+from functools import partial
 from typing import Any, Literal
 
 from sim.backends.shaper import LEAST_DELAY, Shaper
@@ -47,6 +50,8 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._ended = False
         self._end_held = False
         self._loss: tuple[Exception | None] | None = None
+        self._unread = 0
+        """Bytes that have arrived and are read late."""
 
     # -- the protocol's side: what the real transport says -----------------------------------------------------------
 
@@ -60,6 +65,20 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         self._protocol.connection_made(self)
 
     def data_received(self, data: bytes) -> None:
+        late = self._shaper.late
+        if late.idle:
+            self._read(data)
+            return
+        self._unread += len(data)
+        self._set_reading()
+        late.take(partial(self._read_late, data))
+
+    def _read_late(self, data: bytes) -> None:
+        self._unread -= len(data)
+        self._set_reading()
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
         if self._closing:
             return
         if isinstance(self._protocol, asyncio.BufferedProtocol):
@@ -70,17 +89,23 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
             self._protocol.data_received(data)
 
     def eof_received(self) -> bool:
-        if self._orphaned or self._shaper.cut_into(self._peer):
+        self._shaper.late.take(self._read_end)
+        return True
+
+    def _read_end(self) -> None:
+        if self._orphaned or self._shaper.stopped_into(self._peer):
             self._end_held = True  # What arrived before counts; the news that it was all does not get through.
         elif not self._closing:
             assert isinstance(self._protocol, asyncio.Protocol | asyncio.BufferedProtocol)
             if not self._protocol.eof_received():
                 self.close()
-        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._shaper.late.take(partial(self._lost, exc))
+
+    def _lost(self, exc: Exception | None) -> None:
         self._loss = (exc,)
-        if self._orphaned or (not self._closing and self._shaper.cut_into(self._peer)):
+        if self._orphaned or (not self._closing and self._shaper.stopped_into(self._peer)):
             return
         self._finish()
 
@@ -102,21 +127,30 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
             else:
                 self._knock()
             return
-        if not self._shaper.cut_into(self._peer):
+        if not self._shaper.stopped_into(self._peer):
             if self._loss is not None:
                 self._finish()
                 return
             if self._end_held:
                 self._end_held = False
-                self.eof_received()
+                self._read_end()
         self._pump()
 
     def _knock(self) -> None:
         """Bytes for a host that lost power: unanswered while it is down, RST once it is back without the connection."""
-        if not self._outgoing or self._reset_timer is not None or self._shaper.cut_out(self._peer):
+        if not self._outgoing or self._reset_timer is not None or self._is_cut():
             return
         way = self._shaper.out(self._peer)
         self._reset_timer = self._loop.call_later(2 * way.delay() if way else 0.0, self._reset)
+
+    def break_off(self) -> None:
+        """Reset it from outside: the peer gets an RST, both programs find it reset."""
+        if self._peer == self._shaper.host or self._loss is not None:
+            return
+        if not self._below.is_closing() and (sock := self._below.get_extra_info("socket")) is not None:
+            # Closed with nothing lingering, the kernel sends RST (socket(7)).
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._reset()
 
     def _reset(self) -> None:
         self._loss = (ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)),)
@@ -149,9 +183,10 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
     def _set_reading(self) -> None:
         if self._below.is_closing():
             return
-        if self.is_reading() and not self._below.is_reading():
+        wanted = self.is_reading() and self._unread < SOCKET_BUFFER_BYTES
+        if wanted and not self._below.is_reading():
             self._below.resume_reading()
-        elif not self.is_reading() and self._below.is_reading():
+        elif not wanted and self._below.is_reading():
             self._below.pause_reading()
 
     @property
@@ -178,7 +213,7 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
             self._timer = self._loop.call_at(self._outgoing[0][0], self._pump)
 
     def _is_cut(self) -> bool:
-        return self._shaper.cut_out(self._peer)
+        return self._shaper.stopped_out(self._peer)
 
     def _pump(self) -> None:
         """Hand down what is due."""
@@ -323,6 +358,8 @@ class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
         """asyncio's own, which in 3.11 is no subclass of DatagramTransport."""
         self._peer: str | None = None
         self._under_way = 0
+        self._kept: list[tuple[bytes, Any]] = []
+        """What a hold keeps; it counts as under way."""
         self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -333,6 +370,9 @@ class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
         self._protocol.connection_made(self)
 
     def datagram_received(self, data: bytes, addr: "tuple[Any, ...]") -> None:
+        self._shaper.late.take(partial(self._read, data, addr))
+
+    def _read(self, data: bytes, addr: "tuple[Any, ...]") -> None:
         # From a host that lost power only what was sent before can still come.
         silent = self._shaper.is_silent(addr[0])
         if not self._closing and (silent or not self._shaper.cut_into(addr[0])):
@@ -366,13 +406,22 @@ class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
             return
         loop = self._shaper.loop
         for delay, copy in way.datagram(bytes(data), loop.time()):
-            if delay < LEAST_DELAY:
+            if delay < LEAST_DELAY and not self._shaper.is_held(peer):
                 self._below.sendto(copy, addr)
             else:
                 self._under_way += 1
                 loop.call_later(delay, self._arrive, copy, addr)
 
+    def way_changed(self) -> None:
+        """A hold may be over: what it kept leaves, in order."""
+        kept, self._kept = self._kept, []
+        for data, addr in kept:
+            self._arrive(data, addr)
+
     def _arrive(self, data: bytes, addr: Any) -> None:
+        if self._shaper.is_held(self._peer if addr is None else addr[0]):
+            self._kept.append((data, addr))
+            return
         self._under_way -= 1
         if not self._below.is_closing():
             self._below.sendto(data, addr)

@@ -47,6 +47,10 @@ class Clock:
         """Seconds since 1970, as `time.time` answers on this node."""
         return EPOCH + self.offset + self.steady() - self._corrected
 
+    def error(self) -> float:
+        """Seconds by which the wall clock is wrong now, what the drift has made of it included."""
+        return self.offset + self.steady() - self._now() - self._corrected
+
     @property
     def drift(self) -> float:
         """How much too fast it runs: 1e-4 is 100 ppm. Above -1."""
@@ -80,7 +84,7 @@ class Clock:
         self._loop = loop
         if not self.exact:
             loop.time = self.steady  # type: ignore[method-assign]
-            loop.call_at = self._call_at  # type: ignore[method-assign,assignment]
+            loop.call_at = self._call_at  # type: ignore[method-assign]
 
     def duration(self, seconds: float) -> float:
         """Virtual seconds in which so many pass on this clock."""
