@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 
 fast: setup
-	$(PYTEST) -m "not gate and not slow"
+	$(PYTEST) -n 2 -m "not gate and not slow"
 
 # Tracing branches slows an event loop more than threefold: only the cores without one are measured.
 cores: setup
