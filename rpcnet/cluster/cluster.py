@@ -93,6 +93,7 @@ class Cluster:
         self._closed = asyncio.Event()
         self._is_running = False
         self._is_leaving = False
+        self._has_warned = False
 
     # Coming and going.
 
@@ -257,6 +258,9 @@ class Cluster:
                     self._happened(effect)
         if core.has_joined:
             self._joined.set()
+        if core.stats.name_conflicts and not self._has_warned:
+            self._has_warned = True
+            log.warning("%s: a newer process has this name; the others see that one, not this. Rename one", self.name)
         self._arm()
 
     def _happened(self, event: ClusterEvent) -> None:

@@ -307,6 +307,20 @@ def test_restart_under_the_same_name_and_address_is_a_new_run_at_once(world):
     world.run(main())
 
 
+def test_an_older_process_whose_name_was_taken_says_so_once(world, caplog):
+    async def main():
+        async with make("seed") as seed, make("b", seed.address, wall_clock=lambda: 100.0) as older:
+            async with seed.watch() as view, make("b", seed.address, wall_clock=lambda: 200.0) as newer:
+                await until(view, lambda members: any(member.run == newer.me.run for member in members))
+                async with asyncio.timeout(10):
+                    while not older.stats.name_conflicts:  # noqa: ASYNC110 - there is no event for a counter
+                        await asyncio.sleep(0.05)
+                assert seed.member("b").address == newer.address
+        assert [record.message for record in caplog.records if "newer process has this name" in record.message]
+
+    world.run(main())
+
+
 def test_what_happens_is_recorded_for_the_trace(world):
     async def main():
         observed = Observed()
