@@ -3,7 +3,7 @@
 The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
 that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
 
-Private names of asyncio that this file relies on: BaseEventLoop._connect_sock, _create_connection_transport;
+Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport;
 BaseSelectorEventLoop._make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport,
 _make_datagram_transport. tests/sim/kernel/test_loop.py notices a change.
 """
@@ -68,25 +68,6 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             raise NodeDown(f"{self.node.name} is down; its event loop cannot be used any more")
         return SimulatedSocket(self.node.simulation.network, self._host, self._selector, family, kind)
 
-    async def _connect_sock(self, exceptions: list[Any], addr_info: Any, local_addr_infos: Any = None) -> Any:
-        """As BaseEventLoop's, with a simulated socket."""
-        mine: list[Any] = []
-        exceptions.append(mine)
-        family, _, _, _, address = addr_info
-        made = self._socket(family, socket.SOCK_STREAM)
-        try:
-            if local_addr_infos is not None:
-                made.bind(local_addr_infos[0][4])
-            await self.sock_connect(made, address)
-        except OSError as error:
-            mine.append(error)
-            made.close()
-            raise
-        except BaseException:
-            made.close()
-            raise
-        return made
-
     async def create_server(
         self,
         protocol_factory: Callable[[], Any],
@@ -115,12 +96,12 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             raise ValueError("Neither host/port nor sock were specified")
         else:
             hosts: Sequence[Any] = [host] if isinstance(host, str | bytes) or host is None else list(host)
-            sockets = await self._listening(hosts, port, family, backlog)
+            sockets = await self._listening(hosts, port, family)
         return await self._serve(
             start_serving, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
         )
 
-    async def _listening(self, hosts: Sequence[Any], port: Any, family: int, backlog: int) -> list[SimulatedSocket]:
+    async def _listening(self, hosts: Sequence[Any], port: Any, family: int) -> list[SimulatedSocket]:
         made: list[SimulatedSocket] = []
         try:
             for host in dict.fromkeys(hosts):
@@ -129,8 +110,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
                 ):
                     listening = self._socket(info[0], socket.SOCK_STREAM)
                     made.append(listening)
+                    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
                     listening.bind(info[4])
-                    listening.listen(backlog)
         except OSError as error:
             for each in made:
                 each.close()
@@ -145,55 +126,6 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             server._start_serving()
             await asyncio.sleep(0)
         return server  # type: ignore[no-any-return]
-
-    async def create_datagram_endpoint(  # type: ignore[override]
-        self,
-        protocol_factory: Callable[[], Any],
-        local_addr: Any = None,
-        remote_addr: Any = None,
-        *,
-        family: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-        reuse_port: bool | None = None,
-        allow_broadcast: bool | None = None,
-        sock: Any = None,
-    ) -> Any:
-        if sock is not None:
-            made = self._simulated(sock)
-        elif local_addr is None and remote_addr is None:
-            if family == 0:
-                raise ValueError("unexpected address family")
-            made = self._socket(family, socket.SOCK_DGRAM)
-        else:
-            made = await self._datagram_socket(local_addr, remote_addr, family)
-        protocol = protocol_factory()
-        waiter = self.create_future()
-        # Where the socket is connected the transport finds the peer's name itself.
-        transport = self._make_datagram_transport(made, protocol, None, waiter)
-        try:
-            await waiter
-        except BaseException:
-            transport.close()
-            raise
-        return transport, protocol
-
-    async def _datagram_socket(self, local: Any, remote: Any, family: int) -> SimulatedSocket:
-        found = {}
-        for name, address in (("local", local), ("remote", remote)):
-            if address is not None:
-                infos = await self.getaddrinfo(address[0], address[1], family=family, type=socket.SOCK_DGRAM)
-                found[name] = infos[0]
-        made = self._socket(next(iter(found.values()))[0], socket.SOCK_DGRAM)
-        try:
-            if "local" in found:
-                made.bind(found["local"][4] if local[0] else ("0.0.0.0", local[1]))
-            if "remote" in found:
-                made.connect(found["remote"][4])
-        except OSError:
-            made.close()
-            raise
-        return made
 
     async def create_unix_connection(
         self,
@@ -211,8 +143,6 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         made = self._socket(socket.AF_UNIX, socket.SOCK_STREAM) if sock is None else self._simulated(sock)
         try:
             if sock is None:
-                if os.fspath(path) not in self._host.listeners:
-                    raise FileNotFoundError(2, os.strerror(2))
                 await self.sock_connect(made, path)
         except BaseException:
             made.close()
@@ -242,12 +172,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         """A path lives in the simulation, on this node: it makes no file."""
         if sock is None:
             listening = self._socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._host.unlink(os.fspath(path))  # as asyncio does with what an earlier server left
             listening.bind(path)
-            try:
-                listening.listen(backlog)
-            except OSError:
-                listening.close()
-                raise
         else:
             listening = self._simulated(sock)
         return await self._serve(

@@ -145,7 +145,7 @@ class SimulatedSocket:
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
         if self.type == socket.SOCK_DGRAM:
-            self.datagrams().remote = tuple(address[:2])
+            self.datagrams().connect(tuple(address[:2]))
             return
         if self._endpoint is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
@@ -154,6 +154,8 @@ class SimulatedSocket:
         if self._timeout != 0 and self.family != socket.AF_UNIX:
             raise self._would_block("connect")
         key: Any = os.fspath(address) if self.family == socket.AF_UNIX else (address[0], address[1])
+        if self.family == socket.AF_UNIX and key not in self._host.paths:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
         if not connecting.finished:
             self._connecting = connecting
@@ -279,7 +281,11 @@ class SimulatedSocket:
 
     def bind(self, address: Any) -> None:
         if self.family == socket.AF_UNIX:
-            self._bound = os.fspath(address)
+            path = os.fspath(address)
+            if path in self._host.paths:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+            self._bound = path
+            self._host.paths.add(path)
             return
         if self._bound is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

@@ -81,7 +81,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         self._protocol.datagram_received(data, source)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        if data.__class__ is bytes and addr is not None and self._address is None and not self._extra["peername"]:
+        if data.__class__ is bytes and data and addr is not None and not (self._address or self._extra["peername"]):
             try:
                 self._sock.send_to_now(data, addr)
             except OSError as error:

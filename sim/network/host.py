@@ -44,6 +44,8 @@ class Host:
         self.datagram_sockets: dict[tuple[str, int], DatagramSocket] = {}
         self.listeners: dict[tuple[str, int] | str, Listener] = {}
         """By (ip, port), or by path for Unix sockets."""
+        self.paths: set[str] = set()
+        """Unix sockets that have been bound: as files, they outlive their listener."""
         self.endpoints: dict[Endpoint, None] = {}
         self.in_turn: Callable[[], bool] = _never
         """Whether its program runs right now; the kernel sets it."""
@@ -90,6 +92,11 @@ class Host:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), f"{ip}:{port}")
         return ip, port
 
+    def unlink(self, path: str) -> None:
+        """Remove a Unix socket's file: nobody can connect to its listener any more."""
+        self.paths.discard(path)
+        self.listeners.pop(path, None)
+
     def ephemeral_port(self) -> int:
         """A port for an outgoing connection. Counted up: a port is not used again for a long while."""
         port = self._ephemeral
@@ -105,6 +112,7 @@ class Host:
             socket.closed = True
         self.datagram_sockets.clear()
         self.listeners.clear()
+        self.paths.clear()
         self.endpoints.clear()
 
     def end_process(self) -> None:

@@ -169,10 +169,10 @@ class Endpoint:
             if self.peer._blocked:
                 self._tell_sender()
             return data
-        if self.error is not None:
-            raise self.error
         if self.eof:
             return b""
+        if self.error is not None:
+            raise self.error
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def shutdown(self) -> None:
@@ -484,7 +484,8 @@ def _was_reset(endpoint: Endpoint) -> None:
     if inbox is not None and inbox.keeps(endpoint._to, partial(_was_reset, endpoint)):
         return
     if endpoint._alive() and endpoint.error is None:
-        endpoint._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+        number = errno.EPIPE if endpoint.eof else errno.ECONNRESET  # Linux: tcp_reset()
+        endpoint._fail(OSError(number, os.strerror(number)))
 
 
 def _nobody() -> None:

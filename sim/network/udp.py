@@ -49,6 +49,16 @@ class DatagramSocket:
         if host.inbox is not None:
             host.inbox.watch(self)
 
+    def connect(self, remote: Address) -> None:
+        """From now on it sends to that address and hears it alone; a wildcard becomes the address that leads there."""
+        self.remote = remote
+        if self._wildcard:
+            sockets = self.host.datagram_sockets
+            del sockets[self.address]
+            self._source = self.address = (self.host.source_for(remote[0]), self.address[1])
+            self._wildcard = False
+            sockets[self.address] = self
+
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
         if self.closed:
