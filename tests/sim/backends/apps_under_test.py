@@ -280,3 +280,55 @@ async def sleeps(node: NodeContext, *, seconds: float) -> None:
     node.ready()
     time.sleep(seconds)  # noqa: ASYNC251 - that is what it is for
     node.record("slept")
+
+
+class Hears(asyncio.DatagramProtocol):
+    def __init__(self, node: NodeContext) -> None:
+        self.node = node
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        number, sent, *_ = data.split(b" ")
+        whole = data.endswith(b"." * 100)
+        try:
+            self.node.record("heard", number=int(number), sent=float(sent), whole=whole)
+        except ValueError:
+            self.node.record("heard", number=-1, sent=0.0, whole=False)
+
+
+async def hears(node: NodeContext) -> None:
+    """Records every datagram that comes to its rpc address, and ticks."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: Hears(node), local_addr=split(node.address("rpc")))
+    try:
+        await ticks(node, every=0.05)
+    finally:
+        transport.close()
+
+
+async def counts(node: NodeContext, *, peer: str, every: float = 0.02, burst: int = 1) -> None:
+    """Sends numbered datagrams to whoever hears."""
+    loop = asyncio.get_running_loop()
+    _, port = split(node.address("rpc"))
+    transport, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=split(node.address("counts"))
+    )
+    address = (await loop.getaddrinfo(peer, port))[0][4]
+    node.ready()
+    number = 0
+    try:
+        while True:
+            for _ in range(burst):
+                transport.sendto(b"%d %r %s" % (number, loop.time(), b"." * 100), address)
+                node.record("counted", number=number)
+                number += 1
+            await asyncio.sleep(every)
+    finally:
+        transport.close()
+
+
+async def looks_at_its_clock(node: NodeContext) -> None:
+    loop = asyncio.get_running_loop()
+    node.ready()
+    while True:
+        node.record("looked", wall=node.wall_clock(), loop=loop.time())
+        await asyncio.sleep(0.1)

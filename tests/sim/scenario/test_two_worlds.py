@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.backends.program import ProgramError
 from sim.scenario import Verdict
 from sim.scenario.load import load_text
 
@@ -80,6 +81,24 @@ at = "8.4s"
 restart = "n-1"
 name = "nobody"
 
+[[fault]]
+at = "8.6s"
+for = "0.3s"
+clock = { node = "n-2", offset = "1s", drift = "1%" }
+
+[[fault]]
+at = "8.7s"
+slow_receive = { node = "role=x", latency = "10ms" }
+
+[[fault]]
+at = "8.8s"
+for = "0.2s"
+hold = { from = "n-3", to = ["n-1", "n-3"] }
+
+[[fault]]
+at = "9.2s"
+reset = "n-1"
+
 [[expect]]
 logged = "alive"
 
@@ -107,7 +126,14 @@ STORY = [
     "fault crash n-2",
     "fault restart n-2",
     "fault_idle nobody",
+    "fault clock n-2",
+    "fault slow_receive n-1 n-2 n-3 n-4",
+    "fault hold n-3 n-1",
+    "fault_undone clock n-2",
+    "fault_undone hold n-3 n-1",
+    "fault_idle reset",
     "fault_undone link n-2 n-3 n-4",
+    "fault_undone slow_receive n-1 n-2 n-3 n-4",
     "quiet",
 ]
 
@@ -137,3 +163,11 @@ def test_every_verb_takes_effect_and_is_undone(backend):
     for name, nodes in down.items():
         assert [event.node for event in run.trace if event.name == name] == nodes
     assert (run.digest is None) == (backend == "sockets")
+
+
+def test_a_verb_that_a_world_cannot_do_is_refused_before_anything_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr("sim.scenario.run.verbs", lambda backend: frozenset({"crash"}))
+    trace = tmp_path / "x.trace"
+    with pytest.raises(ProgramError, match="the sim backend cannot do block, .*clock.*; it can: crash"):
+        load_text(FILE, Path("all.toml")).run(trace=trace)
+    assert not trace.exists()
