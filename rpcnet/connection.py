@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from rpcnet.calls.credit import ReceiveCredit, granted
 from rpcnet.calls.deadline import Patience
@@ -140,14 +140,14 @@ class Connection(asyncio.Protocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self.transport = stream = cast("asyncio.Transport", transport)
         self.peer = _text(transport.get_extra_info("peername"))
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None and ssl_object.version() != "TLSv1.3":
             self._condemn(ProtocolError(f"{ssl_object.version()} was agreed on; rpcnet takes TLSv1.3"))
             return
-        transport.write(writer.greeting(self._hello()))
+        stream.write(writer.greeting(self._hello()))
         self._keepalive = self.loop.call_later(self.config.handshake_timeout, self._greeting_due)
 
     def data_received(self, data: bytes) -> None:

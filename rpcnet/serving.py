@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from random import Random
+from typing import cast
 
 from rpcnet.calls.deadline import at
 from rpcnet.calls.ration import Ration
@@ -66,9 +67,8 @@ class ServerConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.handlers.draining:
             # Accepted by the listener in the turn in which it was closed.
-            assert isinstance(transport, asyncio.Transport)
             self.closed = True
-            transport.abort()
+            cast("asyncio.Transport", transport).abort()
             return
         self.handlers.connections[self] = None
         super().connection_made(transport)
