@@ -11,7 +11,7 @@ _make_datagram_transport. tests/sim/kernel/test_loop.py notices a change.
 import asyncio
 import os
 import socket
-from asyncio import base_events, selector_events
+from asyncio import base_events, selector_events, unix_events
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     ) -> asyncio.Server:
         if isinstance(ssl, bool):
             raise TypeError("ssl argument must be an SSLContext or None")
+        if ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None):
+            raise ValueError("ssl_handshake_timeout and ssl_shutdown_timeout are only meaningful with ssl")
         if sock is not None:
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
@@ -102,21 +104,26 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         )
 
     async def _listening(self, hosts: Sequence[Any], port: Any, family: int) -> list[SimulatedSocket]:
+        """One for each address. asyncio's own keeps them in a set, whose order is not the same in every run."""
+        infos: dict[Any, None] = {}
+        for host in hosts:
+            found = await self.getaddrinfo(
+                host or None, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            infos |= dict.fromkeys(found)
         made: list[SimulatedSocket] = []
-        try:
-            for host in dict.fromkeys(hosts):
-                for info in await self.getaddrinfo(
-                    host or None, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-                ):
-                    listening = self._socket(info[0], socket.SOCK_STREAM)
-                    made.append(listening)
-                    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
-                    listening.bind(info[4])
-        except OSError as error:
-            for each in made:
-                each.close()
-            address = f"{hosts[-1]}:{port}"
-            raise OSError(error.errno, f"error while attempting to bind on address {address}: {error}") from None
+        for info in infos:
+            listening = self._socket(info[0], socket.SOCK_STREAM)
+            made.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            try:
+                listening.bind(info[4])
+            except OSError as error:
+                for each in made:
+                    each.close()
+                raise OSError(
+                    error.errno, f"error while attempting to bind on address {info[4]!r}: {error.strerror}"
+                ) from None
         return made
 
     async def _serve(self, start_serving: bool, *arguments: Any) -> asyncio.Server:
@@ -127,58 +134,17 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             await asyncio.sleep(0)
         return server  # type: ignore[no-any-return]
 
-    async def create_unix_connection(
-        self,
-        protocol_factory: Callable[[], Any],
-        path: Any = None,
-        *,
-        ssl: Any = None,
-        sock: Any = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-    ) -> Any:
-        if ssl and server_hostname is None:
-            raise ValueError("you have to pass server_hostname when using ssl")
-        made = self._socket(socket.AF_UNIX, socket.SOCK_STREAM) if sock is None else self._simulated(sock)
-        try:
-            if sock is None:
-                await self.sock_connect(made, path)
-        except BaseException:
-            made.close()
-            raise
-        return await self._create_connection_transport(
-            made,
-            protocol_factory,
-            ssl,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
+    create_unix_connection = unix_events._UnixSelectorEventLoop.create_unix_connection
 
     async def create_unix_server(
-        self,
-        protocol_factory: Callable[[], Any],
-        path: Any = None,
-        *,
-        sock: Any = None,
-        backlog: int = 100,
-        ssl: Any = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        start_serving: bool = True,
-        cleanup_socket: bool = True,
+        self, protocol_factory: Callable[[], Any], path: Any = None, *, sock: Any = None, **options: Any
     ) -> asyncio.Server:
         """A path lives in the simulation, on this node: it makes no file."""
-        if sock is None:
-            listening = self._socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if path is not None and sock is None:
             self._host.unlink(os.fspath(path))  # as asyncio does with what an earlier server left
-            listening.bind(path)
-        else:
-            listening = self._simulated(sock)
-        return await self._serve(
-            start_serving, [listening], protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
-        )
+        make: Any = unix_events._UnixSelectorEventLoop.create_unix_server
+        server: asyncio.Server = await make(self, protocol_factory, path, sock=sock, **options)
+        return server
 
     def _simulated(self, sock: Any) -> SimulatedSocket:
         """The simulated socket that `sock` is or stands for; a real one is adopted."""
@@ -221,7 +187,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         return super().remove_writer(self._watched(fd))
 
     def _watched(self, fd: Any) -> Any:
-        return self._simulated(fd) if isinstance(fd, socket.socket) else fd
+        return self._simulated(fd).fileno() if isinstance(fd, socket.socket) else fd
 
     # -- what a simulated machine does not have --------------------------------------------------------------------
 

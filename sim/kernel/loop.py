@@ -10,6 +10,7 @@ tests/sim/kernel/test_loop.py notices a change.
 """
 
 import asyncio
+import contextvars
 import heapq
 import math
 import os
@@ -69,6 +70,10 @@ class NodeTask(asyncio.Task[Any]):
         except AttributeError:
             self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
             return self._number
+
+
+# What asyncio's messages and a task's repr() call them.
+NodeFuture.__name__, NodeTask.__name__ = "Future", "Task"
 
 
 class NodeLoop(ConnectionMethods):
@@ -162,7 +167,11 @@ class NodeLoop(ConnectionMethods):
             self._selector.marked[watched.fileno()] = watched
             self.run_ready()
             return
-        self._begin()
+        simulation = self._simulation
+        if simulation.entered is not self:
+            simulation.enter(self)
+        self.idle = False
+        self._turning = True
         try:
             try:
                 reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
@@ -170,7 +179,7 @@ class NodeLoop(ConnectionMethods):
                 raise
             except BaseException as error:
                 _report(reader, error)
-            if not (self._host.ahead or self._dead):
+            if (self._ready or self._selector.marked) and not (self._host.ahead or self._dead):
                 self._turns()
         finally:
             self._end()
@@ -384,7 +393,7 @@ class NodeLoop(ConnectionMethods):
             else:
                 future.set_result(result)
 
-        self.call_soon(run)
+        self.call_soon(run, context=contextvars.Context())  # a thread's context is empty too
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

@@ -108,6 +108,7 @@ class SimulatedSocket:
         self._error = 0
         self._options: dict[tuple[int, int], Any] = {}
         self._timeout: float | None = 0.0
+        self._peer_path = ""
 
     # -- readiness -------------------------------------------------------------------------------------------------
 
@@ -144,6 +145,7 @@ class SimulatedSocket:
 
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
+        self._check_port("connect", address)
         if self.type == socket.SOCK_DGRAM:
             self.datagrams().connect(tuple(address[:2]))
             return
@@ -153,7 +155,9 @@ class SimulatedSocket:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
         if self._timeout != 0 and self.family != socket.AF_UNIX:
             raise self._would_block("connect")
-        key: Any = os.fspath(address) if self.family == socket.AF_UNIX else (address[0], address[1])
+        key: Any = (address[0], address[1])
+        if self.family == socket.AF_UNIX:
+            key = self._peer_path = os.fspath(address)
         if self.family == socket.AF_UNIX and key not in self._host.paths:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
@@ -198,13 +202,15 @@ class SimulatedSocket:
             raise self._would_block("accept") from None
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
         accepted._attach(endpoint)
+        if self.family == socket.AF_UNIX:
+            accepted._bound = self._bound
         return accepted, accepted.getpeername()
 
     def send(self, data: Any, flags: int = 0) -> int:
         if self._endpoint is None:
             if self._datagrams is not None and self._datagrams.remote is not None:
                 return self.sendto(data, self._datagrams.remote)
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         sent = self._endpoint.send(data if type(data) is bytes else bytes(data))
         if not sent and data:
             raise self._would_block("send")
@@ -289,12 +295,17 @@ class SimulatedSocket:
             return
         if self._bound is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._check_port("bind", address)
         ip = self._network.resolve(address[0]) if address[0] else self._any[0]
         if self.type == socket.SOCK_DGRAM:
             self._bound = (ip, address[1])
             self.datagrams()
         else:
             self._bound = self._host.bind(self._host.listeners, ip, address[1])
+
+    def _check_port(self, what: str, address: Any) -> None:
+        if self.family != socket.AF_UNIX and not 0 <= address[1] <= 65535:
+            raise OverflowError(f"{what}(): port must be 0-65535.")
 
     @property
     def _any(self) -> tuple[str, int]:
@@ -311,7 +322,7 @@ class SimulatedSocket:
 
     def getpeername(self) -> Any:
         if self._endpoint is not None:
-            return "" if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
+            return self._peer_path if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
         if self._datagrams is not None and self._datagrams.remote is not None:
             return self._shown(self._datagrams.remote)
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))

@@ -1,0 +1,314 @@
+import asyncio
+import os
+import socket
+
+from tests.sim.twins.twin import Log, Peer, moment, twin, unix_path
+
+
+def listener(**options):
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(**options)
+    return sock
+
+
+def client():
+    sock = socket.socket()
+    sock.setblocking(False)
+    return sock
+
+
+@twin
+async def test_connect_accept_send_receive(log: Log):
+    loop = asyncio.get_running_loop()
+    with listener() as listening, client() as one:
+        accepting = asyncio.create_task(loop.sock_accept(listening))
+        await loop.sock_connect(one, listening.getsockname())
+        other, address = await accepting
+        with other:
+            log("both", address == one.getsockname(), other.getpeername() == address, other.gettimeout())
+            await loop.sock_sendall(one, b"hello")
+            log("other", await loop.sock_recv(other, 3), await loop.sock_recv(other, 100))
+            buffer = bytearray(10)
+            await loop.sock_sendall(other, b"back")
+            log("one", await loop.sock_recv_into(one, buffer), bytes(buffer))
+            other.shutdown(socket.SHUT_WR)
+            log("one", await loop.sock_recv(one, 10))
+
+
+@twin
+async def test_sendall_of_much(log: Log):
+    loop = asyncio.get_running_loop()
+    with listener() as listening, client() as one:
+        await loop.sock_connect(one, listening.getsockname())
+        other, _ = await loop.sock_accept(listening)
+        with other:
+            sending = asyncio.create_task(loop.sock_sendall(one, bytes(5_000_000)))
+            total = 0
+            while total < 5_000_000:
+                total += len(await loop.sock_recv(other, 100_000))
+            await sending
+            log("other", total)
+
+
+@twin
+async def test_cancelling_a_wait(log: Log):
+    loop = asyncio.get_running_loop()
+    with listener() as listening, client() as one:
+        for name, wait in (("accept", loop.sock_accept(listening)),):
+            await log.attempt("test", name, asyncio.wait_for(wait, 0.002))
+        await loop.sock_connect(one, listening.getsockname())
+        await log.attempt("test", "recv", asyncio.wait_for(loop.sock_recv(one, 1), 0.002))
+        other, _ = await loop.sock_accept(listening)
+        other.close()
+        log("one", await loop.sock_recv(one, 1))
+
+
+@twin
+async def test_a_blocking_socket_is_refused_in_debug_mode(log: Log):
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    with socket.socket() as one:
+        await log.attempt("test", "recv", loop.sock_recv(one, 1))
+        await log.attempt("test", "connect", loop.sock_connect(one, ("127.0.0.1", 1)))
+        await log.attempt("test", "accept", loop.sock_accept(one))
+    loop.set_debug(False)
+
+
+@twin
+async def test_what_a_new_socket_answers(log: Log):
+    with socket.socket() as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+        for name, each in (("stream", one), ("datagram", two)):
+            log(name, each.family, each.type, each.getsockname(), each.gettimeout(), isinstance(each, socket.socket))
+            log.call(name, "peer", each.getpeername)
+            log(name, each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))
+            log(name, each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+            log(name, each.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == socket.AF_INET)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            log(name, each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))
+            each.settimeout(3.5)
+            log(name, each.gettimeout(), each.getblocking())
+            each.setblocking(False)
+            log(name, each.gettimeout(), each.getblocking())
+    log("closed", one.fileno(), two.fileno())
+
+
+@twin
+async def test_what_a_socket_that_is_not_connected_refuses(log: Log):
+    with client() as one:
+        log.call("one", "send", one.send, b"x")
+        log.call("one", "recv", one.recv, 1)
+        log.call("one", "accept", one.accept)
+        log.call("one", "shutdown", one.shutdown, socket.SHUT_WR)
+        one.bind(("127.0.0.1", 0))
+        log.call("one", "bind", one.bind, ("127.0.0.1", 0))
+        log("one", one.getsockname()[0], one.getsockname()[1] > 0)
+        one.listen()
+        log("one", one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        log.call("one", "accept", one.accept)
+
+
+@twin
+async def test_a_connection_over_a_socket_of_ones_own(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Peer(log, "server"), "127.0.0.1", 0)
+    with client() as one:
+        await loop.sock_connect(one, server.sockets[0].getsockname())
+        transport, peer = await loop.create_connection(lambda: Peer(log, "client"), sock=one)
+        log("client", transport.get_extra_info("peername") == server.sockets[0].getsockname())
+        transport.write(b"x")
+        await moment()
+        transport.close()
+        await peer.lost.wait()
+        await moment()
+        server.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        await log.attempt("client", "datagrams", loop.create_connection(asyncio.Protocol, sock=datagrams))
+
+
+@twin
+async def test_a_server_on_a_socket_of_ones_own(log: Log):
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    server = await loop.create_server(lambda: Peer(log, "server"), sock=sock)
+    log("server", server.sockets[0].getsockname() == sock.getsockname())
+    transport, peer = await loop.create_connection(lambda: Peer(log, "client"), *sock.getsockname())
+    transport.write(b"x")
+    transport.close()
+    await peer.lost.wait()
+    await moment()
+    server.close()
+    await log.attempt("server", "both", loop.create_server(asyncio.Protocol, "127.0.0.1", 0, sock=sock))
+    await log.attempt("server", "neither", loop.create_server(asyncio.Protocol))
+
+
+@twin
+async def test_an_accepted_socket_becomes_a_transport(log: Log):
+    loop = asyncio.get_running_loop()
+    with listener() as listening:
+        transport, peer = await loop.create_connection(lambda: Peer(log, "client"), *listening.getsockname())
+        accepted, _ = await loop.sock_accept(listening)
+        other, server = await loop.connect_accepted_socket(lambda: Peer(log, "server"), accepted)
+        transport.write(b"x")
+        await server.received(1)
+        other.close()
+        await peer.lost.wait()
+
+
+@twin
+async def test_readers_and_writers_of_a_socket_pair(log: Log):
+    loop = asyncio.get_running_loop()
+    one, other = socket.socketpair()
+    for each in (one, other):
+        each.setblocking(False)
+    readable, writable = asyncio.Event(), asyncio.Event()
+    loop.add_reader(other, readable.set)
+    loop.add_writer(one, writable.set)
+    await writable.wait()
+    log("pair", readable.is_set())
+    one.send(b"x")
+    await readable.wait()
+    log("pair", other.recv(10), loop.remove_reader(other), loop.remove_writer(one), loop.remove_reader(other))
+    one.close()
+    log("pair", await loop.sock_recv(other, 1))
+    other.close()
+
+
+@twin
+async def test_a_port_that_is_taken(log: Log):
+    one = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = one.sockets[0].getsockname()[1]
+    for host in ("127.0.0.1", "0.0.0.0"):
+        await log.attempt("two", host, asyncio.start_server(lambda r, w: None, host, port))
+    elsewhere = await log.attempt("two", "127.0.0.9", asyncio.start_server(lambda r, w: None, "127.0.0.9", port))
+    elsewhere.close()
+    one.close()
+    again = await log.attempt("three", "again", asyncio.start_server(lambda r, w: None, "127.0.0.1", port))
+    again.close()
+
+
+@twin
+async def test_port_zero_gives_each_a_port_of_its_own(log: Log):
+    servers = [await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0) for _ in range(3)]
+    ports = {server.sockets[0].getsockname()[1] for server in servers}
+    log("servers", len(ports), min(ports) >= 1024)
+    for server in servers:
+        server.close()
+
+
+@twin
+async def test_a_wildcard_is_reached_by_every_address(log: Log):
+    peers = []
+
+    def accept():
+        peers.append(Peer(log, "server"))
+        return peers[-1]
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(accept, "0.0.0.0", 0)
+    port = server.sockets[0].getsockname()[1]
+    for address in ("127.0.0.1", "127.0.0.3", "localhost"):
+        transport, peer = await loop.create_connection(lambda: Peer(log, "client"), address, port)
+        log("client", transport.get_extra_info("peername")[0], transport.get_extra_info("sockname")[0])
+        await moment()
+        log("server", peers[-1].transport.get_extra_info("sockname")[0])
+        transport.close()
+        await peer.lost.wait()
+        await moment()
+    server.close()
+
+
+@twin
+async def test_addresses_that_nobody_has(log: Log):
+    await log.attempt("server", "not ours", asyncio.start_server(lambda r, w: None, "192.0.2.1", 0))
+    await log.attempt("server", "no name", asyncio.start_server(lambda r, w: None, "no.such.name.invalid", 0))
+    await log.attempt("client", "no name", asyncio.open_connection("no.such.name.invalid", 80))
+    await log.attempt("client", "port", asyncio.open_connection("127.0.0.1", 70_000))
+
+
+@twin
+async def test_a_local_address_of_ones_own_choice(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Peer(log, "server"), "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    transport, peer = await loop.create_connection(lambda: Peer(log, "client"), *address, local_addr=("127.0.0.5", 0))
+    log("client", transport.get_extra_info("sockname")[0])
+    transport.close()
+    await peer.lost.wait()
+    await moment()
+    await log.attempt("taken", "open", loop.create_connection(asyncio.Protocol, *address, local_addr=address))
+    server.close()
+
+
+@twin
+async def test_getaddrinfo(log: Log):
+    loop = asyncio.get_running_loop()
+    for host in ("127.0.0.1", "localhost", "192.0.2.7", "::1", None):
+        infos = await loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM, family=socket.AF_INET if not host else 0)
+        log("names", host, infos)
+    log("names", await loop.getaddrinfo("127.0.0.1", "http", type=socket.SOCK_STREAM))
+    log("names", len(await loop.getaddrinfo("127.0.0.1", None)))
+    log("names", await loop.getaddrinfo("127.0.0.1", 80, proto=socket.IPPROTO_UDP))
+    await log.attempt("names", "no service", loop.getaddrinfo("127.0.0.1", "no-such-service"))
+    await log.attempt("names", "numeric", loop.getaddrinfo("localhost", 1, flags=socket.AI_NUMERICHOST))
+    await log.attempt("names", "family", loop.getaddrinfo("127.0.0.1", 1, family=socket.AF_INET6))
+    log("names", await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV))
+    log("names", socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM), socket.gethostbyname("localhost"))
+
+
+@twin
+async def test_a_unix_socket(log: Log):
+    path = unix_path()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(lambda: Peer(log, "server"), path)
+    log("server", server.sockets[0].getsockname() == path, server.sockets[0].family)
+    transport, peer = await loop.create_unix_connection(lambda: Peer(log, "client"), path)
+    log("client", transport.get_extra_info("peername") == path, transport.get_extra_info("sockname"))
+    transport.write(b"x")
+    transport.close()
+    await peer.lost.wait()
+    await moment()
+    server.close()
+
+
+@twin
+async def test_unix_sockets_where_nobody_listens(log: Log):
+    path = unix_path()
+    loop = asyncio.get_running_loop()
+    await log.attempt("client", "no file", loop.create_unix_connection(asyncio.Protocol, path))
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+        await log.attempt("client", "a file", loop.create_unix_connection(asyncio.Protocol, path))
+    await log.attempt("client", "a closed one's", loop.create_unix_connection(asyncio.Protocol, path))
+    with socket.socket(socket.AF_UNIX) as again:
+        log.call("other", "bind", again.bind, path)
+
+
+@twin
+async def test_a_second_server_takes_over_a_unix_path(log: Log):
+    path = unix_path()
+    loop = asyncio.get_running_loop()
+    one = await loop.create_unix_server(lambda: Peer(log, "one"), path)
+    two = await loop.create_unix_server(lambda: Peer(log, "two"), path)
+    transport, peer = await loop.create_unix_connection(lambda: Peer(log, "client"), path)
+    await moment()
+    transport.close()
+    await peer.lost.wait()
+    await moment()
+    one.close()
+    two.close()
+
+
+@twin
+async def test_arguments_of_unix_sockets_that_make_no_sense(log: Log):
+    loop = asyncio.get_running_loop()
+    await log.attempt("test", "no path", loop.create_unix_connection(asyncio.Protocol))
+    await log.attempt("test", "no path", loop.create_unix_server(asyncio.Protocol))
+    await log.attempt("test", "name", loop.create_unix_connection(asyncio.Protocol, "/x", server_hostname="x"))
+    with socket.socket() as tcp:
+        await log.attempt("test", "a TCP socket", loop.create_unix_server(asyncio.Protocol, sock=tcp))
+        await log.attempt("test", "both", loop.create_unix_server(asyncio.Protocol, "/x", sock=tcp))
+    log("test", os.fspath("/x"))
