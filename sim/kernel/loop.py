@@ -239,8 +239,9 @@ class NodeLoop(ConnectionMethods):
                 return
             turns += 1
             if turns > MAX_TURNS:
+                last = _shown(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
                 raise Livelock(
-                    f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {_shown(handle)}"
+                    f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {last}"
                 )
 
     def _poll(self, marked: dict[int, SimulatedSocket]) -> None:
@@ -420,7 +421,10 @@ class NodeLoop(ConnectionMethods):
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
         """As asyncio's, without its detours where debug mode is off."""
         if self._debug:
-            return super().call_soon(callback, *args, context=context)
+            made = super().call_soon(callback, *args, context=context)
+            if made._source_traceback:  # type: ignore[attr-defined]
+                del made._source_traceback[-1]  # type: ignore[attr-defined]
+            return made
         if self._closed:
             self._check_closed()
         handle = events.Handle(callback, args, self, context)
@@ -442,6 +446,9 @@ class NodeLoop(ConnectionMethods):
 
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Called when the simulation delivers the signal: node.stop() is SIGTERM."""
+        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        self._check_closed()
         self._signals[signal.Signals(sig)] = events.Handle(callback, args, self, None)
 
     def remove_signal_handler(self, sig: int) -> bool:

@@ -86,7 +86,12 @@ class Endpoint:
         self._node = trace.node(host.name)
         self._sent_shape = trace.shape("sent", "to", "protocol", "bytes", "crc")
         self._received_shape = trace.shape("received", "from", "protocol", "bytes")
+        # What the hot path looks up.
         self._record = trace.append
+        self._environment = network.schedule.environment
+        self._events = network.schedule.queue
+        self._next_key = network.schedule.next_key
+        self._cause = network.cause
         host.endpoints[self] = None
         if host.inbox is not None:
             host.inbox.watch(self)
@@ -126,18 +131,16 @@ class Endpoint:
         ):  # the common case: room in the buffer, the window and a segment
             self._accepted += size
             self._transmitted += size
-            network = self.network
-            schedule = network.schedule
-            now = schedule.environment._now + self.host.ahead
-            cause = network.cause[0]
-            line = self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", size, crc32(data)))
-            path = network.uniform
-            if path is None or not path.plain or self.host is self.peer.host:
+            host = self.host
+            now = self._environment._now + host.ahead
+            line = self._record((self._sent_shape, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
+            path = self.network.uniform
+            if path is None or not path.plain or host is self.peer.host:
                 self._transmit(data, line)
             else:
                 when = now + path.delay()
                 self._in_flight.append(Segment((when, data, line)))
-                heappush(schedule.queue, (when, 1, schedule.next_key(), self._arrival))
+                heappush(self._events, (when, 1, self._next_key(), self._arrival))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -403,8 +406,7 @@ class Endpoint:
             self._arrived += size
             self.unread += size
             self._chunks.append(data)
-            network = self.network
-            cause, now = network.cause, network.schedule.environment._now
+            cause, now = self._cause, self._environment._now
             cause[0] = self._record((self._received_shape, now, self._node, line, self._to, "tcp", size))
             if sender._blocked:
                 self._tell_sender()
