@@ -26,7 +26,7 @@ def bury(things: list[Any]) -> None:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             for coroutine in reversed(_chain(task.get_coro())):
                 _close(coroutine)
-        del task
+            del task
         things.clear()
         # What refers to itself would be finalised later, and be heard then.
         gc.collect()

@@ -205,7 +205,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
 
     subprocess_exec = subprocess_shell
 
-    async def connect_read_pipe(self, *_: Any) -> Any:
+    async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
         raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
 
-    connect_write_pipe = connect_read_pipe  # type: ignore[assignment]
+    connect_write_pipe = connect_read_pipe

@@ -401,7 +401,7 @@ class SimulatedSocket:
         other._attach(ends[1])
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A `socket.socket` to whoever asks with isinstance; `type(…)` tells the truth."""
         return socket.socket
 

@@ -106,7 +106,7 @@ class Connecting:
             self._finish(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
             return
         network, target = self.network, self.target
-        if target is self.host and target.at_once(network.schedule.environment._now):
+        if target is not None and target is self.host and target.at_once(network.schedule.environment._now):
             listener = self._listener()
             if listener is None or listener.pending < listener.backlog:
                 if listener is not None:

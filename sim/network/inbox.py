@@ -44,7 +44,8 @@ class Inbox:
     @staticmethod
     def watch(socket: Endpoint | DatagramSocket) -> None:
         """From now on what arrives for this socket comes here first."""
-        socket.__class__ = _Endpoint if isinstance(socket, Endpoint) else _DatagramSocket
+        kind = _Endpoint if isinstance(socket, Endpoint) else _DatagramSocket
+        socket.__class__ = kind  # pyright: ignore[reportAttributeAccessIssue] - it becomes one of its own subclass
 
     # -- rules -----------------------------------------------------------------------------------------------------
 

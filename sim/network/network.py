@@ -196,10 +196,11 @@ class Network:
 
     def _inbox(self, node: str, name: str) -> Inbox:
         host = self.hosts[node]
-        if host.inbox is None:
-            host.inbox = import_module("sim.network.inbox").Inbox(self, host)
+        inbox = host.inbox
+        if inbox is None:
+            inbox = host.inbox = import_module("sim.network.inbox").Inbox(self, host)
         self._held.setdefault(name, {})[host] = None
-        return host.inbox
+        return inbox
 
     def _end_held(self, names: Iterable[str]) -> bool:
         """What was kept arrives now, as events of their own: nothing of a node runs while somebody heals."""
