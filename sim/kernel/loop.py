@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
@@ -421,10 +421,7 @@ class NodeLoop(ConnectionMethods):
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
         """As asyncio's, without its detours where debug mode is off."""
         if self._debug:
-            made = super().call_soon(callback, *args, context=context)
-            if made._source_traceback:  # type: ignore[attr-defined]
-                del made._source_traceback[-1]  # type: ignore[attr-defined]
-            return made
+            return _as_made_above(super().call_soon(callback, *args, context=context))
         if self._closed:
             self._check_closed()
         handle = events.Handle(callback, args, self, context)
@@ -436,7 +433,7 @@ class NodeLoop(ConnectionMethods):
     ) -> events.TimerHandle:
         """As asyncio's, without its detours where debug mode is off."""
         if self._debug or self._closed or when is None:
-            return super().call_at(when, callback, *args, context=context)
+            return _as_made_above(super().call_at(when, callback, *args, context=context))
         timer: Any = events.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)
         timer._scheduled = True
@@ -500,3 +497,14 @@ def where(task: asyncio.Task[Any]) -> str:
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _LIBRARIES = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
+
+
+_H = TypeVar("_H", bound=events.Handle)
+
+
+def _as_made_above(handle: _H) -> _H:
+    """In debug mode a handle remembers where it was made: not in this file."""
+    trace: Any = handle._source_traceback  # type: ignore[attr-defined]
+    if trace:
+        del trace[-1]
+    return handle

@@ -11,23 +11,13 @@ import pytest
 
 pytestmark = pytest.mark.gate
 
+# fmt: off
 MODULES = [
-    "test_locks",
-    "test_queues",
-    "test_taskgroups",
-    "test_timeouts",
-    "test_waitfor",
-    "test_futures",
-    "test_futures2",
-    "test_protocols",
-    "test_transports",
-    "test_pep492",
-    "test_runners",
-    "test_context",
-    "test_streams",
-    "test_tasks",
-    "test_buffered_proto",
+    "test_locks", "test_queues", "test_taskgroups", "test_timeouts", "test_waitfor", "test_futures", "test_futures2",
+    "test_protocols", "test_transports", "test_pep492", "test_runners", "test_context", "test_streams", "test_tasks",
+    "test_buffered_proto", "test_events", "test_sock_lowlevel",
 ]
+# fmt: on
 AT_LEAST = 1000
 """… tests run on our loop, whatever else changes; 3.11 has more."""
 MISSING = (

@@ -24,6 +24,7 @@ from unittest import mock
 from excluded import EXCLUDED
 
 import sim
+from sim.kernel import adopt
 from sim.kernel.loop import NodeLoop
 
 SECONDS_A_TEST = 30
@@ -159,6 +160,9 @@ def adapt_test_events(module: Any) -> None:
 
 
 def adapt_test_sock_lowlevel(module: Any) -> None:
+    """Sockets that the tests make before they run the loop are of its node too."""
+    on_a_node = adopt.running
+    adopt.running = lambda: on_a_node() or (loops[-1].node if loops else None)  # type: ignore[attr-defined]
     _of_mixin(module, module.BaseSockTestsMixin, own=module.test_utils.TestCase)
 
 
