@@ -55,6 +55,7 @@ def run(program: Program, trace: Path) -> Outcome:
         stack.callback(simulation.trace.close)
         stack.callback(simulation.close)
         world = _World(program, simulation)
+        stack.callback(world.let_go)
         stack.enter_context(switched_on(program.defects))
         simulation.somewhere(world.run)
         return Outcome(
@@ -155,6 +156,7 @@ class _World:
         self._clocks: dict[str, tuple[_Member, float, float]] = {}
         """Wrong ones by the name of the fault: whose, offset, drift."""
         self._zero: float | None = None
+        self._installed: list[Callable[[], None]] = []
         self.error: str | None = None
 
     # -- the run -----------------------------------------------------------------------------------------------------
@@ -241,6 +243,11 @@ class _World:
             self._give_up((member, member.runs))
             member.node.kill()
 
+    def let_go(self) -> None:
+        """Take the observers away: each holds its node, and so the loop that it is kept by, and all of the run."""
+        for remove in self._installed:
+            remove()
+
     # -- applications --------------------------------------------------------------------------------------------------
 
     def _start(self, member: _Member) -> None:
@@ -252,7 +259,7 @@ class _World:
         """One start of a node: its main, what the trace is told of it, and the end of its process."""
         node, program, run = member.node, member.program, member.runs
         recorder = _Recorder(node)
-        observe.install(recorder, node.loop)
+        self._installed.append(observe.install(recorder, node.loop))
         recorder.record("node_started", address=node.host.ip, labels=dict(program.labels), app=program.app)
         status, ended = "ok", self._in_order
         try:
@@ -289,7 +296,7 @@ class _World:
             insecure=True,
             random=Random(f"{program.seed}/{member.name}/{run}"),
             wall_clock=member.node.wall_clock,
-            directory=member.node.directory,
+            directory=member.node.place,
             on_ready=ready,
         )
 

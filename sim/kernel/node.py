@@ -6,7 +6,9 @@ closes its sockets and refuses new ones), `stop` a request (SIGTERM), `shut_down
 
 import asyncio
 import inspect
+import os
 import signal
+from asyncio import events
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -45,6 +47,7 @@ class Node:
         self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
         self._mains: list[asyncio.Task[Any]] = []
         self._directory: Path | None = None
+        self._made_directory = False
         self._stall = 0
         self._boot()
 
@@ -102,10 +105,17 @@ class Node:
     @property
     def directory(self) -> Path:
         """What this machine keeps over restarts: a directory of its own, removed when the simulation closes."""
-        if self._directory is None:
-            import tempfile
+        place, made = self.place, self._made_directory
+        self._made_directory = True
+        if not made:
+            place.mkdir(mode=0o700, exist_ok=True)
+        return place
 
-            self._directory = Path(tempfile.mkdtemp(prefix="sim-node-"))
+    @property
+    def place(self) -> Path:
+        """Where `directory` is, or would be: nothing is made for a program that never asks for it."""
+        if self._directory is None:
+            self._directory = _unused_place()
         return self._directory
 
     def record(self, event: str, /, **fields: object) -> int:
@@ -268,7 +278,7 @@ class Node:
             self.host.end_process()
 
     def remove_directory(self) -> None:
-        if self._directory is not None:
+        if self._directory is not None and self._directory.exists():
             import shutil
 
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -295,6 +305,22 @@ class Node:
     def __repr__(self) -> str:
         state = "down" if not self.host.up else "stalled" if self.stalled else "up" if self.running else "no process"
         return f"<Node {self.name} {self.host.ip} {state}>"
+
+
+def _unused_place() -> Path:
+    """A path of this process that nobody else has, drawn from nobody's simulated randomness.
+
+    tempfile keeps one generator a process: were it asked on a node, the node's next numbers would depend on who asked
+    before.
+    """
+    import tempfile
+
+    loop = events._get_running_loop()
+    events._set_running_loop(None)
+    try:
+        return Path(tempfile.gettempdir(), f"sim-node-{os.urandom(8).hex()}")
+    finally:
+        events._set_running_loop(loop)
 
 
 async def _call(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...], delay: float) -> Any:
