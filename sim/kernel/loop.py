@@ -409,6 +409,9 @@ class NodeLoop(ConnectionMethods):
         for transport in list(self._transports.values()):
             # Else it, and the stream that holds it, warns that nobody closed it.
             transport._sock, transport._closing = None, True
+            secured = getattr(transport.get_protocol(), "_app_transport", None)
+            if secured is not None:
+                secured._closed = True  # TLS has a transport of its own above
             kept.append(transport)
         kept.extend(self._selector.sockets.values())
         self._dead = True

@@ -1,0 +1,131 @@
+import asyncio
+
+import pytest
+
+from tests.sim.compatibility.machines import certificates, forever, on_two_machines
+
+aiohttp = pytest.importorskip("aiohttp")
+web = pytest.importorskip("aiohttp.web")
+
+
+async def hello(request):
+    name = request.query.get("name", "nobody")
+    return web.json_response({"hello": name, "peer": request.remote, "method": request.method})
+
+
+async def upload(request):
+    return web.json_response({"bytes": len(await request.read())})
+
+
+async def stream(request):
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for number in range(5):
+        await response.write(b"%d\n" % number)
+        await asyncio.sleep(1)
+    await response.write_eof()
+    return response
+
+
+async def socket(request):
+    ws = web.WebSocketResponse(heartbeat=5)
+    await ws.prepare(request)
+    async for message in ws:
+        await ws.send_str(message.data.upper())
+    return ws
+
+
+def serving(ssl_context=None):
+    async def serve():
+        app = web.Application()
+        app.add_routes([web.get("/", hello), web.post("/", upload), web.get("/stream", stream), web.get("/ws", socket)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "server", 8080, ssl_context=ssl_context).start()
+        try:
+            await forever()
+        finally:
+            await runner.cleanup()
+
+    return serve
+
+
+def test_client_and_server_speak_json():
+    async def ask():
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get("http://server:8080/", params={"name": "x"}) as found,
+        ):
+            return found.status, await found.json()
+
+    (status, answer), _ = on_two_machines(serving(), ask)
+    assert status == 200
+    assert answer == {"hello": "x", "peer": "10.0.0.2", "method": "GET"}
+
+
+def test_many_requests_at_once_over_pooled_connections():
+    async def ask():
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=5)) as session:
+
+            async def one(number):
+                async with session.post("http://server:8080/", data=bytes(number)) as found:
+                    return (await found.json())["bytes"]
+
+            return await asyncio.gather(*(one(number) for number in range(0, 100_000, 5_000)))
+
+    answers, _ = on_two_machines(serving(), ask)
+    assert answers == list(range(0, 100_000, 5_000))
+
+
+def test_a_body_is_streamed_in_virtual_time():
+    async def ask():
+        loop = asyncio.get_running_loop()
+        async with aiohttp.ClientSession() as session, session.get("http://server:8080/stream") as found:
+            return [(line, round(loop.time() - 1.0)) async for line in found.content]
+
+    lines, _ = on_two_machines(serving(), ask)
+    assert lines == [(b"%d\n" % number, number) for number in range(5)]
+
+
+def test_a_websocket_with_heartbeats():
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.ws_connect("http://server:8080/ws", heartbeat=2) as ws:
+            await ws.send_str("hello")
+            first = (await ws.receive()).data
+            await asyncio.sleep(30)
+            await ws.send_str("still there")
+            return first, (await ws.receive()).data
+
+    answers, _ = on_two_machines(serving(), ask)
+    assert answers == ("HELLO", "STILL THERE")
+
+
+def test_tls():
+    server, client = certificates()
+
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.get("https://server:8080/", ssl=client) as found:
+            return (await found.json())["hello"]
+
+    assert on_two_machines(serving(server), ask)[0] == "nobody"
+
+
+def test_a_refused_connection_and_a_timeout():
+    async def ask():
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get("http://server:1/")
+            with pytest.raises(TimeoutError):
+                async with session.get("http://server:8080/stream") as found:
+                    await found.read()
+        return "both"
+
+    assert on_two_machines(serving(), ask)[0] == "both"
+
+
+def test_two_runs_are_the_same():
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.get("http://server:8080/") as found:
+            return await found.json()
+
+    assert on_two_machines(serving(), ask) == on_two_machines(serving(), ask)
