@@ -117,6 +117,9 @@ class Trace:
         self.flush()
         yield from read_file(_Positioned(self._descriptor, str(self.path or "trace")))
 
+    def __iter__(self) -> Iterator[Event]:
+        return self.events()
+
     def digest(self) -> str:
         """A hash over everything recorded so far: equal digests, equal runs."""
         self.flush()
