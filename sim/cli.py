@@ -7,9 +7,7 @@ What the output looks like is in sim.say; what a run is, in sim.scenario.
 
 import io
 import os
-import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +32,6 @@ __all__ = ["main"]
 HOLDS, FAILS, USAGE, INTERNAL, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
 CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
-HASH_SEEDS = ("1", "2")
 TRACE, RESULT = "trace.msgpack", "result.json"
 
 app = App(name="rpcnet-sim", help="Run scenarios on simulated machines, or as processes on real sockets.")
@@ -189,14 +186,21 @@ def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> 
     return scenarios
 
 
+def _named(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> list[tuple[str, Scenario]]:
+    """The same, each with its file."""
+    return [(file, scenario) for file in files for scenario in _loaded([file], settings, codes)]
+
+
 def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
     seeds = order.seeds_of(scenario)
     results: list[say.Result] = []
+    pair = _Pair()
     try:
         with say.progress(scenario.name, len(seeds), order.backend) as advance:
             for seed in seeds:
                 found, page = _run_once(scenario, seed, order)
                 results.append(say.Result(seed, found.verdict, found.wall_seconds))
+                pair.add(found)
                 if order.json:
                     # msgspec writes a figure that is no number as null, which JSON knows.
                     row = msgspec.json.encode(found.to_json() | {"report": page and str(page)})
@@ -209,7 +213,33 @@ def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
         # Also of a long work that was interrupted: what is done is done.
         if order.seeds is not None and not order.json and results:
             say.summary(scenario.name, results)
+            if pair.complete:
+                say.apart(*pair.complete)
     return [CODES[result.verdict] for result in results]
+
+
+class _Pair:
+    """The first run that failed and the one that held whose seed is nearest: what a person wants to compare."""
+
+    def __init__(self) -> None:
+        self._fails: Run | None = None
+        self._holds: Run | None = None
+
+    def add(self, found: Run) -> None:
+        """Runs in the order of their seeds; the trace of one that is not kept goes."""
+        if found.verdict is Verdict.FAILS and self._fails is None:
+            self._fails = found
+        elif found.verdict is Verdict.HOLDS and (self._fails is None or self._is_nearer(found)):
+            self._holds = found
+
+    def _is_nearer(self, found: Run) -> bool:
+        if self._holds is None or self._fails is None:
+            return True
+        return abs(found.seed - self._fails.seed) < abs(self._holds.seed - self._fails.seed)
+
+    @property
+    def complete(self) -> tuple[Run, Run] | None:
+        return (self._fails, self._holds) if self._fails and self._holds else None
 
 
 def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path | None]:
@@ -272,6 +302,7 @@ def sweep(
     from sim import study
 
     scenario = Scenario.load(file, settings)
+    kept = out
     try:
         wanted = study.plan(scenario, seeds=seeds, defects=defect)
         kept = out or study.default_out(wanted)
@@ -286,7 +317,11 @@ def sweep(
         say.wrong(str(error))
         return INTERNAL
     except KeyboardInterrupt:
-        say.note(f"interrupted; what is done is kept in {kept}, the same command goes on from there")
+        say.note(
+            f"interrupted; what is done is kept in {kept}, the same command goes on from there"
+            if kept
+            else "interrupted"
+        )
         return INTERRUPTED
     study.print_study(found)
     for crash in found.crashes:
@@ -390,7 +425,7 @@ def diff(one: Path, other: Path) -> int:
 
 @app.command(name="check-determinism")
 def check_determinism(*files: str, seeds: Seeds = None, settings: Settings = []) -> int:  # noqa: B006
-    """Run each file twice, in two processes with different hash seeds; name the first event that differs.
+    """Run each seed in two processes that differ in what must not matter; name the first event that differs, and why.
 
     Parameters
     ----------
@@ -399,36 +434,25 @@ def check_determinism(*files: str, seeds: Seeds = None, settings: Settings = [])
     """
     if not files:
         raise UsageError("name at least one scenario file: rpcnet-sim check-determinism scenarios/worker_death.toml")
+    from sim.study import determinism
+
     wanted = None if seeds is None else _range(seeds)
     codes: list[int] = []
-    for file, scenario in zip(files, _loaded(files, settings, codes), strict=False):
+    for file, scenario in _named(files, settings, codes):
         chosen = [scenario.seed] if wanted is None else wanted
-        with say.progress(scenario.name, len(chosen), "sim") as advance, tempfile.TemporaryDirectory() as folder:
-            for seed in chosen:
-                codes.append(_same_twice(file, seed, settings, Path(folder)))
-                advance()
+        twins: list[determinism.Twin] = []
+        with say.progress(scenario.name, len(chosen), "sim") as advance:
+            try:
+                for twin in determinism.check_determinism(file, chosen, settings):
+                    twins.append(twin)
+                    advance()
+            except determinism.TwinError as error:
+                say.wrong(f"{file}: {error}")
+                codes.append(INTERNAL)
+        for twin in twins:
+            say.twin(file, twin)
+        codes += [HOLDS if twin.same else FAILS for twin in twins]
     return worst(codes)
-
-
-def _same_twice(file: str, seed: int, settings: Sequence[str], folder: Path) -> int:
-    traces = [folder / f"{seed}-{hash_seed}.msgpack" for hash_seed in HASH_SEEDS]
-    digests = []
-    for trace, hash_seed in zip(traces, HASH_SEEDS, strict=True):
-        words = [sys.executable, "-m", "sim.cli", "run", file, "--seed", str(seed), "--json", "--trace", str(trace)]
-        words += [word for text in settings for word in ("--set", text)]
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode in {USAGE, INTERNAL, INTERRUPTED} or not done.stdout:
-            return done.returncode or INTERNAL
-        digests.append(msgspec.json.decode(done.stdout.splitlines()[-1])["digest"])
-    found = None if digests[0] == digests[1] else first_difference(*map(read, traces))
-    if digests[0] == digests[1]:
-        say.line(f"{file} seed {seed}: the same twice, digest {digests[0]}")
-        return HOLDS
-    say.line(f"{file} seed {seed}: two runs differ, digests {digests[0]} and {digests[1]}")
-    if found is not None:
-        say.difference(found, *(f"PYTHONHASHSEED={hash_seed}" for hash_seed in HASH_SEEDS))
-    return FAILS
 
 
 if __name__ == "__main__":

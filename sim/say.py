@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -18,9 +18,26 @@ from sim.scenario.mistake import ScenarioError
 from sim.scenario.run import Run
 from sim.scenario.verdict import Verdict
 from sim.trace import Event
-from sim.trace.diff import Difference
+from sim.trace.cause import shown
+from sim.trace.diff import Difference, Kinds, first_difference_in_kind
 
-__all__ = ["Result", "difference", "item", "line", "mistakes", "note", "progress", "run", "summary", "wrong"]
+if TYPE_CHECKING:
+    from sim.study.determinism import Twin
+
+__all__ = [
+    "Result",
+    "apart",
+    "difference",
+    "item",
+    "line",
+    "mistakes",
+    "note",
+    "progress",
+    "run",
+    "summary",
+    "twin",
+    "wrong",
+]
 
 SIGNS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.INCONCLUSIVE: "?"}
 STYLES = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
@@ -84,7 +101,7 @@ def progress(name: str, total: int, backend: str) -> Iterator[Callable[[], None]
 
 
 def run(found: Run, page: Path | None) -> None:
-    """A block: each expectation with what was seen, the verdict, where to look, how to see it again."""
+    """A block: each expectation with what was seen, what led to a failure, where to look, how to see it again."""
     text = Text(f"{found.scenario.name}", "bold") + Text(f"  seed {found.seed}  {found.backend}")
     text += Text(f"  with {', '.join(found.defects)}") if found.defects else Text("")
     for judgement in found.expectations:
@@ -94,6 +111,11 @@ def run(found: Run, page: Path | None) -> None:
             text += Text(f" (trace line {judgement.line})", "dim")
     if found.error is not None:
         text += Text("\n  " + found.error.rstrip().replace("\n", "\n  "), "red")
+    if found.verdict is not Verdict.HOLDS and found.causes:
+        # The first of them: the others are in the report and in --json.
+        line, events = next(iter(found.causes.items()))
+        text += Text(f"\n  what led to trace line {line}:")
+        text += Text("".join(f"\n    {shown(event)}" for event in events), "dim")
     text += Text(f"\n{SIGNS[found.verdict]} {found.verdict}", STYLES[found.verdict])
     text += Text(f"  {found.virtual_seconds:g} s in {found.wall_seconds:.1f} s")
     text += Text(f"  digest {found.digest}" if found.digest else "")
@@ -122,6 +144,35 @@ def summary(name: str, results: Sequence[Result]) -> None:
         rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
         text += Text(f"  (seeds {', '.join(bad[:MAX_NAMED])}{rest})")
     _out().print(text)
+
+
+def apart(fails: Run, holds: Run) -> None:
+    """Where a seed that fails parts from one that holds, times, messages and order aside."""
+    found = first_difference_in_kind(Kinds(fails.trace), Kinds(holds.trace))
+    if found is None:
+        line(f"seed {fails.seed} has no event that seed {holds.seed}, which holds, has not, nor the other way round")
+        return
+    line(f"seed {fails.seed} fails, seed {holds.seed} holds; the first that only one of them has:")
+    for seed, event in ((fails.seed, found.one), (holds.seed, found.other)):
+        line(f"  seed {seed}: {'nothing' if event is None else shown(event)}")
+
+
+def twin(file: str, found: "Twin") -> None:
+    """One seed that was run twice: the same, or where the two runs part, what led to it, and what probably escaped."""
+    one, other = found.digests
+    if found.same:
+        line(f"{file} seed {found.seed}: the same twice, digest {one}")
+        return
+    line(f"{file} seed {found.seed}: two runs differ, digests {one} and {other}")
+    if found.difference is not None:
+        line(f"the first event that differs is line {found.difference.line}:")
+        events = (found.difference.one, found.difference.other)
+        for name, event, causes in zip(("one run", "the other"), events, found.causes, strict=True):
+            line(f"  {name}: {'ended before' if event is None else shown(event)}")
+            for cause in reversed(causes[:-1] if event is not None else causes):
+                line(f"    because of: {shown(cause)}")
+    for suspect in found.suspects:
+        line(f"  probably escaped: {suspect}")
 
 
 def difference(found: Difference, one: str, other: str) -> None:

@@ -7,20 +7,17 @@ import asyncio
 import functools
 import gc
 import itertools
-from array import array
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.kernel import Deadlock, Simulation
-from sim.trace import Event
+from sim.trace.cause import chain, shown
 
 __all__ = ["NODE", "OURS", "TooLong", "Unclean", "run_body", "what_led_here"]
 
 NODE = "test"
 SHOWN_LINES = 16
 SHOWN_PROBLEMS = 10
-MAX_FIELDS = 100
-"""Letters of an event's fields that are shown."""
 
 
 class TooLong(AssertionError):
@@ -95,25 +92,17 @@ def what_led_here(simulation: Simulation, lines: Sequence[int] = ()) -> str:
     """
     gc.collect(1)
     also = [] if lines else [f"also: {text}" for text, _ in itertools.islice(_problems(simulation), SHOWN_PROBLEMS)]
-    causes, before, last = array("q", [0]), array("q", [0]), dict[str, int]()
-    for event in simulation.trace.events():
-        causes.append(event.cause)
-        before.append(last.get(event.node, 0))
-        last[event.node] = event.line
-    line = lines[0] if lines else last.get(NODE) or max(last.values(), default=0)
-    chain: list[int] = []
-    while line and len(chain) < SHOWN_LINES:
-        chain.append(line)
-        # What a node does of itself follows from what it did before.
-        line = causes[line] or before[line]
-    wanted = set(chain)
-    events = itertools.islice(simulation.trace.events(), max(chain, default=0))
-    shown = [_shown(event) for event in events if event.line in wanted]
-    heading = "what led to it, in the order of time:" if shown else "nothing was recorded"
-    return "\n".join([*also, heading, *shown])
+    line = lines[0] if lines else _last_line(simulation)
+    led = [f"  {shown(event)}" for event in chain(simulation.trace, line, SHOWN_LINES)]
+    heading = "what led to it, in the order of time:" if led else "nothing was recorded"
+    return "\n".join([*also, heading, *led])
 
 
-def _shown(event: Event) -> str:
-    fields = " ".join(f"{key}={value!r}" for key, value in event.fields.items())
-    cause = f" (answers line {event.cause})" if event.cause else ""
-    return f"  line {event.line}: {event.time:.6f} s  {event.node or '-'}  {event.name} {fields:.{MAX_FIELDS}}{cause}"
+def _last_line(simulation: Simulation) -> int:
+    """Of the test's last event, or where it has none, of the last one."""
+    line = last = 0
+    for event in simulation.trace:
+        last = event.line
+        if event.node == NODE:
+            line = last
+    return line or last

@@ -32,6 +32,7 @@ from sim.scenario.select import draws, labels_of, select
 from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
 from sim.scenario.warn import idle_faults
 from sim.trace import Event, read
+from sim.trace.cause import brief, chains
 
 __all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
@@ -189,6 +190,19 @@ class Run:
             for name, value in judgement.measured.items()
         }
 
+    @cached_property
+    def causes(self) -> dict[int, list[Event]]:
+        """What led to the evidence of each expectation that does not hold, by its trace line; see sim.trace.cause.
+
+        First of all to the first application that raised.
+        """
+        lines = [j.line for j in self.expectations if j.verdict is not Verdict.HOLDS and j.line is not None]
+        if self.error is not None:
+            raised = next((event.line for event in self.trace if event.name == "node_failed"), None)
+            lines = [raised, *lines] if raised is not None else lines
+        found = chains(self.trace, lines) if lines else {}
+        return {line: found[line] for line in lines if line in found}
+
     @property
     def command(self) -> str | None:
         """The command line that runs the same again; None for a scenario that is in no file."""
@@ -214,11 +228,18 @@ class Run:
                     "time": judgement.time,
                     "trace_line": judgement.line,
                 }
+                | self._causes_of(judgement)
                 for index, judgement in enumerate(self.expectations)
             ],
             "error": self.error,
             "report": None,
         }
+
+    def _causes_of(self, judgement: Judgement) -> dict[str, Any]:
+        """Only of what does not hold, and as far as the evidence is an event."""
+        if judgement.verdict is Verdict.HOLDS or judgement.line is None:
+            return {}
+        return {"causes": [brief(event) for event in self.causes.get(judgement.line, ())]}
 
     def result(self) -> dict[str, Any]:
         """What `result.json` holds: the above, and what a reader needs to make sense of it later."""

@@ -24,8 +24,8 @@ MAX_LETTERS = 100
 def chain(events: Iterable[Event], line: int, limit: int = LIMIT) -> list[Event]:
     """The last events that led to that line, in the order of time, itself at the end; empty where there is none such.
 
-    `events` is iterated twice. An event without a cause (a timer fired) follows from what its node recorded last,
-    messages aside, and where it recorded nothing, from the last fault.
+    `events` is iterated twice. An event without a cause (a timer fired) follows from what its node recorded last; its
+    messages count only where it recorded nothing else, and where there are none either, it was the last fault.
     """
     return chains(events, [line], limit).get(line, [])
 
@@ -34,15 +34,16 @@ def chains(events: Iterable[Event], lines: Collection[int], limit: int = LIMIT) 
     """The chain of each of these lines, in the same two passes; lines that the trace does not have are left out."""
     last = max(lines, default=0)
     causes, before = array("I", [0]), array("I", [0])
-    latest: dict[str, int] = {}
+    told: dict[str, int] = {}
+    messages: dict[str, int] = {}
     fault = 0
-    for event in islice(events, last):
-        causes.append(event.cause)
-        before.append(latest.get(event.node, fault))
-        if event.name == "fault":
-            fault = event.line
-        elif event.name not in MESSAGES and event.node:
-            latest[event.node] = event.line
+    for line, _, node, name, cause, _ in islice(events, last):
+        causes.append(cause)
+        before.append(told.get(node) or messages.get(node, fault))
+        if name == "fault":
+            fault = line
+        elif node:
+            (messages if name in MESSAGES else told)[node] = line
     walks = {line: _walk(line, causes, before, limit) for line in lines if 0 < line < len(causes)}
     wanted = {line for walk in walks.values() for line in walk}
     found = {event.line: event for event in islice(events, max(wanted, default=0)) if event.line in wanted}
@@ -70,10 +71,5 @@ def brief(event: Event) -> dict[str, Any]:
 
 
 def _fields(event: Event) -> str:
-    text = " ".join(f"{key}={_value(value)}" for key, value in event.fields.items())
-    text = text.replace("\n", "\\n")
-    return "  " + (text if len(text) <= MAX_LETTERS else text[: MAX_LETTERS - 1] + "…") if text else ""
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) and value and " " not in value else repr(value)
+    text = " ".join(f"{key}={value!r}" for key, value in event.fields.items())
+    return " " + (text if len(text) <= MAX_LETTERS else text[: MAX_LETTERS - 1] + "…") if text else ""

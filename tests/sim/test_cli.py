@@ -43,6 +43,12 @@ async def unsteady(node) -> None:
         node.record("said", word=word)
 
 
+async def fickle(node) -> None:
+    node.ready()
+    await asyncio.sleep(1)
+    node.record("kept" if node.random.random() < 0.5 else "broke")
+
+
 def never(trace):
     from sim.scenario import Verdict
     return Verdict.INCONCLUSIVE
@@ -71,6 +77,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "fails.toml").write_text(FILE.replace("hello", "good-bye"))
     (tmp_path / "raises.toml").write_text(FILE.replace(":main", ":raises"))
     (tmp_path / "unsure.toml").write_text(FILE.replace('logged = "hello"', 'python = "cli_test_app:never"'))
+    (tmp_path / "fickle.toml").write_text(
+        FILE.replace(":main", ":fickle").replace('logged = "hello"', 'logged = "broke"\nmax_count = 0')
+    )
     (tmp_path / "wrong.toml").write_text(FILE.replace("duration", "duratoin"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -144,6 +153,37 @@ def test_seeds_are_summed_up_and_failures_shown(capsys):
     assert execute(["run", "fails.toml", "--seeds", "1:2"]) == 1
     out, _ = capsys.readouterr()
     assert out.count("run it again") == 2 and "2 seeds: 2 fail" in out and "(seeds 1, 2)" in out
+
+
+def test_a_failure_is_told_with_what_led_to_it(capsys):
+    execute(["run", "fickle.toml", "--seeds", "1:10", "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["verdict"] for row in rows} == {"holds", "fails"}
+    for row in rows:
+        causes = row["expectations"][0].get("causes", [])
+        assert [one["event"] for one in causes] == (
+            ["node_started", "node_ready", "broke"] * (row["verdict"] == "fails")
+        )
+    seed = next(row["seed"] for row in rows if row["verdict"] == "fails")
+    assert execute(["run", "fickle.toml", "--seed", str(seed)]) == 1
+    out, _ = capsys.readouterr()
+    told = [line.split()[-1] for line in out.partition("what led to trace line ")[2].splitlines()[2:4]]
+    assert told == ["node_ready", "broke"]
+    assert f"run it again: rpcnet-sim run fickle.toml --seed {seed}" in out
+
+
+def test_an_application_that_raises_is_told_with_what_led_to_it(capsys):
+    execute(["run", "raises.toml"])
+    assert "one  node_failed error='ValueError: the disk is on fire'" in capsys.readouterr().out
+
+
+def test_of_many_seeds_the_first_that_fails_is_compared_with_the_nearest_that_holds(capsys):
+    execute(["run", "fickle.toml", "--seeds", "1:10"])
+    out, _ = capsys.readouterr()
+    told = out.partition("the first that only one of them has:")[2].splitlines()
+    assert told[1].endswith("one  broke") and told[2].endswith("one  kept")
+    execute(["run", "holds.toml", "fails.toml", "--seeds", "1:2"])
+    assert "only one of them" not in capsys.readouterr().out
 
 
 def test_same_seed_same_digest_other_seed_other_digest(capsys):

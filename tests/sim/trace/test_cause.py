@@ -36,8 +36,13 @@ def test_what_a_timer_did_follows_from_what_its_node_recorded_before_messages_as
 
 
 def test_where_a_node_did_nothing_before_the_last_fault_leads_there():
-    told = story(("", "fault", 0), ("a", "received", 0), ("", "quiet", 0), ("a", "unhandled", 0))
+    told = story(("", "fault", 0), ("b", "token", 0), ("", "quiet", 0), ("a", "unhandled", 0))
     assert [event.name for event in chain(told, 4)] == ["fault", "unhandled"]
+
+
+def test_messages_are_what_went_before_where_a_node_records_nothing_else():
+    told = story(("a", "received", 0), ("b", "token", 0), ("a", "unhandled", 0))
+    assert [event.name for event in chain(told, 3)] == ["received", "unhandled"]
 
 
 def test_several_chains_are_read_together_and_lines_that_are_not_there_are_left_out():
@@ -76,7 +81,7 @@ def test_a_chain_is_read_back_from_a_file(tmp_path):
 def test_an_event_is_one_line_of_bounded_length():
     event = Event(7, 1.25, "", "said", 3, {"word": "hi", "text": "two\nlines", "bytes": 12, "long": "x" * 500})
     text = shown(event)
-    assert text.startswith("line 7: 1.250000 s  -  said  word=hi text=two\\nlines bytes=12 long=xxx")
+    assert text.startswith("line 7: 1.250000 s  -  said word='hi' text='two\\nlines' bytes=12 long='xxx")
     assert text.endswith("…  (answers line 3)")
     assert len(text) < 170
     assert brief(event)["text"].endswith("…")
