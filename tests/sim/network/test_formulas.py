@@ -1,0 +1,148 @@
+"""Transfer times against closed forms: bytes, round trip, bandwidth, loss.
+
+One way takes L, a wire of B bytes a second S / B for S bytes, a window of W bytes lets W a round trip pass.
+"""
+
+import asyncio
+import math
+import statistics
+
+import networkx
+import pytest
+
+from sim import Simulation
+from sim.network.tcp import PACKET_BYTES, SEGMENT_BYTES, WINDOW_BYTES
+
+PORT = 7000
+
+
+def transfer(size, *, seed=1, graph=None, senders=("a",), **link):
+    """Seconds that `size` bytes take from each sender to b, from the first byte written to the last one read."""
+    with Simulation(seed) as simulation:
+        if graph is not None:
+            simulation.network.graph = graph
+        else:
+            simulation.network.default_link(**link)
+        started, ended = {}, {}
+
+        async def sink(reader, writer):
+            sender = (await reader.readexactly(1)).decode()
+            left = size - 1
+            while left:
+                left -= len(await reader.read(1 << 20))
+            ended[sender] = asyncio.get_running_loop().time()
+            writer.close()
+
+        async def serve():
+            async with await asyncio.start_server(sink, "0.0.0.0", PORT) as server:
+                await server.serve_forever()
+
+        async def send(name):
+            reader, writer = await asyncio.open_connection("b", PORT)
+            await asyncio.sleep(1)
+            started[name] = asyncio.get_running_loop().time()
+            writer.write(name.encode() + bytes(size - 1))
+            await reader.read()  # the other end closes
+            writer.close()
+            await writer.wait_closed()
+
+        simulation.add_node("b").start(serve)
+        tasks = [simulation.add_node(name).start(send, name, delay=0.001) for name in senders]
+        for task in tasks:
+            simulation.run_until_complete(task)
+        return {name: ended[name] - started[name] for name in senders}
+
+
+@pytest.mark.parametrize("size", [1, 1000, 60_000])
+@pytest.mark.parametrize("latency", [0.001, 0.05])
+def test_what_fits_into_one_write_takes_one_way(size, latency):
+    assert transfer(size, latency=latency)["a"] == pytest.approx(latency, rel=0.02)
+
+
+@pytest.mark.parametrize("bandwidth", [1e5, 1e6, 1e7])
+@pytest.mark.parametrize("size", [10_000, 1_000_000])
+def test_a_wire_takes_its_time_for_every_byte(size, bandwidth):
+    latency = 0.001
+    assert transfer(size, latency=latency, bandwidth=bandwidth)["a"] == pytest.approx(
+        latency + size / bandwidth, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("latency", [0.02, 0.1])
+@pytest.mark.parametrize("windows", [4, 16])
+def test_a_long_way_lets_one_window_a_round_trip_pass(latency, windows):
+    size = windows * WINDOW_BYTES
+    assert transfer(size, latency=latency)["a"] == pytest.approx((windows - 1) * 2 * latency + latency, rel=0.02)
+
+
+def test_a_loss_that_enough_follow_costs_a_round_trip_else_the_time_out():
+    """A write of n packets: the first lost is geometric; three behind it save the time-out for a round trip."""
+    latency, loss, packets = 0.01, 0.02, 10
+    size = packets * PACKET_BYTES
+    trip, timeout = 2 * latency, 0.2 + 2 * latency
+    passed = 1 - loss
+    early = 1 - passed ** (packets - 3)
+    late = passed ** (packets - 3) * (1 - passed**3)
+    again = sum(loss**k * passed * (2**k - 1) for k in range(1, 10)) * timeout  # the retransmission is lost as well
+    expected = latency + early * (trip + again) + late * (timeout + 2 * again)
+    drawn = [transfer(size, seed=seed, latency=latency, loss=loss)["a"] for seed in range(1500)]
+    error = statistics.stdev(drawn) / math.sqrt(len(drawn))
+    assert statistics.fmean(drawn) == pytest.approx(expected, abs=3 * error)
+    assert error < 0.1 * expected
+
+
+def test_a_tail_loss_is_seen_as_soon_as_three_packets_follow():
+    latency = 0.01
+    times = []
+    for seed in range(300):
+        with Simulation(seed) as simulation:
+            simulation.network.default_link(latency=latency, loss=0.1)
+            arrived = []
+
+            async def sink(reader, writer, arrived=arrived):
+                while await reader.read(1):
+                    arrived.append(asyncio.get_running_loop().time())
+                writer.close()
+
+            async def serve(sink=sink):
+                async with await asyncio.start_server(sink, "0.0.0.0", PORT) as server:
+                    await server.serve_forever()
+
+            async def send():
+                _, writer = await asyncio.open_connection("b", PORT)
+                await asyncio.sleep(20)
+                for _ in range(8):
+                    writer.write(b"x")
+                    await asyncio.sleep(0.001)
+                writer.close()
+                await writer.wait_closed()
+
+            simulation.add_node("b").start(serve)
+            task = simulation.add_node("a").start(send, delay=0.001)
+            simulation.run_until_complete(task)
+            simulation.run(until=simulation.now + 100)
+            times.append(arrived[3] - arrived[0] if len(arrived) == 8 else None)
+    late = [t for t in times if t is not None and t > 0.02]
+    # The first four rarely wait for a time-out of 0.22 s, as the others follow within milliseconds.
+    assert sum(t < 0.1 for t in late) > 2 * sum(t >= 0.1 for t in late)
+
+
+def test_flows_share_a_links_bandwidth():
+    graph = networkx.Graph()
+    for name in ("a", "c", "d"):
+        graph.add_edge(name, "switch", latency="1ms")
+    graph.add_edge("switch", "b", latency="1ms", bandwidth="1MB/s", queue="10MB")
+    alone = transfer(500_000, graph=graph)["a"]
+    together = transfer(500_000, graph=graph, senders=("a", "c", "d"))
+    assert alone == pytest.approx(0.002 + 0.5, rel=0.02)
+    assert max(together.values()) == pytest.approx(0.002 + 1.5, rel=0.02)
+    assert min(together.values()) > 2 * alone
+
+
+def test_a_route_is_as_fast_as_its_narrowest_wire():
+    graph = networkx.Graph()
+    graph.add_edge("a", "x", latency="5ms", bandwidth="10MB/s", queue="10MB")
+    graph.add_edge("x", "b", latency="5ms", bandwidth="1MB/s", queue="10MB")
+    # Each segment passes one wire after the other: the first of them waits for the fast one once.
+    expected = 0.01 + 1.0 + SEGMENT_BYTES / 1e7
+    assert transfer(1_000_000, graph=graph)["a"] == pytest.approx(expected, rel=0.02)
