@@ -11,6 +11,7 @@ import pytest
 
 from sim.report import render, tabulate, write_report
 from sim.trace import Event, Trace, TraceError, read
+from sim.trace.cause import brief, chain
 
 VOID = {"meta", "br", "link", "img", "path", "use", "rect", "stop"}
 
@@ -219,3 +220,12 @@ def test_leaks_warnings_and_idle_faults_are_listed(tmp_path: Path, result: dict[
     check(text)
     for words in ("too slow", "&lt;Task pending&gt;", "app.py:3", "had no effect", "worker-9 was not up"):
         assert words in text
+
+
+def test_what_led_to_a_failure_stands_beside_its_evidence(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
+    event = chain(list(read(trace)), next(e.line for e in read(trace) if e.name == "member_failed"))
+    result["expectations"][0] |= {"verdict": "fails", "causes": [brief(e) for e in event]}
+    text = text_of(write_report(tmp_path, result, trace))
+    assert f"What led to it: the last {len(event)} causal events" in text
+    told = text.partition("What led to it")[2].partition("</pre>")[0]
+    assert "member_suspected" in told and "member_failed" in told
