@@ -13,6 +13,7 @@ find_python() {
     done
 }
 
+failed=0
 for version in 3.12 3.13; do
     python=$(find_python "$version")
     if [ -z "$python" ]; then
@@ -23,5 +24,6 @@ for version in 3.12 3.13; do
     environment=".venv-$version"
     test -x "$environment/bin/python" || "$python" -m venv "$environment"
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-    "$environment/bin/python" -m pytest -q -m "not gate and not slow"
+    "$environment/bin/python" -m pytest -q -n 2 -m "not gate and not slow" || failed=1
 done
+exit "$failed"
