@@ -1,29 +1,25 @@
 """CPython's own asyncio tests, on simulated loops, in one process of their own (worker.py)."""
 
-import json
+import ast
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.sim.compatibility.page import COMMAND, PAGE, conformance, render
+from tests.sim.conformance.modules import MODULES
+
 pytestmark = pytest.mark.gate
 
-# fmt: off
-MODULES = [
-    "test_locks", "test_queues", "test_taskgroups", "test_timeouts", "test_waitfor", "test_futures", "test_futures2",
-    "test_protocols", "test_transports", "test_pep492", "test_runners", "test_context", "test_streams", "test_tasks",
-    "test_buffered_proto", "test_events", "test_sock_lowlevel",
-]
-# fmt: on
 AT_LEAST = 1000
 """… tests run on our loop, whatever else changes; 3.11 has more."""
 MISSING = (
     "this Python comes without its `test` package, which holds CPython's own asyncio tests; on Debian it is "
     "libpython3.11-testsuite, python.org's and pyenv's have it"
 )
+only_on_3_11 = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="written for the tests of CPython 3.11")
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +28,7 @@ def outcome():
         if os.environ.get("CI") == "true":
             pytest.fail(MISSING)
         pytest.skip(MISSING)
-    modules = [name for name in MODULES if find_spec(f"test.test_asyncio.{name}")]
-    worker = Path(__file__).with_name("worker.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(worker), *modules],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return conformance([name for name in MODULES if find_spec(f"test.test_asyncio.{name}")])
 
 
 def test_every_test_that_is_not_excluded_passes(outcome):
@@ -53,6 +39,22 @@ def test_more_than_a_thousand_tests_really_ran_on_simulated_loops(outcome):
     assert len(outcome["ran"]) >= AT_LEAST
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the list is that of CPython 3.11's tests")
+@only_on_3_11
 def test_every_exclusion_still_excludes_something(outcome):
     assert outcome["unused"] == []
+
+
+def tests_of(folder):
+    """The tests of a folder by module, in order: those that ran, where all pass."""
+    found = {}
+    for path in sorted((Path(__file__).parents[1] / folder).glob("test_*.py")):
+        body = ast.parse(path.read_text()).body
+        tests = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        found[path.stem] = [name for name in tests if name.startswith("test_")]
+    return found
+
+
+@only_on_3_11
+def test_the_page_of_the_documentation_says_what_runs(outcome):
+    if PAGE.read_text(encoding="utf-8") != render(outcome, tests_of("twins"), tests_of("compatibility")):
+        pytest.fail(f"docs/compatibility.md is not what the tests say; write it anew: {COMMAND}")

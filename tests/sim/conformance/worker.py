@@ -224,7 +224,7 @@ def run(module: ModuleType, outcome: Outcome, used: set[str], excluded: list[str
         found = [pattern for pattern in EXCLUDED if fnmatchcase(short(test), pattern)]
         used.update(found)
         if found:
-            excluded.append(short(test))
+            excluded.append(EXCLUDED[found[0]])
         else:
             suite.addTest(test)
     with mock.patch.object(sys, "stdout", io.StringIO()), mock.patch.object(sys, "stderr", io.StringIO()):
@@ -260,7 +260,7 @@ def main() -> None:
             "passed_without": outcome.passed_without,
             "failed": outcome.failed,
             "skipped": outcome.skips,
-            "excluded": excluded,
+            "reasons": excluded,
             "unused": sorted(set(EXCLUDED) - used),
         },
         sys.stdout,

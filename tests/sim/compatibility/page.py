@@ -1,0 +1,125 @@
+"""Writes docs/compatibility.md from the tests that ran: `python -m tests.sim.compatibility.page`.
+
+Three kinds: CPython's own tests on simulated loops, twins of programs over real sockets, third-party programs. Only
+what passed is counted. A test of the conformance room holds the page to what it would write now.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "compatibility.md"
+COMMAND = "python -m tests.sim.compatibility.page"
+LIBRARIES = {
+    "test_aiohttp": ("aiohttp",),
+    "test_websockets": ("websockets",),
+    "test_grpclib": ("grpclib", "protobuf"),
+    "test_smtp": ("aiosmtpd", "aiosmtplib"),
+}
+TWINS = {
+    "test_streams": "TCP: transports, protocols, streams, servers",
+    "test_datagrams": "UDP",
+    "test_tls": "TLS",
+    "test_sockets": "`sock_*`, sockets of one's own, ports, addresses, names, Unix sockets",
+    "test_loop": "order of callbacks, timers, tasks, executor, contexts, signals",
+}
+
+Results = dict[str, list[str]]
+"""Module → names of the tests that passed, in order."""
+
+
+def words(test: str) -> str:
+    """test_a_unary_call → a unary call"""
+    return test.removeprefix("test_").replace("_", " ")
+
+
+def render(conformance: dict[str, Any], twins: Results, programs: Results) -> str:
+    """The page. `conformance` is what the worker prints."""
+    ran = Counter(name.split(".")[0] for name in conformance["ran"])
+    excluded = Counter(conformance["reasons"])
+    lines = [
+        "# Compatibility",
+        "",
+        f"What runs on simulated machines as it does on real ones. This page is written by the tests: `{COMMAND}`.",
+        "",
+        "## CPython's own asyncio tests",
+        "",
+        f"{sum(ran.values())} tests of CPython 3.11 run on simulated loops, and pass. A test counts where a simulated "
+        f"loop really ran during it; {len(conformance['passed_without'])} more pass that need none.",
+        "",
+        "| module | tests |",
+        "|---|---:|",
+        *(f"| `{module}` | {count} |" for module, count in sorted(ran.items())),
+        "",
+        f"{sum(excluded.values())} are left out:",
+        "",
+        "| because of | tests |",
+        "|---|---:|",
+        *(
+            f"| {reason} | {count} |"
+            for reason, count in sorted(excluded.items(), key=lambda item: (-item[1], item[0]))
+        ),
+        "",
+        "## Twins",
+        "",
+        f"{sum(len(found) for found in twins.values())} small programs run over real sockets and in the simulator, and "
+        "each end logs the same events in both.",
+        "",
+    ]
+    for module, about in TWINS.items():
+        lines += [f"**{about}** ({len(twins[module])}): {'; '.join(map(words, twins[module]))}.", ""]
+    lines += ["## Third-party programs", "", "Unmodified, both ends simulated, on two machines 5 ms apart.", ""]
+    for module, packages in LIBRARIES.items():
+        versions = ", ".join(f"{name} {version(name)}" for name in packages)
+        lines += [f"**{versions}**: {'; '.join(map(words, programs[module]))}.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def passed(folder: str) -> Results:
+    """Run the tests of a folder; what passed."""
+    report = ROOT / "reports" / f"{Path(folder).name}.xml"
+    report.parent.mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", folder, f"--junitxml={report}"], cwd=ROOT, check=True, timeout=300
+    )
+    results: Results = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        if not len(case):
+            results.setdefault(case.attrib["classname"].split(".")[-1], []).append(case.attrib["name"])
+    report.unlink()
+    return results
+
+
+def conformance(modules: list[str]) -> dict[str, Any]:
+    worker = ROOT / "tests" / "sim" / "conformance" / "worker.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(worker), *modules],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
+
+
+def main() -> None:
+    from tests.sim.conformance.modules import MODULES
+
+    outcome = conformance(MODULES)
+    if outcome["failed"]:
+        raise SystemExit("these fail, so the page stays as it is: " + ", ".join(outcome["failed"]))
+    text = render(outcome, passed("tests/sim/twins"), passed("tests/sim/compatibility"))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
