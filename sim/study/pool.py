@@ -72,16 +72,18 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(message)
 
-    def end(self) -> int:
-        """Make sure that it has ended; returns how."""
+    def end(self) -> tuple[int, str]:
+        """Make sure that it has ended; returns its exit code and its last words."""
         self.connection.close()
-        try:
-            return self.process.wait(timeout=5.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+        with self.output:
+            try:
+                code = self.process.wait(timeout=5.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                code = self.process.wait()
+            return code, self._last_words()
 
-    def last_words(self) -> str:
+    def _last_words(self) -> str:
         size = self.output.seek(0, os.SEEK_END)
         self.output.seek(max(0, size - OUTPUT_BYTES))
         return self.output.read().decode("utf-8", "replace").strip("\0\n ")
@@ -151,9 +153,9 @@ class _Pool:
 
     def _crashed(self, worker: _Worker) -> Crash:
         self._workers.remove(worker)
-        how = _words(worker.end())
+        code, words = worker.end()
         (cell, seed), *rest = worker.tasks
-        crash = Crash(seed, dict(self._plan.cells[cell].parameters), how, worker.last_words())
+        crash = Crash(seed, dict(self._plan.cells[cell].parameters), _how(code), words)
         self._crashes += 1
         if self._crashes >= MAX_CRASHES:
             raise SweepError(f"{self._crashes} processes were lost, the last one here: {crash}")
@@ -171,7 +173,7 @@ def _cell_order(plan: Plan, number: int) -> CellOrder:
     return CellOrder(parameters=parameters, text=origin.text, file=origin.file, overrides=origin.overrides)
 
 
-def _words(code: int) -> str:
+def _how(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
     try:

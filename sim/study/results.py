@@ -184,7 +184,7 @@ def _differences(found: Header, wanted: Header) -> Iterator[str]:
     for what in ("overrides", "matrix", "defects"):
         before, now = getattr(found, what), getattr(wanted, what)
         if before != now:
-            yield f"the {what} were {_words(before)} and are {_words(now)}"
+            yield f"{what}: {_words(before)} then, {_words(now)} now"
     before, now = found.versions | {"python": found.python}, wanted.versions | {"python": wanted.python}
     for name in now:
         if before.get(name) != now[name]:

@@ -1,0 +1,92 @@
+"""What a sweep would run, and what it refuses before anything runs."""
+
+import pytest
+
+from sim.scenario.mistake import ScenarioError
+from sim.study import Refused, plan
+
+SWEEP = """
+[sweep]
+seeds = "1:50"
+
+[sweep.matrix]
+"network.loss" = ["0%", "5%"]
+"duration" = ["1s", "2s", "3s"]
+"""
+
+
+def test_every_cell_is_run_with_every_seed_cell_by_cell(draws):
+    wanted = plan(draws(), seeds=range(1, 4), matrix={"network.loss": [0.0, 0.5]})
+    assert len(wanted) == 6
+    assert list(wanted.tasks()) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert [cell.scenario.network.loss for cell in wanted.cells] == [0.0, 0.5]
+    assert str(wanted) == "draws: 2 cells x 3 seeds (1:3) = 6 runs"
+
+
+def test_what_is_left_out_is_as_the_file_says(draws):
+    wanted = plan(draws(SWEEP))
+    assert len(wanted) == 300
+    assert {cell.scenario.duration for cell in wanted.cells} == {1.0, 2.0, 3.0}
+    assert [cell.parameters for cell in wanted.cells][:2] == [
+        {"network.loss": "0%", "duration": "1s"},
+        {"network.loss": "0%", "duration": "2s"},
+    ]
+    assert len(plan(draws(SWEEP), seeds="7:8", matrix={})) == 2
+
+
+def test_without_a_word_of_seeds_it_is_the_one_of_the_file(draws):
+    assert list(plan(draws()).seeds) == [3]
+
+
+def test_durations_of_the_file_need_a_unit_and_those_from_python_do_not(draws):
+    assert plan(draws(), matrix={"duration": [2.5]}).cells[0].scenario.duration == 2.5
+    with pytest.raises(ScenarioError, match="a duration is text with a unit"):
+        plan(draws('\n[sweep.matrix]\n"duration" = [2.5]\n'))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seeds": []}, "no seeds"),
+        ({"seeds": range(5, 5)}, "no seeds"),
+        ({"seeds": "5:1"}, "the first must not be above the last"),
+        ({"seeds": "many"}, "write it as A:B"),
+        ({"seeds": [1, "2"]}, "a seed is a whole number, not '2'"),
+        ({"matrix": {"duration": []}}, "duration has no values"),
+        ({"matrix": {"duration": "1s"}}, "duration needs a list of values, not '1s'"),
+        ({"matrix": {"duration": ["1s", "1s"]}}, "the value '1s' twice"),
+        ({"seeds": range(10**8)}, "100000000 runs are more than one sweep takes"),
+        ({"defects": ["no_such"]}, 'unknown defect "no_such"'),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_words(draws, arguments, words):
+    with pytest.raises(Refused, match=words):
+        plan(draws(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ({"node.two.count": [1]}, 'there is no node "two"'),
+        ({"network.los": [0.1]}, 'unknown key "los"; did you mean "loss"'),
+        ({"network.loss": [0.1, 7]}, "7"),
+    ],
+)
+def test_every_cell_is_checked_before_anything_runs(draws, matrix, words):
+    with pytest.raises(ScenarioError, match=words):
+        plan(draws(), matrix=matrix)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('seeds = "5:1"', "the first must not be above the last"),
+        ("seeds = 5", "expected text"),
+        ("seed = 5", 'unknown key "seed"; did you mean "seeds"'),
+        ("[sweep.matrix]\nduration = []", "duration has no values"),
+        ("[sweep.matrix]\nduration = 3", "expected a list"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_a_mistake_in_the_file(draws, table, words):
+    with pytest.raises(ScenarioError, match=words):
+        draws(f"\n[sweep]\n{table}\n")
