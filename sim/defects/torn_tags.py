@@ -17,10 +17,12 @@ def torn_tags() -> Iterator[None]:
 
     def key_by_key(table: Table, entry: Entry, version: int, tags: Mapping[str, str], spread: bool) -> None:
         if version > entry.version and entry.is_up:
+            held, entry.version = entry.version, version
             for key, value in tags.items():
                 entry.tags = {**entry.tags, key: value}
                 table._changed(entry)
                 table._emit(TagsChanged(entry.view()))
+            entry.version = held
         merge(table, entry, version, tags, spread)
 
     with patch.object(Table, "_merge_tags", key_by_key):
