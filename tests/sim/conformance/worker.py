@@ -9,6 +9,7 @@ import asyncio
 import asyncio.unix_events
 import contextlib
 import faulthandler
+import gc
 import importlib
 import io
 import json
@@ -253,6 +254,8 @@ def main() -> None:
         adapt = globals().get(f"adapt_{name}")
         if adapt is not None:
             adapt(module)
+        gc.collect()
+        gc.freeze()  # some tests collect garbage a hundred times
         run(module, outcome, used, excluded)
     json.dump(
         {
