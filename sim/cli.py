@@ -346,8 +346,26 @@ def check(*files: str, settings: Settings = []) -> int:  # noqa: B006
     codes: list[int] = []
     for file in files:
         for scenario in _loaded([file], settings, codes):
-            say.line(f"{file}: {scenario.name} is in order")
+            try:
+                sweep_in_words = _checked_sweep(scenario)
+            except ScenarioError as error:
+                say.mistakes(error)
+                codes.append(USAGE)
+            else:
+                say.line(f"{file}: {scenario.name} is in order{sweep_in_words}")
     return worst(codes)
+
+
+def _checked_sweep(scenario: Scenario) -> str:
+    """Every cell of its matrix makes sense. Raises ScenarioError."""
+    if scenario.sweep_ is None:
+        return ""
+    from sim import study
+
+    try:
+        return f"; its sweep is {len(study.plan(scenario))} runs"
+    except study.Refused as error:
+        raise UsageError(str(error)) from error
 
 
 @app.command

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -405,3 +406,10 @@ def test_loading_the_plugin_imports_nothing_of_the_simulator():
 def test_the_plugin_is_found_by_its_entry_point(run_apart):
     result = run_apart(PASSES, "-p", "no:asyncio", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.simulated(seeds=1, *"])
+
+
+def test_the_example_of_the_howto_passes(pytester):
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "testing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    pytester.makepyfile(test_it=block)
+    pytester.runpytest_inprocess(*ALONE, "-W", "error").assert_outcomes(passed=20)
