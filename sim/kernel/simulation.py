@@ -92,7 +92,11 @@ class Simulation:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
         node = Node(self, name, ip or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", *more)
-        self.network.add_host(node.host)
+        try:
+            self.network.add_host(node.host)
+        except ValueError:
+            node.loop.close()
+            raise
         self.nodes[name] = node
         return node
 

@@ -1,0 +1,217 @@
+import asyncio
+import socket
+import sys
+from threading import Thread
+
+import pytest
+
+import sim
+from sim import NotSimulated
+from sim.kernel.sockets import SimulatedSocket
+
+
+def on_a_node(function):
+    return sim.run(function())
+
+
+def greet(reader, writer):
+    writer.write(b"hello")
+    writer.close()
+
+
+@pytest.fixture
+def real():
+    """A socket that was made outside of any simulation."""
+    with socket.socket() as made:
+        made.setblocking(False)
+        yield made
+
+
+def test_a_socket_made_on_a_node_is_a_simulated_one_and_a_socket_to_whoever_asks():
+    async def main():
+        with socket.socket() as made:
+            assert type(made) is SimulatedSocket
+            assert isinstance(made, socket.socket)
+
+    on_a_node(main)
+
+
+def test_elsewhere_sockets_stay_real():
+    async def main():
+        made = []
+        thread = Thread(target=lambda: made.append(socket.socket()))
+        thread.start()
+        thread.join()
+        with made[0]:
+            return type(made[0])
+
+    assert on_a_node(main) is socket.socket
+    with socket.socket() as outside:
+        assert type(outside) is socket.socket
+
+
+def test_a_subclass_of_socket_is_left_alone():
+    class Own(socket.socket):
+        pass
+
+    async def main():
+        with Own() as made:
+            return type(made)
+
+    assert on_a_node(main) is Own
+
+
+def test_a_real_socket_is_adopted_with_its_options_and_its_name(real):
+    real.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    real.bind(("127.0.0.1", 0))
+    port = real.getsockname()[1]
+
+    async def main():
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), sock=real)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b""
+        writer.close()
+        name, option = real.getsockname(), real.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        listening = real.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        server.close()
+        return name, option, listening
+
+    assert on_a_node(main) == (("127.0.0.1", port), 1, 1)
+    assert "adopted" in repr(real)
+
+
+def test_a_real_socket_that_listens_goes_on_to_listen(real):
+    real.bind(("127.0.0.1", 0))
+    real.listen()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        accepting = asyncio.create_task(loop.sock_accept(real))
+        await asyncio.sleep(0)
+        _, writer = await asyncio.open_connection(*real.getsockname())
+        accepted, address = await accepting
+        assert address == writer.get_extra_info("sockname")
+        accepted.close()
+        writer.close()
+
+    on_a_node(main)
+
+
+def test_an_adopted_socket_connects_and_is_used_by_the_same_object(real):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        await loop.sock_connect(real, server.sockets[0].getsockname())
+        assert real.getpeername() == server.sockets[0].getsockname()
+        assert await loop.sock_recv(real, 10) == b"hello"
+        real.close()
+        assert real.fileno() == -1
+        server.close()
+
+    on_a_node(main)
+
+
+def test_a_real_socket_that_is_connected_cannot_be_adopted(real):
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as one:
+
+        async def main():
+            with pytest.raises(NotSimulated, match="connect it on the simulated node"):
+                await asyncio.get_running_loop().sock_sendall(one, b"x")
+
+        on_a_node(main)
+
+
+def test_a_name_that_the_node_has_not_is_refused_as_by_bind(real):
+    real.bind(("127.0.0.1", 0))
+
+    async def main():
+        taken = await asyncio.start_server(lambda reader, writer: None, *real.getsockname())
+        with pytest.raises(OSError, match="in use"):
+            await asyncio.start_server(lambda reader, writer: None, sock=real)
+        taken.close()
+
+    on_a_node(main)
+
+
+@pytest.mark.parametrize(
+    ("use", "instead"),
+    [
+        (lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW), "TCP, UDP and Unix sockets"),
+        (lambda: socket.socket(fileno=0), "make one on the node"),
+        (lambda: socket.create_connection(("127.0.0.1", 1)), "asyncio.open_connection"),
+        (lambda: socket.socket().connect(("127.0.0.1", 1)), "setblocking"),
+        (lambda: _listening().accept(), "setblocking"),
+        (lambda: socket.socketpair()[0].recv(1), "setblocking"),
+        (lambda: socket.socket().dup(), "one descriptor"),
+        (lambda: socket.socket().makefile(), "asyncio's streams"),
+    ],
+)
+def test_what_a_simulated_socket_cannot_do_is_refused_with_what_to_use_instead(use, instead):
+    async def main():
+        with pytest.raises(NotSimulated, match=instead):
+            use()
+
+    on_a_node(main)
+
+
+def _listening():
+    made = socket.socket()
+    made.listen()
+    return made
+
+
+def test_a_socket_pair_is_connected():
+    async def main():
+        one, other = socket.socketpair()
+        one.send(b"hello")
+        received = other.recv(10)
+        one.close()
+        return received, other.recv(10)
+
+    assert on_a_node(main) == (b"hello", b"")
+
+
+def test_the_module_socket_answers_from_the_simulation():
+    async def main():
+        return (
+            socket.gethostname(),
+            socket.getfqdn(),
+            socket.gethostbyname("main"),
+            socket.gethostbyname_ex("main"),
+            socket.gethostbyaddr("10.0.0.1"),
+            socket.getnameinfo(("10.0.0.1", 7777), 0),
+            socket.getaddrinfo("main", 7777, type=socket.SOCK_STREAM)[0][4],
+        )
+
+    name, full, ip, more, back, info, address = on_a_node(main)
+    assert (name, full, ip) == ("main", "main", "10.0.0.1")
+    assert more == ("main", [], ["10.0.0.1"])
+    assert back == ("main", [], ["10.0.0.1"])
+    assert info == ("main", "7777")
+    assert address == ("10.0.0.1", 7777)
+    assert socket.gethostname() != "main"
+
+
+def test_names_captured_at_import_answer_from_the_simulation():
+    from importlib import import_module
+
+    module = sys.modules["tests_captured"] = type(sys)("tests_captured")
+    exec("from socket import gethostname", vars(module))
+    try:
+
+        async def main():
+            return import_module("tests_captured").gethostname()
+
+        assert on_a_node(main) == "main"
+    finally:
+        del sys.modules["tests_captured"]
+
+
+def test_a_closed_socket_is_let_go_of():
+    async def main():
+        loop = asyncio.get_running_loop()
+        for _ in range(10):
+            socket.socket().close()
+        return len(loop._selector.sockets)
+
+    assert on_a_node(main) == 0
