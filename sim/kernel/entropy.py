@@ -17,6 +17,7 @@ import time
 import types
 import uuid
 from asyncio.events import _get_running_loop
+from calendar import timegm
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from typing import Any, Protocol
@@ -87,19 +88,18 @@ def _time() -> dict[str, Callable[..., Any]]:
         return function
 
     def at_now(real: Callable[..., Any], position: int) -> Callable[..., Any]:
-        """Functions of a point in time that take now where none is given."""
+        """Functions of a struct_time that take now where none is given."""
 
         def simulated(source: Source, *args: Any) -> Any:
-            if len(args) > position and args[position] is not None:
-                return real(*args)
-            moment: Any = source.wall_clock()
-            if position:  # strftime takes a struct_time
-                moment = localtime(moment)
-            return real(*args[:position], moment)
+            return real(*args) if len(args) > position else real(*args, gmtime(source.wall_clock()))
 
         return _dispatch(real, simulated)
 
-    localtime = time.localtime
+    def in_utc(source: Source, seconds: float | None = None) -> time.struct_time:
+        """Simulated machines are in UTC: where the real one is must not matter."""
+        return gmtime(source.wall_clock() if seconds is None else seconds)
+
+    gmtime, asctime = time.gmtime, time.asctime
     wall: Callable[[Source], float] = lambda source: source.wall_clock()  # noqa: E731
     steady: Callable[[Source], float] = lambda source: source.monotonic()  # noqa: E731
     functions: dict[str, Callable[..., Any]] = {
@@ -110,8 +110,11 @@ def _time() -> dict[str, Callable[..., Any]]:
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
         functions[name] = clock(getattr(time, name), steady, False)
         functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), steady, True)
-    for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
-        functions[name] = at_now(getattr(time, name), position)
+    functions["localtime"] = _dispatch(time.localtime, in_utc)
+    functions["gmtime"] = _dispatch(time.gmtime, in_utc)
+    functions["ctime"] = _dispatch(time.ctime, lambda *arguments: asctime(in_utc(*arguments)))
+    functions["mktime"] = _dispatch(time.mktime, lambda _, moment: float(timegm(moment)))
+    functions["asctime"], functions["strftime"] = at_now(time.asctime, 0), at_now(time.strftime, 1)
     return functions
 
 
@@ -190,22 +193,50 @@ def _patch_random_seed() -> None:
 def _patch_datetime() -> None:
     """`datetime.now` and its like live in C types that refuse assignment: their dictionaries are changed directly."""
 
+    utc = datetime.UTC
+
     def now(real: Any, source: Source, cls: Any, tz: datetime.tzinfo | None = None) -> Any:
         return cls.fromtimestamp(source.wall_clock(), tz)
 
     def utcnow(real: Any, source: Source, cls: Any) -> Any:
-        return cls.fromtimestamp(source.wall_clock(), datetime.UTC).replace(tzinfo=None)
+        return cls.fromtimestamp(source.wall_clock(), utc).replace(tzinfo=None)
 
     def today(real: Any, source: Source, cls: Any) -> Any:
         return cls.fromtimestamp(source.wall_clock())
 
+    # Simulated machines are in UTC, as in _time.
+    def from_timestamp(real: Any, source: Source, cls: Any, timestamp: float, tz: datetime.tzinfo | None = None) -> Any:
+        found = real.__get__(None, cls)(timestamp, tz or utc)
+        return found if tz is not None else found.replace(tzinfo=None)
+
+    def date_from_timestamp(real: Any, source: Source, cls: Any, timestamp: float) -> Any:
+        return cls(*time.gmtime(timestamp)[:3])
+
+    def astimezone(real: Any, moment: Any, tz: datetime.tzinfo | None = None) -> Any:
+        return real(moment if moment.tzinfo else moment.replace(tzinfo=utc), tz or utc)
+
+    def timestamp(real: Any, moment: Any) -> Any:
+        return real(moment if moment.tzinfo else moment.replace(tzinfo=utc))
+
     for kind, name, simulated in (
         (datetime.datetime, "now", now),
         (datetime.datetime, "utcnow", utcnow),
+        (datetime.datetime, "fromtimestamp", from_timestamp),
+        (datetime.date, "fromtimestamp", date_from_timestamp),
         (datetime.date, "today", today),
     ):
         real = vars(kind)[name]
         _set_in_place(kind, name, classmethod(_classmethod(real, simulated)))
+    for name, method in (("astimezone", astimezone), ("timestamp", timestamp)):
+        _set_in_place(datetime.datetime, name, _method(vars(datetime.datetime)[name], method))
+
+
+def _method(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return real(*args, **kwargs) if running() is None else simulated(real, *args, **kwargs)
+
+    return function
 
 
 def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]:

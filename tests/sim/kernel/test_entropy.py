@@ -146,3 +146,38 @@ def test_sets_of_tasks_and_futures_are_walked_in_the_order_of_creation():
         keep = [object() for _ in range(random.randrange(1000))]
         assert sim.run(main())[0] == first
         del keep
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no time zones to set")
+def test_simulated_machines_are_in_utc_wherever_the_real_one_is(monkeypatch):
+    async def main():
+        await asyncio.sleep(3723.5)
+        now = time.time()
+        naive = datetime.datetime.now()
+        return {
+            "now": str(naive),
+            "timestamp": naive.timestamp() - now,
+            "back": datetime.datetime.fromtimestamp(now) == naive,
+            "date": str(datetime.date.fromtimestamp(now)),
+            "aware": naive.astimezone().isoformat(),
+            "localtime": tuple(time.localtime()) + tuple(time.localtime(now)),
+            "mktime": time.mktime(time.localtime(now)) - int(now),
+            "text": (time.ctime(), time.ctime(now), time.asctime(), time.strftime("%H:%M")),
+            "zone": str(datetime.datetime.fromtimestamp(now, datetime.UTC).tzinfo),
+        }
+
+    found = []
+    for zone in ("UTC", "Asia/Kathmandu", "America/St_Johns"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        try:
+            found.append(sim.run(main(), seed=1))
+            if zone == "Asia/Kathmandu":  # off the nodes the machine's zone holds
+                assert datetime.datetime.fromtimestamp(1e9).minute == 31
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+    assert found[0] == found[1] == found[2]
+    assert found[0]["now"] == "2025-01-01 01:02:03.500000"
+    assert (found[0]["timestamp"], found[0]["back"], found[0]["mktime"]) == (0.0, True, 0.0)
+    assert found[0]["aware"] == "2025-01-01T01:02:03.500000+00:00"

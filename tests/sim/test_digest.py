@@ -1,0 +1,93 @@
+"""The digest of a run depends on the scenario and the seed, and on nothing around it."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.scenario.schema import Scenario
+
+ROOT = Path(__file__).parents[2]
+PLANTED = Path(__file__).parent / "planted"
+PLAIN = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PLANTED}"}
+
+pytestmark = pytest.mark.gate
+
+
+def digest(file, *flags, folder=ROOT, cores=None, **environment):
+    """Of a run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, *flags, "-m", "sim.cli", "run", str(file), "--seed", "3", "--json"],
+        env=os.environ | PLAIN | environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores),
+    )
+    result = json.loads(done.stdout)
+    assert result["error"] is None, result["error"]
+    return result["digest"]
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return digest(PLANTED / "steady.toml")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        ((), {"PYTHONHASHSEED": "0"}),
+        ((), {"PYTHONHASHSEED": "4294967295"}),
+        ((), {"TZ": "Asia/Kathmandu"}),
+        ((), {"TZ": "America/St_Johns", "LC_ALL": "C"}),
+        ((), {"LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8"}),
+        (("-O",), {}),
+        (("-OO",), {}),
+        ((), {"PYTHONASYNCIODEBUG": "1"}),
+        (("-X", "dev", "-W", "ignore"), {}),
+        ((), {"PYTHONMALLOC": "malloc", "PYTHONDONTWRITEBYTECODE": "1"}),
+        ((), {"SOMETHING": "else", "HOME": "/", "TMPDIR": "/var/tmp"}),
+    ],
+    ids=lambda value: (
+        " ".join(map(str, value)) if isinstance(value, tuple) else ",".join(f"{k}={value[k]}" for k in value)
+    ),
+)
+def test_it_does_not_depend_on_the_environment(usual, flags, environment):
+    assert digest(PLANTED / "steady.toml", *flags, **environment) == usual
+
+
+def test_it_does_not_depend_on_the_number_of_cores(usual):
+    assert digest(PLANTED / "steady.toml", cores={min(os.sched_getaffinity(0))}) == usual
+
+
+def test_it_does_not_depend_on_the_directory(usual, tmp_path):
+    shutil.copy(PLANTED / "steady.toml", tmp_path)
+    shutil.copy(PLANTED / "planted_steady.py", tmp_path)
+    elsewhere = digest("steady.toml", folder=tmp_path, PYTHONPATH=str(ROOT))
+    assert elsewhere == digest(tmp_path / "steady.toml", folder="/") == usual
+
+
+def test_it_does_not_depend_on_what_ran_before_in_the_process(usual, monkeypatch):
+    monkeypatch.syspath_prepend(str(PLANTED))
+    monkeypatch.chdir(ROOT)
+    scenario = Scenario.load(PLANTED / "steady.toml")
+    random.seed(1)
+    others = [scenario.run(seed=seed).digest for seed in (4, 5)]
+    assert Scenario.load(ROOT / "scenarios" / "worker_death.toml").run(seed=9).error is None
+    random.random()
+    assert scenario.run(seed=3).digest == usual
+    assert scenario.run(seed=3).digest == usual
+    assert usual not in others
+
+
+def test_a_whole_cluster_is_the_same_in_odd_surroundings():
+    scenario = ROOT / "scenarios" / "worker_death.toml"
+    odd = digest(scenario, "-O", TZ="Asia/Tokyo", PYTHONHASHSEED="7", PYTHONASYNCIODEBUG="1", LC_ALL="C")
+    assert odd == digest(scenario, PYTHONHASHSEED="8")
