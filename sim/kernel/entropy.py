@@ -13,6 +13,7 @@ import gc
 import os
 import random
 import sys
+import tempfile
 import time
 import types
 import uuid
@@ -62,6 +63,7 @@ def install() -> None:
     rebind(replaced)
     _patch_datetime()
     _patch_random_seed()
+    _patch_tempfile()
 
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,6 +190,20 @@ def _patch_random_seed() -> None:
         real(self, a, version)
 
     random.Random.seed = seed  # type: ignore[method-assign]
+
+
+def _patch_tempfile() -> None:
+    """tempfile keeps a generator of names for the process: on a node it would draw, or not, as those before did."""
+    real: Any = tempfile._RandomNameSequence.rng.fget  # type: ignore[attr-defined]
+
+    def rng(self: Any) -> random.Random:
+        source = running()
+        found: random.Random = real(self) if source is None else source.random
+        return found
+
+    tempfile._RandomNameSequence.rng = property(rng)  # type: ignore[attr-defined]
+    # The first call tries names out.
+    tempfile.gettempdir()
 
 
 def _patch_datetime() -> None:

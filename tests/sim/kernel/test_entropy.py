@@ -3,6 +3,7 @@ import datetime
 import os
 import random
 import secrets
+import tempfile
 import threading
 import time
 import uuid
@@ -45,6 +46,17 @@ def draw():
 def test_randomness_of_a_node_is_the_seeds():
     assert on_a_node(draw) == on_a_node(draw)
     assert not set(on_a_node(draw, seed=1)) & set(on_a_node(draw, seed=2))
+
+
+def test_names_of_temporary_files_are_drawn_alike_in_every_run_of_a_process(tmp_path):
+    def names():
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            return folder, random.random()
+
+    runs = {on_a_node(names) for _ in range(3)}
+    assert len(runs) == 1
+    with tempfile.TemporaryDirectory(dir=tmp_path) as one, tempfile.TemporaryDirectory(dir=tmp_path) as other:
+        assert one != other
 
 
 def test_randomness_outside_of_nodes_is_the_real_one():
