@@ -1,32 +1,15 @@
-"""Texts of errors and log records as they go into a trace: the same on every machine and in every run.
-
-Paths lose the folder they were imported from, addresses of objects their digits.
-"""
+"""Texts of errors and log records as they go into a trace: the same on every machine and in every run."""
 
 import logging
-import re
-import sys
 import traceback
-from pathlib import Path
 
 from rpcnet import observe
+from sim.kernel.plain import plain
 
 __all__ = ["LogEvents", "error_text", "plain", "traceback_text"]
 
-_TASK = re.compile(r"\bTask-\d+\b")
-"""asyncio numbers tasks over the whole process."""
 MACHINERY = frozenset({"__main__", "rpcnet.app", "sim.backends.child", "sim.backends.simulated"})
 """Modules that only pass on what an application raised."""
-
-_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
-
-
-def plain(text: str) -> str:
-    """`text` without what differs between machines and runs."""
-    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix}
-    for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
-        text = text.replace(folder + "/", "")
-    return _TASK.sub("Task-…", _ADDRESS.sub("0x…", text))
 
 
 def error_text(error: BaseException) -> str:

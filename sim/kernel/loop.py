@@ -26,6 +26,7 @@ from weakref import WeakSet, ref
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
 from sim.kernel.leaks import made_here
+from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket
 
 if TYPE_CHECKING:
@@ -375,7 +376,7 @@ class NodeLoop(ConnectionMethods):
             return
         error = context.get("exception")
         text = "" if error is None else f"{type(error).__name__}: {error}"
-        self.node.record("unhandled", message=str(context.get("message", "")), error=text)
+        self.node.record("unhandled", message=plain(str(context.get("message", ""))), error=plain(text))
         super().call_exception_handler(context)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]

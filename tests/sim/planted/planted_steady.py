@@ -1,6 +1,7 @@
 """No leak: all that could be one is answered by the simulation, or sorted."""
 
 import asyncio
+import logging
 import os
 import random
 import socket
@@ -35,3 +36,27 @@ async def main(node):
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         node.record("bound", port=made.getsockname()[1])
+    loop = asyncio.get_running_loop()
+    thing = Thing()
+    loop.call_soon(thing.fail, Thing())
+    kept.append(loop.create_task(thing.forget(), name=f"forgotten {node.name}"))
+    failed = loop.create_task(thing.forget(fail=True))
+    await asyncio.sleep(0.1)
+    del failed
+    logging.getLogger("app").warning("odd: %r", thing)
+    loop.call_later(1000, thing.fail, thing)
+
+
+kept = []
+
+
+class Thing:
+    """Its repr holds an address; so do messages about its callbacks, and with them paths."""
+
+    def fail(self, other):
+        raise ValueError(f"{self!r} {other!r}")
+
+    async def forget(self, *, fail=False):
+        if fail:
+            self.fail(self)
+        await asyncio.Event().wait()

@@ -1,0 +1,31 @@
+"""Texts as they go into a trace: the same on every machine, in every run, in asyncio's debug mode or not.
+
+Paths lose the folder they were imported from, objects their addresses, tasks the number that asyncio gave them.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+__all__ = ["plain"]
+
+_REPLACED = (
+    (re.compile(r"\b0x[0-9a-f]{6,}\b"), "0x…"),
+    # reprlib leaves the end of an address behind its dots.
+    (re.compile(r"\.\.\.[0-9a-fx]{4,}(?=>)"), "...…"),
+    # asyncio numbers tasks over the whole process.
+    (re.compile(r"\bTask-\d+\b"), "Task-…"),
+    # What asyncio's debug mode adds.
+    (re.compile(r" created at [^ >]+:\d+(?=>)"), ""),
+    (re.compile(r"\n(?:\w+: )?(?:Object|Handle) created at \(most recent call last\):(?:\n  .*)*"), ""),
+)
+
+
+def plain(text: str) -> str:
+    """`text` without what differs between machines and runs."""
+    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix}
+    for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
+        text = text.replace(folder + "/", "")
+    for pattern, instead in _REPLACED:
+        text = pattern.sub(instead, text)
+    return text
