@@ -4,8 +4,10 @@
 connection ends. It writes no report and keeps no trace: each run's goes to one temporary file without a name.
 """
 
+import ctypes
 import faulthandler
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +24,8 @@ from sim.study.messages import Done, Order, Raised
 from sim.study.rows import row_of
 
 __all__ = ["serve"]
+
+PR_SET_PDEATHSIG = 1
 
 
 def serve(connection: Connection) -> None:
@@ -51,12 +55,19 @@ def serve(connection: Connection) -> None:
 def main() -> None:
     """The process."""
     faulthandler.enable()
+    _end_with_the_sweep()
     add_working_directory()
     try:
         serve(Connection(int(sys.argv[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         # The sweep is over, or gone; nobody is there to hear of it.
         return
+
+
+def _end_with_the_sweep() -> None:
+    """Where the sweep is killed in the middle of a run that never ends, nobody else would end us (Linux, prctl(2))."""
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

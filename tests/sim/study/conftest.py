@@ -13,9 +13,11 @@ import os
 import random
 
 
-async def main(node, *, dies: float = 0.0, fails: float = 0.0, work: int = 0, stays: bool = False):
+async def main(node, *, dies: float = 0.0, fails: float = 0.0, work: int = 0, stuck: bool = False):
     drawn = node.random.random()
     sum(range(work))
+    while stuck:
+        pass
     node.record("drawn", value=random.random())
     if drawn < dies:
         print("these are my last words")

@@ -142,10 +142,9 @@ def test_a_killed_worker_is_known_by_its_seed(draws, tmp_path):
 
     def kill_one() -> None:
         if not killed:
-            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-            workers = [int(pid) for pid in children if b"sim.study.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-            os.kill(workers[0], signal.SIGKILL)
-            killed.append(workers[0])
+            (worker,) = workers_of(os.getpid())
+            os.kill(worker, signal.SIGKILL)
+            killed.append(worker)
 
     study = carry_out(wanted, jobs=1, advance=kill_one)
     (crash,) = study.crashes
@@ -177,6 +176,23 @@ def command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3])]), "COLUMNS": "200"}
+
+
+def workers_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"sim.study.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def seconds_of(pid: int) -> float:
+    """Of CPU, that it has taken."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"
 
 
 def seeds_in(out: Path) -> list[int]:
@@ -246,3 +262,24 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, tmp_path, 
     assert sorted(seeds_in(out)) == list(range(1, 61))
     study = scenario.sweep(seeds="1:60", jobs=2, out=out)
     assert study.rows == scenario.sweep(seeds="1:60", jobs=2).rows
+
+
+def test_nothing_is_left_of_a_killed_sweep_even_in_a_run_that_never_ends(draws):
+    draws()
+    line = ["--seeds", "1:9", "--jobs", "2", "--set", "node.one.args.stuck=true"]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "sim.cli", "sweep", "draws.toml", *line],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    # One that is busy for longer than it takes to start is in its run.
+    while len(busy := [pid for pid in workers_of(sweep.pid) if seconds_of(pid) > 2.0]) < 2:
+        assert sweep.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    sweep.kill()
+    sweep.wait(timeout=30)
+    while any(Path(f"/proc/{pid}/stat").exists() and state_of(pid) != "Z" for pid in busy):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
