@@ -9,8 +9,10 @@ _make_datagram_transport. tests/sim/kernel/test_loop.py notices a change.
 """
 
 import asyncio
+import errno
 import os
 import socket
+import sys
 from asyncio import base_events, selector_events, unix_events
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -114,16 +116,21 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         made: list[SimulatedSocket] = []
         for info in infos:
             listening = self._socket(info[0], socket.SOCK_STREAM)
-            made.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
             try:
                 listening.bind(info[4])
             except OSError as error:
+                listening.close()
+                if error.errno == errno.EADDRNOTAVAIL and sys.version_info >= (3, 13):
+                    continue  # as asyncio, which takes the family for one that is not enabled
                 for each in made:
                     each.close()
                 raise OSError(
                     error.errno, f"error while attempting to bind on address {info[4]!r}: {error.strerror}"
                 ) from None
+            made.append(listening)
+        if not made:
+            raise OSError(f"could not bind on any address out of {[info[4] for info in infos]!r}")
         return made
 
     async def _serve(self, start_serving: bool, *arguments: Any) -> asyncio.Server:

@@ -237,7 +237,6 @@ def run(module: ModuleType, outcome: Outcome, used: set[str], excluded: list[str
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("modules", nargs="+")
-    parser.add_argument("--debug", action="store_true", help="asyncio's debug mode")
     arguments = parser.parse_args()
     faulthandler.enable()
     logging.lastResort = None

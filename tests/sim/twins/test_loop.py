@@ -245,7 +245,6 @@ async def test_what_a_loop_in_use_refuses(log: Log):
     loop = asyncio.get_running_loop()
     log("loop", loop.is_running(), loop.is_closed())
     log.call("loop", "close", loop.close)
-    log.call("loop", "run_forever", loop.run_forever)
     coroutine = moment()
     log.call("loop", "asyncio.run", asyncio.run, coroutine)
     coroutine.close()

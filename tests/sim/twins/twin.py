@@ -1,12 +1,11 @@
 """Twins: a program written once, run over real sockets and in the simulator; what it logs must be equal.
 
 Linux is the judge: what it does is what is right. A log has a list of events for each actor, as the two ends of a
-connection may take turns in any order; what one of them sees is the same each time.
+connection may take turns in any order; what one of them sees is the same each time. All run in debug mode as well.
 """
 
 import asyncio
 import functools
-import gc
 import os
 import ssl
 import tempfile
@@ -65,23 +64,26 @@ def twin(program: Program) -> Callable[[], None]:
 
     @functools.wraps(program)
     def test() -> None:
-        logs = []
-        for run in (asyncio.run, sim.run):
-            log = Log()
-            run(_bounded(program, log))
-            gc.collect()
-            logs.append(log.events)
-        real, simulated = logs
-        assert real, "the program logs nothing"
-        differences = [
-            f"{who}:\n  real      {real.get(who)}\n  simulated {simulated.get(who)}"
-            for who in real | simulated
-            if real.get(who) != simulated.get(who)
-        ]
-        assert not differences, "\n".join(differences)
+        for debug in (False, True):
+            logs = []
+            for run in (asyncio.run, sim.run):
+                log = Log()
+                run(_bounded(program, log), debug=debug)
+                logs.append(log.events)
+            assert logs[0], "the program logs nothing"
+            _compare(*logs)
 
     del test.__wrapped__  # type: ignore[attr-defined]  # else pytest takes `log` for a fixture
     return test
+
+
+def _compare(real: dict[str, Any], simulated: dict[str, Any]) -> None:
+    differences = [
+        f"{who}:\n  real      {real.get(who)}\n  simulated {simulated.get(who)}"
+        for who in real | simulated
+        if real.get(who) != simulated.get(who)
+    ]
+    assert not differences, "\n".join(differences)
 
 
 async def _bounded(program: Program, log: Log) -> None:
