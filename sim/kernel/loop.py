@@ -223,6 +223,7 @@ class NodeLoop(ConnectionMethods):
                 else:
                     ready.append(handle)
             if not ready:
+                handle = None  # else an exception's traceback, which leads here, keeps its task in a cycle
                 return
             for _ in range(len(ready)):
                 handle = ready.popleft()
