@@ -13,7 +13,6 @@ import asyncio
 import contextvars
 import heapq
 import math
-import os
 import signal
 from asyncio import events
 from collections import deque
@@ -28,11 +27,12 @@ from sim.kernel.errors import Livelock
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.waiting import where
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
 
-__all__ = ["NodeLoop", "where"]
+__all__ = ["NodeLoop"]
 
 MAX_TURNS = 100_000
 """Turns without time advancing after which a node is taken to spin."""
@@ -478,30 +478,6 @@ def _shown(handle: events.Handle) -> str:
     """A handle as a reader wants it: a step of a task is that task."""
     task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
     return f"{task.get_name()} in {where(task)}" if isinstance(task, asyncio.Task) else repr(handle)
-
-
-def where(task: asyncio.Task[Any]) -> str:
-    """The line at which a task waits: its own innermost one, and what of asyncio it waits in."""
-    waits: Any = task.get_coro()
-    own, inner = None, None
-    while waits is not None:
-        frame = next((f for f in (getattr(waits, name, None) for name in _FRAMES) if f is not None), None)
-        if frame is not None:
-            inner = frame
-            if not frame.f_code.co_filename.startswith(_LIBRARIES):
-                own = frame
-        waits = (
-            getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None) or getattr(waits, "ag_await", None)
-        )
-    if inner is None:
-        return "an unknown place"
-    shown = own or inner
-    text = f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
-    return text if own in (None, inner) else f"{text}, in asyncio's {inner.f_code.co_name}"
-
-
-_FRAMES = ("cr_frame", "gi_frame", "ag_frame")
-_LIBRARIES = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
 
 
 _H = TypeVar("_H", bound=events.Handle)

@@ -21,8 +21,9 @@ from sim.kernel import adopt, entropy
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.leaks import Leak
-from sim.kernel.loop import NodeLoop, where
+from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
+from sim.kernel.waiting import where
 from sim.network.network import Network
 from sim.network.schedule import Call, Schedule
 from sim.trace import Trace

@@ -1,0 +1,102 @@
+"""Where a task waits, and for what, as far as its chain of awaits tells.
+
+For people: Deadlock, Livelock and `simulation.tasks()` say it. Reads frames of suspended coroutines and asyncio's own
+objects in them; where a name of asyncio's is not there any more, less is said.
+
+Private names of asyncio that this file relies on, on 3.11 to 3.13: Task._fut_waiter, _GatheringFuture._children,
+TaskGroup._tasks; the local names `self`, `fs`, `fut` and `h` in asyncio.locks, queues, streams and tasks.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["waits_for", "where"]
+
+_FRAMES = ("cr_frame", "gi_frame", "ag_frame")
+_INNER = ("cr_await", "gi_yieldfrom", "ag_await")
+_ASYNCIO = os.path.dirname(asyncio.__file__)
+_LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
+_ADDRESS = re.compile(r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$")
+MAX_NAMED = 5
+"""Tasks of a group, gather or wait that are named."""
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """The line at which a task waits: its own innermost one, what of asyncio it waits in, and for what."""
+    own, inner = None, None
+    for frame in _frames(task.get_coro()):
+        inner = frame
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+            own = frame
+    if inner is None:
+        return "an unknown place"
+    shown = own or inner
+    text = f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
+    if own is not None and own is not inner:
+        text += f", in asyncio's {inner.f_code.co_name}"
+    wanted = waits_for(task)
+    return f"{text}, for {wanted}" if wanted else text
+
+
+def waits_for(task: asyncio.Task[Any]) -> str:
+    """A task, an event, a lock, a queue, a stream, a time, a future; empty where it only waits for its next turn."""
+    future: Any = getattr(task, "_fut_waiter", None)
+    if future is None:
+        return ""
+    children = getattr(future, "_children", None)
+    if children:
+        return _tasks(children)
+    frames = [frame for frame in _frames(task.get_coro()) if frame.f_code.co_filename.startswith(_ASYNCIO)]
+    # The innermost that says something: what waits in a condition waits in its lock.
+    said = (text for frame in reversed(frames) if (text := _of_asyncio(frame)))
+    if isinstance(future, asyncio.Task):
+        return f"task {future.get_name()}"
+    return next(said, None) or "a future that has no result"
+
+
+def _frames(coroutine: Any) -> Iterator[FrameType]:
+    """Of a suspended coroutine and all that it waits in, outermost first."""
+    while coroutine is not None:
+        frame = next((f for f in (getattr(coroutine, name, None) for name in _FRAMES) if f is not None), None)
+        if frame is not None:
+            yield frame
+        coroutine = next((c for c in (getattr(coroutine, name, None) for name in _INNER) if c is not None), None)
+
+
+def _of_asyncio(frame: FrameType) -> str:
+    """What one of asyncio's own coroutines waits for."""
+    name, known = frame.f_code.co_name, frame.f_locals
+    owner = known.get("self")
+    if name == "sleep" and (timer := known.get("h")) is not None:
+        return f"its sleep to end at {timer.when():.6g} s"
+    if isinstance(owner, asyncio.TaskGroup):
+        return f"its task group: {_tasks(getattr(owner, '_tasks', ()))}"
+    if (several := known.get("fs")) is not None and name == "_wait":
+        return _tasks(several)
+    if isinstance(one := known.get("fut"), asyncio.Task):
+        return f"task {one.get_name()}"
+    if owner is None or isinstance(owner, asyncio.AbstractEventLoop | asyncio.Timeout):
+        return ""
+    return f"{_described(owner)} ({name.strip('_')})"
+
+
+def _described(owner: Any) -> str:
+    """An object of asyncio's as it shows itself, without where it lies in memory."""
+    text = repr(owner)
+    found = _ADDRESS.match(text)
+    if found is None:
+        return type(owner).__name__ if "0x" in text or len(text) > 80 else text
+    kind, state = found.groups()
+    return f"{kind} {state}".strip()
+
+
+def _tasks(futures: Iterable[Any]) -> str:
+    """Those that are not done, by name; in the order in which they were made."""
+    waiting = [future for future in sorted(futures, key=hash) if not future.done()]
+    names = [future.get_name() if isinstance(future, asyncio.Task) else "a future" for future in waiting]
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ("task " if len(names) == 1 else "tasks ") + ", ".join(names[:MAX_NAMED]) + more

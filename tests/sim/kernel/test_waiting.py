@@ -1,0 +1,110 @@
+"""What a task waits for, as Deadlock tells it."""
+
+import asyncio
+import re
+
+import pytest
+
+from sim import Deadlock, Simulation
+
+
+async def on_event():
+    await asyncio.Event().wait()
+
+
+async def on_lock():
+    lock = asyncio.Lock()
+    async with lock:
+        await lock.acquire()
+
+
+async def on_queue():
+    await asyncio.Queue().get()
+
+
+async def on_full_queue():
+    queue = asyncio.Queue(1)
+    queue.put_nowait(1)
+    await queue.put(2)
+
+
+async def on_semaphore():
+    await asyncio.Semaphore(0).acquire()
+
+
+async def on_condition():
+    condition = asyncio.Condition()
+    async with condition:
+        await condition.wait()
+
+
+async def on_future():
+    await asyncio.get_running_loop().create_future()
+
+
+async def on_task():
+    await asyncio.create_task(on_event(), name="other")
+
+
+async def on_gather():
+    await asyncio.gather(on_event(), asyncio.create_task(on_event(), name="second"))
+
+
+async def on_wait():
+    await asyncio.wait({asyncio.create_task(on_event(), name="one"), asyncio.create_task(on_event(), name="two")})
+
+
+async def on_group():
+    async with asyncio.TaskGroup() as group:
+        for number in range(7):
+            group.create_task(on_event(), name=f"member-{number}")
+
+
+async def on_reader():
+    await asyncio.start_server(lambda r, w: None, "127.0.0.1", 80)
+    reader, _ = await asyncio.open_connection("127.0.0.1", 80)
+    await reader.readline()
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (on_event, r"in asyncio's wait, for Event \[unset, waiters:1\] \(wait\)"),
+        (on_lock, r"for Lock \[locked, waiters:1\] \(acquire\)"),
+        (on_queue, r"for Queue.* \(get\)"),
+        (on_full_queue, r"for .*Queue.* \(put\)"),
+        (on_semaphore, r"for Semaphore \[locked, waiters:1\] \(acquire\)"),
+        (on_condition, r"for Condition \[unlocked, waiters:1\] \(wait\)"),
+        (on_future, r"test_waiting\.py:\d+\), for a future that has no result$"),
+        (on_task, r"for task other$"),
+        (on_gather, r"for tasks second, Task-\d+$"),
+        (on_wait, r"for tasks one, two$"),
+        (on_group, r"for its task group: tasks member-0, member-1, member-2, member-3, member-4 and 2 more$"),
+        (on_reader, r"for StreamReader.* \(wait_for_data\)"),
+    ],
+)
+def test_a_deadlock_says_what_each_task_waits_for(main, words):
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(main, name="patience")
+        with pytest.raises(Deadlock) as caught:
+            simulation.run_until_complete(task)
+        line = next(line for line in str(caught.value).splitlines() if line.startswith("  a: patience"))
+        assert re.search(words, line), line
+        assert main.__name__ in line and "0x" not in line
+
+
+def test_a_task_that_sleeps_or_has_a_time_limit_says_so():
+    async def sleeps():
+        await asyncio.sleep(10)
+
+    async def in_time():
+        await asyncio.wait_for(asyncio.Event().wait(), 20)
+
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(sleeps, name="sleeps")
+        node.start(in_time, name="in_time")
+        simulation.run(until=1.0)
+        found = {task.get_name(): place for _, task, place in simulation.tasks()}
+        assert found["sleeps"].endswith("in asyncio's sleep, for its sleep to end at 10 s")
+        assert re.search(r"for (task Task-\d+|Event \[unset, waiters:1\] \(wait\))$", found["in_time"])
