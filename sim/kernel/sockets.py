@@ -341,6 +341,8 @@ class SimulatedSocket:
         return self._options.get((level, option), 0)
 
     def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:
+        if (level, option) in _MULTICAST:
+            raise NotSimulated("multicast is not simulated; send the datagram to each node")
         self._options[level, option] = int(value) if isinstance(value, int) else value
 
     def setblocking(self, flag: bool) -> None:
@@ -415,6 +417,11 @@ class SimulatedSocket:
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
 
 
+_MULTICAST = {
+    (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP),
+    (socket.IPPROTO_IP, socket.IP_MULTICAST_IF),
+    (socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP),
+}
 _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
     socket.SO_TYPE: lambda each: each.type,
     socket.SO_DOMAIN: lambda each: each.family,

@@ -30,6 +30,21 @@ TWINS = {
     "test_loop": "order of callbacks, timers, tasks, executor, contexts, signals",
 }
 
+REFUSED = {
+    "subprocesses": "a node of its own",
+    "`connect_read_pipe`, `connect_write_pipe`": "a socket between two nodes, a queue within one",
+    "`add_reader`, `add_writer` with a real descriptor": "streams, `loop.sock_*`, sockets made on the node",
+    "what blocks: `socket.create_connection`, `accept` of a blocking socket, …": "`loop.sock_*`, streams",
+    "raw sockets, `dup`, `makefile`, sockets connected to a real peer": "TCP, UDP and Unix sockets of the node",
+    "multicast": "a datagram to each node",
+}
+DIFFERENT = (
+    "a function in the executor runs inline, in its turn, so one that waits there for the loop waits for ever",
+    "two listeners cannot share a port (`reuse_port`)",
+    "a Unix socket's path makes no file",
+    "the families of addresses do not meet: an IPv6 wildcard hears no IPv4",
+)
+
 Results = dict[str, list[str]]
 """Module → names of the tests that passed, in order."""
 
@@ -78,6 +93,17 @@ def render(conformance: dict[str, Any], twins: Results, programs: Results) -> st
     for module, packages in LIBRARIES.items():
         versions = ", ".join(f"{name} {version(name)}" for name in packages)
         lines += [f"**{versions}**: {'; '.join(map(words, programs[module]))}.", ""]
+    lines += [
+        "## What is refused, or not the same",
+        "",
+        "What a simulated machine does not have raises `sim.NotSimulated` at the call, which says what to use instead.",
+        "",
+        "| what | instead |",
+        "|---|---|",
+        *(f"| {what} | {instead} |" for what, instead in REFUSED.items()),
+        "",
+        f"Not the same: {'; '.join(DIFFERENT)}.",
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 

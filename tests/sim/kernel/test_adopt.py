@@ -133,6 +133,11 @@ def test_a_name_that_the_node_has_not_is_refused_as_by_bind(real):
     on_a_node(main)
 
 
+def _join_a_group():
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, bytes(8))
+
+
 @pytest.mark.parametrize(
     ("use", "instead"),
     [
@@ -143,6 +148,7 @@ def test_a_name_that_the_node_has_not_is_refused_as_by_bind(real):
         (lambda: _listening().accept(), "setblocking"),
         (lambda: socket.socketpair()[0].recv(1), "setblocking"),
         (lambda: socket.socket().dup(), "one descriptor"),
+        (_join_a_group, "to each node"),
         (lambda: socket.socket().makefile(), "asyncio's streams"),
     ],
 )
