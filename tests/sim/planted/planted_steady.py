@@ -40,9 +40,7 @@ async def main(node):
     thing = Thing()
     loop.call_soon(thing.fail, Thing())
     kept.append(loop.create_task(thing.forget(), name=f"forgotten {node.name}"))
-    failed = loop.create_task(thing.forget(fail=True))
     await asyncio.sleep(0.1)
-    del failed
     logging.getLogger("app").warning("odd: %r", thing)
     loop.call_later(1000, thing.fail, thing)
 
@@ -56,7 +54,5 @@ class Thing:
     def fail(self, other):
         raise ValueError(f"{self!r} {other!r}")
 
-    async def forget(self, *, fail=False):
-        if fail:
-            self.fail(self)
+    async def forget(self):
         await asyncio.Event().wait()
