@@ -44,7 +44,7 @@ def test_every_exclusion_still_excludes_something(outcome):
     assert outcome["unused"] == []
 
 
-def tests_of(folder):
+def written_in(folder):
     """The tests of a folder by module, in order: those that ran, where all pass."""
     found = {}
     for path in sorted((Path(__file__).parents[1] / folder).glob("test_*.py")):
@@ -56,5 +56,5 @@ def tests_of(folder):
 
 @only_on_3_11
 def test_the_page_of_the_documentation_says_what_runs(outcome):
-    if PAGE.read_text(encoding="utf-8") != render(outcome, tests_of("twins"), tests_of("compatibility")):
+    if PAGE.read_text(encoding="utf-8") != render(outcome, written_in("twins"), tests_of("compatibility")):
         pytest.fail(f"docs/compatibility.md is not what the tests say; write it anew: {COMMAND}")
