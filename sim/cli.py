@@ -21,10 +21,11 @@ from rpcnet.app import add_working_directory
 from sim import defects, say
 from sim.backends.program import ProgramError
 from sim.scenario.mistake import ScenarioError
-from sim.scenario.run import Run
+from sim.scenario.run import Run, RunTrace
 from sim.scenario.schema import Scenario
 from sim.scenario.verdict import Verdict
 from sim.trace import TraceError, export, read
+from sim.trace.cause import chain
 from sim.trace.diff import first_difference
 
 __all__ = ["main"]
@@ -33,6 +34,8 @@ HOLDS, FAILS, USAGE, INTERNAL, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
 CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
 TRACE, RESULT = "trace.msgpack", "result.json"
+CAUSES = 4
+"""Events that lead up to one that differs, itself included."""
 
 app = App(name="rpcnet-sim", help="Run scenarios on simulated machines, or as processes on real sockets.")
 
@@ -420,7 +423,7 @@ def list_() -> int:
 
 @app.command
 def diff(one: Path, other: Path) -> int:
-    """Name the first event that differs between two traces; exit code 0 = none, 1 = one.
+    """Name the first event that differs between two traces, and what led to it; exit code 0 = none, 1 = one.
 
     Parameters
     ----------
@@ -437,7 +440,7 @@ def diff(one: Path, other: Path) -> int:
     if found is None:
         say.line("the same")
         return HOLDS
-    say.difference(found, str(one), str(other))
+    say.difference(found, str(one), str(other), [chain(RunTrace(file), found.line, CAUSES) for file in files])
     return FAILS
 
 

@@ -165,21 +165,18 @@ def twin(file: str, found: "Twin") -> None:
         return
     line(f"{file} seed {found.seed}: two runs differ, digests {one} and {other}")
     if found.difference is not None:
-        line(f"the first event that differs is line {found.difference.line}:")
-        events = (found.difference.one, found.difference.other)
-        for name, event, causes in zip(("one run", "the other"), events, found.causes, strict=True):
-            line(f"  {name}: {'ended before' if event is None else shown(event)}")
-            for cause in reversed(causes[:-1] if event is not None else causes):
-                line(f"    because of: {shown(cause)}")
+        difference(found.difference, "one run", "the other", found.causes)
     for suspect in found.suspects:
         line(f"  probably escaped: {suspect}")
 
 
-def difference(found: Difference, one: str, other: str) -> None:
-    """The same line of two traces."""
+def difference(found: Difference, one: str, other: str, causes: Sequence[Sequence[Event]]) -> None:
+    """The same line of two traces, whole, and what led to it in each."""
     line(f"the first event that differs is line {found.line}:")
-    for name, event in ((one, found.one), (other, found.other)):
+    for name, event, led_to in zip((one, other), (found.one, found.other), causes, strict=True):
         line(f"  {name}: {_event(event)}")
+        for cause in reversed([e for e in led_to if event is None or e.line != event.line]):
+            line(f"    because of {shown(cause)}")
 
 
 def _event(event: Event | None) -> str:

@@ -240,6 +240,7 @@ def test_diff_names_the_first_event_that_differs(capsys):
     assert execute(["diff", "1.trace", "2.trace"]) == 1
     out, _ = capsys.readouterr()
     assert "the first event that differs is line" in out
+    assert "1.trace: " in out and "2.trace: " in out
     assert execute(["diff", "1.trace", "nothing"]) == 2
     assert execute(["diff", "1.trace", "holds.toml"]) == 2
 
@@ -325,8 +326,8 @@ def test_check_determinism_holds_and_names_the_event_that_differs(folder, capfd)
     assert capfd.readouterr().out.count("the same twice") == 2
     assert execute(["check-determinism", "unsteady.toml"]) == 1
     out, _ = capfd.readouterr()
-    assert "two runs differ" in out and "one run: line " in out and "said" in out
-    assert "probably escaped: " in out
+    assert "two runs differ" in out and "one run: " in out and "said" in out
+    assert "because of line " in out and "probably escaped: " in out
 
 
 @pytest.mark.gate
