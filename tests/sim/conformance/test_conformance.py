@@ -3,6 +3,7 @@
 import ast
 import os
 import sys
+from difflib import unified_diff
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,5 +57,8 @@ def written_in(folder):
 
 @only_on_3_11
 def test_the_page_of_the_documentation_says_what_runs(outcome):
-    if PAGE.read_text(encoding="utf-8") != render(outcome, written_in("twins"), tests_of("compatibility")):
-        pytest.fail(f"docs/compatibility.md is not what the tests say; write it anew: {COMMAND}")
+    written = PAGE.read_text(encoding="utf-8").splitlines()
+    now = render(outcome, written_in("twins"), written_in("compatibility")).splitlines()
+    if written != now:
+        difference = "\n".join(unified_diff(written, now, "docs/compatibility.md", "what the tests say", "", "", 0, ""))
+        pytest.fail(f"docs/compatibility.md is not what the tests say; write it anew: {COMMAND}\n{difference}")
