@@ -16,6 +16,7 @@ __all__ = ["print_plan", "print_study"]
 CELLS_A_TABLE = 6
 MAX_CELLS = 50
 """Cells of a plan that are listed; the others are counted."""
+SIGNS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.INCONCLUSIVE: "?"}
 STYLES = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
@@ -45,8 +46,10 @@ def print_study(study: Study) -> None:
         console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
     bad = [result for result in study.results if result.verdict is not Verdict.HOLDS]
     for result in bad[:MAX_NAMED]:
+        where = f"seed {result.seed}, {result.cell}" if result.parameters else f"seed {result.seed}"
         console.print(
-            Text(f"{result.verdict}  ", STYLES[result.verdict])
+            Text(f"{SIGNS[result.verdict]} ", STYLES[result.verdict])
+            + Text(f"{where}: ", "bold")
             + Text(result.row.error.strip().splitlines()[0] if result.row.error else "; ".join(result.row.saw))
             + Text(f"\n  run it again: {result.command}" if result.command else "", "dim")
         )
@@ -54,7 +57,8 @@ def print_study(study: Study) -> None:
         console.print(Text(f"and {len(bad) - MAX_NAMED} more that do not hold"))
     done = f"{len(study)} of {len(study.plan)} runs" if len(study) < len(study.plan) else f"{len(study)} runs"
     console.print(
-        Text(f"{study.plan.scenario.name}", "bold")
+        Text(f"{SIGNS[study.verdict]} ", STYLES[study.verdict])
+        + Text(f"{study.plan.scenario.name}", "bold")
         + Text(f"  {done}: ")
         + Text(str(study.verdict), STYLES[study.verdict])
         + Text(f"  results: {study.out}" if study.out else "")
