@@ -223,7 +223,9 @@ def test_what_outlives_its_main_is_reported_as_a_leak():
         ("timer", "print"),
     }
     assert re.fullmatch(r"made in careless \([\w.]*test_simulation:\d+\)", found["task", "forgotten"])
-    assert re.fullmatch(r"made in careless \([\w.]*test_simulation:\d+\)", found["transport", "server at ('127.0.0.1', 80)"])
+    assert re.fullmatch(
+        r"made in careless \([\w.]*test_simulation:\d+\)", found["transport", "server at ('127.0.0.1', 80)"]
+    )
 
 
 def test_a_tidy_program_leaks_nothing():
