@@ -130,7 +130,7 @@ class NodeLoop(ConnectionMethods):
         self._tasks: list[ref[asyncio.Task[Any]]] = []
         self._tidy_at = 16
         self._signals: dict[int, events.Handle] = {}
-        self.next_number = count(1).__next__
+        self.next_number = node.simulation.next_number
         self.next_task = count(1).__next__
 
     # -- time ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from heapq import heappop
+from itertools import count
 from random import Random
 from threading import Thread, get_ident
 from typing import Any, Self
@@ -63,6 +64,9 @@ class Simulation:
         self.nodes: dict[str, Node] = {}
         self.leaks: list[Leak] = []
         """What nodes left behind when they ended in order; complete after `close`."""
+        self.next_number = count(1).__next__
+        """The hash of the next task or future. One counter for all nodes: asyncio keeps all tasks in one set, where
+        equal numbers of ten thousand nodes would collide."""
         self.thread = get_ident()
         """The thread that runs the nodes."""
         self.entered: NodeLoop | None = None
