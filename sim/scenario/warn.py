@@ -1,31 +1,63 @@
 """Faults that had no effect: a crash of what was down, a cut that no packet met. Most likely mistakes in the file.
 
-Reads the trace. Whether a cut was noticed shows only in the simulator, whose network tells of every drop.
+Reads the trace. Whether a packet met a fault shows only in the simulator, whose network tells of every one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sim.scenario.history import FaultSeen
+from sim.scenario.history.reach import cut_by
 from sim.scenario.verdict import Context
+from sim.trace import Event
 
 __all__ = ["idle_faults"]
 
-CUTS = frozenset({"partition", "isolate"})
+Way = Callable[[str, str], bool]
+PACKETS = frozenset({"sent", "tcp_connected", "tcp_refused"})
+"""What tells that something went from a node to another; of the latter two, both ways."""
+DID = {"partition": "cut", "isolate": "cut", "hold": "held", "link": "changed", "slow_receive": "slowed"}
 
 
 def idle_faults(context: Context) -> Iterator[str]:
     """A sentence for each."""
-    cuts = [fault for fault in context.faults if fault.verb in CUTS and context.backend == "sim"]
-    noticed: set[int] = set()
+    waiting = _on_the_way(context) if context.backend == "sim" else {}
     for event in context.events():
         if event.name == "fault_idle":
             yield f'fault "{event.fields["name"]}" touched nobody at {event.time:g} s: {event.fields["why"]}'
-        elif event.name == "dropped" and event.fields.get("reason") == "cut":
-            noticed.update(cut.line for cut in cuts if _touches(cut, event.time, {event.node, event.fields["to"]}))
-    for cut in cuts:
-        if cut.line not in noticed:
-            yield f'fault "{cut.name}" cut {", ".join(cut.targets)} at {cut.time:g} s, and no packet met the cut'
+        elif waiting and event.name in PACKETS:
+            met = [line for line, (fault, way) in waiting.items() if _meets(fault, way, event)]
+            for line in met:
+                del waiting[line]
+    for fault, _ in waiting.values():
+        what = f"{DID[fault.verb]} {', '.join(fault.targets)} at {fault.time:g} s"
+        yield f'fault "{fault.name}" {what}, and no packet met it'
 
 
-def _touches(cut: FaultSeen, time: float, ends: set[str]) -> bool:
-    return cut.time <= time and (cut.undone is None or time <= cut.undone) and not ends.isdisjoint(cut.targets)
+def _on_the_way(context: Context) -> dict[int, tuple[FaultSeen, Way]]:
+    """The faults that lie between nodes, by line: each with whether it changes what one node sends to another."""
+    found: dict[int, tuple[FaultSeen, Way]] = {}
+    for fault in context.faults:
+        way = _way(fault)
+        if way is not None:
+            found[fault.line] = fault, way
+    return found
+
+
+def _way(fault: FaultSeen) -> Way | None:
+    if fault.verb == "slow_receive":
+        late = frozenset(fault.targets)
+        return lambda a, b: b in late
+    if fault.verb == "link":
+        pairs = frozenset((a, b) for a, b in fault.detail.get("pairs", ()))
+        return lambda a, b: (a, b) in pairs
+    return cut_by(fault) if fault.verb in DID else None
+
+
+def _meets(fault: FaultSeen, way: Way, event: Event) -> bool:
+    if event.time < fault.time:
+        return False
+    one, other = event.node, event.fields["to"]
+    if event.name == "sent":
+        return (fault.undone is None or event.time <= fault.undone) and way(one, other)
+    # A connection may have waited for the end of the fault.
+    return way(one, other) or way(other, one)

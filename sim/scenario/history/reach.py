@@ -12,7 +12,7 @@ from typing import Any
 from sim.network.latency import parse_latency
 from sim.scenario.history.facts import FaultSeen, Life, Membership
 
-__all__ = ["STALL", "Reach"]
+__all__ = ["STALL", "Reach", "cut_by"]
 
 STALL = 3.0
 """Seconds: "a stall of up to three seconds kills nobody" (docs/expectations.md)."""
@@ -27,7 +27,7 @@ class Reach:
     """Answers from a run's faults and stalls."""
 
     def __init__(self, faults: Sequence[FaultSeen], lives: Mapping[str, Sequence[Life]]) -> None:
-        self._cuts = [(_span(fault), blocks) for fault in faults if (blocks := _blocks(fault)) is not None]
+        self._cuts = [(_span(fault), blocks) for fault in faults if (blocks := cut_by(fault)) is not None]
         self._stalls = {node: _long_stalls(of_node) for node, of_node in lives.items()}
         self._apart: dict[tuple[str, str], list[Span]] = {}
 
@@ -78,7 +78,7 @@ def _long_stalls(lives: Sequence[Life]) -> list[Span]:
     return [(s.start, s.end) for s in stalls if min(s.seconds, s.end - s.start) > STALL]
 
 
-def _blocks(fault: FaultSeen) -> Callable[[str, str], bool] | None:
+def cut_by(fault: FaultSeen) -> Callable[[str, str], bool] | None:
     """Whether a fault keeps what a sends from b; None for a fault that cuts nothing."""
     if fault.verb == "partition":
         return _partition(fault)

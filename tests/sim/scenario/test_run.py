@@ -170,7 +170,7 @@ def test_faults_are_told_as_they_were_drawn_and_idle_ones_warned_of():
     ]
     again, cut = run.warnings
     assert again.startswith('fault "again" touched nobody at 2 s')
-    assert cut.startswith('fault "cut" cut n-2 at 3 s, and no packet met the cut')
+    assert cut.startswith('fault "cut" cut n-2 at 3 s, and no packet met it')
 
 
 def test_the_result_can_be_written_and_read(talk):

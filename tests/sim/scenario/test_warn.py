@@ -1,0 +1,55 @@
+"""A fault that no packet met is told; one that did its work is not."""
+
+import pytest
+
+from sim.scenario.warn import idle_faults
+
+
+def warned(story, backend="sim"):
+    context = story.context()
+    context.backend = backend
+    return list(idle_faults(context))
+
+
+FAULTS = {
+    "partition": {"groups": [["a"], ["b"]], "one_way": False},
+    "isolate": {},
+    "hold": {"pairs": [["a", "b"]]},
+    "link": {"pairs": [["a", "b"]], "latency": "1s"},
+    "slow_receive": {"latency": "1s"},
+}
+
+
+def told(story, verb):
+    targets = ["b"] if verb in {"isolate", "slow_receive"} else ["a", "b"]
+    return story.start("a").start("b").start("c").fault(10, verb, *targets, undone=20, **FAULTS[verb])
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+def test_a_fault_that_no_packet_met_is_told(story, verb):
+    told(story, verb)
+    story.at(9, "a", "sent", to="b", protocol="udp", bytes=1, crc=0)
+    story.at(15, "c", "sent", to="a", protocol="udp", bytes=1, crc=0)
+    story.at(21, "a", "sent", to="b", protocol="udp", bytes=1, crc=0)
+    (warning,) = warned(story)
+    assert warning.startswith(f'fault "{verb}" ')
+    assert warning.endswith("at 10 s, and no packet met it")
+    assert warned(story, "sockets") == []  # its network tells of no packet
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_one_that_a_packet_met_is_not(story, verb, protocol):
+    told(story, verb).at(15, "a", "sent", to="b", protocol=protocol, bytes=1, crc=0)
+    assert warned(story) == []
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+def test_a_connect_that_waited_for_its_end_met_it(story, verb):
+    told(story, verb).at(20.5, "a", "tcp_connected", to="b")
+    assert warned(story) == []
+
+
+def test_what_touched_nobody_says_why(story):
+    story.start("a").at(3, "", "fault_idle", name="twice", why="a: not running at that time")
+    assert warned(story) == ['fault "twice" touched nobody at 3 s: a: not running at that time']
