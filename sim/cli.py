@@ -5,6 +5,7 @@ or the usage is wrong, 3 internal error, 4 inconclusive, 130 interrupted; of sev
 What the output looks like is in sim.say; what a run is, in sim.scenario.
 """
 
+import errno
 import io
 import os
 import sys
@@ -33,6 +34,7 @@ __all__ = ["main"]
 HOLDS, FAILS, USAGE, INTERNAL, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
 CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACE, RESULT = "trace.msgpack", "result.json"
 CAUSES = 4
 """Events that lead up to one that differs, itself included."""
@@ -81,8 +83,11 @@ def execute(tokens: Sequence[str]) -> int:
         # Whoever read our output has seen enough; leave nothing to be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return HOLDS
-    except Exception:
-        say.wrong("internal error, please report it:\n" + traceback.format_exc().rstrip())
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            say.wrong(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+        else:
+            say.wrong("internal error, please report it:\n" + traceback.format_exc().rstrip())
         return INTERNAL
 
 

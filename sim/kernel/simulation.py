@@ -27,7 +27,7 @@ from sim.kernel.node import Node
 from sim.kernel.waiting import where
 from sim.network.network import Network
 from sim.network.schedule import Call, Schedule
-from sim.trace import Trace
+from sim.trace import Trace, TraceWriteError
 
 __all__ = ["Simulation", "new_event_loop", "run"]
 
@@ -60,6 +60,7 @@ class Simulation:
         order = Random(f"{seed}/order") if tie_break == "random" else None
         self.schedule = Schedule(self.environment, order)
         self.trace = Trace(trace)
+        self.trace.on_error = self._trace_failed
         self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
         self.nodes: dict[str, Node] = {}
         self.leaks: list[Leak] = []
@@ -116,6 +117,10 @@ class Simulation:
             return 0  # a dead program's `finally`, or somebody who came too late
         ahead = self.nodes[node].host.ahead if node in self.nodes else 0.0
         return self.trace.record(self.environment._now + ahead, node, event, self.network.cause[0], **fields)
+
+    def _trace_failed(self, error: TraceWriteError) -> None:
+        """Noticed within some node's code, which is not to blame: the run ends between two events."""
+        self.schedule.after(0.0, _throw, error)
 
     def digest(self) -> str:
         """A hash over the trace: equal digests, equal runs."""
@@ -283,7 +288,10 @@ class Simulation:
                 node.remove_directory()
             kept, self._kept = self._kept, []
             bury(kept)
+            told = self.trace.error
             self.trace.flush()
+            if self.trace.error is not told and self.trace.error is not None:
+                raise self.trace.error
 
     def _end(self, nodes: list[Node]) -> None:
         def ended() -> bool:
@@ -299,6 +307,10 @@ class Simulation:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         self.close()
+
+
+def _throw(error: BaseException) -> None:
+    raise error
 
 
 def _first_iteration(generator: Any) -> None:

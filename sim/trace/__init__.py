@@ -2,6 +2,6 @@
 
 from sim.trace.event import Event
 from sim.trace.read import TraceError, export, merge, read
-from sim.trace.record import Trace
+from sim.trace.record import Trace, TraceWriteError
 
-__all__ = ["Event", "Trace", "TraceError", "export", "merge", "read"]
+__all__ = ["Event", "Trace", "TraceError", "TraceWriteError", "export", "merge", "read"]

@@ -6,7 +6,7 @@ simulations, loops or sockets; time is given. Layout of the file: docs/trace.md.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ import msgspec
 
 from sim.trace.event import Event
 
-__all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace"]
+__all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace", "TraceWriteError"]
 
 FORMAT, VERSION = "rpcnet-trace", 1
 DEFINE_SHAPE, DEFINE_NODE = -1, -2
 
 _encode = msgspec.msgpack.Encoder().encode
 _SCALARS = frozenset({int, float, str, bool, bytes, type(None)})
+
+
+class TraceWriteError(OSError):
+    """A trace could not be written on; what was written before is kept, and readable."""
 
 
 class _Positioned:
@@ -43,7 +47,8 @@ class Trace:
 
     `path` None spools to an unnamed temporary file, which goes with the trace. `batch` is how many events are kept
     in memory before they are written; 1 writes each at once, so that a killed process loses nothing.
-    A disk that is full raises OSError where the batch is written; what was written before stays readable.
+    A disk that is full raises TraceWriteError where the batch is written, or tells `on_error` of it; what was written
+    before stays readable, what comes after is dropped.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = 1024) -> None:
@@ -63,6 +68,9 @@ class Trace:
         self._pending: list[tuple[object, ...]] = [(FORMAT, VERSION)]
         self.lines = 0
         """How many events there are."""
+        self.error: TraceWriteError | None = None
+        self.on_error: Callable[[TraceWriteError], None] | None = None
+        """Called in the place of raising, as that would be in the middle of whatever happened to be recorded."""
 
     def shape(self, name: str, *fields: str) -> int:
         """The number under which events of this name with these fields are written by `append`."""
@@ -101,14 +109,25 @@ class Trace:
     def flush(self) -> None:
         """Write what is pending."""
         pending, self._pending = self._pending, []
-        if not pending:
+        if not pending or self.error is not None:
             return
         # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
         packed = memoryview(_encode(pending))[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
         self._hash.update(packed)
-        # A write may take less than asked, on a disk that is nearly full.
-        while packed:
-            packed = packed[os.write(self._descriptor, packed) :]
+        try:
+            # A write may take less than asked, on a disk that is nearly full.
+            while packed:
+                packed = packed[os.write(self._descriptor, packed) :]
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        where = f"the trace {self.path}" if self.path else "the trace, a temporary file,"
+        text = f"{where} cannot be written on; free some space, or write it elsewhere. What was written is kept"
+        self.error = TraceWriteError(error.errno, f"{error.strerror}: {text}")
+        if self.on_error is None:
+            raise self.error from error
+        self.on_error(self.error)
 
     def events(self) -> Iterator[Event]:
         """What has been recorded so far, lazily; the trace may be written on meanwhile."""

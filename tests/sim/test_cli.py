@@ -375,3 +375,11 @@ def test_no_color_is_honoured_and_output_can_be_cut_short():
     assert process.wait(timeout=60) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
+def test_a_full_disk_under_the_trace_ends_the_run_in_one_line(capsys):
+    assert execute(["run", "holds.toml", "--trace", "/dev/full"]) == 3
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert "No space left on device: the trace /dev/full cannot be written on; free some space" in err
