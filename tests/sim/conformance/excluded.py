@@ -1,5 +1,7 @@
 """CPython's tests that cannot run on a simulated loop: a pattern, and why."""
 
+import sys
+
 EXCLUDED: dict[str, str] = {
     "test_buffered_proto.*Proactor*": "another loop class, on Windows",
     "test_tasks.RunCoroutineThreadsafeTests.*": "threads",
@@ -39,3 +41,9 @@ EXCLUDED: dict[str, str] = {
     "test_sock_lowlevel.*.test_sock_accept": "a blocking client",
     "test_sock_lowlevel.*.test_sock_client_connect_racing": "needs a second connect() to be answered by EISCONN alone",
 }
+
+if sys.version_info >= (3, 12):
+    EXCLUDED |= {
+        "test_events.*.test_create_server_trsock": "needs a second descriptor of a socket: dup()",
+        "test_streams.*.test_unclosed_server_resource_warnings": "a blocking client",
+    }
