@@ -5,7 +5,8 @@ that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
 
 Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport;
 BaseSelectorEventLoop._make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport,
-_make_datagram_transport. tests/sim/kernel/test_loop.py notices a change.
+_make_datagram_transport; _UnixSelectorEventLoop.create_unix_connection, create_unix_server.
+tests/sim/kernel/test_loop.py notices a change.
 """
 
 import asyncio
@@ -68,6 +69,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     def _socket(self, family: int, kind: int) -> SimulatedSocket:
         if self._dead:
             raise NodeDown(f"{self.node.name} is down; its event loop cannot be used any more")
+        if family == socket.AF_UNIX and kind != socket.SOCK_STREAM:
+            raise NotSimulated("Unix sockets are streams on a simulated node; for datagrams use UDP on 127.0.0.1")
         return SimulatedSocket(self.node.simulation.network, self._host, self._selector, family, kind)
 
     async def create_server(

@@ -142,6 +142,7 @@ def _join_a_group():
     ("use", "instead"),
     [
         (lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW), "TCP, UDP and Unix sockets"),
+        (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), "UDP on 127.0.0.1"),
         (lambda: socket.socket(fileno=0), "make one on the node"),
         (lambda: socket.create_connection(("127.0.0.1", 1)), "asyncio.open_connection"),
         (lambda: socket.socket().connect(("127.0.0.1", 1)), "setblocking"),

@@ -1,5 +1,4 @@
 import asyncio
-import inspect
 import socket
 import ssl
 
@@ -41,7 +40,6 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "_connect_sock",
         "_ensure_resolved",
         "_make_datagram_transport",
         "_create_connection_transport",
@@ -50,6 +48,8 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
         "_write_to_self",
         "_asyncgen_firstiter_hook",
         "_asyncgen_finalizer_hook",
+        "create_unix_connection",
+        "create_unix_server",
         "_call_soon",
         "_check_closed",
         "_check_running",
@@ -57,11 +57,6 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
 )
 def test_asyncio_still_has_the_private_methods_that_the_loop_uses(name):
     assert callable(getattr(asyncio.SelectorEventLoop, name))
-
-
-def test_asyncio_still_calls_connect_sock_as_the_loop_overrides_it():
-    theirs = inspect.signature(asyncio.BaseEventLoop._connect_sock)
-    assert list(theirs.parameters) == ["self", "exceptions", "addr_info", "local_addr_infos"]
 
 
 def test_a_function_runs_in_the_executor_in_its_turn():

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import ssl
 
 import pytest
@@ -7,6 +8,13 @@ from tests.sim.twins.twin import Log, Pair, Peer, certificates, moment, twin
 
 # asyncio leaves transports and sockets behind where a handshake fails, and they say so when they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def left_behind():
+    """Collect it here, where its warnings are expected."""
+    yield
+    gc.collect()
 
 
 def tls():
