@@ -6,7 +6,6 @@ and no handle: what a user holds refers to a call, never the other way round.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final
@@ -19,7 +18,10 @@ from rpcnet.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
+    InvalidArgument,
+    Metadata,
     ProtocolError,
+    ResourceExhausted,
     RpcError,
     Status,
     StreamApplicationError,
@@ -27,7 +29,9 @@ from rpcnet.errors import (
     StreamTimeout,
     StreamTransportError,
     Unavailable,
+    status_name,
 )
+from rpcnet.metadata import checked_metadata
 from rpcnet.observe import Observer
 from rpcnet.stream import Flow
 from rpcnet.wire import writer
@@ -36,14 +40,15 @@ from rpcnet.wire.frame import (
     FLAG_END,
     FLAG_ITEM,
     ITEM_COST,
+    MAX_METHOD_BYTES,
     SHAPES,
     decode_ending,
     decode_metadata,
+    encode_metadata,
 )
 
 __all__ = ["Call", "CallerConnection"]
 
-SERVER_STREAMS: Final = 2
 MAX_STREAM_NUMBER: Final = 2**32 - 1
 _OK = Status.OK
 
@@ -99,8 +104,16 @@ class CallerConnection(Connection):
                 waiter.set_result(None)
                 return
 
-    def start(self, call: "Call", payload: bytes | None, metadata: bytes, last: bool) -> bool:
-        """Open a call, with its first message if that fits now. Returns whether it went along."""
+    def start(self, call: "Call", payload: bytes | None, metadata: Metadata | None, last: bool) -> bool:
+        """Open a call, with its first message if that fits now. Returns whether it went along.
+
+        InvalidArgument or ResourceExhausted where its name or metadata cannot be sent; nothing was opened then.
+        """
+        try:
+            method, facts = encode_method(call.method), self._encode_metadata(metadata) if metadata else b""
+        except BaseException:
+            self._pass_place()  # it takes none: whoever waits may have it
+            raise
         number = self._next
         self._next = number + 1
         if number == MAX_STREAM_NUMBER:
@@ -131,8 +144,16 @@ class CallerConnection(Connection):
                 shape=SHAPES[call.shape],
                 peer=self.peer,
             )
-        self.write(writer.open_call(number, flags, call.shape, call.method.encode(), metadata, micros, body))
+        self.write(writer.open_call(number, flags, call.shape, method, facts, micros, body))
         return bool(flags & FLAG_ITEM) or payload is None
+
+    def _encode_metadata(self, metadata: Metadata) -> bytes:
+        assert self.peer_hello is not None
+        limit = min(self.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes)
+        encoded = encode_metadata(checked_metadata(metadata, limit))
+        if len(encoded) > limit:
+            raise ResourceExhausted(f"metadata of {len(encoded)} bytes exceeds max_metadata_bytes ({limit})")
+        return encoded
 
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         call = self.calls.get(stream)
@@ -277,7 +298,7 @@ class Call(Flow):
         if status == _OK:
             self.complete()
         else:
-            self._end_with(self._error_of(status, message, details, trailers), _name(status))
+            self._end_with(self._error_of(status, message, details, trailers), status_name(status))
         connection.forget(self)
 
     def complete(self) -> None:
@@ -330,7 +351,9 @@ class Call(Flow):
 
     def abort(self, why: str = "it was aborted at this end") -> None:
         """Let go. Safe at any time, any number of times."""
-        if not self.finished:
+        if self.finished:
+            self.drop_input()  # it ended well, but what is unread holds credit of the whole connection
+        else:
             code = Status.CANCELLED
             self.fail(StreamApplicationError(f"call {self.method!r} is over: {why}", code=code))
 
@@ -407,15 +430,13 @@ class Call(Flow):
         """The half-close: no more items from here."""
         if self.output_ended:
             return
-        # Behind whoever is sending.
-        lock = self._lock
-        if lock is not None:
-            async with lock:
-                pass
-        await self._credit_for(0)
-        self.output_ended = True
-        assert self.connection is not None
-        self.connection.write(writer.end(self.number))
+        async with self.in_order():
+            if self.output_ended:
+                return
+            await self._credit_for(0)
+            self.output_ended = True
+            assert self.connection is not None
+            self.connection.write(writer.end(self.number))
 
     async def pump_items(self, items: AsyncIterable[Any] | Iterable[Any], encode: Any) -> None:
         """Send what an iterable gives; its errors end the call and are the reader's."""
@@ -461,10 +482,15 @@ class Call(Flow):
         self._let_go(Status.CANCELLED)
 
 
-def _name(status: int) -> str:
-    with contextlib.suppress(ValueError):
-        return Status(status).name
-    return "UNKNOWN"
+def encode_method(name: str) -> bytes:
+    """A method's name as OPEN carries it; InvalidArgument where it cannot."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"method name {name!r} is not text that UTF-8 can hold: {error.reason}") from None
+    if not 0 < len(encoded) <= MAX_METHOD_BYTES:
+        raise InvalidArgument(f"method name of {len(encoded)} bytes; it must have 1 to {MAX_METHOD_BYTES}")
+    return encoded
 
 
 def _again(error: RpcError) -> RpcError:

@@ -22,16 +22,12 @@ from rpcnet.config import RpcConfig
 from rpcnet.dial import Dialer
 from rpcnet.errors import (
     Internal,
-    InvalidArgument,
     Metadata,
-    ResourceExhausted,
     RpcError,
     StreamTransportError,
     Unavailable,
 )
-from rpcnet.handler import checked_metadata
 from rpcnet.service import Signature, method_names, read_signature, service_name
-from rpcnet.wire.frame import MAX_METHOD_BYTES, encode_metadata
 
 __all__ = ["DEFAULT", "ClientStats", "Default", "RpcClient"]
 
@@ -156,7 +152,7 @@ class RpcClient:
         reply = call.reply
         assert reply is not None
         try:
-            started = connection.start(call, body, self._metadata(method, metadata, connection), True)
+            started = connection.start(call, body, metadata, True)
             if not started:
                 await self._send_last(call, body)
             answer = await reply
@@ -222,8 +218,9 @@ class RpcClient:
         `idle_timeout`: seconds of silence while an item is awaited; left out = config.default_timeout. `timeout` bounds
         the whole call. Raises StreamError while it is read.
         """
+        request = encode_request(payload)
         call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout)
-        self._launch(call, encode_request(payload), metadata)
+        self._launch(call, request, metadata)
         return ClientStream(call, response, self.config.max_depth)
 
     @overload
@@ -350,8 +347,12 @@ class RpcClient:
     def _begin(
         self, call: Call, connection: CallerConnection, payload: bytes | None, metadata: Metadata | None
     ) -> None:
-        last = payload is not None
-        if not connection.start(call, payload, self._metadata(call.method, metadata, connection), last):
+        try:
+            started = connection.start(call, payload, metadata, last=payload is not None)
+        except RpcError as error:
+            call.fail(error, tell_peer=False)
+            return
+        if not started:
             assert payload is not None
             call.pump = self._spawn(self._pump_request(call, payload), call.method)
 
@@ -383,13 +384,19 @@ class RpcClient:
     def _feed(self, call: Call, items: Items) -> None:
         if isinstance(items, BidirectionalStream):
             items = items.stream
-        if isinstance(items, ItemStream):
-            items.bind(call.abort)
-            call.when_finished = items.over
-        if not isinstance(items, AsyncIterable | Iterable):
-            call.abort("its items cannot be iterated over")
-            raise TypeError(f"items must be an iterable or a BidirectionalStream, not {type(items).__name__}")
-        if not call.finished:
+        try:
+            if isinstance(items, ItemStream):
+                items.bind(call.abort)
+                call.when_finished = items.over
+            elif not isinstance(items, AsyncIterable | Iterable):
+                raise TypeError(f"items must be an iterable or a BidirectionalStream, not {type(items).__name__}")
+        except (RuntimeError, TypeError):
+            call.abort("its items cannot be taken")
+            raise
+        if call.finished:
+            if call.when_finished is not None:
+                call.when_finished()
+        else:
             call.pump = self._spawn(call.pump_items(items, encode_request), call.method)
 
     def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
@@ -405,18 +412,6 @@ class RpcClient:
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0, not {timeout!r}")
         return earliest(self._loop.time() + timeout, inherited)
-
-    def _metadata(self, method: str, metadata: Metadata | None, connection: CallerConnection) -> bytes:
-        if len(method) > MAX_METHOD_BYTES // 4 and len(method.encode()) > MAX_METHOD_BYTES:
-            raise InvalidArgument(f"method name of {len(method)} characters is longer than {MAX_METHOD_BYTES} bytes")
-        if not metadata:
-            return b""
-        assert connection.peer_hello is not None
-        limit = min(connection.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes)
-        encoded = encode_metadata(checked_metadata(metadata, limit))
-        if len(encoded) > limit:
-            raise ResourceExhausted(f"metadata of {len(encoded)} bytes exceeds max_metadata_bytes ({limit})")
-        return encoded
 
     def _decode(self, kind: Any, payload: bytes, method: str) -> Any:
         try:

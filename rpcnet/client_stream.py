@@ -112,7 +112,7 @@ class ClientStream(Generic[T]):
 
     def __del__(self) -> None:
         call: Call | None = getattr(self, "_call", None)
-        if call is None or call.finished:
+        if call is None or (call.finished and not call.has_unread):
             return
         loop = call.loop
         if asyncio._get_running_loop() is loop:

@@ -40,6 +40,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "status_name",
 ]
 
 Metadata: TypeAlias = Mapping[str, str | bytes]
@@ -65,6 +66,14 @@ class Status(IntEnum):
     UNAVAILABLE = 14
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
+
+
+_NUMBERS = frozenset(Status)
+
+
+def status_name(status: int) -> str:
+    """The name of a status that came as a number; one that this version does not know is UNKNOWN."""
+    return Status(status).name if status in _NUMBERS else "UNKNOWN"
 
 
 class RpcError(Exception):

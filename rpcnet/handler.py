@@ -18,12 +18,13 @@ from rpcnet.errors import (
     InvalidArgument,
     Metadata,
     ProtocolError,
-    ResourceExhausted,
     RpcError,
     Status,
     StreamApplicationError,
     StreamTimeout,
+    status_name,
 )
+from rpcnet.metadata import checked_metadata
 from rpcnet.stream import Flow
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
@@ -41,7 +42,7 @@ from rpcnet.wire.frame import (
 if TYPE_CHECKING:
     from rpcnet.serving import ServerConnection
 
-__all__ = ["Items", "Method", "ServedCall", "checked_metadata"]
+__all__ = ["Items", "Method", "ServedCall"]
 
 _log = logging.getLogger("rpcnet")
 _pack = HEADER.pack
@@ -382,22 +383,3 @@ class Items:
 
     async def __anext__(self) -> Any:
         return await self._call.next_item()
-
-
-def checked_metadata(metadata: Metadata, limit: int) -> dict[str, str | bytes]:
-    """A copy whose keys are text, whose values are text or bytes, and that fits the limit."""
-    size = 0
-    for key, value in metadata.items():
-        if not isinstance(key, str) or not isinstance(value, str | bytes):
-            raise InvalidArgument(f"metadata {key!r} must be text to text or bytes, not {type(value).__name__}")
-        size += len(key.encode()) + len(value.encode() if isinstance(value, str) else value) + 10
-    if size > limit:
-        raise ResourceExhausted(f"metadata of about {size} bytes exceeds max_metadata_bytes ({limit})")
-    return dict(metadata)
-
-
-def status_name(status: int) -> str:
-    return Status(status).name if status in STATUS_NUMBERS else "UNKNOWN"
-
-
-STATUS_NUMBERS = frozenset(Status)

@@ -9,6 +9,8 @@ An error ends the stream: it is raised once, afterwards there is only StopAsyncI
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from rpcnet.calls.credit import ReceiveCredit, granted
 from rpcnet.calls.state import START, step
@@ -220,6 +222,10 @@ class Flow:
         if held and self.connection is not None and not self.connection.closed:
             self.connection.release(held)
 
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._queue) or self._parts_held > 0
+
     async def receive(self) -> bytes:
         """The next item. Raises what ended the stream, once; then StopAsyncIteration."""
         while not self._queue:
@@ -288,13 +294,19 @@ class Flow:
 
     async def _send_slowly(self, payload: bytes, last: bool) -> None:
         """In parts, as credit comes, after whoever sends on this stream already."""
+        async with self.in_order():
+            await self._credit_for(ITEM_COST)
+            await self._send_parts(payload, last)
+
+    @asynccontextmanager
+    async def in_order(self) -> AsyncIterator[None]:
+        """One sender at a time, in the order in which they came."""
         if self._lock is None:
             self._lock = asyncio.Lock()
         self._senders += 1
         try:
             async with self._lock:
-                await self._credit_for(ITEM_COST)
-                await self._send_parts(payload, last)
+                yield
         finally:
             self._senders -= 1
             if not self._senders:

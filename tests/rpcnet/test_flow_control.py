@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -193,5 +194,34 @@ def test_two_senders_of_one_stream_do_not_mix_their_messages(world, pair) -> Non
                 await asyncio.gather(*(stream.send(bytes([letter]) * 20_000) for letter in range(10)))
                 await stream.end()
                 assert [answer async for answer in stream] == [b"1"] * 10
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("way", ["leave", "abort", "drop"])
+def test_items_of_a_stream_that_has_ended_and_that_nobody_reads_give_their_credit_back(
+    world: Any, pair: Any, idle: Any, eventually: Any, way: str
+) -> None:
+    async def burst(_: bytes) -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield bytes(8 * 1024)
+
+    def methods(server: RpcServer) -> None:
+        server.register_streaming("burst", burst, shape="server_streaming")
+
+    async def main() -> None:
+        # Without it the window would be used up by the third stream, and the connection stand still.
+        async with pair(methods, RpcConfig(connection_window_bytes=256 * 1024)) as (server, client):
+            for _ in range(10):
+                stream = client.call_server_streaming("burst", idle_timeout=5.0)
+                await stream.receive()
+                await eventually(lambda: not server.stats.running_handlers and not client.stats.open_streams)
+                if way == "leave":
+                    async with stream:
+                        pass
+                elif way == "abort":
+                    stream.abort()
+                del stream
+                await idle(server, client)
 
     world.run(main())
