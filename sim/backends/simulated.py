@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
@@ -25,7 +24,6 @@ from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
 from sim.kernel.errors import SimulationError
-from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
 from sim.kernel.simulation import Simulation
 
@@ -127,6 +125,15 @@ class _Member:
         self.ready: simpy.Event = node.simulation.environment.event()
         self.stopped_at: float | None = None
         self.stalled_until = 0.0
+        self.left: SystemExit | None = None
+        """What a task other than main raised to end the process."""
+        node.on_exit = self._leave
+
+    def _leave(self, error: SystemExit) -> None:
+        """Main is cancelled, as asyncio.run does; its end is that of the process."""
+        self.left = self.left or error
+        for main in self.node.mains:
+            main.cancel()
 
     @property
     def up(self) -> bool:
@@ -168,18 +175,10 @@ class _World:
             self._run()
         except SimulationError as error:
             # An application that goes on and on while no time passes; nothing more can be simulated.
-            self._break_off(f"the run cannot go on: {error}")
-        except SystemExit as left:
-            # In a task other than main: it ends its loop in the middle of a turn, and with it the simulation.
-            name, text, lines = _node_of(left), error_text(left), traceback_text(left)
-            self._simulation.record(name, "node_failed", error=text, traceback=lines)
-            self._break_off(f"{name} ({self._members[name].program.app}): {text}\n{lines}")
+            self._fail(f"the run cannot go on: {error}")
+            for member in self._members.values():
+                member.node.kill()
         self.record("run_ended")
-
-    def _break_off(self, why: str) -> None:
-        self._fail(why)
-        for member in self._members.values():
-            member.node.kill()
 
     def _run(self) -> None:
         at_once = [member for member in self._members.values() if member.program.start <= 0]
@@ -261,18 +260,23 @@ class _World:
         recorder = _Recorder(node)
         self._installed.append(observe.install(recorder, node.loop))
         recorder.record("node_started", address=node.host.ip, labels=dict(program.labels), app=program.app)
-        status, ended = "ok", self._in_order
+        member.left = None
+        raised: BaseException | None = None
         try:
             arguments = convert_arguments(member.app, program.arguments)
             await invoke(member.app, self._context(member, run, recorder), arguments)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
+            raised = member.left or cancelled
+        except (Exception, SystemExit) as error:
+            raised = error
+        status, ended = "ok", self._in_order
+        if isinstance(raised, asyncio.CancelledError):
             status = "cancelled"
-        except (Exception, SystemExit) as raised:
-            if not isinstance(raised, SystemExit) or raised.code:
-                status, ended = "error", self._die
-                text, lines = error_text(raised), traceback_text(raised)
-                recorder.record("node_failed", error=text, traceback=lines)
-                self._fail(f"{member.name} ({program.app}): {text}\n{lines}")
+        elif raised is not None and (not isinstance(raised, SystemExit) or raised.code):
+            status, ended = "error", self._die
+            text, lines = error_text(raised), traceback_text(raised)
+            recorder.record("node_failed", error=text, traceback=lines)
+            self._fail(f"{member.name} ({program.app}): {text}\n{lines}")
         recorder.record("node_exited", status=status)
         member.is_over = True
         # From outside of the node: it cannot end itself while it runs.
@@ -472,15 +476,6 @@ class _World:
         self._network.link(source, target, name=name, one_way=True, **edge)
         after = self._network.path(*hosts)
         return (before and before.link) != (after and after.link)
-
-
-def _node_of(error: BaseException) -> str:
-    """The node whose loop ran when this was raised."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        loop = frame.f_locals.get("self")
-        if isinstance(loop, NodeLoop):
-            return loop.node.name
-    raise error
 
 
 def _never() -> bool:

@@ -83,6 +83,7 @@ class NodeLoop(ConnectionMethods):
     # Slots, as a dictionary of more than thirty attributes is no longer shared between instances: 1.3 kB a node.
     __slots__ = (
         "_dead",
+        "_driven",
         "_environment",
         "_generators",
         "_host",
@@ -115,7 +116,7 @@ class NodeLoop(ConnectionMethods):
     _set_coroutine_origin_tracking: Callable[[bool], None]
 
     def __init__(self, node: "Node") -> None:
-        self._turning = self._dead = False  # asyncio's constructor asks already
+        self._turning = self._dead = self._driven = False  # asyncio's constructor asks already
         self._generators: WeakSet[Any] | None = None
         super().__init__(Selector(self))  # type: ignore[arg-type]
         self.node = node
@@ -176,7 +177,7 @@ class NodeLoop(ConnectionMethods):
         try:
             try:
                 reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
-            except (SystemExit, KeyboardInterrupt):
+            except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 _report(reader, error)
@@ -231,7 +232,7 @@ class NodeLoop(ConnectionMethods):
                     # Handle._run without its frame.
                     try:
                         handle._context.run(handle._callback, *handle._args)
-                    except (SystemExit, KeyboardInterrupt):
+                    except KeyboardInterrupt:
                         raise
                     except BaseException as error:
                         _report(handle, error)
@@ -335,11 +336,12 @@ class NodeLoop(ConnectionMethods):
         self._check_running()
         simulation = self.node.simulation
         self._set_coroutine_origin_tracking(self._debug)
+        self._driven = True
         try:
             if not simulation.drive(lambda: self._stopping):
                 raise simulation.deadlock("nothing is scheduled any more")
         finally:
-            self._stopping = False
+            self._stopping = self._driven = False
             self._set_coroutine_origin_tracking(False)
 
     def close(self) -> None:
@@ -376,7 +378,7 @@ class NodeLoop(ConnectionMethods):
         if self._dead:
             return
         error = context.get("exception")
-        text = "" if error is None else f"{type(error).__name__}: {error}"
+        text = "" if error is None else f"{type(error).__name__}: {_said(error)}"
         self.node.record("unhandled", message=plain(str(context.get("message", ""))), error=plain(text))
         super().call_exception_handler(context)
 
@@ -389,7 +391,7 @@ class NodeLoop(ConnectionMethods):
                 return
             try:
                 result = func(*args)
-            except (SystemExit, KeyboardInterrupt):
+            except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 future.set_exception(error)
@@ -398,6 +400,13 @@ class NodeLoop(ConnectionMethods):
 
         self.call_soon(run, context=contextvars.Context())  # a thread's context is empty too
         return future
+
+    def left(self, error: SystemExit) -> None:
+        """sys.exit in a task or callback: the end of this process, and of nobody else's."""
+        if self._driven:
+            raise error  # as asyncio.run does, whose twin drives this loop
+        if not self._dead:
+            self.node.leave(error)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
@@ -467,11 +476,24 @@ class NodeLoop(ConnectionMethods):
 
 
 def _report(handle: Any, error: BaseException) -> None:
-    """Tell the loop's exception handler what a callback raised, as Handle._run does."""
+    """Tell the loop's exception handler what a callback raised, as Handle._run does; sys.exit ends the process."""
+    if isinstance(error, SystemExit):
+        handle._loop.left(error)
+        return
     context = {"message": f"Exception in callback {_shown(handle)}", "exception": error, "handle": handle}
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback
-    handle._loop.call_exception_handler(context)
+    try:
+        handle._loop.call_exception_handler(context)
+    except SystemExit as left:  # in a handler of the program's own
+        handle._loop.left(left)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # its own __str__ raises: that is no reason for the simulator to fall over
+        return f"(its text cannot be had: {type(broken).__name__})"
 
 
 def _shown(handle: events.Handle) -> str:

@@ -49,6 +49,8 @@ class Node:
         self._directory: Path | None = None
         self._made_directory = False
         self._stall = 0
+        self.on_exit: Callable[[SystemExit], None] = self._exit
+        """Called when its program calls sys.exit in a task or callback, in the midst of a turn."""
         self._boot()
 
     def _boot(self) -> None:
@@ -175,6 +177,20 @@ class Node:
 
         loop.create_task(self._finish(settle), name=f"shut down {self.name}").add_done_callback(ended)
         loop.kick()
+
+    def leave(self, error: SystemExit) -> None:
+        """Its program called sys.exit: the process ends in order, as asyncio.run ends it."""
+        if self.running:
+            self.on_exit(error)
+
+    def _exit(self, error: SystemExit) -> None:
+        self.record("node_exited", status="error" if error.code else "ok")
+        # From outside of the node: it cannot end itself while it runs.
+        self.simulation.schedule.after(0.0, self._shut_down_left, self.loop)
+
+    def _shut_down_left(self, loop: NodeLoop) -> None:
+        if self.running and loop is self.loop:
+            self.shut_down(self.simulation.leaks.extend)
 
     async def _finish(self, settle: float) -> list[Leak]:
         loop, this = self.loop, asyncio.current_task()

@@ -63,6 +63,7 @@ def test_sys_exit_in_a_task_is_told_of_its_node(stage: Any) -> None:
     played = stage.play(nodes, duration=0.5)
     assert played.one("a", "node_failed").fields["error"] == "SystemExit: 4"
     assert played.outcome.error.startswith("a (apps_under_test:quits): SystemExit: 4")
+    assert played.one("b", "node_exited").fields == {"status": "cancelled"}
     assert played.events[-1].name == "run_ended"
 
 
