@@ -224,8 +224,8 @@ async def test_a_wildcard_is_reached_by_every_address(log: Log):
 @twin
 async def test_addresses_that_nobody_has(log: Log):
     await log.attempt("server", "not ours", asyncio.start_server(lambda r, w: None, "192.0.2.1", 0))
-    await log.attempt("server", "no name", asyncio.start_server(lambda r, w: None, "no.such.name.invalid", 0))
-    await log.attempt("client", "no name", asyncio.open_connection("no.such.name.invalid", 80))
+    await log.attempt("server", "no name", asyncio.start_server(lambda r, w: None, "not a name", 0))
+    await log.attempt("client", "no name", asyncio.open_connection("not a name", 80))
     await log.attempt("client", "port", asyncio.open_connection("127.0.0.1", 70_000))
 
 
@@ -247,7 +247,9 @@ async def test_a_local_address_of_ones_own_choice(log: Log):
 async def test_getaddrinfo(log: Log):
     loop = asyncio.get_running_loop()
     for host in ("127.0.0.1", "localhost", "192.0.2.7", "::1", None):
-        infos = await loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM, family=socket.AF_INET if not host else 0)
+        # Whether a machine's names and its wildcard have IPv6 as well is the machine's business.
+        family = socket.AF_INET if host in ("localhost", None) else 0
+        infos = await loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM, family=family)
         log("names", host, infos)
     log("names", await loop.getaddrinfo("127.0.0.1", "http", type=socket.SOCK_STREAM))
     log("names", len(await loop.getaddrinfo("127.0.0.1", None)))
