@@ -46,7 +46,7 @@ notebooks: setup
 	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
 
 gate: setup
-	$(PYTEST) -m "gate and not slow" --timeout=300
+	$(PYTEST) -rs -m "gate and not slow" --timeout=300
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
