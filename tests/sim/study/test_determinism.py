@@ -1,5 +1,6 @@
 """check-determinism finds each leak that was planted, and names it; what is in order it leaves alone."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,10 @@ def test_each_planted_leak_is_found_and_named(leak):
     assert all(not other.same and other.suspects == [] for other in others)
 
 
-@pytest.mark.gate
-def test_every_planted_leak_has_its_row():
+def test_every_planted_leak_has_its_row_here_and_in_the_documentation():
     assert {path.stem for path in PLANTED.glob("*.toml")} == {*LEAKS, "steady"}
+    page = (PLANTED.parents[2] / "docs" / "determinism.md").read_text()
+    assert set(re.findall(r"\| `(\w+)` \|$", page, re.MULTILINE)) == set(LEAKS)
 
 
 @pytest.mark.gate
