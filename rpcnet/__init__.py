@@ -2,7 +2,7 @@
 
 from rpcnet.bidirectional import BidirectionalStream
 from rpcnet.call import CurrentCall, Peer, current_call
-from rpcnet.client import ClientStats, RpcClient
+from rpcnet.client import RpcClient
 from rpcnet.client_stream import ClientStream
 from rpcnet.cluster import (
     Cluster,
@@ -49,15 +49,15 @@ from rpcnet.errors import (
     Unimplemented,
     Unknown,
 )
-from rpcnet.server import RpcServer, ServerStats
+from rpcnet.server import RpcServer
 from rpcnet.service import service
+from rpcnet.stats import RpcStats
 
 __all__ = [
     "Aborted",
     "AlreadyExists",
     "BidirectionalStream",
     "Cancelled",
-    "ClientStats",
     "ClientStream",
     "Cluster",
     "ClusterClosed",
@@ -89,7 +89,7 @@ __all__ = [
     "RpcConfig",
     "RpcError",
     "RpcServer",
-    "ServerStats",
+    "RpcStats",
     "Status",
     "StreamApplicationError",
     "StreamError",

@@ -27,9 +27,11 @@ from rpcnet.errors import (
     StreamTransportError,
     Unavailable,
 )
-from rpcnet.service import Signature, method_names, read_signature, service_name
+from rpcnet.proxy import ServiceProxy
+from rpcnet.stats import RpcStats
+from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
 
-__all__ = ["DEFAULT", "ClientStats", "Default", "RpcClient"]
+__all__ = ["DEFAULT", "Default", "RpcClient"]
 
 T = TypeVar("T")
 
@@ -43,21 +45,6 @@ class Default(Enum):
 DEFAULT: Final = Default.DEFAULT
 Seconds: TypeAlias = float | Literal[Default.DEFAULT] | None
 Items: TypeAlias = AsyncIterable[Any] | Iterable[Any] | BidirectionalStream[Any]
-
-UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
-
-
-class ClientStats:
-    """Counts of this moment; all but connections are 0 when every call was let go."""
-
-    __slots__ = ("connections", "open_streams", "queued_bytes", "running_handlers")
-
-    def __init__(self, running_handlers: int, open_streams: int, queued_bytes: int, connections: int) -> None:
-        self.running_handlers = running_handlers
-        """Handlers that may still run for this client, as far as it knows."""
-        self.open_streams = open_streams
-        self.queued_bytes = queued_bytes
-        self.connections = connections
 
 
 class RpcClient:
@@ -425,9 +412,9 @@ class RpcClient:
         return self._dialer.connected_at
 
     @property
-    def stats(self) -> ClientStats:
+    def stats(self) -> RpcStats:
         connections = list(self._dialer.connections)
-        return ClientStats(
+        return RpcStats(
             running_handlers=sum(len(connection.calls) for connection in connections),
             open_streams=sum(len(connection.calls) - connection.let_go for connection in connections),
             queued_bytes=sum(connection.queued_bytes for connection in connections),
@@ -447,17 +434,7 @@ class RpcClient:
         await self._dialer.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
-        stats = self.stats
-        observer = self._dialer.observer
-        if observer is not None:
-            observer.record(
-                "rpc_closed",
-                side="client",
-                handlers=stats.running_handlers,
-                streams=stats.open_streams,
-                queued_bytes=stats.queued_bytes,
-                connections=stats.connections,
-            )
+        self.stats.record_closed(self._dialer.observer, "client")
 
     async def __aenter__(self) -> Self:
         return self
@@ -489,36 +466,3 @@ class Connecting:
     ) -> None:
         assert self._client is not None, "a block is left that was entered"
         await self._client.close()
-
-
-class ServiceProxy:
-    """Methods of a @service class, as calls."""
-
-    def __init__(self, client: RpcClient, cls: type) -> None:
-        prefix = service_name(cls)
-        for name in method_names(cls):
-            signature = read_signature(_unbound(cls, name), f"{prefix}.{name}")
-            setattr(self, name, _caller(client, f"{prefix}.{name}", signature))
-
-
-def _unbound(cls: type, name: str) -> Callable[..., Any]:
-    """The function behind a method, bound to nothing: only its annotations are read."""
-    function: Callable[..., Any] = getattr(cls, name).__get__(object())
-    return function
-
-
-def _caller(client: RpcClient, name: str, signature: Signature) -> Callable[..., Any]:
-    response = signature.response
-    calls: dict[int, Callable[..., Any]] = {
-        UNARY: client.call,
-        CLIENT_STREAMING: client.call_client_streaming,
-        SERVER_STREAMING: client.call_server_streaming,
-        BIDIRECTIONAL: client.call_streaming,
-    }
-    call = calls[signature.shape]
-    kind = type(None) if response is None else response
-
-    def invoke(argument: Any, **options: Any) -> Any:
-        return call(name, argument, response=kind, **options)
-
-    return invoke

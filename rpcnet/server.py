@@ -8,7 +8,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -19,10 +18,12 @@ from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
 from rpcnet.handler import Method
+from rpcnet.listener import stop_listening
 from rpcnet.service import method_names, service_name, shape_number, typed_method
 from rpcnet.serving import Handlers, ServerConnection
+from rpcnet.stats import RpcStats
 
-__all__ = ["RpcServer", "ServerStats"]
+__all__ = ["RpcServer"]
 
 _log = logging.getLogger("rpcnet")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -30,16 +31,6 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 DEFAULT_GRACE: Final = 5.0
 CANCEL_SECONDS: Final = 2.0
 """How long cancelled handlers may take for their `finally` blocks when a server stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStats:
-    """Counts of this moment; all are 0 when everything was let go."""
-
-    running_handlers: int
-    open_streams: int
-    queued_bytes: int
-    connections: int
 
 
 class RpcServer:
@@ -143,9 +134,9 @@ class RpcServer:
         return self._address
 
     @property
-    def stats(self) -> ServerStats:
+    def stats(self) -> RpcStats:
         handlers = self._handlers
-        return ServerStats(
+        return RpcStats(
             running_handlers=handlers.running,
             open_streams=sum(len(connection.calls) for connection in handlers.connections),
             queued_bytes=sum(connection.queued_bytes for connection in handlers.connections),
@@ -167,7 +158,7 @@ class RpcServer:
         handlers = self._handlers
         assert self._listener is not None and self._closed is not None
         handlers.draining = True
-        self._listener.close()
+        await stop_listening(self._listener)
         for connection in list(handlers.connections):
             connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
@@ -184,16 +175,7 @@ class RpcServer:
         open_connections = [connection.lost for connection in handlers.connections]
         if open_connections:
             await asyncio.wait(open_connections)
-        stats = self.stats
-        if self._observer is not None:
-            self._observer.record(
-                "rpc_closed",
-                side="server",
-                handlers=stats.running_handlers,
-                streams=stats.open_streams,
-                queued_bytes=stats.queued_bytes,
-                connections=stats.connections,
-            )
+        self.stats.record_closed(self._observer, "server")
         self._closed.set_result(None)
 
     async def _wait_until_idle(self, seconds: float) -> None:

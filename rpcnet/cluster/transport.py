@@ -16,15 +16,13 @@ from typing import Protocol
 from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.config import ClusterConfig
+from rpcnet.listener import stop_listening
 
 __all__ = ["AddressInUse", "Receiver", "Transport", "is_loopback", "join_host_port", "split_host_port"]
 
 HEADER = 4
 MAX_STREAMS = 256
 """Incoming streams at once; more are closed as they come."""
-SHORTEST_SLEEP = 1e-6
-ACCEPT_TURNS = 3
-"""Turns of the loop from an accepted transport to its connection_made, and one to spare; it is closed at once then."""
 RESOLVE_AGAIN = 30.0
 """Seconds for which a looked-up address is believed."""
 PORT_TRIES = 16
@@ -130,14 +128,7 @@ class Transport:
         server, self._server = self._server, None
         if server is None:
             return
-        try:
-            # What was accepted in this turn gets its transport in the next one, and an asyncio server that is closed
-            # in between loses the socket (CPython gh-109564). After a timer all that was accepted has its transport.
-            await asyncio.sleep(SHORTEST_SLEEP)
-        finally:
-            server.close()
-        for _ in range(ACCEPT_TURNS):
-            await asyncio.sleep(0)
+        await stop_listening(server)
         await server.wait_closed()
 
     # Datagrams.

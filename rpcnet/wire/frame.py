@@ -14,7 +14,9 @@ from rpcnet.config import MIN_WINDOW_BYTES
 from rpcnet.errors import Metadata, ProtocolError
 
 __all__ = [
+    "BIDIRECTIONAL",
     "CANCEL",
+    "CLIENT_STREAMING",
     "CREDIT",
     "END",
     "FLAG_END",
@@ -34,7 +36,9 @@ __all__ = [
     "PING",
     "PONG",
     "PREFACE",
+    "SERVER_STREAMING",
     "SHAPES",
+    "UNARY",
     "VERSION",
     "Ending",
     "Frame",
@@ -89,6 +93,7 @@ FLAG_ITEM: Final = 4
 
 SHAPES: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
 """By number: bit 0 says that the caller streams, bit 1 that the handler does."""
+UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
 
 ITEM_COST: Final = 64
 """Credit that each ITEM frame, or first item, costs beside its bytes: about what a queued item costs in memory."""

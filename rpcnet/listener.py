@@ -1,0 +1,25 @@
+"""Closing a listening socket without losing whoever is just being accepted.
+
+What asyncio has accepted in one turn gets its transport in the next ones; a server that is closed in between loses the
+socket (CPython gh-109564, open in 3.11 to 3.13). Knows no protocol.
+"""
+
+import asyncio
+from typing import Final
+
+__all__ = ["stop_listening"]
+
+SHORTEST_SLEEP: Final = 1e-6
+ACCEPT_TURNS: Final = 3
+"""Turns of the loop from an accepted transport to its connection_made, and one to spare."""
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Accept nobody from now on. Whoever was accepted has had its connection_made when this returns."""
+    try:
+        # After a timer all that was accepted has its transport.
+        await asyncio.sleep(SHORTEST_SLEEP)
+    finally:
+        server.close()
+    for _ in range(ACCEPT_TURNS):
+        await asyncio.sleep(0)
