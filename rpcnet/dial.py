@@ -5,7 +5,7 @@ Everybody who needs it waits for the same attempt. Of calls it knows only whethe
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -86,16 +86,44 @@ class Dialer:
         elif task.exception() is not None:
             self._reason = str(task.exception()) or type(task.exception()).__name__
 
-    async def _until(self, deadline: float | None, waiting: Any) -> None:
-        """Wait for something of this process, with a limit; the deadline of a reply is another matter (`Call`)."""
+    async def _until(self, deadline: float | None, waiting: Coroutine[Any, Any, None]) -> None:
+        """Wait for a connection or a place, no longer than a call may."""
         if deadline is None:
             await waiting
-            return
+        elif not await self._within(deadline, waiting):
+            raise DeadlineExceeded(f"no connection to {self.address} with a free place before the deadline")
+
+    async def _within(self, until: float, waiting: Coroutine[Any, Any, None]) -> bool:
+        """Whether it came to its end by then; else it was cancelled.
+
+        Where the loop was blocked, asyncio.timeout would throw away what has been answered long since. So the time that
+        the timer is late is given back, once, up to `late_timer_grace`.
+        """
+        task = self._loop.create_task(waiting, name=f"rpcnet wait for {self.address}")
+        timers: list[asyncio.TimerHandle] = []
+        timers.append(self._loop.call_at(until, self._expire, task, until, timers))
         try:
-            async with asyncio.timeout_at(deadline):
-                await waiting
-        except TimeoutError:
-            raise DeadlineExceeded(f"no connection to {self.address} with a free place before the deadline") from None
+            await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return False
+        finally:
+            for timer in timers:
+                timer.cancel()
+        return True
+
+    def _expire(self, task: asyncio.Task[None], until: float, timers: list[asyncio.TimerHandle]) -> None:
+        back = self._time_back(until)
+        if back and len(timers) == 1:
+            timers.append(self._loop.call_later(back, self._expire, task, until, timers))
+        else:
+            task.cancel()
+
+    def _time_back(self, due: float) -> float:
+        """Seconds for which we were held up, as far as they count."""
+        return min(max(0.0, self._loop.time() - due), self._config.late_timer_grace)
 
     async def _reconnect(self) -> CallerConnection:
         now = self._loop.time()
@@ -127,11 +155,10 @@ class Dialer:
         seconds = self._config.connect_timeout
         until = self._loop.time() + seconds
         try:
-            async with asyncio.timeout_at(until):
-                await self._open_transport(protocol)
-            await self._greeted(made[-1], until)
-        except TimeoutError:
-            raise Unavailable(f"no connection within connect_timeout ({seconds:g} s)") from None
+            if not await self._within(until, self._open_transport(protocol)):
+                raise Unavailable(f"no connection within connect_timeout ({seconds:g} s)")
+            back = self._time_back(until)
+            await self._greeted(made[-1], self._loop.time() + back if back else until)
         except OSError as error:
             raise Unavailable(f"{error}") from None
         finally:

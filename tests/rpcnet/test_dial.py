@@ -1,0 +1,67 @@
+"""Connecting: late timers are no evidence, and waiting in vain leaves nothing."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, Unavailable
+
+
+async def echo(payload: bytes) -> bytes:
+    return payload
+
+
+def test_a_loop_that_was_blocked_for_longer_than_connect_timeout_still_connects(world: Any) -> None:
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        server.register("echo", echo)
+        async with server:
+            client = RpcClient(server.address, config=RpcConfig(connect_timeout=0.1))
+            call = asyncio.ensure_future(client.call("echo", b"x", timeout=0.1))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            time.sleep(0.4)  # noqa: ASYNC251 - it blocks this loop: that is what is tested
+            # The server shares our loop, so the call itself may be too late; that we are connected counts.
+            await asyncio.wait([call])
+            assert client.stats.connections == 1, call.exception()
+            call.exception()
+            assert await client.call("echo", b"x") == b"x"
+            await client.close()
+
+    world.run(main())
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up_after_connect_timeout(world: Any) -> None:
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        silent = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+        address = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        with pytest.raises(Unavailable, match="connect_timeout"):
+            await RpcClient.connect(address, config=RpcConfig(connect_timeout=0.1))
+        client = RpcClient(address)
+        with pytest.raises(DeadlineExceeded, match="before the deadline"):
+            await client.call("echo", b"x", timeout=0.05)
+        await client.close()
+        silent.close()
+        await silent.wait_closed()
+        assert asyncio.all_tasks() == before
+
+    world.run(main())
+
+
+def test_cancelling_a_call_that_waits_for_the_connection_leaves_the_attempt_to_the_others(world: Any) -> None:
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        server.register("echo", echo)
+        async with server:
+            client = RpcClient(server.address)
+            first, second = (asyncio.ensure_future(client.call("echo", b"x", timeout=5.0)) for _ in range(2))
+            await asyncio.sleep(0)
+            first.cancel()
+            assert await second == b"x"
+            assert first.cancelled()
+            await client.close()
+
+    world.run(main())
