@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.gate
 LEAKY = Path(__file__).with_name("leaky.py")
 ROOT = Path(__file__).parents[3]
 

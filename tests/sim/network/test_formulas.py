@@ -85,7 +85,7 @@ def test_a_loss_that_enough_follow_costs_a_round_trip_else_the_time_out():
     late = passed ** (packets - 3) * (1 - passed**3)
     again = sum(loss**k * passed * (2**k - 1) for k in range(1, 10)) * timeout  # the retransmission is lost as well
     expected = latency + early * (trip + again) + late * (timeout + 2 * again)
-    drawn = [transfer(size, seed=seed, latency=latency, loss=loss)["a"] for seed in range(1500)]
+    drawn = [transfer(size, seed=seed, latency=latency, loss=loss)["a"] for seed in range(600)]
     error = statistics.stdev(drawn) / math.sqrt(len(drawn))
     assert statistics.fmean(drawn) == pytest.approx(expected, abs=3 * error)
     assert error < 0.1 * expected
@@ -94,7 +94,7 @@ def test_a_loss_that_enough_follow_costs_a_round_trip_else_the_time_out():
 def test_a_tail_loss_is_seen_as_soon_as_three_packets_follow():
     latency = 0.01
     times = []
-    for seed in range(300):
+    for seed in range(150):
         with Simulation(seed) as simulation:
             simulation.network.default_link(latency=latency, loss=0.1)
             arrived = []
