@@ -88,7 +88,13 @@ def test_a_loss_that_enough_follow_costs_a_round_trip_else_the_time_out():
     drawn = [transfer(size, seed=seed, latency=latency, loss=loss)["a"] for seed in range(600)]
     error = statistics.stdev(drawn) / math.sqrt(len(drawn))
     assert statistics.fmean(drawn) == pytest.approx(expected, abs=3 * error)
-    assert error < 0.1 * expected
+    for share, kind in (
+        (passed**packets, lambda t: t == pytest.approx(latency)),
+        (early * passed, lambda t: t == pytest.approx(latency + trip)),
+        (late, lambda t: t > timeout - trip),
+    ):
+        seen = sum(map(kind, drawn)) / len(drawn)
+        assert seen == pytest.approx(share, abs=3 * math.sqrt(share * (1 - share) / len(drawn)))
 
 
 def test_a_tail_loss_is_seen_as_soon_as_three_packets_follow():
