@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-__all__ = ["Address", "InsecureAddressError", "parse"]
+__all__ = ["Address", "InsecureAddressError", "is_loopback", "join_host_port", "parse", "split_host_port"]
 
 
 class InsecureAddressError(ValueError):
@@ -21,17 +21,12 @@ class Address:
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
     @property
     def is_local(self) -> bool:
         """Whether nobody else on a network can listen in. A name other than localhost may resolve to anything."""
-        if self.path or self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return bool(self.path) or self.host == "localhost" or is_loopback(self.host)
 
     def check_secure(self, has_tls: bool, insecure: bool) -> None:
         if not (has_tls or insecure or self.is_local):
@@ -47,11 +42,28 @@ def parse(text: str) -> Address:
         if not path:
             raise ValueError("address 'unix:' names no path; write unix:/run/name.sock")
         return Address("", 0, path)
+    return Address(*split_host_port(text), "")
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`; ValueError says what is wrong."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"address {text!r}: write an IPv6 address in brackets, as in [::1]:7000")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"address {text!r} is not HOST:PORT or unix:PATH (port 0 to 65535)")
-    return Address(host, int(port), "")
+        raise ValueError(f"{text!r} is no HOST:PORT; write an IPv6 address in brackets, as in [::1]:7000")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{text!r} is no HOST:PORT with a port from 0 to 65535")
+    return host, int(port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is an address of this machine alone; a name may resolve to anything."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rpcnet import observe
+from rpcnet.address import join_host_port, split_host_port
 from rpcnet.config import ClusterConfig, RpcConfig
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ __all__ = [
     "cluster_config",
     "convert_arguments",
     "invoke",
-    "join_address",
     "load_app",
     "parameters",
     "split_address",
@@ -68,18 +68,10 @@ class AppError(Exception):
 
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[v6]:port`. Raises AppError."""
-    host, colon, port = address.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise AppError(f"{address!r} is no HOST:PORT; write an IPv6 address as [{address}]:PORT")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise AppError(f"{address!r} is no HOST:PORT with a port from 0 to 65535")
-    return host, int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return split_host_port(address)
+    except ValueError as error:
+        raise AppError(str(error)) from None
 
 
 def cluster_config(settings: Mapping[str, Any]) -> ClusterConfig:
@@ -121,7 +113,7 @@ class NodeContext:
         insecure: bool = False,
         tls: "ssl.SSLContext | None" = None,
         random: Random | None = None,
-        wall_clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] | None = None,
         directory: Path | None = None,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
@@ -140,7 +132,8 @@ class NodeContext:
         self.tls = tls
         self.random = random if random is not None else Random()
         """This node's own: seeded by the run in tests, so use it instead of the module's functions."""
-        self.wall_clock = wall_clock
+        # Looked up here, not in the signature: a default value would escape whoever replaces time.time.
+        self.wall_clock = wall_clock if wall_clock is not None else time.time
         self.rpc_config = RpcConfig(insecure=insecure and tls is None)
         self.is_ready = False
         self._directory = directory
@@ -155,7 +148,7 @@ class NodeContext:
         self._addresses: dict[str, str] = {}
         self._ports: dict[int, str] = {}
         for service, address in (services or {}).items():
-            self._addresses[service] = join_address(*split_address(address))
+            self._addresses[service] = join_host_port(*split_address(address))
 
     def address(self, service: str) -> str:
         """`host:port` of a service of this node, the same after a restart; announced by `cluster()` once asked for."""
@@ -167,7 +160,7 @@ class NodeContext:
         other = self._ports.setdefault(port, service)
         if other != service:
             raise AppError(f"services {other!r} and {service!r} of {self.name} fall on port {port}; rename one of them")
-        address = self._addresses[service] = join_address(self.host, port)
+        address = self._addresses[service] = join_host_port(self.host, port)
         return address
 
     @property
@@ -214,7 +207,7 @@ class NodeContext:
             return address
         if self._advertise is None:
             raise AppError(f"others cannot reach {service} at {address}; say where they can: advertise=HOST:PORT")
-        return join_address(split_address(self._advertise)[0], port)
+        return join_host_port(split_address(self._advertise)[0], port)
 
     def ready(self) -> None:
         """Say that this node does its work from now on; further calls change nothing."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rpcnet import observe
+from rpcnet.address import is_loopback, split_host_port
 from rpcnet.cluster.errors import ClusterClosed, NotPermitted
 from rpcnet.cluster.registry import Registry
 from rpcnet.cluster.swim import tags as tag_rules
@@ -28,7 +29,7 @@ from rpcnet.cluster.swim.event import (
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import Member
-from rpcnet.cluster.transport import Transport, is_loopback, split_host_port
+from rpcnet.cluster.transport import Transport
 from rpcnet.cluster.watch import Watch
 from rpcnet.config import ClusterConfig
 

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, cast
 
+from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.config import ClusterConfig
 from rpcnet.listener import stop_listening
 
-__all__ = ["AddressInUse", "Receiver", "Transport", "is_loopback", "join_host_port", "split_host_port"]
+__all__ = ["AddressInUse", "Receiver", "Transport"]
 
 HEADER = 4
 MAX_STREAMS = 256
@@ -43,23 +44,6 @@ class Receiver(Protocol):
     def request(self, data: bytes, source: str) -> bytes | None: ...
     def answered(self, number: int, data: bytes) -> None: ...
     def unanswered(self, number: int) -> None: ...
-
-
-def split_host_port(address: str) -> Endpoint:
-    """Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ValueError(f"{address!r} is no host:port with a port from 0 to 65535")
-    return host, int(port)
-
-
-def join_host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    return ip_address(host.partition("%")[0]).is_loopback
 
 
 class Transport:
@@ -288,8 +272,8 @@ class _Stream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "a stream has a stream transport"
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
         if not self._owner.stream_came(self):
             transport.abort()
         elif self._request is not None:

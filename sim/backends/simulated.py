@@ -18,7 +18,8 @@ from typing import Any
 import simpy
 
 from rpcnet import observe
-from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, join_address, load_app
+from rpcnet.address import join_host_port
+from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, load_app
 from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Ready, Script, check_program
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
@@ -159,7 +160,7 @@ class _World:
             simulation.network.check_connected()
         except ValueError as error:
             raise ProgramError(f"network: {error}") from error
-        self._seeds = [join_address(self._members[name].node.host.ip, GOSSIP_PORT) for name in program.seeds]
+        self._seeds = [join_host_port(self._members[name].node.host.ip, GOSSIP_PORT) for name in program.seeds]
         self._clocks: dict[str, tuple[_Member, float, float]] = {}
         """Wrong ones by the name of the fault: whose, offset, drift."""
         self._zero: float | None = None

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rpcnet.app import GOSSIP_PORT, join_address
+from rpcnet.address import join_host_port
+from rpcnet.app import GOSSIP_PORT
 from sim.backends import control
 from sim.backends.addresses import AddressBlock, connected
 from sim.backends.process import Process
@@ -298,7 +299,7 @@ class _World:
             app=node.program.app,
             arguments=node.program.arguments,
             labels=node.program.labels,
-            seeds=tuple(join_address(self._hosts[seed], GOSSIP_PORT) for seed in program.seeds),
+            seeds=tuple(join_host_port(self._hosts[seed], GOSSIP_PORT) for seed in program.seeds),
             cluster=program.cluster,
             defects=program.defects,
             directory=str(self._folder / f"node-{node.number}"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from rpcnet.cluster.swim.contacts import Contacts
 from rpcnet.cluster.swim.core import Core
 
 __all__ = ["no_healing"]
@@ -14,11 +15,11 @@ __all__ = ["no_healing"]
 
 @contextmanager
 def no_healing() -> Iterator[None]:
-    reconnect, gossip = Core._reconnect, Core._gossip
+    reconnect, gossip = Contacts.reconnect, Core._gossip
 
-    def only_to_join(core: Core, now: float) -> None:
-        if not core.has_joined:
-            reconnect(core, now)
+    def only_to_join(contacts: Contacts, now: float) -> None:
+        if not contacts._table.has_joined:
+            reconnect(contacts, now)
 
     def only_to_the_living(core: Core) -> None:
         dead, core._table.dead = core._table.dead, {}
@@ -27,5 +28,5 @@ def no_healing() -> Iterator[None]:
         finally:
             core._table.dead = dead
 
-    with patch.object(Core, "_reconnect", only_to_join), patch.object(Core, "_gossip", only_to_the_living):
+    with patch.object(Contacts, "reconnect", only_to_join), patch.object(Core, "_gossip", only_to_the_living):
         yield

@@ -116,7 +116,7 @@ class Core:
             "suspicion": lambda name, now: self._table.give_up(str(name), now),
             "gossip": lambda _, now: self._gossip(),
             "push_pull": lambda _, now: self._contacts.push_pull(now),
-            "reconnect": lambda _, now: self._reconnect(now),
+            "reconnect": lambda _, now: self._contacts.reconnect(now),
             "reap": lambda _, now: self._reap(now),
             "leave": lambda _, now: self._leave_round(now),
         }
@@ -352,9 +352,6 @@ class Core:
 
     def _transmissions(self) -> int:
         return transmissions(self._config.retransmit_multiplier, self._table.up)
-
-    def _reconnect(self, now: float) -> None:
-        self._contacts.reconnect(now)
 
     # What the table, the prober and the contacts ask for.
 

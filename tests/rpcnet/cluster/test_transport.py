@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.swim.effect import Stats
-from rpcnet.cluster.transport import AddressInUse, Transport, join_host_port, split_host_port
+from rpcnet.cluster.transport import AddressInUse, Transport
 from rpcnet.config import ClusterConfig
 
 CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000)
@@ -241,12 +242,6 @@ def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
         await transport.close()
 
     asyncio.run(main())
-
-
-def test_addresses_of_both_families_are_read_and_written():
-    assert split_host_port("[::1]:7946") == ("::1", 7946)
-    assert join_host_port("::1", 7946) == "[::1]:7946"
-    assert split_host_port("seed.example:1") == ("seed.example", 1)
 
 
 def test_it_works_over_ipv6_where_there_is_any():

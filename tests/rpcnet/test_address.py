@@ -1,0 +1,27 @@
+"""Addresses as text, read and written in one place for calls, gossip and the command line."""
+
+import pytest
+
+from rpcnet.address import is_loopback, join_host_port, parse, split_host_port
+
+
+def test_addresses_of_both_families_are_read_and_written() -> None:
+    assert split_host_port("[::1]:7946") == ("::1", 7946)
+    assert join_host_port("::1", 7946) == "[::1]:7946"
+    assert split_host_port("seed.example:1") == ("seed.example", 1)
+
+
+@pytest.mark.parametrize("text", ["[::1]:80", "127.0.0.1:0", "name:65535", "unix:/run/x.sock"])
+def test_an_address_is_written_as_it_was_read(text: str) -> None:
+    assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["host", ":80", "host:", "host:port", "host:65536", "::1:80", "unix:", "host:８"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no HOST:PORT|names no path"):
+        parse(text)
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.8.9.1", True), ("::1", True), ("10.0.0.1", False), ("a", False)])
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
