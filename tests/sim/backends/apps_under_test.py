@@ -290,9 +290,9 @@ class Hears(asyncio.DatagramProtocol):
         number, sent, *_ = data.split(b" ")
         whole = data.endswith(b"." * 100)
         try:
-            self.node.record("heard", number=int(number), sent=float(sent), whole=whole)
+            self.node.record("heard", number=int(number), sent=float(sent), whole=whole, source=addr[0])
         except ValueError:
-            self.node.record("heard", number=-1, sent=0.0, whole=False)
+            self.node.record("heard", number=-1, sent=0.0, whole=False, source=addr[0])
 
 
 async def hears(node: NodeContext) -> None:
