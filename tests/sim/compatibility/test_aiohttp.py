@@ -1,4 +1,8 @@
 import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +10,8 @@ from tests.sim.compatibility.machines import certificates, forever, on_two_machi
 
 aiohttp = pytest.importorskip("aiohttp")
 web = pytest.importorskip("aiohttp.web")
+
+ROOT = Path(__file__).parents[3]
 
 
 async def hello(request):
@@ -50,6 +56,16 @@ def serving(ssl_context=None):
     return serve
 
 
+async def upload_many():
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=5)) as session:
+
+        async def one(number):
+            async with session.post("http://server:8080/", data=bytes(number)) as found:
+                return (await found.json())["bytes"]
+
+        return await asyncio.gather(*(one(number) for number in range(0, 100_000, 5_000)))
+
+
 def test_client_and_server_speak_json():
     async def ask():
         async with (
@@ -64,16 +80,7 @@ def test_client_and_server_speak_json():
 
 
 def test_many_requests_at_once_over_pooled_connections():
-    async def ask():
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=5)) as session:
-
-            async def one(number):
-                async with session.post("http://server:8080/", data=bytes(number)) as found:
-                    return (await found.json())["bytes"]
-
-            return await asyncio.gather(*(one(number) for number in range(0, 100_000, 5_000)))
-
-    answers, _ = on_two_machines(serving(), ask)
+    answers, _ = on_two_machines(serving(), upload_many)
     assert answers == list(range(0, 100_000, 5_000))
 
 
@@ -123,9 +130,14 @@ def test_a_refused_connection_and_a_timeout():
     assert on_two_machines(serving(), ask)[0] == "both"
 
 
-def test_two_runs_are_the_same():
-    async def ask():
-        async with aiohttp.ClientSession() as session, session.get("http://server:8080/") as found:
-            return await found.json()
-
-    assert on_two_machines(serving(), ask) == on_two_machines(serving(), ask)
+def test_a_run_is_the_same_in_another_process_with_another_hash_seed():
+    code = (
+        "from tests.sim.compatibility.test_aiohttp import on_two_machines, serving, upload_many\n"
+        "print(on_two_machines(serving(), upload_many)[1])"
+    )
+    for hash_seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == on_two_machines(serving(), upload_many)[1]

@@ -246,7 +246,10 @@ async def test_what_a_loop_in_use_refuses(log: Log):
     log("loop", loop.is_running(), loop.is_closed())
     log.call("loop", "close", loop.close)
     coroutine = moment()
-    log.call("loop", "asyncio.run", asyncio.run, coroutine)
+    try:
+        asyncio.run(coroutine)
+    except RuntimeError:  # a node's says what to do instead
+        log("loop", "asyncio.run")
     coroutine.close()
     log.call("loop", "call_soon", loop.call_soon, None)
     await log.attempt("loop", "wait for nothing", asyncio.wait([]))
