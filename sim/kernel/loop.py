@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
-from sim.kernel.errors import Livelock
+from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket
@@ -356,6 +356,49 @@ class NodeLoop(ConnectionMethods):
         return NodeFuture(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Raises NodeDown, and SimulationError where another node's code asks: machines share no tasks.
+
+        So do call_soon_threadsafe and, after its end, call_soon and call_at; while the node lives those two are looked
+        at in debug mode alone, as asyncio does with threads.
+        """
+        if self._simulation.entered is not self:
+            self._refuse_others("create_task", coro)
+        return self.spawn(coro, **options)
+
+    def _refuse_others(self, what: str, coroutine: Any = None) -> None:
+        entered = self._simulation.entered
+        other = entered if entered is not None and entered is not self and entered._turning else None
+        if other is None and not self._dead:
+            return
+        if asyncio.iscoroutine(coroutine):
+            coroutine.close()
+        name = self.node.name
+        if self._dead:
+            raise NodeDown(
+                f"{what} on the loop of {name}, which is down; after a restart it has another one: node.loop"
+            )
+        raise SimulationError(
+            f"{what} on the loop of {name} by the code of {other and other.node.name}: they are two machines; send a "
+            f"message, or start it there: simulation.nodes[{name!r}].start(main)"
+        )
+
+    def _check_thread(self) -> None:
+        """In debug mode, before call_soon, call_at and call_later."""
+        self._refuse_others("call_soon or call_at")
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
+        if self._simulation.entered is not self:
+            self._refuse_others("call_soon_threadsafe")
+        return _as_made_above(super().call_soon_threadsafe(callback, *args, context=context))
+
+    def _after_death(self, *_: Any, **__: Any) -> events.TimerHandle:
+        """In the place of call_soon and call_at: muted for its own code, an error for everybody else."""
+        if self._simulation.entered is not self or not self._turning:
+            self._refuse_others("call_soon or call_at")
+        return events.TimerHandle(self.time(), _nothing, (), self)
+
+    def spawn(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task, whoever asks."""
         if self._task_factory is not None:
             task = super().create_task(coro, **options)
         else:
@@ -426,6 +469,7 @@ class NodeLoop(ConnectionMethods):
             kept.append(transport)
         kept.extend(self._selector.sockets.values())
         self._dead = True
+        self.call_soon = self.call_at = self._after_death  # type: ignore[method-assign]
         self.idle = False
         self._ready = deque(maxlen=0)  # takes what a muted program puts in, and keeps nothing
         self._scheduled.clear()
@@ -487,6 +531,10 @@ def _report(handle: Any, error: BaseException) -> None:
         handle._loop.call_exception_handler(context)
     except SystemExit as left:  # in a handler of the program's own
         handle._loop.left(left)
+
+
+def _nothing() -> None:
+    """What a dead program's callbacks do."""
 
 
 def _said(error: BaseException) -> str:

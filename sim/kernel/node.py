@@ -6,6 +6,7 @@ closes its sockets and refuses new ones), `stop` a request (SIGTERM), `shut_down
 
 import asyncio
 import inspect
+import math
 import os
 import signal
 from asyncio import events
@@ -77,10 +78,12 @@ class Node:
         A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
         restarted. Raises NodeDown, TypeError.
         """
-        if not (inspect.iscoroutine(main) or callable(main)):
+        if not (inspect.iscoroutine(main) or callable(main)) or inspect.isasyncgenfunction(main):
             raise TypeError(f"{main!r} is neither a coroutine function nor a coroutine; write `async def`")
         if inspect.iscoroutine(main) and args:
             raise TypeError("a bare coroutine takes no arguments; pass the coroutine function instead")
+        if not 0 <= delay < math.inf:
+            raise ValueError(f"delay is virtual seconds, at least 0, not {delay!r}")
         if not self.running:
             raise NodeDown(f"{self.name} is down; restart() it first")
         self._entries.append((main, args, name, delay))
@@ -89,7 +92,7 @@ class Node:
     def _launch(self, main: Main, args: tuple[Any, ...], name: str | None, delay: float) -> asyncio.Task[Any]:
         # A function is called on the node: what it does before its first await belongs there as well.
         coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
-        task = self.loop.create_task(coroutine, name=name)
+        task = self.loop.spawn(coroutine, name=name)
         self._mains.append(task)
         task.add_done_callback(self._ended)
         self.loop.kick()
@@ -175,7 +178,7 @@ class Node:
             if done is not None:
                 done(leaks)
 
-        loop.create_task(self._finish(settle), name=f"shut down {self.name}").add_done_callback(ended)
+        loop.spawn(self._finish(settle), name=f"shut down {self.name}").add_done_callback(ended)
         loop.kick()
 
     def leave(self, error: SystemExit) -> None:
@@ -252,7 +255,7 @@ class Node:
         return self._stall_for(seconds)
 
     def _stall_for(self, seconds: float) -> bool:
-        if seconds < 0:
+        if not seconds >= 0:
             raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
         if not self.running:
             return False
@@ -342,7 +345,10 @@ def _unused_place() -> Path:
 async def _call(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...], delay: float) -> Any:
     if delay:
         await asyncio.sleep(delay)
-    return await main(*args)
+    running = main(*args)
+    if not inspect.isawaitable(running):
+        raise TypeError(f"{main!r} returned {running!r:.80}, which is no coroutine; write `async def`")
+    return await running
 
 
 async def _await(main: Coroutine[Any, Any, Any], delay: float) -> Any:

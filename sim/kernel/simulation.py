@@ -6,6 +6,7 @@ so many events, which is the same point in every run.
 
 import asyncio
 import gc
+import ipaddress
 import math
 import sys
 from asyncio import events
@@ -18,14 +19,14 @@ from typing import Any, Self
 
 import simpy
 
-from sim.kernel import adopt, entropy
+from sim.kernel import adopt, entropy, refuse
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.leaks import Leak
 from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
 from sim.kernel.waiting import where
-from sim.network.network import Network
+from sim.network.network import Network, UnknownNode
 from sim.network.schedule import Call, Schedule
 from sim.trace import Trace, TraceWriteError
 
@@ -43,6 +44,13 @@ _driving: set[int] = set()
 _NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
 
 
+class _Nodes(dict[str, Node]):
+    """By name; an unknown one is answered with those that there are."""
+
+    def __missing__(self, name: str) -> Node:
+        raise UnknownNode(name, self)
+
+
 class Simulation:
     """Virtual time for any asyncio program. A context manager; `close()` ends the nodes and looks for leaks.
 
@@ -55,6 +63,7 @@ class Simulation:
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         entropy.install()
         adopt.install()
+        refuse.install()
         self.seed = seed
         self.environment = simpy.Environment(0.0)
         order = Random(f"{seed}/order") if tie_break == "random" else None
@@ -62,7 +71,7 @@ class Simulation:
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed
         self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Node] = _Nodes()
         self.leaks: list[Leak] = []
         """What nodes left behind when they ended in order; complete after `close`."""
         self.next_number = count(1).__next__
@@ -94,6 +103,10 @@ class Simulation:
 
     def add_node(self, name: str, ip: str | None = None, *more: str) -> Node:
         """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given: one or more, IPv6 too."""
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a node has a name, a text that is not empty, not {name!r}")
+        for address in (ip, *more) if ip else more:
+            ipaddress.ip_address(address)  # raises ValueError
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
@@ -115,7 +128,7 @@ class Simulation:
         """Write an event into the trace, caused by what is being answered; returns its line."""
         if self._closed:
             return 0  # a dead program's `finally`, or somebody who came too late
-        ahead = self.nodes[node].host.ahead if node in self.nodes else 0.0
+        ahead = self.nodes[node].host.ahead if node else 0.0  # "" is the runner
         return self.trace.record(self.environment._now + ahead, node, event, self.network.cause[0], **fields)
 
     def _trace_failed(self, error: TraceWriteError) -> None:
@@ -136,8 +149,11 @@ class Simulation:
 
     def run(self, until: float | None = None) -> None:
         """Run until that time, or until nothing is scheduled. Raises Deadlock where then somebody still waits."""
-        if until is not None and not until >= self.now:
-            raise SimulationError(f"cannot run until {until!r} s: it is {self.now:g} s already")
+        if until is not None:
+            if not isinstance(until, int | float):
+                raise SimulationError(f"cannot run until {until!r}: it is virtual seconds since the start, a number")
+            if not until >= self.now:
+                raise SimulationError(f"cannot run until {until!r} s: it is {self.now:g} s already")
         self.somewhere(lambda: self._run(until))
 
     def _run(self, until: float | None) -> None:
@@ -147,6 +163,9 @@ class Simulation:
 
     def run_until_complete(self, task: asyncio.Task[Any]) -> Any:
         """Run until a task of `node.start` is done; returns its value or raises its exception. Raises Deadlock."""
+        loop = task.get_loop() if isinstance(task, asyncio.Task) else None
+        if not isinstance(loop, NodeLoop) or loop.node.simulation is not self:
+            raise SimulationError(f"{task!r:.100} is no task of this simulation; node.start(main) returns one")
         self.somewhere(lambda: self._complete(task))
         return task.result()
 

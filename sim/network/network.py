@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
 
-__all__ = ["Network", "Path", "UnknownNode"]
+__all__ = ["Network", "NotConnected", "Path", "UnknownNode"]
 
 LOOPBACK = Link(latency=Constant(25e-6))
 
@@ -38,6 +38,10 @@ class UnknownNode(KeyError):
 
     def __str__(self) -> str:
         return self.text
+
+
+class NotConnected(ValueError):
+    """A graph in which some machine cannot reach another, or is missing."""
 
 
 def topology() -> Any:
@@ -259,15 +263,19 @@ class Network:
         return next(iter(self.addresses(name)), name)
 
     def check_connected(self) -> None:
-        """Raise ValueError unless every host can reach every other (asked once, when a simulation starts)."""
+        """Raise NotConnected unless every host can reach every other (asked once, when a simulation starts)."""
         if self._graph is None:
             return
         missing = [name for name in self.hosts if name not in self._graph]
         if missing:
-            raise ValueError(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
+            raise NotConnected(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
         lost = topology().unreachable(self._graph, list(self.hosts)) if self.hosts else None
         if lost is not None:
-            raise ValueError(f"the graph is not connected: there is no way from {next(iter(self.hosts))!r} to {lost!r}")
+            one = next(iter(self.hosts))
+            raise NotConnected(
+                f"the graph is not connected: there is no way from {one!r} to {lost!r}; add an edge, and cut it with "
+                "network.partition() once the simulation runs"
+            )
 
     def _changed(self) -> None:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""

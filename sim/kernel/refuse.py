@@ -1,0 +1,44 @@
+"""What a program may do in a process of its own and not on a simulated node: run another event loop.
+
+asyncio's own answer, that a loop runs already, does not say what to do instead. Elsewhere they are the real ones.
+"""
+
+import asyncio
+import functools
+from asyncio import runners
+from collections.abc import Callable
+from typing import Any
+
+from sim.kernel import entropy
+from sim.kernel.entropy import running
+from sim.kernel.errors import SimulationError
+
+__all__ = ["install"]
+
+_installed = False
+
+
+def install() -> None:
+    """Once a process."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    run = asyncio.run
+    asyncio.run = runners.run = _refused_on_a_node(run, "asyncio.run()")
+    entropy.rebind({id(run): (run, asyncio.run)})
+    asyncio.Runner.run = _refused_on_a_node(asyncio.Runner.run, "asyncio.Runner.run()")  # type: ignore[method-assign]
+
+
+def _refused_on_a_node(real: Callable[..., Any], said: str) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def function(*args: Any, **options: Any) -> Any:
+        node: Any = running()
+        if node is None:
+            return real(*args, **options)
+        raise SimulationError(
+            f"{said} cannot be called from a running event loop, and {node.name} is a simulated node, whose loop runs: "
+            "await the coroutine, or make it a node of its own: simulation.add_node(…).start(main)"
+        )
+
+    return function

@@ -1,0 +1,227 @@
+"""Each wrong use of a simulation is one typed error that says what was wrong and what to do."""
+
+import asyncio
+import math
+import re
+
+import networkx
+import pytest
+
+import sim
+from sim import NodeDown, Simulation, SimulationError
+from sim.network.network import NotConnected, UnknownNode
+from sim.network.quantity import QuantityError
+
+
+async def one():
+    return 1
+
+
+async def sleeps():
+    await asyncio.sleep(100)
+
+
+async def generates():
+    yield 1
+
+
+@pytest.fixture
+def simulation():
+    simulation = Simulation(1)
+    simulation.add_node("a")
+    yield simulation
+    simulation.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"latency": -0.1}, "latency: a duration must be a number of at least 0, not -0.1"),
+        ({"latency": math.nan}, "at least 0, not nan"),
+        ({"latency": "-5ms"}, "at least 0, not '-5ms'"),
+        ({"loss": 1.5}, "loss: a probability is between 0 and 1"),
+        ({"loss": math.nan}, "at least 0, not nan"),
+        ({"loss": "150%"}, "between 0 and 1"),
+        ({"bandwidth": 0}, "cut the link"),
+    ],
+)
+def test_links_that_cannot_be(simulation, settings, words):
+    with pytest.raises(QuantityError, match=re.escape(words)):
+        simulation.network.default_link(**settings)
+    simulation.add_node("b")
+    with pytest.raises(QuantityError, match=re.escape(words)):
+        simulation.network.link("a", "b", **settings)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda s: s.nodes["z"],
+        lambda s: s.record("z", "said"),
+        lambda s: s.network.partition(["a"], ["z"]),
+        lambda s: s.network.isolate("z"),
+        lambda s: s.network.link("a", "z", loss=0.1),
+        lambda s: s.network.hold("z", "a"),
+        lambda s: s.network.slow_receive("z", "1ms"),
+    ],
+)
+def test_an_unknown_node_is_answered_with_those_that_there_are(simulation, use):
+    with pytest.raises(UnknownNode, match="there is no node 'z'; there are: a"):
+        use(simulation)
+
+
+def test_a_graph_that_is_not_connected_at_the_start(simulation):
+    simulation.add_node("b")
+    graph = networkx.Graph()
+    graph.add_nodes_from("ab")
+    simulation.network.graph = graph
+    with pytest.raises(NotConnected, match=r"no way from 'a' to 'b'; add an edge"):
+        simulation.run(until=1.0)
+
+
+@pytest.mark.parametrize(("until", "words"), [(1.0, "it is 2 s already"), (math.nan, "already"), ("5s", "a number")])
+def test_a_time_until_which_it_cannot_run(simulation, until, words):
+    simulation.run(until=2.0)
+    with pytest.raises(SimulationError, match=f"cannot run until .*{words}"):
+        simulation.run(until=until)
+
+
+@pytest.mark.parametrize("name", ["", 5, None])
+def test_a_node_without_a_name(simulation, name):
+    with pytest.raises(ValueError, match="a node has a name"):
+        simulation.add_node(name)
+
+
+def test_an_address_that_is_none(simulation):
+    with pytest.raises(ValueError, match=r"'999\.1' does not appear to be"):
+        simulation.add_node("b", "999.1")
+
+
+@pytest.mark.parametrize("main", [7, None, generates])
+def test_what_is_no_coroutine_function(simulation, main):
+    with pytest.raises(TypeError, match="write `async def`"):
+        simulation.nodes["a"].start(main)
+
+
+def test_a_function_that_returns_no_coroutine(simulation):
+    with pytest.raises(TypeError, match="returned 5, which is no coroutine; write `async def`"):
+        simulation.run_until_complete(simulation.nodes["a"].start(lambda: 5))
+
+
+@pytest.mark.parametrize("delay", [-1, math.nan, math.inf])
+def test_a_delay_that_cannot_be(simulation, delay):
+    with pytest.raises(ValueError, match="delay is virtual seconds, at least 0"):
+        simulation.nodes["a"].start(one, delay=delay)
+
+
+def test_a_task_of_another_simulation_or_none_at_all(simulation):
+    with Simulation(2) as other:
+        task = other.add_node("a").start(one)
+        for wrong in (task, 5):
+            with pytest.raises(SimulationError, match="no task of this simulation"):
+                simulation.run_until_complete(wrong)
+        assert other.run_until_complete(task) == 1
+
+
+def on_node(simulation, function):
+    async def main():
+        return function()
+
+    return simulation.run_until_complete(simulation.nodes["a"].start(main))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda loop: loop.create_task(one()),
+        lambda loop: loop.call_soon_threadsafe(print),
+    ],
+)
+def test_a_nodes_loop_is_not_for_the_code_of_another_node(simulation, use):
+    other = simulation.add_node("b")
+    other.start(sleeps)
+    with pytest.raises(SimulationError, match=r"on the loop of b by the code of a: .* simulation\.nodes\['b'\]\.start"):
+        on_node(simulation, lambda: use(other.loop))
+
+
+@pytest.mark.parametrize("use", [lambda loop: loop.call_soon(print), lambda loop: loop.call_later(1, print)])
+def test_in_debug_mode_neither_are_callbacks_and_timers(simulation, use):
+    other = simulation.add_node("b")
+    other.loop.set_debug(True)
+    with pytest.raises(SimulationError, match="on the loop of b by the code of a"):
+        on_node(simulation, lambda: use(other.loop))
+    use(other.loop)  # from outside of all nodes it may
+
+
+def test_one_node_may_start_another(simulation):
+    other = simulation.add_node("b")
+    task = on_node(simulation, lambda: other.start(one))
+    assert simulation.run_until_complete(task) == 1
+
+
+@pytest.mark.parametrize("death", ["crash", "kill"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda loop: loop.create_task(one()),
+        lambda loop: loop.call_soon(print),
+        lambda loop: loop.call_later(1, print),
+        lambda loop: loop.call_soon_threadsafe(print),
+    ],
+)
+def test_the_loop_of_a_dead_node_cannot_be_used(simulation, death, use):
+    node = simulation.nodes["a"]
+    node.start(sleeps)
+    simulation.run(until=1.0)
+    loop = node.loop
+    getattr(node, death)()
+    with pytest.raises(
+        NodeDown, match=r"on the loop of a, which is down; after a restart it has another one: node\.loop"
+    ):
+        use(loop)
+    node.restart()
+    use(node.loop)
+
+
+def test_a_program_that_dies_by_its_own_hand_is_muted_and_told_nothing(simulation):
+    node, reached = simulation.nodes["a"], []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        node.crash()
+        loop.call_soon(reached.append, "a callback ran")
+        loop.call_later(1, reached.append, "a timer ran")
+        task = asyncio.create_task(one())
+        reached.append("end")
+        await task
+
+    node.start(main)
+    simulation.run(until=5.0)
+    assert reached == ["end"]
+
+
+def nested():
+    with Simulation(2) as inner:
+        inner.run(until=1.0)
+
+
+@pytest.mark.parametrize("use", [lambda: sim.run(one()), nested])
+def test_a_simulation_inside_another(simulation, use):
+    with pytest.raises(SimulationError, match="runs inside another one, or inside a node; end the outer one first"):
+        on_node(simulation, use)
+
+
+@pytest.mark.parametrize("run", [lambda main: asyncio.run(main, debug=False), lambda main: asyncio.Runner().run(main)])
+def test_another_event_loop_on_a_node(simulation, run):
+    main = one()
+    with pytest.raises(SimulationError, match=r"cannot be called .* a is a simulated node.* simulation\.add_node"):
+        on_node(simulation, lambda: run(main))
+    main.close()
+
+
+def test_elsewhere_asyncio_runs_as_ever(simulation):
+    assert asyncio.run(one()) == 1
+    simulation.run(until=1.0)
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(one()) == 1
+    loop.close()
