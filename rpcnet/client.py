@@ -19,7 +19,7 @@ from rpcnet.calls.deadline import earliest
 from rpcnet.client_stream import ClientStream, encode_request
 from rpcnet.codec import PayloadError, decoder
 from rpcnet.config import RpcConfig
-from rpcnet.dial import Dialer
+from rpcnet.dial import Dialer, OpenTransport
 from rpcnet.errors import (
     Internal,
     Metadata,
@@ -58,13 +58,15 @@ class RpcClient:
         config: RpcConfig | None = None,
         random: Random | None = None,
         wall_clock: Callable[[], float] | None = None,
+        open_transport: OpenTransport | None = None,
     ) -> None:
+        """`open_transport` makes connections where they do not come from `address`; see `rpcnet.testing`."""
         self.config = config or RpcConfig()
         self.address = address
         to = addresses.parse(address)
         to.check_secure(tls is not None, self.config.insecure)
         self._loop = asyncio.get_running_loop()
-        self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock)
+        self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock, open_transport)
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 

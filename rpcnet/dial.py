@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from rpcnet import observe
 from rpcnet.address import Address
@@ -16,7 +16,10 @@ from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "OpenTransport"]
+
+OpenTransport: TypeAlias = Callable[[Callable[[], CallerConnection]], Coroutine[Any, Any, None]]
+"""Makes a connection, given what makes its protocol. OSError where it cannot."""
 
 
 class Dialer:
@@ -29,6 +32,7 @@ class Dialer:
         config: RpcConfig,
         random: Random,
         wall_clock: Callable[[], float] | None,
+        open_transport: OpenTransport | None = None,
     ) -> None:
         self.address = address
         self.connected_at: float | None = None
@@ -37,6 +41,7 @@ class Dialer:
         self.connections: dict[CallerConnection, None] = {}
         self.observer = observe.current()
         self._tls = tls
+        self._open_transport = open_transport or self._open_socket
         self._config = config
         self._random = random
         self._wall_clock = wall_clock
@@ -183,7 +188,7 @@ class Dialer:
         finally:
             timer.cancel()
 
-    async def _open_transport(self, protocol: Callable[[], CallerConnection]) -> None:
+    async def _open_socket(self, protocol: Callable[[], CallerConnection]) -> None:
         options: dict[str, Any] = {"ssl": self._tls}
         if self._tls is not None:
             self._tls.set_alpn_protocols([ALPN])

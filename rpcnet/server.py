@@ -107,26 +107,42 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen. OSError where the address cannot be bound."""
-        if self._listener is not None or self._stopping is not None:
+        self.begin()
+        try:
+            await self._listen()
+        except BaseException:
+            self._closed = None
+            raise
+
+    def begin(self) -> None:
+        """Serve connections that `accept` is asked for; `start` does this, and listens."""
+        if self._closed is not None:
             raise RuntimeError(f"server at {self._address} was started already")
+        self._observer = observe.current()
+        self._closed = asyncio.get_running_loop().create_future()
+
+    async def _listen(self) -> None:
         self._bind.check_secure(self._tls is not None, self.config.insecure)
         if self._tls is not None:
             self._tls.set_alpn_protocols([ALPN])
         loop = asyncio.get_running_loop()
-        self._observer = observe.current()
-        self._closed = loop.create_future()
         limits: dict[str, Any] = {"ssl": self._tls}
         if self._tls is not None:
             limits["ssl_handshake_timeout"] = self.config.handshake_timeout
         if self._bind.path:
-            self._listener = await loop.create_unix_server(self._connection, self._bind.path, **limits)
+            self._listener = await loop.create_unix_server(self.accept, self._bind.path, **limits)
             return
-        self._listener = await loop.create_server(self._connection, self._bind.host, self._bind.port, **limits)
+        self._listener = await loop.create_server(self.accept, self._bind.host, self._bind.port, **limits)
         port = self._listener.sockets[0].getsockname()[1]
         self._address = str(addresses.Address(self._bind.host, port, ""))
 
-    def _connection(self) -> ServerConnection:
+    def accept(self) -> ServerConnection:
+        """The protocol of one connection, for a transport that brings it."""
         return ServerConnection(self.config, self._observer, self._handlers)
+
+    @property
+    def is_running(self) -> bool:
+        return self._closed is not None and self._stopping is None
 
     @property
     def address(self) -> str:
@@ -148,7 +164,7 @@ class RpcServer:
 
         Takes at most the grace, and a few seconds. Called again, it waits for the stop that is under way.
         """
-        if self._listener is None:
+        if self._closed is None:
             return
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(grace), name="rpcnet server stop")
@@ -156,9 +172,10 @@ class RpcServer:
 
     async def _stop(self, grace: float) -> None:
         handlers = self._handlers
-        assert self._listener is not None and self._closed is not None
+        assert self._closed is not None
         handlers.draining = True
-        await stop_listening(self._listener)
+        if self._listener is not None:
+            await stop_listening(self._listener)
         for connection in list(handlers.connections):
             connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
@@ -198,7 +215,7 @@ class RpcServer:
 
     async def serve_forever(self) -> None:
         """Start, unless started, and serve until stopped; cancelling stops it with the default grace."""
-        if self._listener is None:
+        if self._closed is None:
             await self.start()
         try:
             await self.wait_closed()
