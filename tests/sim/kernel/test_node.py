@@ -152,8 +152,12 @@ def test_a_node_may_crash_itself():
 def test_a_killed_process_ends_its_connections_and_its_host_refuses_new_ones():
     simulation, a, b = two_nodes()
 
+    async def hold(reader, writer):
+        await asyncio.sleep(1000)
+        writer.close()
+
     async def serve():
-        async with await asyncio.start_server(lambda r, w: asyncio.sleep(1000), "0.0.0.0", PORT) as running:
+        async with await asyncio.start_server(hold, "0.0.0.0", PORT) as running:
             await running.serve_forever()
 
     async def talk():
