@@ -206,6 +206,7 @@ class ServedCall(Flow):
 
     async def _reply(self, payload: bytes) -> None:
         """The one answer: a frame that is the end as well, unless there are trailers."""
+        self.wrote = True
         if self.trailers:
             await self.send(payload)
             self._done(Status.OK, "")
@@ -216,7 +217,8 @@ class ServedCall(Flow):
     async def _stream(self, answers: AsyncIterator[Any]) -> None:
         try:
             async for answer in answers:
-                await self.send(encode(answer))
+                self.wrote = True
+                await self.send(answer if type(answer) is bytes else encode(answer))
         except asyncio.CancelledError:
             # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
             throw = getattr(answers, "athrow", None)
@@ -266,10 +268,6 @@ class ServedCall(Flow):
         hello = self.connection.peer_hello
         assert hello is not None
         return min(hello.max_metadata_bytes, self.connection.config.max_metadata_bytes)
-
-    async def send(self, payload: bytes, last: bool = False) -> None:
-        self.wrote = True
-        await super().send(payload, last)
 
     def cannot_send(self) -> BaseException:
         return StreamApplicationError(f"call {self.method!r} is over", code=Status.CANCELLED)
