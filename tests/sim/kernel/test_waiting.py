@@ -61,7 +61,8 @@ async def on_group():
 
 
 async def on_reader():
-    await asyncio.start_server(lambda r, w: None, "127.0.0.1", 80)
+    held = []  # a connection whose writer nobody holds is closed
+    await asyncio.start_server(lambda *ends: held.append(ends), "127.0.0.1", 80)
     reader, _ = await asyncio.open_connection("127.0.0.1", 80)
     await reader.readline()
 
