@@ -6,7 +6,7 @@ from typing import Any
 from sim.backends.program import Script, World
 
 # Real machines are late, simulated ones never: what has an upper bound has a generous one.
-SOON = 0.25
+SOON = 0.5
 NODES: dict[str, Any] = {"b": "hears", "a": {"app": "counts", "arguments": {"peer": "b"}}}
 
 
@@ -34,6 +34,12 @@ def numbers(events: list[Any]) -> list[int]:
     return [event.fields["number"] for event in events]
 
 
+def gapless(events: list[Any]) -> bool:
+    """None is lost, none comes twice or too soon. The first ones may have come before the other node listened."""
+    found = numbers(events)
+    return found == list(range(found[0], found[0] + len(found)))
+
+
 def delays(played: Any, since: float, until: float = 60.0) -> list[float]:
     """Seconds between a datagram's being sent and its being heard, of those that were sent then."""
     sent = {event.fields["number"]: event.time for event in played.of("a", "counted")}
@@ -52,7 +58,7 @@ def test_pause_delivers_what_queued_up(stage: Any) -> None:
     assert heard(played, paused + 0.05, resumed - 0.01) == []
     queued = heard(played, resumed - 0.01, resumed + SOON)
     assert len(queued) >= 15
-    assert numbers(heard(played)) == list(range(len(heard(played))))  # none is lost, none comes twice
+    assert gapless(heard(played))
 
 
 def test_block_makes_timers_late_and_delivers_what_queued_up(stage: Any) -> None:
@@ -61,7 +67,7 @@ def test_block_makes_timers_late_and_delivers_what_queued_up(stage: Any) -> None
     late = [(tick.time, tick.fields["late"]) for tick in played.of("b", "tick")]
     assert max(seconds for time, seconds in late if time < blocked) < SOON
     assert max(seconds for time, seconds in late if time > blocked) >= 0.4
-    assert numbers(heard(played)) == list(range(len(heard(played))))
+    assert gapless(heard(played))
 
 
 def test_stop_lets_the_program_finish(stage: Any) -> None:
@@ -113,7 +119,7 @@ def test_slow_receive_delays_reads_in_order_and_no_timer(stage: Any) -> None:
     assert min(delays(played, struck(played) + 0.05, healed - 0.45)) >= 0.19
     assert min(delays(played, -1, struck(played) - 0.05)) < 0.19
     assert min(delays(played, healed + 0.1)) < 0.19
-    assert numbers(heard(played)) == list(range(len(heard(played))))
+    assert gapless(heard(played))
     assert max(tick.fields["late"] for tick in played.of("b", "tick")) < 0.19
 
 
@@ -142,7 +148,7 @@ def test_hold_keeps_one_way_and_delivers_at_its_end(stage: Any) -> None:
     assert [e for e in of_c if struck(played) + 0.1 < e.time < healed - 0.01]
     arrived = {event.fields["number"]: event.time for event in of_a}
     assert all(healed - 0.01 <= arrived[number] <= healed + SOON for number in kept)
-    assert numbers(of_a) == list(range(len(of_a)))
+    assert gapless(of_a)
 
 
 def test_hold_of_a_stream_loses_nothing_and_delivers_in_order(stage: Any) -> None:
