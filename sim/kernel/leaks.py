@@ -4,13 +4,15 @@ Places are given as module and line, never as a path, as they go into the trace:
 """
 
 import sys
+import warnings
+from asyncio import events
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sim.kernel.loop import NodeLoop
 
-__all__ = ["Leak", "left_behind", "made_here"]
+__all__ = ["Leak", "install", "left_behind", "made_here"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
 _DEPTH = 30
@@ -38,6 +40,32 @@ def made_here() -> tuple[str, int, str]:
             return module, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
     return "", 0, ""
+
+
+def _never_awaited(coroutine: Any) -> None:
+    """A coroutine that a node's code made and let go is a leak, recorded at once."""
+    node: Any = getattr(events._get_running_loop(), "node", None)
+    if node is None or node.loop._dead:
+        return
+    # Most are let go on the line that made them.
+    where = _place(made_here(), "let go")
+    leak = Leak(node.name, "coroutine", f"{coroutine.__qualname__} was never awaited", where)
+    node.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
+    node.simulation.leaks.append(leak)
+
+
+def install() -> None:
+    """Hear of coroutines that are never awaited, wherever Python warns of one; once a process. It warns as before."""
+    warn: Any = getattr(warnings, "_warn_unawaited_coroutine", None)  # CPython calls it by this name, 3.7 to 3.13
+    if warn is None or getattr(warn, "heard", False):
+        return
+
+    def heard(coroutine: Any) -> None:
+        _never_awaited(coroutine)
+        warn(coroutine)
+
+    heard.heard = True  # type: ignore[attr-defined]
+    warnings._warn_unawaited_coroutine = heard  # type: ignore[attr-defined]
 
 
 def left_behind(loop: "NodeLoop", asking: Any) -> list[Leak]:

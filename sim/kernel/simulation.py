@@ -8,18 +8,19 @@ import asyncio
 import gc
 import ipaddress
 import math
+import signal
 import sys
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from heapq import heappop
 from itertools import count
 from random import Random
-from threading import Thread, get_ident
+from threading import Thread, current_thread, get_ident, main_thread
 from typing import Any, Self
 
 import simpy
 
-from sim.kernel import adopt, entropy, refuse
+from sim.kernel import adopt, entropy, leaks, refuse
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.leaks import Leak
@@ -63,6 +64,7 @@ class Simulation:
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         entropy.install()
         adopt.install()
+        leaks.install()
         refuse.install()
         self.seed = seed
         self.environment = simpy.Environment(0.0)
@@ -199,9 +201,17 @@ class Simulation:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(_first_iteration, _finalize)
         self.driving = True
+        handler = None
         try:
-            return self._events(stop, until)
+            handler = self._heed_interrupts()
+            finished = self._events(stop, until)
+            if self._interrupted:
+                raise KeyboardInterrupt
+            return finished
         finally:
+            self._interrupted = False
+            if handler is not None:
+                signal.signal(signal.SIGINT, handler)
             self.driving = False
             self.leave()
             sys.set_asyncgen_hooks(*hooks)
@@ -209,6 +219,21 @@ class Simulation:
             _driving.discard(thread)
             if collecting:
                 gc.enable()
+
+    def _heed_interrupts(self) -> Any:
+        """Ctrl-C ends a run between two events, so that it can go on; pressed again, wherever it is."""
+        if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return None
+
+        def note(number: int, frame: Any) -> None:
+            if self._interrupted:
+                signal.default_int_handler(number, frame)
+            self._interrupted = True
+
+        try:
+            return signal.signal(signal.SIGINT, note)
+        except ValueError:
+            return None  # not the main interpreter
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: SimPy's step() written out, with the short way for our own events."""
@@ -242,7 +267,9 @@ class Simulation:
                 if when == spinning_since:
                     spun += COLLECT_EVERY
                     if spun >= MAX_EVENTS_AT_ONE_TIME:
-                        raise Livelock(f"{spun} events at {when:g} s without time advancing; the last was {event!r}")
+                        raise Livelock(
+                            f"{spun} events at {when:g} s without time advancing; the last was {_told(event)}"
+                        )
                 else:
                     spinning_since, spun = when, 0
         return True
@@ -264,14 +291,14 @@ class Simulation:
                 failed.append(error)
 
         thread = Thread(target=in_thread, name="simulation", daemon=True)
-        thread.start()
         try:
+            thread.start()
             while thread.is_alive():
                 thread.join(0.1)
         except KeyboardInterrupt:
             self._interrupted = True
-            thread.join()
-            self._interrupted = False
+            if thread.ident is not None:
+                thread.join()
             raise
         if failed:
             raise failed[0]
@@ -326,6 +353,14 @@ class Simulation:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         self.close()
+
+
+def _told(event: Any) -> str:
+    """What was called last, and of whom."""
+    called = event[0] if event.__class__ is Call else event
+    owner = getattr(called, "__self__", None)
+    whose = getattr(getattr(owner, "node", owner), "name", "")
+    return f"{getattr(called, '__qualname__', repr(called))}" + (f" of {whose}" if whose else "")
 
 
 def _throw(error: BaseException) -> None:

@@ -1,0 +1,120 @@
+"""A run that is stopped, looked at, and run on; interrupted by hand; from a notebook's cell."""
+
+import asyncio
+import signal
+import threading
+import warnings
+
+import pytest
+
+from sim import Livelock, Simulation
+
+
+async def ticks(seen):
+    while True:
+        await asyncio.sleep(0.001)
+        seen.append(asyncio.get_running_loop().time())
+
+
+def test_a_cell_of_a_notebook_runs_a_while_looks_at_the_tasks_and_runs_on():
+    async def cell():
+        seen = []
+        with Simulation(1) as simulation:
+            simulation.add_node("a").start(ticks, seen, name="ticker")
+            simulation.run(until=1.0)
+            [(node, task, place)] = simulation.tasks()
+            assert (node, task.get_name()) == ("a", "ticker")
+            assert "ticks" in place and "sleep" in place
+            before = len(seen)
+            simulation.run(until=2.0)
+            assert before == pytest.approx(1000, abs=1)
+            assert len(seen) == pytest.approx(2000, abs=2)
+
+    asyncio.run(cell())
+
+
+def test_an_interrupt_stops_a_run_between_two_events_and_it_can_go_on():
+    seen, wanted = [], signal.getsignal(signal.SIGINT)
+
+    def interrupt(_):
+        signal.raise_signal(signal.SIGINT)
+
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(ticks, seen)
+        simulation.schedule.after(5.0, interrupt, None)
+        with pytest.raises(KeyboardInterrupt):
+            simulation.run(until=1e9)
+        stopped = simulation.now
+        assert 5.0 <= stopped < 100
+        assert signal.getsignal(signal.SIGINT) is wanted
+        simulation.run(until=stopped + 1.0)
+        assert seen == [pytest.approx(0.001 * (index + 1)) for index in range(len(seen))]
+        assert seen[-1] == pytest.approx(stopped + 1.0, abs=0.002)
+
+
+def test_an_interrupt_in_a_notebook_stops_the_run_and_it_can_go_on(monkeypatch):
+    running = threading.Event()
+
+    class Interrupted(threading.Thread):
+        """The first time somebody waits for it, Ctrl-C is pressed."""
+
+        pressed = False
+
+        def join(self, timeout=None):
+            if timeout is not None and not self.pressed:
+                assert running.wait(30)
+                self.pressed = True
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    async def says_so(seen):
+        running.set()
+        await ticks(seen)
+
+    async def cell():
+        seen = []
+        with Simulation(1) as simulation:
+            simulation.add_node("a").start(says_so, seen)
+            monkeypatch.setattr("sim.kernel.simulation.Thread", Interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                simulation.run(until=1e9)
+            monkeypatch.undo()
+            stopped = simulation.now
+            simulation.run(until=stopped + 1.0)
+            assert simulation.now == stopped + 1.0
+            assert len(seen) > 900
+
+    asyncio.run(cell())
+
+
+def test_events_without_end_at_one_time_are_named(monkeypatch):
+    monkeypatch.setattr("sim.kernel.simulation.MAX_EVENTS_AT_ONE_TIME", 20_000)
+
+    def again(_):
+        simulation.schedule.after(0.0, again, None)
+
+    with Simulation(1) as simulation:
+        simulation.schedule.after(1.0, again, None)
+        with pytest.raises(Livelock, match=r"20000 events at 1 s without time advancing; the last was .*again"):
+            simulation.run(until=2.0)
+        simulation.environment._queue.clear()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_coroutine_that_is_never_awaited_is_a_leak(debug):
+    async def careless():
+        asyncio.sleep(5)
+        await asyncio.sleep(0)
+
+    simulation = Simulation(1)
+    node = simulation.add_node("a")
+    node.loop.set_debug(debug)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        simulation.run_until_complete(node.start(careless))
+    simulation.close()
+    assert [str(one.message) for one in told] == ["coroutine 'sleep' was never awaited"]
+    [leak] = simulation.leaks
+    assert (leak.kind, leak.what) == ("coroutine", "sleep was never awaited")
+    assert leak.where.startswith("let go in careless (") and "test_interrupt" in leak.where
+    assert [event.fields["kind"] for event in simulation.trace if event.name == "leak"] == ["coroutine"]
