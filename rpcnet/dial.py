@@ -50,6 +50,8 @@ class Dialer:
         self._reason = ""
         self._failures = 0
         self._not_before = 0.0
+        self._made_at: float | None = None
+        """When the last connection was made, unless it has been judged since."""
         self._closed = False
 
     def check_open(self) -> None:
@@ -132,21 +134,31 @@ class Dialer:
 
     async def _reconnect(self) -> CallerConnection:
         now = self._loop.time()
+        made_at, self._made_at = self._made_at, None
+        if made_at is not None:
+            if now - made_at < self._config.reconnect_backoff:
+                self._back_off()  # a server that greets and closes at once is no better than one that refuses
+            else:
+                self._failures = 0
         if now < self._not_before:
             await asyncio.sleep(self._not_before - now)
         try:
             connection = await self._dial()
         except BaseException:
-            pause = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
-            self._failures = min(self._failures + 1, 30)
-            self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
+            self._back_off()
             raise
-        self._failures = 0
+        self._made_at = self._loop.time()
         self._reason = "the server closed the connection at once"
         self.connection = connection
         if self._wall_clock is not None:
             self.connected_at = self._wall_clock()
         return connection
+
+    def _back_off(self) -> None:
+        """One more attempt was in vain: the next one comes later."""
+        pause = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
+        self._failures = min(self._failures + 1, 30)
+        self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
 
     async def _dial(self) -> CallerConnection:
         """Connect and greet, within connect_timeout."""

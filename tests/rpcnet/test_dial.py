@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, Unavailable
+from rpcnet.wire.frame import Hello
+from rpcnet.wire.writer import greeting
 
 
 async def echo(payload: bytes) -> bytes:
@@ -63,5 +65,45 @@ def test_cancelling_a_call_that_waits_for_the_connection_leaves_the_attempt_to_t
             assert await second == b"x"
             assert first.cancelled()
             await client.close()
+
+    world.run(main())
+
+
+def test_a_server_that_greets_and_hangs_up_is_tried_at_growing_intervals(world: Any) -> None:
+    class Rude(asyncio.Protocol):
+        made = 0
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            Rude.made += 1
+            window = 64 * 1024
+            transport.write(
+                greeting(
+                    Hello(
+                        connection="",
+                        max_message_bytes=window,
+                        max_frame_bytes=2 * window,
+                        max_metadata_bytes=window,
+                        max_streams=1,
+                        stream_window_bytes=window,
+                        connection_window_bytes=window,
+                    )
+                )
+            )
+            transport.close()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        rude = await loop.create_server(Rude, "127.0.0.1", 0)
+        client = RpcClient(f"127.0.0.1:{rude.sockets[0].getsockname()[1]}")
+        end = loop.time() + 1.0
+        while loop.time() < end:
+            with pytest.raises(Unavailable):
+                await client.call("echo", b"x")
+        # 50 ms, 100 ms, 200 ms, …, each at least halved by jitter.
+        assert 2 <= Rude.made <= 7
+        await client.close()
+        rude.close()
+        await rude.wait_closed()
 
     world.run(main())
