@@ -22,5 +22,6 @@ def test_the_blocks_of_the_page_run_and_do_what_it_says(world) -> None:
             assert await names["careful"](client) == "complete"
             assert await names["upload"](client) == sum(range(10_000))
             assert await names["two_tasks"](client) == [2 * number for number in range(100)]
+            await names["test_doubling"]()
 
     world.run(main())
