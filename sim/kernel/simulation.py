@@ -34,7 +34,10 @@ from sim.trace import Trace, TraceWriteError
 __all__ = ["Simulation", "new_event_loop", "run"]
 
 COLLECT_EVERY = 10_000
-"""Events between two collections of young garbage; every tenth collects all."""
+"""Events between two collections of young garbage."""
+COLLECT_ALL_AFTER, COLLECT_ALL_EVERY = 100_000, 1_600_000
+"""Events until all garbage is collected; then at twice as many each time, at most so many apart: with ten thousand
+nodes each such collection looks at a million objects that live on."""
 MAX_EVENTS_AT_ONE_TIME = 5_000_000
 CLOSE_SETTLE = 1.0
 """… and what outlives its main by so long is a leak."""
@@ -86,6 +89,7 @@ class Simulation:
         self.driving = False
         self._kept: list[Any] = []
         self._processed = 0
+        self._collect_all_at = COLLECT_ALL_AFTER
         self._closed = False
         self._interrupted = False
         self._checked = False
@@ -196,6 +200,7 @@ class Simulation:
                 node.loop.kick_if_needed()
         collecting = gc.isenabled()
         gc.disable()
+        gc.freeze()  # what is there already is no garbage of this run: ten thousand nodes need not be looked at again
         _driving.add(thread)
         before, self.thread = self.thread, thread
         hooks = sys.get_asyncgen_hooks()
@@ -217,6 +222,7 @@ class Simulation:
             sys.set_asyncgen_hooks(*hooks)
             self.thread = before
             _driving.discard(thread)
+            gc.unfreeze()
             if collecting:
                 gc.enable()
 
@@ -261,7 +267,11 @@ class Simulation:
             if processed >= collect_at:
                 collect_at += COLLECT_EVERY
                 self.leave()
-                gc.collect(2 if self._processed % (10 * COLLECT_EVERY) == 0 else 1)
+                if processed >= self._collect_all_at:
+                    self._collect_all_at += min(processed, COLLECT_ALL_EVERY)
+                    gc.collect()
+                else:
+                    gc.collect(1)
                 if self._interrupted:
                     raise KeyboardInterrupt
                 if when == spinning_since:
