@@ -351,7 +351,7 @@ def test_port_zero_and_a_taken_port():
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             await asyncio.start_server(sink, "0.0.0.0", port)
-        with pytest.raises(OSError, match="has no address|could not bind"):
+        with pytest.raises(OSError, match=r"has no address|could not bind"):
             await asyncio.start_server(sink, "10.9.9.9", 0)
         server.close()
         again = await asyncio.start_server(sink, "0.0.0.0", port)
