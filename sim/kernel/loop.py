@@ -169,11 +169,7 @@ class NodeLoop(ConnectionMethods):
             self._selector.marked[watched.fileno()] = watched
             self.run_ready()
             return
-        simulation = self._simulation
-        if simulation.entered is not self:
-            simulation.enter(self)
-        self.idle = False
-        self._turning = True
+        self._begin()
         try:
             try:
                 reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]

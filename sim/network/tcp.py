@@ -77,8 +77,8 @@ class Endpoint:
         self._read = 0
         # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
         self._in_flight: deque[Segment] = deque()
-        self._hole: Segment | None = None
-        self._behind_hole = 0
+        # Lost segments that wait for their time-out, and how many packets have been sent behind each.
+        self._holes: list[tuple[Segment, int]] = []
         self._resend: deque[tuple[bytes, int]] = deque()
         self._stalled_since: float | None = None
         self._timeout = MIN_RTO
@@ -278,10 +278,8 @@ class Endpoint:
         if arrival is None:
             arrival = now + path.delay()  # as if sent when there is room again
         round_trip = 2 * path.link.delay.mean
-        if self._hole is not None:
-            self._behind_hole += packets
-            if self._behind_hole >= FAST_RETRANSMIT_PACKETS:
-                self._fill_hole(arrival + round_trip)
+        if self._holes:
+            self._follow_holes(packets, arrival + round_trip)
         segment = Segment((arrival, data, line))
         if first_lost is None:
             return segment
@@ -292,7 +290,7 @@ class Endpoint:
         else:
             segment[0] += timeout
             timeout *= 2
-            self._hole, self._behind_hole = segment, following
+            self._holes.append((segment, following))
         lost_again = _first_lost(path, 1, self.network.random)
         while lost_again is not None:
             segment[0] += timeout
@@ -300,12 +298,19 @@ class Endpoint:
             lost_again = _first_lost(path, 1, self.network.random)
         return segment
 
-    def _fill_hole(self, when: float) -> None:
-        """The third packet behind a lost one arrives: it is sent again then, where the time-out has not come before."""
-        hole, self._hole = self._hole, None
-        if hole is not None and when < hole[0]:
-            hole[0] = when
-            self._expect(hole)
+    def _follow_holes(self, packets: int, when: float) -> None:
+        """So many packets follow what was lost. Behind which they are three, that is sent again and there by `when`.
+
+        Unless its time-out has come before.
+        """
+        waiting = []
+        for hole, behind in self._holes:
+            if behind + packets < FAST_RETRANSMIT_PACKETS:
+                waiting.append((hole, behind + packets))
+            elif when < hole[0]:
+                hole[0] = when
+                self._expect(hole)
+        self._holes = waiting
 
     def _trace_sent(self, data: bytes) -> int:
         network = self.network

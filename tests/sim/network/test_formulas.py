@@ -152,3 +152,39 @@ def test_a_route_is_as_fast_as_its_narrowest_wire():
     # Each segment passes one wire after the other: the first of them waits for the fast one once.
     expected = 0.01 + 1.0 + SEGMENT_BYTES / 1e7
     assert transfer(1_000_000, graph=graph)["a"] == pytest.approx(expected, rel=0.02)
+
+
+def test_each_of_several_lost_writes_is_seen_once_three_packets_follow_it():
+    with Simulation(1) as simulation:
+        network = simulation.network
+        network.default_link(latency=0.01, loss=1e-6)
+        got = []
+
+        async def sink(reader, writer):
+            while await reader.read(1):
+                got.append(asyncio.get_running_loop().time())
+            writer.close()
+
+        async def serve():
+            async with await asyncio.start_server(sink, "0.0.0.0", PORT) as server:
+                await server.serve_forever()
+
+        async def send():
+            _, writer = await asyncio.open_connection("b", PORT)
+            await asyncio.sleep(1)
+            start = asyncio.get_running_loop().time()
+            network.link("a", "b", loss=0.999, name="bad")
+            for number in range(6):
+                writer.write(b"x")
+                if number == 1:
+                    network.heal("bad")
+            await asyncio.sleep(10)
+            writer.close()
+            await writer.wait_closed()
+            return start
+
+        simulation.add_node("b").start(serve)
+        start = simulation.run_until_complete(simulation.add_node("a").start(send, delay=0.001))
+        assert len(got) == 6
+        # One way for the third packet behind it, and a round trip: far below the time-out of 0.22 s.
+        assert [when - start for when in got] == pytest.approx([0.03] * 6)
