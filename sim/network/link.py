@@ -5,9 +5,11 @@ bandwidth counts.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sim.network.latency import Constant, Distribution, parse_latency
 from sim.network.presets import PRESETS
@@ -16,8 +18,7 @@ from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, pa
 __all__ = ["Link", "join"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sum:
+class _Sum(Struct, frozen=True):
     """Several latencies one after another."""
 
     parts: tuple[Distribution, ...]
@@ -31,11 +32,10 @@ class _Sum:
         return lambda: sum(draw() for draw in draws)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     """One way between two neighbours. Probabilities are per packet."""
 
-    latency: Distribution = Constant(0.0005)  # noqa: RUF009 - frozen
+    latency: Distribution = Constant(0.0005)
     jitter: Distribution | None = None
     """Added to the latency, drawn for itself."""
     loss: float = 0.0
@@ -93,7 +93,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "bandwidth": parse_bandwidth,
     "queue": parse_bytes,
 }
-assert set(_PARSERS) == {field.name for field in fields(Link)}
+assert set(_PARSERS) == set(Link.__struct_fields__)
 
 
 def join(links: Iterable[Link]) -> Link:

@@ -1,14 +1,14 @@
 """Cuts: which pairs of machines cannot hear each other. A value; knows names only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 __all__ = ["Cut"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """Nothing that one of `senders[i]` sends reaches one of `receivers[i]`; None stands for everybody else."""
 
     senders: tuple[frozenset[str] | None, ...]

@@ -5,14 +5,14 @@ network; where a source gives a range, the middle of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 __all__ = ["PRESETS", "Preset"]
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(Struct, frozen=True):
     settings: Mapping[str, Any]
     source: str
 

@@ -24,7 +24,7 @@ class QuantityError(ValueError):
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BYTES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
+_NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*"
 
 
 def parse_seconds(value: str | float) -> float:
@@ -78,7 +78,7 @@ def _signed(value: str | float, units: dict[str, float], what: str, example: str
 
 def _checked(value: str | float, units: dict[str, float], what: str, example: str) -> float:
     if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
+        match = re.fullmatch(_NUMBER, value)
         if not match or match[2] not in units:
             raise QuantityError(f"{value!r} is not {what}; write it like {example}")
         number = float(match[1]) * units[match[2]]

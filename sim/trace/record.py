@@ -1,7 +1,7 @@
 """Writing a trace: events in, a MessagePack stream on disk, its digest.
 
 Memory does not grow with the length of a run: events are encoded a batch at a time and written. Knows nothing of
-simulations, loops or sockets; time is given. Layout of the file: docs/trace.md. Reading: sim.trace.read.
+simulations, loops or sockets; time is given. Layout of the file: docs/trace.md. Reading: sim.trace.reader.
 """
 
 import hashlib
@@ -131,7 +131,7 @@ class Trace:
 
     def events(self) -> Iterator[Event]:
         """What has been recorded so far, lazily; the trace may be written on meanwhile."""
-        from sim.trace.read import read_file
+        from sim.trace.reader import read_file
 
         self.flush()
         yield from read_file(_Positioned(self._descriptor, str(self.path or "trace")))
