@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 
 import networkx
-import simpy
 
 from sim.backends.program import Program, ProgramError
 from sim.network.graph import Graph, load_graph
@@ -60,7 +59,7 @@ class Topology:
     """The network of a program whose packets travel elsewhere: it only says what lies between two nodes."""
 
     def __init__(self, program: Program, hosts: Mapping[str, str]) -> None:
-        self._network = Network(Schedule(simpy.Environment()), Random(program.seed), Trace())
+        self._network = Network(Schedule(), Random(program.seed), Trace())
         self._hosts = {name: Host(name, address) for name, address in hosts.items()}
         for host in self._hosts.values():
             self._network.add_host(host)

@@ -11,12 +11,13 @@ tests/sim/kernel/test_loop.py notices a change.
 
 import asyncio
 import contextvars
-import heapq
 import math
 import signal
 from asyncio import events
+from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,7 @@ from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock, NodeDown, SimulationError
+from sim.kernel.handles import Handle, NodeFuture, NodeTask, TimerHandle
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket
@@ -40,43 +42,6 @@ _NO_WAKE = math.inf
 MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 
 
-class NodeFuture(asyncio.Future[Any]):
-    """A future whose hash is a number of its loop: sets of futures are walked in the same order in every run.
-
-    It gets the number when it is first put into a set or dictionary, which most futures never are.
-    """
-
-    __slots__ = ("_number",)
-    _number: int
-
-    def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
-            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
-            return self._number
-
-
-class NodeTask(asyncio.Task[Any]):
-    """As NodeFuture. Task's constructor already puts the task into a set, so its number is that of its creation."""
-
-    __slots__ = ("_number", "made")
-    _number: int
-    made: tuple[str, int, str]
-    """Where in the program: module, line, function."""
-
-    def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
-            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
-            return self._number
-
-
-# What asyncio's messages and a task's repr() call them.
-NodeFuture.__name__, NodeTask.__name__ = "Future", "Task"
-
-
 class NodeLoop(ConnectionMethods):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
@@ -86,8 +51,9 @@ class NodeLoop(ConnectionMethods):
         "_driven",
         "_environment",
         "_generators",
+        "_halted",
         "_host",
-        "_schedule",
+        "_marked",
         "_signals",
         "_simulation",
         "_tasks",
@@ -121,8 +87,9 @@ class NodeLoop(ConnectionMethods):
         super().__init__(Selector(self))  # type: ignore[arg-type]
         self.node = node
         self._environment = node.simulation.environment
-        self._schedule = node.simulation.schedule
         self._host = node.host
+        self._marked = self._selector.marked
+        self._halted = False
         node.host.in_turn = self.is_running
         self._simulation = node.simulation
         self._wake_at = _NO_WAKE
@@ -148,62 +115,64 @@ class NodeLoop(ConnectionMethods):
         """Run turns until nothing is ready, then wait for the next arrival or timer."""
         if not self.idle:
             return
-        self._begin()
+        simulation = self._simulation
+        if simulation.entered is not self:
+            simulation.entered = self
+            _set_running_loop(self)
+        self.idle = False
+        self._turning = True
         try:
             self._turns()
         finally:
-            self._end()
+            self._rest()
 
-    def arrived(self, watched: SimulatedSocket) -> None:
-        """Something came for a socket: run its reader straight away where nothing else is ready, else in its turn."""
-        reader, scheduled = watched.reader, self._scheduled
-        if (
-            reader is None
-            or not self.idle
-            or self._ready
-            or self._selector.marked
-            or reader._cancelled
-            or (scheduled and scheduled[0]._when <= self._environment._now)
-            or watched.more()
-        ):
-            self._selector.marked[watched.fileno()] = watched
-            self.run_ready()
-            return
-        self._begin()
+    def run_now(self, handle: Any, callback: Any, *arguments: Any) -> bool:
+        """Run a callback in the place of `handle`, and what follows from it; False where it has to wait."""
+        scheduled = self._scheduled
+        if not self.idle or self._ready or self._marked or (scheduled and scheduled[0]._when <= self._environment._now):
+            return False
+        simulation = self._simulation
+        if simulation.entered is not self:
+            simulation.entered = self
+            _set_running_loop(self)
+        self.idle = False
+        self._turning = True
         try:
             try:
-                reader._context.run(reader._callback, *reader._args)  # type: ignore[attr-defined]
+                handle._context.run(callback, *arguments)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                _report(reader, error)
-            if (self._ready or self._selector.marked) and not (self._host.ahead or self._dead):
+                _report(handle, error)
+            if (self._ready or self._marked) and not self._halted:
                 self._turns()
         finally:
-            self._end()
+            self._rest()
+        return True
 
-    def _begin(self) -> None:
-        simulation = self._simulation
-        if simulation.entered is not self:
-            simulation.enter(self)
-        self.idle = False
-        self._turning = True
+    def halt(self) -> None:
+        """The turn ends with the running callback: it slept without yielding, or the process is dead."""
+        self._halted = True
 
-    def _end(self) -> None:
+    def _rest(self) -> None:
+        """After the last turn."""
         self._turning = False
         if not self._simulation.driving:
             self._simulation.leave()  # somebody steps SimPy's environment by hand
-        if not (self._dead or self._closed):
-            node = self.node
-            self.idle = not node.stalled
-            if self._host.ahead and not node.stalled:
+        if self._dead or self._closed:
+            return
+        node = self.node
+        self.idle = not node.stalled
+        if self._halted:
+            self._halted = False
+            if not node.stalled:
                 node.fall_behind()
-            scheduled = self._scheduled
-            if scheduled and (scheduled[0]._when < self._wake_at or self._timer_cancelled_count > MANY_CANCELLED):
-                self._arm()
+        scheduled = self._scheduled
+        if scheduled and scheduled[0]._when < self._wake_at:
+            self._arm()
 
     def _turns(self) -> None:
-        ready, marked, host = self._ready, self._selector.marked, self._host
+        ready, marked = self._ready, self._marked
         now = self._environment._now
         turns = 0
         while True:
@@ -213,7 +182,7 @@ class NodeLoop(ConnectionMethods):
             # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
             # finds that its deadline has not come and sets the timer again would do so for ever.
             while scheduled and (scheduled[0]._when <= now or scheduled[0]._cancelled):
-                handle = heapq.heappop(scheduled)
+                handle = heappop(scheduled)
                 handle._scheduled = False
                 if handle._cancelled:
                     self._timer_cancelled_count -= 1
@@ -232,7 +201,7 @@ class NodeLoop(ConnectionMethods):
                         raise
                     except BaseException as error:
                         _report(handle, error)
-                    if host.ahead or self._dead:
+                    if self._halted:
                         return
             if self._stopping:
                 return
@@ -259,43 +228,35 @@ class NodeLoop(ConnectionMethods):
                 ready.append(writer)
 
     def _arm(self) -> None:
-        """See that there is a wake-up for the earliest timer. Cancelled ones are thrown out as asyncio does."""
-        scheduled = self._scheduled
-        if len(scheduled) > MANY_CANCELLED and self._timer_cancelled_count > len(scheduled) / 2:
-            kept = []
-            for handle in scheduled:
-                if handle._cancelled:
-                    handle._scheduled = False
-                else:
-                    kept.append(handle)
-            heapq.heapify(kept)
-            self._scheduled = scheduled = kept
-            self._timer_cancelled_count = 0
-        self._drop_cancelled()
+        """See that there is a wake-up for the earliest timer."""
+        environment, scheduled = self._environment, self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            heappop(scheduled)._scheduled = False
+            self._timer_cancelled_count -= 1
         if scheduled:
             when = scheduled[0]._when
             if when < self._wake_at:
                 self._wake_at = when
-                self._schedule.at(max(when, self._environment._now), self._on_wake, when)
+                if when < environment._now:
+                    self._wake_at = when = environment._now
+                heappush(environment.queue, (when, 1, environment.next_key(), _wake, self))
 
-    def _on_wake(self, when: float) -> None:
-        if when == self._wake_at:
-            self._wake_at = _NO_WAKE
-            if not (self._ready or self._selector.marked):
-                # What it was for may have been cancelled since.
-                self._drop_cancelled()
-                scheduled = self._scheduled
-                if not scheduled or scheduled[0]._when > self._environment._now:
-                    self._arm()
-                    return
-            self.run_ready()
-
-    def _drop_cancelled(self) -> None:
-        """Take cancelled timers off the head of the heap."""
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        """Called by a timer that is cancelled. When they are too many, all are thrown out at once, as asyncio does."""
+        if not handle._scheduled:
+            return
+        self._timer_cancelled_count = cancelled = self._timer_cancelled_count + 1
         scheduled = self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
-            self._timer_cancelled_count -= 1
+        if cancelled > MANY_CANCELLED and cancelled > len(scheduled) / 2:
+            kept = []
+            for each in scheduled:
+                if each._cancelled:
+                    each._scheduled = False
+                else:
+                    kept.append(each)
+            heapify(kept)
+            scheduled[:] = kept
+            self._timer_cancelled_count = 0
 
     def __del__(self) -> None:
         if not self._dead:
@@ -308,10 +269,7 @@ class NodeLoop(ConnectionMethods):
 
     def kick(self) -> None:
         """Run soon, for what was put in from outside of the loop."""
-        self._schedule.after(0.0, self._kicked, None)
-
-    def _kicked(self, _: None) -> None:
-        self.run_ready()
+        self._environment.after(0.0, NodeLoop.run_ready, self)
 
     @property
     def _asyncgens(self) -> "WeakSet[Any]":
@@ -464,8 +422,8 @@ class NodeLoop(ConnectionMethods):
                 secured._closed = True  # TLS has a transport of its own above
             kept.append(transport)
         kept.extend(self._selector.sockets.values())
-        self._dead = True
-        self.call_soon = self.call_at = self._after_death  # type: ignore[method-assign]
+        self._dead = self._halted = True
+        self.call_soon = self.call_at = self.call_later = self._after_death  # type: ignore[method-assign]
         self.idle = False
         self._ready = deque(maxlen=0)  # takes what a muted program puts in, and keeps nothing
         self._scheduled.clear()
@@ -473,25 +431,31 @@ class NodeLoop(ConnectionMethods):
         return kept
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
-        """As asyncio's, without its detours where debug mode is off."""
-        if self._debug:
+        """As asyncio's, without its detours where debug mode is off. So are those below."""
+        if self._debug or self._closed:
             return _as_made_above(super().call_soon(callback, *args, context=context))
-        if self._closed:
-            self._check_closed()
-        handle = events.Handle(callback, args, self, context)
+        handle = Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> events.TimerHandle:
+        if self._debug or self._closed or delay is None or not self.node.clock.exact:
+            return _as_made_above(super().call_later(delay, callback, *args, context=context))
+        when = self._environment._now + self._host.ahead + delay
+        timer = TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        return timer
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
-        """As asyncio's, without its detours where debug mode is off."""
         if self._debug or self._closed or when is None:
             return _as_made_above(super().call_at(when, callback, *args, context=context))
-        timer: Any = events.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True
-        return timer  # type: ignore[no-any-return]
+        timer = TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        return timer
 
     # -- signals ---------------------------------------------------------------------------------------------------
 
@@ -513,6 +477,21 @@ class NodeLoop(ConnectionMethods):
         self._ready.append(handle)
         self.kick()
         return True
+
+
+def _wake(loop: NodeLoop) -> None:
+    """The time of a loop's wake-up has come, unless there has been an earlier one since."""
+    now = loop._environment._now
+    if loop._wake_at == now:
+        loop._wake_at = _NO_WAKE
+        scheduled = loop._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            heappop(scheduled)._scheduled = False
+            loop._timer_cancelled_count -= 1
+        if (scheduled and scheduled[0]._when <= now) or loop._ready or loop._marked:
+            loop.run_ready()
+        elif scheduled:
+            loop._arm()  # what it was for has been cancelled
 
 
 def _report(handle: Any, error: BaseException) -> None:

@@ -174,7 +174,7 @@ class Node:
                 return
             self.running = False
             leaks = [] if task.cancelled() or task.exception() else task.result()
-            self.simulation.schedule.after(0.0, self._close_loop, loop)
+            self.simulation.environment.after(0.0, self._close_loop, loop)
             if done is not None:
                 done(leaks)
 
@@ -189,7 +189,7 @@ class Node:
     def _exit(self, error: SystemExit) -> None:
         self.record("node_exited", status="error" if error.code else "ok")
         # From outside of the node: it cannot end itself while it runs.
-        self.simulation.schedule.after(0.0, self._shut_down_left, self.loop)
+        self.simulation.environment.after(0.0, self._shut_down_left, self.loop)
 
     def _shut_down_left(self, loop: NodeLoop) -> None:
         if self.running and loop is self.loop:
@@ -243,7 +243,7 @@ class Node:
     def reset(self) -> bool:
         """Reset its connections with other machines, at both ends. False where it has none."""
         found = self.host.connections()
-        self.simulation.schedule.after(0.0, _break_off, found)
+        self.simulation.environment.after(0.0, _break_off, found)
         return bool(found)
 
     def pause(self, seconds: float) -> bool:
@@ -262,7 +262,7 @@ class Node:
         self.stalled = True
         self.loop.idle = False
         self._stall += 1
-        self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))
+        self.simulation.environment.after(seconds, self._resume, (self._stall, self.loop))
         return True
 
     def resume(self) -> bool:
@@ -320,6 +320,8 @@ class Node:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         self.host.ahead += self.clock.duration(seconds)
+        if self.host.ahead:
+            self.loop.halt()
 
     def __repr__(self) -> str:
         state = "down" if not self.host.up else "stalled" if self.stalled else "up" if self.running else "no process"

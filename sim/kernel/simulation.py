@@ -18,8 +18,6 @@ from random import Random
 from threading import Thread, current_thread, get_ident, main_thread
 from typing import Any, Self
 
-import simpy
-
 from sim.kernel import adopt, entropy, leaks, refuse
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
@@ -28,7 +26,7 @@ from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
 from sim.kernel.waiting import where
 from sim.network.network import Network, UnknownNode
-from sim.network.schedule import Call, Schedule
+from sim.network.schedule import Schedule, process
 from sim.trace import Trace, TraceWriteError
 
 __all__ = ["Simulation", "new_event_loop", "run"]
@@ -70,12 +68,10 @@ class Simulation:
         leaks.install()
         refuse.install()
         self.seed = seed
-        self.environment = simpy.Environment(0.0)
-        order = Random(f"{seed}/order") if tie_break == "random" else None
-        self.schedule = Schedule(self.environment, order)
+        self.environment = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed
-        self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
+        self.network = Network(self.environment, Random(f"{seed}/network"), self.trace)
         self.nodes: dict[str, Node] = _Nodes()
         self.leaks: list[Leak] = []
         """What nodes left behind when they ended in order; complete after `close`."""
@@ -139,7 +135,7 @@ class Simulation:
 
     def _trace_failed(self, error: TraceWriteError) -> None:
         """Noticed within some node's code, which is not to blame: the run ends between two events."""
-        self.schedule.after(0.0, _throw, error)
+        self.environment.after(0.0, _throw, error)
 
     def digest(self) -> str:
         """A hash over the trace: equal digests, equal runs."""
@@ -244,7 +240,7 @@ class Simulation:
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: SimPy's step() written out, with the short way for our own events."""
         environment = self.environment
-        queue: list[Any] = environment._queue
+        queue = environment.queue
         collect_at = self._processed + COLLECT_EVERY - self._processed % COLLECT_EVERY
         spinning_since, spun = environment._now, 0
         while stop is None or not stop():
@@ -256,13 +252,11 @@ class Simulation:
             if when > until:
                 environment._now = until
                 return False
-            event = heappop(queue)[3]
+            _, _, _, function, argument = heappop(queue)
             environment._now = when
-            if event.__class__ is Call:
-                event[0](event[1])
-            else:
+            if function is process:
                 self.leave()
-                _process(event)
+            function(argument)
             self._processed = processed = self._processed + 1
             if processed >= collect_at:
                 collect_at += COLLECT_EVERY
@@ -278,7 +272,8 @@ class Simulation:
                     spun += COLLECT_EVERY
                     if spun >= MAX_EVENTS_AT_ONE_TIME:
                         raise Livelock(
-                            f"{spun} events at {when:g} s without time advancing; the last was {_told(event)}"
+                            f"{spun} events at {when:g} s without time advancing; "
+                            f"the last was {_told(function, argument)}"
                         )
                 else:
                     spinning_since, spun = when, 0
@@ -365,12 +360,11 @@ class Simulation:
         self.close()
 
 
-def _told(event: Any) -> str:
+def _told(function: Any, argument: Any) -> str:
     """What was called last, and of whom."""
-    called = event[0] if event.__class__ is Call else event
-    owner = getattr(called, "__self__", None)
+    owner = getattr(function, "__self__", argument)
     whose = getattr(getattr(owner, "node", owner), "name", "")
-    return f"{getattr(called, '__qualname__', repr(called))}" + (f" of {whose}" if whose else "")
+    return f"{getattr(function, '__qualname__', repr(function))}" + (f" of {whose}" if whose else "")
 
 
 def _throw(error: BaseException) -> None:
@@ -388,16 +382,6 @@ def _finalize(generator: Any) -> None:
     loop: Any = events._get_running_loop()
     if loop is not None:
         loop._asyncgen_finalizer_hook(generator)
-
-
-def _process(event: Any) -> None:
-    """What SimPy's step() does with an event that it took from the queue."""
-    callbacks, event.callbacks = event.callbacks, None
-    for callback in callbacks:
-        callback(event)
-    if not event._ok and not hasattr(event, "_defused"):
-        error = event._value
-        raise type(error)(*error.args) from error
 
 
 def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None) -> Any:

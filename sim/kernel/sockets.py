@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Selector", "SimulatedSocket"]
 
-READ_BYTES = 256 * 1024  # what asyncio's transports read at once
 FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
 
 
@@ -66,8 +65,7 @@ class Selector:
                 "endpoints or loop.sock_* with sockets of the simulation"
             )
         key = self.keys[descriptor] = SelectorKey(descriptor, descriptor, events, data)
-        watched.reader = data[0] if events & EVENT_READ else None
-        watched.writer = data[1] if events & EVENT_WRITE else None
+        watched.watch(data[0] if events & EVENT_READ else None, data[1] if events & EVENT_WRITE else None)
         if watched.poll() & events:
             self.marked[descriptor] = watched
         return key
@@ -77,7 +75,7 @@ class Selector:
     def unregister(self, descriptor: int) -> SelectorKey:
         watched = self.sockets.get(descriptor)
         if watched is not None:
-            watched.reader = watched.writer = None
+            watched.watch(None, None)
         return self.keys.pop(descriptor)
 
     def close(self) -> None:
@@ -123,14 +121,17 @@ class SimulatedSocket:
             return EVENT_READ if self._listener.queue else 0
         return EVENT_WRITE | EVENT_READ if self._error else 0
 
-    def more(self) -> bool:
-        """Whether there is more to read than one read takes."""
-        if self._datagrams is not None:
-            return len(self._datagrams.queue) > 1
-        return self._endpoint is None or self._endpoint.unread > READ_BYTES or self._endpoint.eof
+    def watch(self, reader: Handle | None, writer: Handle | None) -> None:
+        """From now on the loop runs these when there is something to read, or room to write."""
+        self.reader, self.writer = reader, writer
+        source = self._endpoint or self._datagrams
+        if source is not None:
+            source.sink = self._sink()
 
-    def _readable(self) -> None:
-        self._selector.loop.arrived(self)
+    def _sink(self) -> Any:
+        """The short way to a transport that reads: what it takes did not have to wait. None = there is none."""
+        take = getattr(getattr(self.reader and self.reader._callback, "__self__", None), "take_from", None)  # type: ignore[attr-defined]
+        return take and take(self.reader)
 
     def _mark(self) -> None:
         selector = self._selector
@@ -180,7 +181,8 @@ class SimulatedSocket:
 
     def _attach(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        endpoint.on_readable, endpoint.on_writable = self._readable, self._mark
+        endpoint.on_readable = endpoint.on_writable = self._mark
+        endpoint.sink = self._sink()
         # One call less for each read.
         if self._timeout == 0:
             self.recv = endpoint.receive  # type: ignore[method-assign,assignment]
@@ -189,7 +191,7 @@ class SimulatedSocket:
     def listen(self, backlog: int = BACKLOG) -> None:
         if self._listener is None:
             self._listener = Listener(self._network, self._host, self._bound or self._any, backlog)
-            self._listener.on_readable = self._readable
+            self._listener.on_readable = self._mark
             self.made = made_here()
             self._bound = self._listener.key
 
@@ -277,7 +279,8 @@ class SimulatedSocket:
         if self._datagrams is None:
             ip, port = self._bound or self._any
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
-            self._datagrams.on_readable = self._readable
+            self._datagrams.on_readable = self._mark
+            self._datagrams.sink = self._sink()
             self.send_to_now = self._datagrams.send  # type: ignore[method-assign]
             if self.family == socket.AF_INET:
                 self.receive_now = self._datagrams.receive  # type: ignore[method-assign]

@@ -3,7 +3,9 @@
 Everything that is not the common case (a full buffer, an end of stream, an error) is left to asyncio's own code.
 """
 
-from asyncio import BufferedProtocol, selector_events
+from asyncio import BufferedProtocol, Handle, selector_events
+from functools import partial
+from socket import AF_INET
 from typing import Any
 
 from sim.kernel.leaks import made_here
@@ -21,6 +23,19 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
         super().set_protocol(protocol)
+        self._sock.watch(self._sock.reader, self._sock.writer)
+
+    def take_from(self, reader: Handle) -> Any:
+        """What bytes are handed to that need not wait; `reader` is what the loop would run for those that do."""
+        return None if self._buffered else partial(self._loop.run_now, reader, self._take)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            self._protocol.data_received(data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
 
     def _read_ready(self) -> None:
         if self._buffered or self._conn_lost or self._read_ready_cb is None:
@@ -36,12 +51,7 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
         if not data:
             self._read_ready__on_eof()
             return
-        try:
-            self._protocol.data_received(data)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+        self._take(data)
 
     def write(self, data: Any) -> None:
         if (
@@ -68,6 +78,13 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         self._buffer = ()
         self.made = made_here()
 
+    def take_from(self, reader: Handle) -> Any:
+        """As StreamTransport's."""
+        return partial(self._loop.run_now, reader, self._take) if self._sock.family == AF_INET else None
+
+    def _take(self, data: bytes, source: Any) -> None:
+        self._protocol.datagram_received(data, source)
+
     def _read_ready(self) -> None:
         if self._conn_lost:
             return
@@ -78,7 +95,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         except OSError as error:
             self._protocol.error_received(error)
             return
-        self._protocol.datagram_received(data, source)
+        self._take(data, source)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         if data.__class__ is bytes and data and addr is not None and not (self._address or self._extra["peername"]):

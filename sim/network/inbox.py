@@ -96,13 +96,13 @@ class Inbox:
         if not self._late or size < 0:
             hand_over()
             return
-        schedule = self._network.schedule
-        due = schedule.environment._now + sum(delay() for delay in self._late.values())
+        environment = self._network.environment
+        due = environment._now + sum(delay() for delay in self._late.values())
         if self._waiting:
             due = max(due, self._waiting[-1][0])
         self._waiting.append((due, (sender, hand_over, size)))
         self._unread += size
-        schedule.at(due, self._read, due)
+        environment.at(due, self._read, due)
 
     def _read(self, due: float) -> None:
         """One packet's time has come, unless it was handed over before."""
@@ -125,7 +125,7 @@ class Inbox:
                 reason = "buffer_full"
             if reason:
                 network = self._network
-                to, now = self._host.name, network.schedule.environment._now
+                to, now = self._host.name, network.environment._now
                 network.trace.record(now, sender, "dropped", line, to=to, protocol="udp", reason=reason)
 
         self._take(sender, hand_over, size)
@@ -152,6 +152,8 @@ class _Hold:
 class _Endpoint(Endpoint):
     """One whose machine has an inbox."""
 
+    __slots__ = ()
+
     def accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
         inbox = self.host.inbox
         take = super().accept_packet if inbox is None else partial(inbox.segment, self)
@@ -160,6 +162,8 @@ class _Endpoint(Endpoint):
 
 class _DatagramSocket(DatagramSocket):
     """One whose machine has an inbox."""
+
+    __slots__ = ()
 
     def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
         inbox = self.host.inbox

@@ -20,7 +20,6 @@ from zlib import crc32
 
 from sim.network.host import AT_ONCE, Address, Host
 from sim.network.network import Network, Path
-from sim.network.schedule import Call
 
 if TYPE_CHECKING:
     from sim.network.connect import Listener
@@ -39,14 +38,51 @@ USER_TIMEOUT = 924.6  # Linux: tcp_retries2 = 15
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
 
 
-class Segment(list[Any]):
-    """[time at which it has arrived, data, line of `sent`]: one write under way."""
-
-    __slots__ = ()
+Segment = list[Any]
+"""[time at which it has arrived, data, line of `sent`]: one write under way."""
 
 
 class Endpoint:
     """One end of a connection: a connected socket."""
+
+    __slots__ = (
+        "_accepted",
+        "_acknowledged",
+        "_arrived",
+        "_backlog",
+        "_blocked",
+        "_boot",
+        "_cause",
+        "_chunks",
+        "_ended",
+        "_environment",
+        "_holes",
+        "_in_flight",
+        "_known_read",
+        "_node",
+        "_read",
+        "_received_shape",
+        "_record",
+        "_resend",
+        "_sent_shape",
+        "_stalled_since",
+        "_timeout",
+        "_to",
+        "_transmitted",
+        "closed",
+        "eof",
+        "error",
+        "host",
+        "listener",
+        "local",
+        "network",
+        "on_readable",
+        "on_writable",
+        "peer",
+        "remote",
+        "sink",
+        "unread",
+    )
 
     def __init__(self, network: Network, host: Host, local: Address, remote: Address) -> None:
         self.network, self.host = network, host
@@ -56,7 +92,8 @@ class Endpoint:
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
         self.on_writable: Callable[[], None] = _nobody
-        self._arrival = Call((_arrive, self))
+        self.sink: Callable[[bytes], bool] | None = None
+        """Takes what arrives straight away, where nothing has to wait; False where it has to."""
         self.error: OSError | None = None
         self.closed = False
         self.eof = False
@@ -88,9 +125,7 @@ class Endpoint:
         self._received_shape = trace.shape("received", "from", "protocol", "bytes")
         # What the hot path looks up.
         self._record = trace.append
-        self._environment = network.schedule.environment
-        self._events = network.schedule.queue
-        self._next_key = network.schedule.next_key
+        self._environment = network.environment
         self._cause = network.cause
         host.endpoints[self] = None
         if host.inbox is not None:
@@ -122,25 +157,26 @@ class Endpoint:
         if self._ended:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         size = len(data)
+        host, peer = self.host, self.peer
         if (
             size <= SEGMENT_BYTES
             and not (self._blocked or self._backlog)
             and self._stalled_since is None
-            and self._accepted + size - self.peer._read <= WINDOW_BYTES
-            and self.host.boots == self._boot
+            and self._accepted + size - peer._read <= WINDOW_BYTES
+            and host.boots == self._boot
         ):  # the common case: room in the buffer, the window and a segment
             self._accepted += size
             self._transmitted += size
-            host = self.host
-            now = self._environment._now + host.ahead
+            environment = self._environment
+            now = environment._now + host.ahead
             line = self._record((self._sent_shape, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.uniform
-            if path is None or not path.plain or host is self.peer.host:
+            if path is None or not path.plain or host is peer.host:
                 self._transmit(data, line)
             else:
                 when = now + path.delay()
-                self._in_flight.append(Segment((when, data, line)))
-                heappush(self._events, (when, 1, self._next_key(), self._arrival))
+                self._in_flight.append([when, data, line])
+                heappush(environment.queue, (when, 1, environment.next_key(), _arrive, self))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -190,6 +226,7 @@ class Endpoint:
         if self.closed:
             return
         self.closed = True
+        self.sink = None
         self.on_readable = self.on_writable = _nobody
         self.host.endpoints.pop(self, None)
         if self.error is None and self._alive():
@@ -239,9 +276,9 @@ class Endpoint:
         target = self.peer.host
         path = network.uniform
         if host is target:
-            now = network.schedule.environment._now
+            now = network.environment._now
             if not self._in_flight and host.at_once(now):
-                self._in_flight.append(Segment((now, data, line)))
+                self._in_flight.append([now, data, line])
                 cause = network.cause[0]
                 _arrive(self)
                 network.cause[0] = cause
@@ -252,19 +289,18 @@ class Endpoint:
         if path is None:
             self._stall((data, line))
             return
-        now = network.schedule.environment._now + host.ahead
+        now = network.environment._now + host.ahead
         if path.plain or data is ACCEPTED:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
             delay = path.delay()
-            segment = Segment((now + (delay if host is not target else delay * AT_ONCE), data, line))
+            segment: Segment = [now + (delay if host is not target else delay * AT_ONCE), data, line]
         else:
             segment = self._over_a_bad_way(path, now, data, line)
         self._in_flight.append(segment)
         self._expect(segment)
 
     def _expect(self, segment: Segment) -> None:
-        schedule = self.network.schedule
-        heappush(schedule.queue, (segment[0], 1, schedule.next_key(), self._arrival))
+        self._environment.at(segment[0], _arrive, self)
 
     def _over_a_bad_way(self, path: Path, now: float, data: bytes, line: int) -> Segment:
         """A segment that takes the wire's time, and more where one of its packets is lost.
@@ -280,7 +316,7 @@ class Endpoint:
         round_trip = 2 * path.link.delay.mean
         if self._holes:
             self._follow_holes(packets, arrival + round_trip)
-        segment = Segment((arrival, data, line))
+        segment: Segment = [arrival, data, line]
         if first_lost is None:
             return segment
         following = packets - 1 - first_lost
@@ -314,7 +350,7 @@ class Endpoint:
 
     def _trace_sent(self, data: bytes) -> int:
         network = self.network
-        now = network.schedule.environment._now + self.host.ahead
+        now = network.environment._now + self.host.ahead
         cause = network.cause[0]
         return self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
 
@@ -334,9 +370,9 @@ class Endpoint:
         if not self._alive():
             return
         if path is None:
-            network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
+            network.environment.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
         else:
-            network.schedule.after(self.host.ahead + path.delay(), self.peer._learn, progress)
+            network.environment.after(self.host.ahead + path.delay(), self.peer._learn, progress)
 
     def _learn(self, progress: tuple[int, int]) -> None:
         inbox = self.host.inbox
@@ -359,9 +395,9 @@ class Endpoint:
         if self._stalled_since is None:
             network = self.network
             path_mean = self._last_mean()
-            self._stalled_since = network.schedule.environment._now
+            self._stalled_since = network.environment._now
             self._timeout = MIN_RTO + 2 * path_mean
-            network.schedule.after(self._timeout, self._retry, None)
+            network.environment.after(self._timeout, self._retry, None)
 
     def _last_mean(self) -> float:
         path = self.network.path(self.host, self.peer.host)
@@ -370,12 +406,12 @@ class Endpoint:
     def _retry(self, _: None) -> None:
         if not self._alive() or self.error is not None or self._stalled_since is None:
             return
-        network, now = self.network, self.network.schedule.environment._now
+        network, now = self.network, self.network.environment._now
         if now - self._stalled_since > USER_TIMEOUT:
             self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
         elif network.path(self.host, self.peer.host) is None or not self.peer.host.up:
             self._timeout = min(2 * self._timeout, MAX_RTO)
-            network.schedule.after(self._timeout, self._retry, None)
+            network.environment.after(self._timeout, self._retry, None)
         else:
             self._stalled_since = None
             packets, self._resend = self._resend, deque()
@@ -409,13 +445,21 @@ class Endpoint:
         else:
             size = len(data)
             self._arrived += size
-            self.unread += size
-            self._chunks.append(data)
-            cause, now = self._cause, self._environment._now
-            cause[0] = self._record((self._received_shape, now, self._node, line, self._to, "tcp", size))
-            if sender._blocked:
+            cause = self._cause
+            cause[0] = self._record(
+                (self._received_shape, self._environment._now, self._node, line, self._to, "tcp", size)
+            )
+            sink = self.sink
+            self._read += size
+            if sink is None or self._chunks or not sink(data):
+                self._read -= size
+                self.unread += size
+                self._chunks.append(data)
+                if sender._blocked:
+                    self._tell_sender()
+                self.on_readable()
+            elif sender._blocked:
                 self._tell_sender()
-            self.on_readable()
             cause[0] = 0
 
     @property
@@ -456,22 +500,20 @@ class Endpoint:
     def _send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
         network = self.network
-        network.trace.record(
-            network.schedule.environment._now, self.host.name, "tcp_reset", network.cause[0], to=to.host.name
-        )
+        network.trace.record(network.environment._now, self.host.name, "tcp_reset", network.cause[0], to=to.host.name)
         path = network.path(self.host, to.host)
         if path is not None:
-            network.schedule.after(self.host.ahead + path.delay(), _was_reset, to)
+            network.environment.after(self.host.ahead + path.delay(), _was_reset, to)
 
 
 def _arrive(sender: Endpoint) -> None:
     """Segments under way whose time has come reach the other machine, unless one before them is missing."""
-    in_flight = sender._in_flight
-    now = sender.network.schedule.environment._now
+    in_flight, target = sender._in_flight, sender.peer
+    now = sender._environment._now
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
-        target = sender.peer
-        if target.host.up and target.host.boots == target._boot and target.error is None:
+        host = target.host
+        if host.up and host.boots == target._boot and target.error is None:
             target.accept_packet(data, line, sender)
         else:
             target.missed(data, line, sender)

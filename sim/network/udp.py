@@ -11,7 +11,6 @@ from zlib import crc32
 
 from sim.network.host import ANY, AT_ONCE, Address, Host, is_loopback
 from sim.network.network import Network, Path
-from sim.network.schedule import Call
 
 __all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "DatagramSocket"]
 
@@ -27,6 +26,25 @@ _Packet = tuple["DatagramSocket", Host, Address, Address, bytes, int]
 class DatagramSocket:
     """A bound UDP socket of a host. Raises OSError as bind() does."""
 
+    __slots__ = (
+        "_dropped",
+        "_node",
+        "_queued_bytes",
+        "_received",
+        "_record",
+        "_sent",
+        "_source",
+        "_wildcard",
+        "address",
+        "closed",
+        "host",
+        "network",
+        "on_readable",
+        "queue",
+        "remote",
+        "sink",
+    )
+
     def __init__(self, network: Network, host: Host, ip: str, port: int) -> None:
         self.network, self.host = network, host
         self.address = host.bind(host.datagram_sockets, ip, port)
@@ -37,6 +55,8 @@ class DatagramSocket:
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
+        self.sink: Callable[[bytes, Address], bool] | None = None
+        """Takes what arrives straight away, where nothing has to wait; False where it has to."""
         # A list, as a deque takes 760 bytes a socket and there are never more than some hundreds in it.
         self.queue: list[tuple[bytes, Address] | OSError] = []
         self._queued_bytes = 0
@@ -61,19 +81,37 @@ class DatagramSocket:
 
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
+        network, host = self.network, self.host
+        target = network.directory.get(to[0])
+        path = network.uniform
+        if (
+            path is None
+            or not path.plain
+            or target is None
+            or target is host
+            or len(data) > MAX_DATAGRAM_BYTES
+            or self.closed
+        ):
+            self._send_otherwise(data, to)
+            return
+        environment = network.environment
+        now = environment._now + host.ahead
+        line = self._record((self._sent, now, self._node, network.cause[0], target.name, "udp", len(data), crc32(data)))
+        packet = (self, target, to, self._source, data, line)
+        heappush(environment.queue, (now + path.delay(), 1, environment.next_key(), _arrive, packet))
+
+    def _send_otherwise(self, data: bytes, to: Address) -> None:
+        """The same where anything is out of the common."""
         if self.closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if len(data) > MAX_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        network, host = self.network, self.host
-        schedule = network.schedule
+        network, host, environment = self.network, self.host, self.network.environment
         target = network.directory.get(to[0]) or network.host_of(to[0], host)
-        now = schedule.environment._now + host.ahead
+        now = environment._now + host.ahead
         name = target.name if target is not None else to[0]
         line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
-        path = network.uniform
-        if path is None or target is host or target is None:
-            path = network.path(host, target) if target is not None else None
+        path = network.path(host, target) if target is not None else None
         if path is None or target is None:
             self._drop(now, line, name, "cut" if target is not None else "down")
             return
@@ -81,14 +119,13 @@ class DatagramSocket:
         if target is host and self._wildcard and is_loopback(to[0]):
             source = (host.source_for(to[0]), source[1])
         packet = (self, target, to, source, data, line)
-        if target is host and host.at_once(schedule.environment._now):
+        if target is host and host.at_once(environment._now):
             cause = network.cause[0]
             _arrive(packet)
             network.cause[0] = cause
         elif path.plain:
-            call = Call((_arrive, packet))
             delay = path.delay() if target is not host else path.delay() * AT_ONCE  # for those that took no time
-            heappush(schedule.queue, (now + delay, 1, schedule.next_key(), call))
+            environment.at(now + delay, _arrive, packet)
         else:
             self._send_over(path, packet, now)
 
@@ -109,22 +146,24 @@ class DatagramSocket:
             packet = (self, target, to, source, data, line)
         if link.reorder and draw() < link.reorder:
             when += path.delay()
-        network.schedule.at(when, _arrive, packet)
+        network.environment.at(when, _arrive, packet)
         if link.duplicate and draw() < link.duplicate:
-            network.schedule.at(when + path.delay(), _arrive, packet)
+            network.environment.at(when + path.delay(), _arrive, packet)
 
     def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
-        """Put a datagram into the receive buffer and tell the reader; False where the buffer is full."""
-        size = len(data)
-        if self._queued_bytes + size + OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES and self.queue:
-            return False
-        self._queued_bytes += size + OVERHEAD_BYTES
-        network = self.network
-        now = network.schedule.environment._now
-        cause = network.cause
-        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", size))
-        self.queue.append((data, source))
-        self.on_readable()
+        """Hand a datagram to its reader, or put it into the receive buffer; False where that is full."""
+        cause = self.network.cause
+        if self.queue:
+            size = len(data) + OVERHEAD_BYTES
+            if self._queued_bytes + size > RECEIVE_BUFFER_BYTES:
+                return False
+        now = self.network.environment._now
+        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", len(data)))
+        sink = self.sink
+        if sink is None or self.queue or not sink(data, source):
+            self._queued_bytes += len(data) + OVERHEAD_BYTES
+            self.queue.append((data, source))
+            self.on_readable()
         cause[0] = 0
         return True
 
@@ -138,6 +177,7 @@ class DatagramSocket:
 
     def close(self) -> None:
         self.closed = True
+        self.sink = None
         self.on_readable = _nobody
         self.queue.clear()
         if self.host.datagram_sockets.get(self.address) is self:
@@ -147,7 +187,7 @@ class DatagramSocket:
         """ICMP port unreachable: only a connected socket hears of it."""
         back = self.network.path(target, self.host)
         if self.remote is not None and back is not None:
-            self.network.schedule.after(back.delay(), self._refused, None)
+            self.network.environment.after(back.delay(), self._refused, None)
 
     def _refused(self, _: None) -> None:
         self.queue.append(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
@@ -167,11 +207,13 @@ def _arrive(packet: _Packet) -> None:
         if socket is None:
             reason = "no_listener"
             sender._unreachable(target)
-        elif socket.remote not in (None, source) or socket.deliver(sender.host.name, data, source, line):
+        elif (socket.remote is not None and socket.remote != source) or socket.deliver(
+            sender.host.name, data, source, line
+        ):
             return
         else:
             reason = "buffer_full"
-    sender._drop(sender.network.schedule.environment._now, line, target.name, reason)
+    sender._drop(sender.network.environment._now, line, target.name, reason)
 
 
 def _flip_a_bit(data: bytes, bit: int) -> bytes:

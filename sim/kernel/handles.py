@@ -1,0 +1,110 @@
+"""What a node's loop makes for its program: futures, tasks and handles.
+
+asyncio's own, with hashes that are the same in every run, and without the detours that a loop in debug mode needs
+(there the loop makes asyncio's). Handles use the slots of asyncio's Handle and TimerHandle, 3.11 to 3.13;
+tests/sim/kernel/test_loop.py notices a change.
+"""
+
+import asyncio
+from asyncio import events
+from contextvars import Context, copy_context
+from typing import Any
+
+__all__ = ["Handle", "NodeFuture", "NodeTask", "TimerHandle"]
+
+
+class NodeFuture(asyncio.Future[Any]):
+    """A future whose hash is a number of its loop: sets of futures are walked in the same order in every run.
+
+    It gets the number when it is first put into a set or dictionary, which most futures never are.
+    """
+
+    __slots__ = ("_number",)
+    _number: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
+            return self._number
+
+
+class NodeTask(asyncio.Task[Any]):
+    """As NodeFuture. Task's constructor already puts the task into a set, so its number is that of its creation."""
+
+    __slots__ = ("_number", "made")
+    _number: int
+    made: tuple[str, int, str]
+    """Where in the program: module, line, function."""
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
+            return self._number
+
+
+class Handle(events.Handle):
+    """A callback that is ready. One is made for every step of every task."""
+
+    __slots__ = ()
+    # asyncio's own, which its stubs do not show.
+    _context: Context
+    _loop: Any
+    _callback: Any
+    _args: Any
+    _repr: Any
+    _source_traceback: Any
+
+    def __init__(self, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
+class TimerHandle(events.TimerHandle):
+    """A callback for a later time."""
+
+    __slots__ = ()
+    _context: Context
+    _loop: Any
+    _callback: Any
+    _args: Any
+    _repr: Any
+    _source_traceback: Any
+    _when: float
+    _scheduled: bool
+
+    def __init__(self, when: float, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+        self._when = when
+        self._scheduled = True
+
+    def cancel(self) -> None:
+        if self._cancelled:
+            return
+        loop = self._loop
+        if loop._debug:
+            super().cancel()
+            return
+        self._cancelled = True
+        self._callback = self._args = None
+        if self._scheduled:
+            loop._timer_handle_cancelled(self)
+
+    def __lt__(self, other: Any) -> bool:
+        return self._when < other._when  # type: ignore[no-any-return]
+
+
+# What asyncio's messages and a task's repr() call them.
+NodeFuture.__name__, NodeTask.__name__ = "Future", "Task"
