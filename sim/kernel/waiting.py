@@ -20,7 +20,7 @@ _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _INNER = ("cr_await", "gi_yieldfrom", "ag_await")
 _ASYNCIO = os.path.dirname(asyncio.__file__)
 _LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
-_ADDRESS = re.compile(r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$")
+_ADDRESS = r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$"
 MAX_NAMED = 5
 """Tasks of a group, gather or wait that are named."""
 
@@ -87,7 +87,7 @@ def _of_asyncio(frame: FrameType) -> str:
 def _described(owner: Any) -> str:
     """An object of asyncio's as it shows itself, without where it lies in memory."""
     text = repr(owner)
-    found = _ADDRESS.match(text)
+    found = re.match(_ADDRESS, text)
     if found is None:
         return type(owner).__name__ if "0x" in text or len(text) > 80 else text
     kind, state = found.groups()

@@ -1,0 +1,82 @@
+"""What is loaded with the simulator: every test file and every command waits for it before anything else happens."""
+
+import subprocess
+import sys
+from functools import cache
+from types import ModuleType
+
+import pytest
+
+import sim
+import sim.trace
+
+NEEDED = "asyncio, ctypes, hashlib, msgspec, simpy, tempfile, uuid"
+"""What a simulation cannot do without, together with all that these import."""
+SIMULATION = """
+import asyncio
+from sim import Simulation
+
+async def serve():
+    async def answer(reader, writer):
+        writer.write(await reader.readexactly(2))
+        writer.close()
+    async with await asyncio.start_server(answer, port=80) as server:
+        await server.serve_forever()
+
+async def ask():
+    reader, writer = await asyncio.open_connection("server", 80)
+    writer.write(b"hi")
+    assert await reader.read() == b"hi"
+    writer.close()
+
+with Simulation(seed=1) as simulation:
+    simulation.network.default_link(preset="lan", loss="1%")
+    simulation.add_node("server").start(serve)
+    client = simulation.add_node("client")
+    simulation.network.partition(["server"], ["client"], name="cut")
+    simulation.run(until=1.0)
+    simulation.network.heal("cut")
+    simulation.run_until_complete(client.start(ask))
+simulation.digest()
+"""
+
+
+@cache
+def loaded_by(code: str) -> frozenset[str]:
+    """The names of the modules that a process has when it has run that; what is built into Python costs nothing."""
+    code += "\nimport sys; print('modules', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return frozenset(done.stdout.splitlines()[-1].split()[1:]).difference(sys.builtin_module_names)
+
+
+def rooms(modules: frozenset[str]) -> set[str]:
+    return {".".join(name.split(".")[:2]) for name in modules if name.startswith("sim.")}
+
+
+def test_a_simulation_loads_nothing_beside_what_it_cannot_do_without() -> None:
+    """Not even of the standard library: `dataclasses`, which makes each class slow to define, is what this is about.
+
+    Who adds a module to NEEDED has measured what it costs (`python -X importtime`), and that it cannot come later.
+    """
+    loaded = loaded_by(SIMULATION)
+    beside = {name for name in loaded - loaded_by(f"import {NEEDED}") if name.split(".")[0] != "sim"}
+    assert beside == set()
+    assert rooms(loaded) == {"sim.kernel", "sim.network", "sim.trace"}
+
+
+@pytest.mark.parametrize(
+    "unused",
+    ["sim.network.graph", "sim.network.inbox", "sim.trace.cause", "sim.trace.diff", "sim.trace.reader"],
+)
+def test_a_simulation_does_not_load(unused: str) -> None:
+    loaded = loaded_by(SIMULATION)
+    assert unused not in loaded
+    assert unused in loaded_by(f"import {unused}"), "it has another name now"
+
+
+@pytest.mark.parametrize("package", [sim, sim.trace], ids=["sim", "sim.trace"])
+def test_every_name_is_found_though_some_are_loaded_late(package: ModuleType) -> None:
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
