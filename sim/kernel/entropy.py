@@ -18,7 +18,6 @@ import time
 import types
 import uuid
 from asyncio.events import _get_running_loop
-from calendar import timegm
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from typing import Any, Protocol
@@ -101,6 +100,11 @@ def _time() -> dict[str, Callable[..., Any]]:
         """Simulated machines are in UTC: where the real one is must not matter."""
         return gmtime(source.wall_clock() if seconds is None else seconds)
 
+    def mktime(source: Source, moment: Any) -> float:
+        from calendar import timegm  # a millisecond, and hardly any program asks
+
+        return float(timegm(moment))
+
     gmtime, asctime = time.gmtime, time.asctime
     wall: Callable[[Source], float] = lambda source: source.wall_clock()  # noqa: E731
     steady: Callable[[Source], float] = lambda source: source.monotonic()  # noqa: E731
@@ -115,7 +119,7 @@ def _time() -> dict[str, Callable[..., Any]]:
     functions["localtime"] = _dispatch(time.localtime, in_utc)
     functions["gmtime"] = _dispatch(time.gmtime, in_utc)
     functions["ctime"] = _dispatch(time.ctime, lambda *arguments: asctime(in_utc(*arguments)))
-    functions["mktime"] = _dispatch(time.mktime, lambda _, moment: float(timegm(moment)))
+    functions["mktime"] = _dispatch(time.mktime, mktime)
     functions["asctime"], functions["strftime"] = at_now(time.asctime, 0), at_now(time.strftime, 1)
     return functions
 
