@@ -3,56 +3,33 @@
 The same sim.network that carries simulated packets answers here for real ones.
 """
 
-import ast
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-import networkx
-
 from sim.backends.program import Program, ProgramError
-from sim.network.graph import Graph, load_graph
 from sim.network.host import Host
 from sim.network.link import Link
 from sim.network.network import Network
 from sim.network.schedule import Schedule
 from sim.trace import Trace
 
-__all__ = ["Topology", "graph_of", "lay_out"]
+__all__ = ["Topology", "lay_out"]
 
 
 def lay_out(network: Network, program: Program) -> None:
     """Give a network the links of a program. Raises ProgramError naming the setting that makes no sense."""
     try:
         network.default_link(**program.link)
-        if program.graph is not None:
-            network.graph = graph_of(program)
-    except (ValueError, OSError, networkx.NetworkXError) as error:
+    except (ValueError, OSError) as error:
         raise ProgramError(f"network: {error}") from error
+    if program.graph is not None:
+        from sim.backends.graph import GraphError, graph_of
 
-
-def graph_of(program: Program) -> Graph:
-    """A GraphML file, or `generator(arguments)` of networkx whose first nodes become the program's, in order."""
-    text = program.graph or ""
-    if "(" not in text:
-        return load_graph(text)
-    try:
-        call = ast.parse(text, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id.startswith("_"):
-            raise ValueError("it is no call")
-        make = getattr(networkx, call.func.id, None)
-        if make is None:
-            raise ValueError(f"networkx has no generator {call.func.id!r}")
-        graph = make(
-            *map(ast.literal_eval, call.args), **{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-        )
-    except (SyntaxError, TypeError, ValueError, networkx.NetworkXError) as error:
-        raise ProgramError(f"graph {text!r}: {error}; write a GraphML file or generator(arguments)") from error
-    names = [node.name for node in program.nodes]
-    if len(graph) < len(names):
-        raise ProgramError(f"graph {text!r} has {len(graph)} nodes, the program {len(names)}")
-    relabelled = dict(zip(graph, [*names, *(f"switch-{n}" for n in range(len(graph)))], strict=False))
-    return networkx.relabel_nodes(networkx.Graph(graph), relabelled)
+        try:
+            network.graph = graph_of(program)
+        except GraphError as error:
+            raise ProgramError(f"network: {error}") from error
 
 
 class Topology:

@@ -6,11 +6,33 @@ tests/sim/kernel/test_loop.py notices a change.
 """
 
 import asyncio
+import sys
 from asyncio import events
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
-__all__ = ["Handle", "NodeFuture", "NodeTask", "TimerHandle"]
+__all__ = ["Handle", "NodeFuture", "NodeTask", "TimerHandle", "made_privately"]
+
+# Modules of asyncio whose futures nobody else ever holds …
+_PRIVATE = frozenset(f"asyncio.{each}" for each in ("streams", "locks", "queues", "selector_events", "base_events"))
+_SLEEP = asyncio.sleep.__code__  # … and a function of one that gives others away
+_module_of: Callable[[int], str | None]
+try:
+    _module_of = sys._getframemodulename  # type: ignore[attr-defined]
+except AttributeError:  # 3.11
+
+    def _module_of(depth: int) -> str | None:
+        return sys._getframe(depth + 1).f_globals.get("__name__")
+
+
+def made_privately() -> bool:
+    """Whether the future that is asked for stays within asyncio, in no set or dictionary.
+
+    Then it may be asyncio's own: awaiting one is faster by 1 µs than awaiting any subclass.
+    """
+    module = _module_of(2)
+    return module in _PRIVATE or (module == "asyncio.tasks" and sys._getframe(2).f_code is _SLEEP)
 
 
 class NodeFuture(asyncio.Future[Any]):

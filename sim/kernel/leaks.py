@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Leak", "install", "left_behind", "made_here"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
-_DEPTH = 30
+_ENGINE = ("sim.kernel.simulation", "sim.network")  # what calls loops: there is no program above
+_PASSED: dict[str, bool | None] = {}
+"""By module: whether its frames are passed over; None where the search ends."""
 _SLEEP = "_set_result_unless_cancelled"  # what asyncio.sleep waits for: the task that sleeps is told of already
 
 
@@ -30,13 +32,21 @@ class Leak:
 
 
 def made_here() -> tuple[str, int, str]:
-    """Module, line and function of the innermost caller that is neither asyncio's nor the kernel's."""
-    frame: FrameType | None = sys._getframe(1)
-    for _ in range(_DEPTH):
-        if frame is None:
-            break
+    """Module, line and function of the innermost caller that is neither asyncio's nor the kernel's.
+
+    Empty where an arrival or a timer made it. Who calls this is of the kernel.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    passed = _PASSED
+    while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if not module.startswith(_LIBRARIES):
+        try:
+            library = passed[module]
+        except KeyError:
+            library = passed[module] = None if module.startswith(_ENGINE) else module.startswith(_LIBRARIES)
+        if library is None:
+            break
+        if not library:
             return module, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
     return "", 0, ""
@@ -71,11 +81,7 @@ def install() -> None:
 def left_behind(loop: "NodeLoop", asking: Any) -> list[Leak]:
     """Tasks, transports, listening sockets and timers that are still there, but for the task that asks."""
     node = loop.node.name
-    leaks = [
-        Leak(node, "task", task.get_name(), _place(getattr(task, "made", None), "made"))
-        for task in loop.tasks()
-        if task is not asking
-    ]
+    leaks = [Leak(node, "task", task.get_name(), _of_task(task)) for task in loop.tasks() if task is not asking]
     known = set()
     for transport in list(loop._transports.values()):
         if transport._sock is not None:
@@ -101,11 +107,21 @@ def _between(transport: Any) -> str:
     return f"{type(transport.get_protocol()).__qualname__} {ends}".strip()
 
 
-def _place(made: tuple[str, int, str] | None, verb: str) -> str:
+def _of_task(task: Any) -> str:
+    """Where it was made; what it runs, where no line of the program's made it, as with a server's handlers."""
+    made = getattr(task, "made", None)
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    if frame is None or (made and made[0]):
+        return _place(made, "made")
+    code = frame.f_code
+    return _place((frame.f_globals.get("__name__", ""), code.co_firstlineno, code.co_qualname), "runs", "")
+
+
+def _place(made: tuple[str, int, str] | None, verb: str, preposition: str = "in ") -> str:
     if not made or not made[0]:
         return "at an unknown place"
     module, line, function = made
-    return f"{verb} in {function} ({module}:{line})"
+    return f"{verb} {preposition}{function} ({module}:{line})"
 
 
 def _callback(handle: Any) -> str:

@@ -25,7 +25,7 @@ from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock, NodeDown, SimulationError
-from sim.kernel.handles import Handle, NodeFuture, NodeTask, TimerHandle
+from sim.kernel.handles import Handle, NodeFuture, NodeTask, TimerHandle, made_privately
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket
@@ -126,7 +126,7 @@ class NodeLoop(ConnectionMethods):
         finally:
             self._rest()
 
-    def run_now(self, handle: Any, callback: Any, *arguments: Any) -> bool:
+    def run_now(self, handle: Any, callback: Any, argument: Any) -> bool:
         """Run a callback in the place of `handle`, and what follows from it; False where it has to wait."""
         scheduled = self._scheduled
         if not self.idle or self._ready or self._marked or (scheduled and scheduled[0]._when <= self._environment._now):
@@ -139,7 +139,7 @@ class NodeLoop(ConnectionMethods):
         self._turning = True
         try:
             try:
-                handle._context.run(callback, *arguments)
+                handle._context.run(callback, argument)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -307,7 +307,7 @@ class NodeLoop(ConnectionMethods):
     # -- tasks -----------------------------------------------------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:
-        return NodeFuture(loop=self)
+        return asyncio.Future(loop=self) if made_privately() else NodeFuture(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Raises NodeDown, and SimulationError where another node's code asks: machines share no tasks.

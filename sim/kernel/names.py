@@ -18,6 +18,8 @@ _KINDS = (
     (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     (socket.SOCK_RAW, 0),
 )
+# Numbers: an operation on an enum's members takes microseconds, and each connection looks its peer up.
+_PASSIVE, _NUMERIC_HOST, _CANONICAL_NAME = int(socket.AI_PASSIVE), int(socket.AI_NUMERICHOST), int(socket.AI_CANONNAME)
 
 
 class Names:
@@ -33,13 +35,13 @@ class Names:
         if isinstance(host, bytes):
             host = host.decode("idna")
         number = _port(port)
-        literal = _literal(host) if host else None
+        literal = _literal(host) if host and (host not in self._network.hosts or _numeric(host)) else None
         if host in (None, ""):
-            found = self._unnamed(bool(flags & socket.AI_PASSIVE))
+            found = self._unnamed(bool(flags & _PASSIVE))
         elif literal is not None:
             found = [literal]
         else:
-            if flags & socket.AI_NUMERICHOST:
+            if flags & _NUMERIC_HOST:
                 raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is not a numeric address")
             found = self._network.addresses(host)
         if not found:
@@ -51,7 +53,7 @@ class Names:
             code = socket.EAI_ADDRFAMILY if literal else socket.EAI_NODATA
             raise socket.gaierror(code, f"{host} has no address of that family; it has {', '.join(found)}")
         kinds = [pair for pair in _KINDS if type in (0, pair[0]) and proto in (0, pair[1])]
-        canonical = host if flags & socket.AI_CANONNAME and host else ""
+        canonical = host if flags & _CANONICAL_NAME and host else ""
         infos = [(_family(ip), kind, protocol, "", _address(ip, number)) for ip in wanted for kind, protocol in kinds]
         if canonical and infos:
             infos[0] = (*infos[0][:3], canonical, infos[0][4])
@@ -111,6 +113,11 @@ def _port(port: Any) -> int:
         return socket.getservbyname(port.decode() if isinstance(port, bytes) else port)
     except OSError:
         raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r}") from None
+
+
+def _numeric(host: str) -> bool:
+    """Whether it may be an address, although a node is called so."""
+    return ":" in host or host[0].isdecimal()
 
 
 def _literal(host: str) -> str | None:

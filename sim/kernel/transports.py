@@ -82,20 +82,20 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         """As StreamTransport's."""
         return partial(self._loop.run_now, reader, self._take) if self._sock.family == AF_INET else None
 
-    def _take(self, data: bytes, source: Any) -> None:
-        self._protocol.datagram_received(data, source)
+    def _take(self, datagram: tuple[bytes, Any]) -> None:
+        self._protocol.datagram_received(*datagram)
 
     def _read_ready(self) -> None:
         if self._conn_lost:
             return
         try:
-            data, source = self._sock.receive_now()
+            datagram = self._sock.receive_now()
         except IndexError:
             return
         except OSError as error:
             self._protocol.error_received(error)
             return
-        self._take(data, source)
+        self._take(datagram)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         if data.__class__ is bytes and data and addr is not None and not (self._address or self._extra["peername"]):

@@ -55,7 +55,7 @@ class DatagramSocket:
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
-        self.sink: Callable[[bytes, Address], bool] | None = None
+        self.sink: Callable[[tuple[bytes, Address]], bool] | None = None
         """Takes what arrives straight away, where nothing has to wait; False where it has to."""
         # A list, as a deque takes 760 bytes a socket and there are never more than some hundreds in it.
         self.queue: list[tuple[bytes, Address] | OSError] = []
@@ -160,9 +160,10 @@ class DatagramSocket:
         now = self.network.environment._now
         cause[0] = self._record((self._received, now, self._node, line, sender, "udp", len(data)))
         sink = self.sink
-        if sink is None or self.queue or not sink(data, source):
+        datagram = (data, source)
+        if sink is None or self.queue or not sink(datagram):
             self._queued_bytes += len(data) + OVERHEAD_BYTES
-            self.queue.append((data, source))
+            self.queue.append(datagram)
             self.on_readable()
         cause[0] = 0
         return True

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from networkx import NetworkXError
-
 from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
-from sim.backends.topology import graph_of
 from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
 from sim.network.quantity import parse_drift, parse_offset
@@ -175,12 +172,14 @@ class _Check:
     def _graph(self) -> None:
         if self.draft.network.graph is None or not self.names_are_known:
             return
+        from sim.backends.graph import GraphError, graph_of
+
         try:
             nodes = tuple(NodeProgram(name=name, app="") for name in self.nodes)
             graph_of(
                 Program(scenario="", seed=0, duration=0, nodes=nodes, scripts=_none, graph=self.draft.network.graph)
             )
-        except (ProgramError, NetworkXError, OSError, ValueError, SyntaxError) as error:
+        except (ProgramError, *GraphError) as error:
             self.blame(("network", "graph"), str(error))
 
     # --- nodes --------------------------------------------------------------------------------------------------------

@@ -242,3 +242,21 @@ def test_a_tidy_program_leaks_nothing():
     simulation.run_until_complete(simulation.add_node("a").start(tidy))
     simulation.close()
     assert simulation.leaks == []
+
+
+def test_a_leaked_handler_of_a_server_is_named_by_what_it_runs():
+    async def forgetful(reader, writer):
+        await asyncio.sleep(1e9)
+
+    async def main():
+        server = await asyncio.start_server(forgetful, "127.0.0.1", 80)
+        _, writer = await asyncio.open_connection("127.0.0.1", 80)
+        await asyncio.sleep(1)
+        writer.close()
+        server.close()
+
+    simulation = Simulation(1)
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.close()
+    (place,) = (leak.where for leak in simulation.leaks if leak.kind == "task")
+    assert re.fullmatch(r"runs .*forgetful \([\w.]*test_simulation:\d+\)", place)
