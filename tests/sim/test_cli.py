@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.cli import WORST_FIRST, execute, worst
+from sim.cli import execute
+from sim.commands import WORST_FIRST, worst
 from sim.trace import read
 
 APP = """

@@ -1,0 +1,410 @@
+"""What the commands of `rpcnet-sim` do: run scenarios, judge them, show what happened. Each returns its exit code.
+
+Data goes to stdout, talk to stderr. Exit codes: 0 all hold, 1 an expectation fails or an application raised, 2 the file
+or the usage is wrong, 3 internal error, 4 inconclusive, 130 interrupted; of several the first of 130, 3, 2, 1, 4, 0.
+A function is the command of its name in sim.cli, which says what its arguments mean. What the output looks like is in
+sim.say; what a run is, in sim.scenario.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cyclopts import CycloptsError
+
+from rpcnet.app import add_working_directory
+from sim import defects, say
+from sim.backends.program import ProgramError
+from sim.scenario.mistake import ScenarioError
+from sim.scenario.run import Run, RunTrace
+from sim.scenario.schema import Scenario
+from sim.scenario.verdict import Verdict
+from sim.trace import TraceError, export, read
+from sim.trace.cause import chain
+from sim.trace.diff import first_difference
+
+__all__ = [
+    "WORST_FIRST",
+    "check",
+    "check_determinism",
+    "diff",
+    "failed",
+    "list_",
+    "report",
+    "run",
+    "sweep",
+    "worst",
+]
+
+HOLDS, FAILS, USAGE, INTERNAL, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
+CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TRACE, RESULT = "trace.msgpack", "result.json"
+CAUSES = 4
+"""Events that lead up to one that differs, itself included."""
+
+
+class UsageError(Exception):
+    """A command line that makes no sense; its text says what would."""
+
+
+def failed(error: BaseException) -> int:
+    """Say what ended a command; returns its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        say.note("interrupted")
+        return INTERRUPTED
+    if isinstance(error, CycloptsError | UsageError | ProgramError | TraceError):
+        say.wrong(str(error))
+        return USAGE
+    if isinstance(error, ScenarioError):
+        say.mistakes(error)
+        return USAGE
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        say.wrong(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    else:
+        say.wrong("internal error, please report it:\n" + "".join(traceback.format_exception(error)).rstrip())
+    return INTERNAL
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The code of several runs."""
+    return next((code for code in WORST_FIRST if code in codes), HOLDS)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What `run` was asked for."""
+
+    files: tuple[str, ...]
+    seeds: range | None
+    seed: int | None
+    backend: str
+    slack: float
+    report: Path | None
+    trace: Path | None
+    settings: list[str] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)
+    json: bool
+
+    def seeds_of(self, scenario: Scenario) -> Sequence[int]:
+        if self.seeds is not None:
+            return self.seeds
+        return [scenario.seed if self.seed is None else self.seed]
+
+    def report_of(self, scenario: Scenario, seed: int) -> Path | None:
+        """One run: the directory itself; several: one in it for each."""
+        if self.report is None:
+            return None
+        parts = [scenario.name] * (len(self.files) > 1) + [f"seed-{seed}"] * (self.seeds is not None)
+        return self.report.joinpath(*parts)
+
+
+def run(
+    files: tuple[str, ...],
+    *,
+    seed: int | None,
+    seeds: str | None,
+    backend: str,
+    slack: float,
+    report: Path | None,
+    trace: Path | None,
+    settings: list[str],
+    defect: list[str],
+    json: bool,
+) -> int:
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim run scenarios/worker_death.toml")
+    if seed is not None and seeds is not None:
+        raise UsageError("give --seed or --seeds, not both")
+    if not slack > 0:
+        raise UsageError(f"--slack must be above 0, not {slack:g}")
+    if trace is not None and (len(files) > 1 or seeds is not None):
+        raise UsageError("--trace is for a single run; --report keeps the trace of each of many")
+    add_working_directory()
+    for name in defect:
+        try:
+            defects.find(name)
+        except defects.UnknownDefect as error:
+            raise UsageError(str(error)) from error
+    order = _Order(
+        files=files,
+        seeds=None if seeds is None else _range(seeds),
+        seed=seed,
+        backend=backend,
+        slack=slack,
+        report=report,
+        trace=trace,
+        settings=settings,
+        defects=defect,
+        json=json,
+    )
+    codes: list[int] = []
+    try:
+        for scenario in _loaded(order.files, order.settings, codes):
+            codes += _run_seeds(scenario, order)
+    except KeyboardInterrupt:
+        say.note("interrupted")
+        codes.append(INTERRUPTED)
+    return worst(codes)
+
+
+def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> list[Scenario]:
+    """The files that are in order; the mistakes of all others are told before anything runs."""
+    add_working_directory()
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(Scenario.load(file, settings))
+        except ScenarioError as error:
+            say.mistakes(error)
+            codes.append(USAGE)
+    return scenarios
+
+
+def _named(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> list[tuple[str, Scenario]]:
+    """The same, each with its file."""
+    return [(file, scenario) for file in files for scenario in _loaded([file], settings, codes)]
+
+
+def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
+    seeds = order.seeds_of(scenario)
+    results: list[say.Result] = []
+    pair = _Pair()
+    try:
+        with say.progress(scenario.name, len(seeds), order.backend) as advance:
+            for seed in seeds:
+                found, page = _run_once(scenario, seed, order)
+                results.append(say.Result(seed, found.verdict, found.wall_seconds))
+                pair.add(found)
+                if order.json:
+                    # msgspec writes a figure that is no number as null, which JSON knows.
+                    row = msgspec.json.encode(found.to_json() | {"report": page and str(page)})
+                    sys.stdout.write(row.decode() + "\n")
+                    sys.stdout.flush()
+                elif order.seeds is None or found.verdict is not Verdict.HOLDS:
+                    say.run(found, page)
+                advance()
+    finally:
+        # Also of a long work that was interrupted: what is done is done.
+        if order.seeds is not None and not order.json and results:
+            say.summary(scenario.name, results)
+            if pair.complete:
+                say.apart(*pair.complete)
+    return [CODES[result.verdict] for result in results]
+
+
+class _Pair:
+    """The first run that failed and the one that held whose seed is nearest: what a person wants to compare."""
+
+    def __init__(self) -> None:
+        self._fails: Run | None = None
+        self._holds: Run | None = None
+
+    def add(self, found: Run) -> None:
+        """Runs in the order of their seeds; the trace of one that is not kept goes."""
+        if found.verdict is Verdict.FAILS and self._fails is None:
+            self._fails = found
+        elif found.verdict is Verdict.HOLDS and (self._fails is None or self._is_nearer(found)):
+            self._holds = found
+
+    def _is_nearer(self, found: Run) -> bool:
+        if self._holds is None or self._fails is None:
+            return True
+        return abs(found.seed - self._fails.seed) < abs(self._holds.seed - self._fails.seed)
+
+    @property
+    def complete(self) -> tuple[Run, Run] | None:
+        return (self._fails, self._holds) if self._fails and self._holds else None
+
+
+def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path | None]:
+    directory = order.report_of(scenario, seed)
+    path = order.trace
+    if directory is not None and path is None:
+        path = _writable(directory) / TRACE
+    elif path is not None:
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            raise UsageError(f"--trace {path}: {error.strerror}") from error
+    found = scenario.run(seed=seed, backend=order.backend, trace=path, defects=order.defects, slack=order.slack)
+    for warning in found.warnings:
+        say.note(f"{scenario.name}: {warning}")
+    if directory is None:
+        return found, None
+    from sim.report import write_report  # matplotlib takes its time; only who wants a report pays
+
+    return found, write_report(directory, found.result() | {"report": "index.html"}, found.trace.path)
+
+
+def _writable(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report {directory}: {error.strerror}") from error
+    return directory
+
+
+def _range(text: str) -> range:
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last if colon else first) + 1)
+    except ValueError:
+        raise UsageError(f'--seeds "{text}" is no range; write it as A:B, like 1:20') from None
+    if not seeds:
+        raise UsageError(f'--seeds "{text}" is empty; both ends are included, the first must not be above the last')
+    return seeds
+
+
+def sweep(
+    file: str,
+    *,
+    seeds: str | None,
+    plan: bool,
+    jobs: int | None,
+    out: Path | None,
+    settings: list[str],
+    defect: list[str],
+) -> int:
+    from sim import study
+
+    add_working_directory()
+    scenario = Scenario.load(file, settings)
+    kept = out
+    try:
+        wanted = study.plan(scenario, seeds=seeds, defects=defect)
+        kept = out or study.default_out(wanted)
+        if plan:
+            study.print_plan(wanted, study.remaining(wanted, kept), str(kept))
+            return HOLDS
+        with say.progress(scenario.name, len(wanted), "sim") as advance:
+            found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
+    except study.Refused as error:
+        raise UsageError(str(error)) from error
+    except study.SweepError as error:
+        say.wrong(str(error))
+        return INTERNAL
+    except KeyboardInterrupt:
+        say.note(
+            f"interrupted; what is done is kept in {kept}, the same command goes on from there"
+            if kept
+            else "interrupted"
+        )
+        return INTERRUPTED
+    study.print_study(found)
+    for crash in found.crashes:
+        say.wrong(str(crash))
+    return INTERNAL if found.crashes else CODES[found.verdict]
+
+
+# --- the other commands -----------------------------------------------------------------------------------------------
+
+
+def check(files: tuple[str, ...], settings: list[str]) -> int:
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim check scenarios/worker_death.toml")
+    codes: list[int] = []
+    for file in files:
+        for scenario in _loaded([file], settings, codes):
+            try:
+                sweep_in_words = _checked_sweep(scenario)
+            except ScenarioError as error:
+                say.mistakes(error)
+                codes.append(USAGE)
+            else:
+                say.line(f"{file}: {scenario.name} is in order{sweep_in_words}")
+    return worst(codes)
+
+
+def _checked_sweep(scenario: Scenario) -> str:
+    """Every cell of its matrix makes sense. Raises ScenarioError."""
+    if scenario.sweep_ is None:
+        return ""
+    from sim import study
+
+    try:
+        return f"; its sweep is {len(study.plan(scenario))} runs"
+    except study.Refused as error:
+        raise UsageError(str(error)) from error
+
+
+def report(trace: Path, *, out: Path | None, json: bool) -> int:
+    file = trace / TRACE if trace.is_dir() else trace
+    if not file.is_file():
+        raise UsageError(f"{file}: no such trace")
+    if json:
+        export(read(file), sys.stdout)
+        return HOLDS
+    from sim.report import write_report
+
+    beside = file.parent / RESULT
+    result: dict[str, Any] = {}
+    if file.name == TRACE and beside.is_file():
+        try:
+            result = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{beside}: {error}") from error
+    directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
+    say.line(str(write_report(_writable(directory), result, file)))
+    return HOLDS
+
+
+def list_() -> int:
+    add_working_directory()
+    say.line("scenarios")
+    for file in sorted(Path("scenarios").glob("*.toml")):
+        try:
+            scenario = Scenario.load(file)
+            say.item(str(file), scenario.summary)
+        except ScenarioError as error:
+            say.item(str(file), f"cannot be read: {error.message}")
+    say.line("defects")
+    for name in defects.names():
+        say.item(name, defects.summary(name))
+    return HOLDS
+
+
+def diff(one: Path, other: Path) -> int:
+    files = [path / TRACE if path.is_dir() else path for path in (one, other)]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file}: no such trace")
+    found = first_difference(*map(read, files))
+    if found is None:
+        say.line("the same")
+        return HOLDS
+    say.difference(found, str(one), str(other), [chain(RunTrace(file), found.line, CAUSES) for file in files])
+    return FAILS
+
+
+def check_determinism(files: tuple[str, ...], *, seeds: str | None, settings: list[str]) -> int:
+    if not files:
+        raise UsageError("name at least one scenario file: rpcnet-sim check-determinism scenarios/worker_death.toml")
+    from sim.study import determinism
+
+    wanted = None if seeds is None else _range(seeds)
+    codes: list[int] = []
+    for file, scenario in _named(files, settings, codes):
+        chosen = [scenario.seed] if wanted is None else wanted
+        twins: list[determinism.Twin] = []
+        with say.progress(scenario.name, len(chosen), "sim") as advance:
+            try:
+                for twin in determinism.check_determinism(file, chosen, settings):
+                    twins.append(twin)
+                    advance()
+            except determinism.TwinError as error:
+                say.wrong(f"{file}: {error}")
+                codes.append(INTERNAL)
+        for twin in twins:
+            say.twin(file, twin)
+        codes += [HOLDS if twin.same else FAILS for twin in twins]
+    return worst(codes)
