@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from sim.scenario.mistake import ScenarioError
@@ -85,6 +84,11 @@ def mistakes(error: ScenarioError) -> None:
 def progress(name: str, total: int, backend: str) -> Iterator[Callable[[], None]]:
     """A bar on stderr while runs go on, where stderr is a terminal; call what it yields after each run."""
     console = _err()
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -93,7 +97,6 @@ def progress(name: str, total: int, backend: str) -> Iterator[Callable[[], None]
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     with bar:
         task = bar.add_task(f"{name} ({backend})", total=total)
