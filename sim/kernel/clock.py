@@ -23,6 +23,8 @@ __all__ = ["Clock"]
 class Clock:
     """`now` tells exact virtual seconds."""
 
+    __slots__ = ("_corrected", "_drift", "_gained", "_loop", "_now", "_since", "exact", "offset")
+
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.offset = 0.0
@@ -82,6 +84,7 @@ class Clock:
     def govern(self, loop: "NodeLoop") -> None:
         """Be the clock of this loop, which its node has just made."""
         self._loop = loop
+        loop.exact = self.exact
         if not self.exact:
             loop.time = self.steady  # type: ignore[method-assign]
             loop.call_at = self._call_at  # type: ignore[method-assign]

@@ -13,9 +13,9 @@ import asyncio
 import contextvars
 import math
 import signal
+import sys
 from asyncio import events
 from asyncio.events import _set_running_loop
-from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -28,7 +28,7 @@ from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.handles import Handle, NodeFuture, NodeTask, TimerHandle, made_privately
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
-from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.sockets import Selector, SimulatedSocket, Transports
 from sim.kernel.waiting import where
 
 if TYPE_CHECKING:
@@ -45,32 +45,50 @@ MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 class NodeLoop(ConnectionMethods):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
-    # Slots, as a dictionary of more than thirty attributes is no longer shared between instances: 1.3 kB a node.
+    # Slots, those that asyncio's constructors set too: half a kilobyte less a node, and all of it in one place.
     __slots__ = (
+        "_clock_resolution",
+        "_closed",
+        "_coroutine_origin_tracking_enabled",
+        "_coroutine_origin_tracking_saved_depth",
+        "_current_handle",
         "_dead",
+        "_debug",
+        "_default_executor",
         "_driven",
         "_environment",
+        "_exception_handler",
+        "_executor_shutdown_called",
         "_generators",
         "_halted",
         "_host",
+        "_internal_fds",
         "_marked",
+        "_ready",
+        "_scheduled",
+        "_selector",
         "_signals",
         "_simulation",
+        "_stopping",
+        "_task_factory",
         "_tasks",
+        "_thread_id",
         "_tidy_at",
+        "_timer_cancelled_count",
         "_turning",
         "_wake_at",
+        "exact",
         "idle",
         "next_number",
         "next_task",
         "node",
+        "slow_callback_duration",
+        "stalled",
     )
 
     _selector: Selector
     # asyncio's own, which its stubs do not show.
-    _ready: Any
     _scheduled: Any
-    _transports: Any
     _task_factory: Any
     _thread_id: Any
     _stopping: bool
@@ -84,7 +102,10 @@ class NodeLoop(ConnectionMethods):
     def __init__(self, node: "Node") -> None:
         self._turning = self._dead = self._driven = False  # asyncio's constructor asks already
         self._generators: WeakSet[Any] | None = None
-        super().__init__(Selector(self))  # type: ignore[arg-type]
+        # Not that of BaseSelectorEventLoop, which makes a selector and a pipe.
+        asyncio.BaseEventLoop.__init__(self)
+        self._selector = Selector(self)
+        self._ready: list[Any] = []  # a deque takes 600 bytes more
         self.node = node
         self._environment = node.simulation.environment
         self._host = node.host
@@ -95,6 +116,10 @@ class NodeLoop(ConnectionMethods):
         self._wake_at = _NO_WAKE
         self.idle = True
         """Whether it could run now: it is neither running nor stalled, dead or closed."""
+        self.stalled = False
+        """Whether its node is."""
+        self.exact = True
+        """Whether its clock has always shown virtual time."""
         self._tasks: list[ref[asyncio.Task[Any]]] = []
         self._tidy_at = 16
         self._signals: dict[int, events.Handle] = {}
@@ -161,12 +186,11 @@ class NodeLoop(ConnectionMethods):
             self._simulation.leave()  # somebody steps SimPy's environment by hand
         if self._dead or self._closed:
             return
-        node = self.node
-        self.idle = not node.stalled
+        self.idle = not self.stalled
         if self._halted:
             self._halted = False
-            if not node.stalled:
-                node.fall_behind()
+            if not self.stalled:
+                self.node.fall_behind()
         scheduled = self._scheduled
         if scheduled and scheduled[0]._when < self._wake_at:
             self._arm()
@@ -191,17 +215,21 @@ class NodeLoop(ConnectionMethods):
             if not ready:
                 handle = None  # else an exception's traceback, which leads here, keeps its task in a cycle
                 return
-            for _ in range(len(ready)):
-                handle = ready.popleft()
+            turn = ready[::-1]
+            ready.clear()
+            while turn:
+                handle = turn.pop()
                 if not handle._cancelled:
                     # Handle._run without its frame.
                     try:
                         handle._context.run(handle._callback, *handle._args)
                     except KeyboardInterrupt:
+                        ready[:0] = turn[::-1]
                         raise
                     except BaseException as error:
                         _report(handle, error)
                     if self._halted:
+                        ready[:0] = turn[::-1]
                         return
             if self._stopping:
                 return
@@ -281,6 +309,11 @@ class NodeLoop(ConnectionMethods):
     @_asyncgens.setter
     def _asyncgens(self, _: Any) -> None:
         """What asyncio's constructor makes is not kept."""
+
+    @property
+    def _transports(self) -> Transports:
+        """Which transport has which descriptor, as asyncio keeps it."""
+        return Transports(self._selector.sockets)
 
     # -- running it alone ------------------------------------------------------------------------------------------
 
@@ -372,7 +405,7 @@ class NodeLoop(ConnectionMethods):
         return [task for each in self._tasks if (task := each()) is not None and not task.done()]
 
     def call_exception_handler(self, context: Any) -> None:
-        if self._dead:
+        if self._dead or sys.is_finalizing():  # of a simulation that was never closed
             return
         error = context.get("exception")
         text = "" if error is None else f"{type(error).__name__}: {_said(error)}"
@@ -425,7 +458,7 @@ class NodeLoop(ConnectionMethods):
         self._dead = self._halted = True
         self.call_soon = self.call_at = self.call_later = self._after_death  # type: ignore[method-assign]
         self.idle = False
-        self._ready = deque(maxlen=0)  # takes what a muted program puts in, and keeps nothing
+        self._ready = _Nothing()
         self._scheduled.clear()
         self._selector.close()
         return kept
@@ -441,7 +474,7 @@ class NodeLoop(ConnectionMethods):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
-        if self._debug or self._closed or delay is None or not self.node.clock.exact:
+        if self._debug or self._closed or delay is None or not self.exact:
             return _as_made_above(super().call_later(delay, callback, *args, context=context))
         when = self._environment._now + self._host.ahead + delay
         timer = TimerHandle(when, callback, args, self, context)
@@ -506,6 +539,13 @@ def _report(handle: Any, error: BaseException) -> None:
         handle._loop.call_exception_handler(context)
     except SystemExit as left:  # in a handler of the program's own
         handle._loop.left(left)
+
+
+class _Nothing(list[Any]):
+    """Takes what a muted program puts in, and keeps nothing."""
+
+    def append(self, _: Any) -> None:
+        pass
 
 
 def _nothing() -> None:

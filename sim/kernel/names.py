@@ -25,6 +25,8 @@ _PASSIVE, _NUMERIC_HOST, _CANONICAL_NAME = int(socket.AI_PASSIVE), int(socket.AI
 class Names:
     """What one machine answers."""
 
+    __slots__ = ("_host", "_network")
+
     def __init__(self, network: Network, host: Host) -> None:
         self._network, self._host = network, host
 

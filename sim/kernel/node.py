@@ -34,6 +34,25 @@ Main = Callable[..., Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
 class Node:
     """A machine of a simulation; `simulation.add_node` makes it. It is up from then on, until something ends it."""
 
+    __slots__ = (
+        "__weakref__",
+        "_directory",
+        "_entries",
+        "_made_directory",
+        "_mains",
+        "_random",
+        "_stall",
+        "clock",
+        "host",
+        "loop",
+        "name",
+        "names",
+        "on_exit",
+        "process_id",
+        "running",
+        "simulation",
+    )
+
     def __init__(self, simulation: "Simulation", name: str, ip: str, *more: str) -> None:
         self.simulation = simulation
         self.name = name
@@ -42,8 +61,6 @@ class Node:
         self._random: Random | None = None
         self.clock = Clock(self._exactly)
         """What its program takes for the time: `offset`, `drift`."""
-        self.stalled = False
-        """Whether it is paused or blocked: its program does not run, its host does."""
         self.process_id = 1000 + len(simulation.nodes)
         self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
         self._mains: list[asyncio.Task[Any]] = []
@@ -57,11 +74,15 @@ class Node:
     def _boot(self) -> None:
         self.host.up = True
         self.host.ahead = 0.0
-        self.stalled = False
         self.running = True
         """Whether a process runs on it."""
         self.loop = NodeLoop(self)
         self.clock.govern(self.loop)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it is paused or blocked: its program does not run, its host does."""
+        return self.loop.stalled
 
     @property
     def random(self) -> Random:
@@ -259,7 +280,7 @@ class Node:
             raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
         if not self.running:
             return False
-        self.stalled = True
+        self.loop.stalled = True
         self.loop.idle = False
         self._stall += 1
         self.simulation.environment.after(seconds, self._resume, (self._stall, self.loop))
@@ -275,7 +296,7 @@ class Node:
     def _resume(self, which: tuple[int, NodeLoop]) -> None:
         stall, loop = which
         if stall == self._stall and loop is self.loop and self.stalled:
-            self.stalled = False
+            loop.stalled = False
             self.host.ahead = 0.0
             loop.idle = not loop.is_running()
             loop.run_ready()
@@ -285,8 +306,7 @@ class Node:
         self._stall_for(self.host.ahead)
 
     def _lose_process(self) -> None:
-        self.running = False
-        self.stalled = False
+        self.running = self.loop.stalled = False
         self.simulation.keep(self.loop.die())
         self._mains.clear()
 

@@ -12,6 +12,7 @@ from asyncio import Handle
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
@@ -24,13 +25,20 @@ from sim.network.udp import DatagramSocket
 if TYPE_CHECKING:
     from sim.kernel.loop import NodeLoop
 
-__all__ = ["Selector", "SimulatedSocket"]
+__all__ = ["Selector", "SimulatedSocket", "Transports"]
 
 FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
 
 
+_FAMILIES = {int(each): each for each in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)}
+_KINDS = {int(each): each for each in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
+_PROTOCOLS = {int(socket.SOCK_STREAM): int(socket.IPPROTO_TCP), int(socket.SOCK_DGRAM): int(socket.IPPROTO_UDP)}
+
+
 class Selector:
     """Which sockets are watched, and which of them may have something (`marked`)."""
+
+    __slots__ = ("_descriptor", "keys", "loop", "marked", "sockets")
 
     def __init__(self, loop: "NodeLoop") -> None:
         self.loop = loop
@@ -83,15 +91,76 @@ class Selector:
         self.marked.clear()
 
 
+class Transports:
+    """asyncio's table of transports by descriptor, which holds none of them; kept by the sockets."""
+
+    __slots__ = ("_sockets",)
+
+    def __init__(self, sockets: "dict[int, SimulatedSocket]") -> None:
+        self._sockets = sockets
+
+    def get(self, descriptor: int) -> Any:
+        found = self._sockets.get(descriptor)
+        return None if found is None or found.transport is None else found.transport()
+
+    def __getitem__(self, descriptor: int) -> Any:
+        transport = self.get(descriptor)
+        if transport is None:
+            raise KeyError(descriptor)
+        return transport
+
+    def __setitem__(self, descriptor: int, transport: Any) -> None:
+        self._sockets[descriptor].transport = ref(transport)
+
+    def __delitem__(self, descriptor: int) -> None:
+        self[descriptor]  # raises KeyError
+        self._sockets[descriptor].transport = None
+
+    def values(self) -> list[Any]:
+        return [transport for each in self._sockets if (transport := self.get(each)) is not None]
+
+
 class SimulatedSocket:
     """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
 
+    __slots__ = (
+        "__weakref__",
+        "_bound",
+        "_connecting",
+        "_datagrams",
+        "_descriptor",
+        "_endpoint",
+        "_error",
+        "_host",
+        "_listener",
+        "_network",
+        "_options",
+        "_peer_path",
+        "_selector",
+        "_timeout",
+        "family",
+        "made",
+        "proto",
+        "reader",
+        "receive_now",
+        "send_now",
+        "send_to_now",
+        "transport",
+        "type",
+        "writer",
+    )
+
+    send_now: Callable[[bytes], int]
+    """What sends bytes of a stream with the fewest calls between …"""
+    send_to_now: Callable[[bytes, Any], None]
+    """… and a datagram."""
+    receive_now: Callable[[], tuple[bytes, Any]]
+    """The next datagram; raises IndexError where there is none."""
+
     def __init__(self, network: Network, host: Host, selector: Selector, family: int, kind: int) -> None:
-        self.family = socket.AddressFamily(family)
-        self.type = socket.SocketKind(kind)
-        self.proto = int(socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP)
-        if self.family == socket.AF_UNIX:
-            self.proto = 0
+        self.family = _FAMILIES[family]
+        self.type = _KINDS[kind]
+        self.proto = 0 if family == socket.AF_UNIX else _PROTOCOLS[kind]
         self._network, self._host, self._selector = network, host, selector
         self._descriptor = selector.add(self)
         self.made = ("", 0, "")
@@ -104,9 +173,11 @@ class SimulatedSocket:
         self._connecting: Connecting | None = None
         self._bound: Any = None
         self._error = 0
-        self._options: dict[tuple[int, int], Any] = {}
+        self._options: dict[tuple[int, int], Any] | None = None
         self._timeout: float | None = 0.0
         self._peer_path = ""
+        self.transport: ref[Any] | None = None
+        self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
 
     # -- readiness -------------------------------------------------------------------------------------------------
 
@@ -183,9 +254,6 @@ class SimulatedSocket:
         self._endpoint = endpoint
         endpoint.on_readable = endpoint.on_writable = self._mark
         endpoint.sink = self._sink()
-        # One call less for each read.
-        if self._timeout == 0:
-            self.recv = endpoint.receive  # type: ignore[method-assign,assignment]
         self.send_now = endpoint.send
 
     def listen(self, backlog: int = BACKLOG) -> None:
@@ -265,12 +333,10 @@ class SimulatedSocket:
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data), source
 
-    def send_to_now(self, data: bytes, to: Any) -> None:
-        """What sends a datagram with the fewest calls between."""
+    def _send_first_to(self, data: bytes, to: Any) -> None:
         self.datagrams().send(data, to)
 
-    def receive_now(self) -> tuple[bytes, Any]:
-        """The next datagram; raises IndexError where there is none."""
+    def _receive_shown(self) -> tuple[bytes, Any]:
         data, source = self.datagrams().receive()
         return data, self._shown(source)
 
@@ -281,9 +347,9 @@ class SimulatedSocket:
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
             self._datagrams.on_readable = self._mark
             self._datagrams.sink = self._sink()
-            self.send_to_now = self._datagrams.send  # type: ignore[method-assign]
+            self.send_to_now = self._datagrams.send
             if self.family == socket.AF_INET:
-                self.receive_now = self._datagrams.receive  # type: ignore[method-assign]
+                self.receive_now = self._datagrams.receive
         return self._datagrams
 
     # -- names and options -----------------------------------------------------------------------------------------
@@ -294,7 +360,7 @@ class SimulatedSocket:
             if path in self._host.paths:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
-            self._host.paths.add(path)
+            self._host.paths[path] = None
             return
         if self._bound is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -341,11 +407,13 @@ class SimulatedSocket:
             return error
         if level == socket.SOL_SOCKET and option in _FACTS:
             return int(_FACTS[option](self))
-        return self._options.get((level, option), 0)
+        return 0 if self._options is None else self._options.get((level, option), 0)
 
     def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:
         if (level, option) in _MULTICAST:
             raise NotSimulated("multicast is not simulated; send the datagram to each node")
+        if self._options is None:
+            self._options = {}
         self._options[level, option] = int(value) if isinstance(value, int) else value
 
     def setblocking(self, flag: bool) -> None:
@@ -353,8 +421,6 @@ class SimulatedSocket:
 
     def settimeout(self, value: float | None) -> None:
         self._timeout = value
-        if value != 0:
-            self.__dict__.pop("recv", None)
 
     def gettimeout(self) -> float | None:
         return self._timeout

@@ -3,6 +3,7 @@
 Everything that is not the common case (a full buffer, an end of stream, an error) is left to asyncio's own code.
 """
 
+import sys
 from asyncio import BufferedProtocol, Handle, selector_events
 from functools import partial
 from socket import AF_INET
@@ -15,6 +16,24 @@ __all__ = ["DatagramTransport", "StreamTransport"]
 
 class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
     """A stream over a simulated connection."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_closing",
+        "_conn_lost",
+        "_empty_waiter",
+        "_eof",
+        "_paused",
+        "_protocol",
+        "_protocol_connected",
+        "_read_ready_cb",
+        "_server",
+        "_sock",
+        "_sock_fd",
+        "made",
+        *(["_write_ready"] if sys.version_info >= (3, 12) else []),  # a method before
+    )
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -72,6 +91,23 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
 
 class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined,misc]
     """Datagrams over a simulated socket, which takes them all: there is never anything in a buffer."""
+
+    __slots__ = (
+        "_address",
+        "_buffer",
+        "_buffer_size",
+        "_closing",
+        "_conn_lost",
+        "_eof",
+        "_paused",
+        "_protocol",
+        "_protocol_connected",
+        "_read_ready_cb",
+        "_server",
+        "_sock",
+        "_sock_fd",
+        "made",
+    )
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -31,12 +31,31 @@ def is_loopback(ip: str) -> bool:
 class Host:
     """One machine. `ahead` is how far its running program is ahead of the others: it slept without yielding."""
 
+    __slots__ = (
+        "_ephemeral",
+        "_handed_over",
+        "_instant",
+        "addresses",
+        "ahead",
+        "boots",
+        "datagram_sockets",
+        "endpoints",
+        "in_turn",
+        "inbox",
+        "ip",
+        "ip6",
+        "listeners",
+        "name",
+        "paths",
+        "up",
+    )
+
     def __init__(self, name: str, ip: str, *more: str) -> None:
         self.name = name
         self.ip = ip
         self.addresses = (ip, *more)
         """All of them, IPv6 ones too; `ip` is the first."""
-        self.ip6 = next((each for each in self.addresses if ":" in each), None)
+        self.ip6 = next((each for each in self.addresses if ":" in each), None) if more or ":" in ip else None
         self.up = True
         self.boots = 0
         """How often it has lost power; what was before is forgotten."""
@@ -44,7 +63,7 @@ class Host:
         self.datagram_sockets: dict[tuple[str, int], DatagramSocket] = {}
         self.listeners: dict[tuple[str, int] | str, Listener] = {}
         """By (ip, port), or by path for Unix sockets."""
-        self.paths: set[str] = set()
+        self.paths: dict[str, None] = {}
         """Unix sockets that have been bound: as files, they outlive their listener."""
         self.endpoints: dict[Endpoint, None] = {}
         self.in_turn: Callable[[], bool] = _never
@@ -94,7 +113,7 @@ class Host:
 
     def unlink(self, path: str) -> None:
         """Remove a Unix socket's file: nobody can connect to its listener any more."""
-        self.paths.discard(path)
+        self.paths.pop(path, None)
         self.listeners.pop(path, None)
 
     def ephemeral_port(self) -> int:
