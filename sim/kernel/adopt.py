@@ -100,13 +100,15 @@ def _peer(sock: socket.socket) -> Any:
 
 
 def install() -> None:
-    """Let `socket.socket()` and the module's look-ups answer from the simulation on a node; once a process."""
+    """Let `socket.socket()` and the module's look-ups answer from the simulation on a node; once a process.
+
+    `entropy.rebind` has to follow.
+    """
     global _installed
     if _installed:
         return
     _installed = True
     socket.socket.__new__ = staticmethod(_new)  # type: ignore[method-assign]
-    replaced: dict[int, Any] = {}
     for name in (
         "getaddrinfo",
         "getnameinfo",
@@ -116,16 +118,9 @@ def install() -> None:
         "gethostbyname_ex",
         "gethostbyaddr",
     ):
-        _replace(name, _names(name, getattr(socket, name)), replaced)
-    _replace("socketpair", _dispatch(socket.socketpair, _socketpair), replaced)
-    _replace("create_connection", _dispatch(socket.create_connection, _create_connection), replaced)
-    entropy.rebind(replaced)
-
-
-def _replace(name: str, function: Callable[..., Any], replaced: dict[int, Any]) -> None:
-    original = getattr(socket, name)
-    replaced[id(original)] = (original, function)
-    setattr(socket, name, function)
+        entropy.replace(socket, name, _names(name, getattr(socket, name)))
+    entropy.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
+    entropy.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
 
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,6 @@ asyncio's own answer, that a loop runs already, does not say what to do instead.
 
 import asyncio
 import functools
-from asyncio import runners
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +18,12 @@ _installed = False
 
 
 def install() -> None:
-    """Once a process."""
+    """Once a process. `entropy.rebind` has to follow."""
     global _installed
     if _installed:
         return
     _installed = True
-    run = asyncio.run
-    asyncio.run = runners.run = _refused_on_a_node(run, "asyncio.run()")
-    entropy.rebind({id(run): (run, asyncio.run)})
+    entropy.replace(asyncio, "run", _refused_on_a_node(asyncio.run, "asyncio.run()"))
     asyncio.Runner.run = _refused_on_a_node(asyncio.Runner.run, "asyncio.Runner.run()")  # type: ignore[method-assign]
 
 

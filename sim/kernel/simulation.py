@@ -67,6 +67,7 @@ class Simulation:
         adopt.install()
         leaks.install()
         refuse.install()
+        entropy.rebind()
         self.seed = seed
         self.environment = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)
