@@ -12,27 +12,23 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
-__all__ = ["Handle", "NodeFuture", "NodeTask", "TimerHandle", "made_privately"]
+__all__ = ["PRIVATE", "SLEEP", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
 
-# Modules of asyncio whose futures nobody else ever holds …
-_PRIVATE = frozenset(f"asyncio.{each}" for each in ("streams", "locks", "queues", "selector_events", "base_events"))
-_SLEEP = asyncio.sleep.__code__  # … and a function of one that gives others away
-_module_of: Callable[[int], str | None]
-try:
-    _module_of = sys._getframemodulename  # type: ignore[attr-defined]
-except AttributeError:  # 3.11
+# A future that nobody else ever holds, that is in no set or dictionary, may be asyncio's own: awaiting one is faster
+# by 1 µs than awaiting any subclass.
+PRIVATE = frozenset(f"asyncio.{each}" for each in ("streams", "locks", "queues", "selector_events", "base_events"))
+"""Modules of asyncio that keep theirs to themselves …"""
+SLEEP = asyncio.sleep.__code__
+"""… and the one function of asyncio.tasks that does."""
 
-    def _module_of(depth: int) -> str | None:
+module_of: Callable[[int], str | None]
+"""Which module the caller is of, so many calls above."""
+if sys.version_info >= (3, 12):
+    module_of = sys._getframemodulename
+else:
+
+    def module_of(depth: int) -> str | None:
         return sys._getframe(depth + 1).f_globals.get("__name__")
-
-
-def made_privately() -> bool:
-    """Whether the future that is asked for stays within asyncio, in no set or dictionary.
-
-    Then it may be asyncio's own: awaiting one is faster by 1 µs than awaiting any subclass.
-    """
-    module = _module_of(2)
-    return module in _PRIVATE or (module == "asyncio.tasks" and sys._getframe(2).f_code is _SLEEP)
 
 
 class NodeFuture(asyncio.Future[Any]):

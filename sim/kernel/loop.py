@@ -25,7 +25,7 @@ from weakref import WeakSet, ref
 
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock, NodeDown, SimulationError
-from sim.kernel.handles import Handle, NodeFuture, NodeTask, TimerHandle, made_privately
+from sim.kernel.handles import PRIVATE, SLEEP, Handle, NodeFuture, NodeTask, TimerHandle, module_of
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Selector, SimulatedSocket, Transports
@@ -76,14 +76,13 @@ class NodeLoop(ConnectionMethods):
         "_tidy_at",
         "_timer_cancelled_count",
         "_turning",
-        "_wake_at",
         "exact",
-        "idle",
+        "held",
         "next_number",
         "next_task",
         "node",
         "slow_callback_duration",
-        "stalled",
+        "wake_at",
     )
 
     _selector: Selector
@@ -113,11 +112,10 @@ class NodeLoop(ConnectionMethods):
         self._halted = False
         node.host.in_turn = self.is_running
         self._simulation = node.simulation
-        self._wake_at = _NO_WAKE
-        self.idle = True
-        """Whether it could run now: it is neither running nor stalled, dead or closed."""
-        self.stalled = False
-        """Whether its node is."""
+        self.wake_at = _NO_WAKE
+        """The time of its wake-up."""
+        self.held = False
+        """Whether nothing of it runs: its node is paused or blocked, or its process has ended."""
         self.exact = True
         """Whether its clock has always shown virtual time."""
         self._tasks: list[ref[asyncio.Task[Any]]] = []
@@ -138,13 +136,12 @@ class NodeLoop(ConnectionMethods):
 
     def run_ready(self) -> None:
         """Run turns until nothing is ready, then wait for the next arrival or timer."""
-        if not self.idle:
+        if self._turning or self.held:
             return
         simulation = self._simulation
         if simulation.entered is not self:
             simulation.entered = self
             _set_running_loop(self)
-        self.idle = False
         self._turning = True
         try:
             self._turns()
@@ -154,13 +151,18 @@ class NodeLoop(ConnectionMethods):
     def run_now(self, handle: Any, callback: Any, argument: Any) -> bool:
         """Run a callback in the place of `handle`, and what follows from it; False where it has to wait."""
         scheduled = self._scheduled
-        if not self.idle or self._ready or self._marked or (scheduled and scheduled[0]._when <= self._environment._now):
+        if (
+            self._turning
+            or self.held
+            or self._ready
+            or self._marked
+            or (scheduled and scheduled[0]._when <= self._environment._now)
+        ):
             return False
         simulation = self._simulation
         if simulation.entered is not self:
             simulation.entered = self
             _set_running_loop(self)
-        self.idle = False
         self._turning = True
         try:
             try:
@@ -184,15 +186,12 @@ class NodeLoop(ConnectionMethods):
         self._turning = False
         if not self._simulation.driving:
             self._simulation.leave()  # somebody steps SimPy's environment by hand
-        if self._dead or self._closed:
-            return
-        self.idle = not self.stalled
-        if self._halted:
+        if self._halted and not self._dead:
             self._halted = False
-            if not self.stalled:
+            if not self.held:
                 self.node.fall_behind()
         scheduled = self._scheduled
-        if scheduled and scheduled[0]._when < self._wake_at:
+        if scheduled and scheduled[0]._when < self.wake_at:
             self._arm()
 
     def _turns(self) -> None:
@@ -257,17 +256,40 @@ class NodeLoop(ConnectionMethods):
 
     def _arm(self) -> None:
         """See that there is a wake-up for the earliest timer."""
-        environment, scheduled = self._environment, self._scheduled
+        if self._drop_cancelled():
+            when = self._scheduled[0]._when
+            if when < self.wake_at:
+                environment = self._environment
+                self.wake_at = when if when > environment._now else environment._now
+                environment.wake(self)
+
+    def _drop_cancelled(self) -> bool:
+        """Take cancelled timers off the head of the heap. False where no timer is left."""
+        scheduled = self._scheduled
         while scheduled and scheduled[0]._cancelled:
             heappop(scheduled)._scheduled = False
             self._timer_cancelled_count -= 1
-        if scheduled:
-            when = scheduled[0]._when
-            if when < self._wake_at:
-                self._wake_at = when
-                if when < environment._now:
-                    self._wake_at = when = environment._now
-                heappush(environment.queue, (when, 1, environment.next_key(), _wake, self))
+        return bool(scheduled)
+
+    def wake(self) -> None:
+        """The time of a wake-up has come, unless there has been an earlier one since."""
+        now = self._environment._now
+        if self.wake_at == now:
+            self.wake_at = _NO_WAKE
+            if self._ready or self._marked or (self._drop_cancelled() and self._scheduled[0]._when <= now):
+                self.run_ready()
+            else:
+                self._arm()  # what it was for has been cancelled
+
+    def still(self, when: float) -> bool:
+        """Whether it is to be woken then: its time may have changed, and what it was for been cancelled."""
+        if self.wake_at != when:
+            return False
+        if self._drop_cancelled() and self._scheduled[0]._when <= when:
+            return True
+        self.wake_at = _NO_WAKE
+        self._arm()
+        return False
 
     def _timer_handle_cancelled(self, handle: Any) -> None:
         """Called by a timer that is cancelled. When they are too many, all are thrown out at once, as asyncio does."""
@@ -292,7 +314,7 @@ class NodeLoop(ConnectionMethods):
 
     def kick_if_needed(self) -> None:
         """As `kick`, where something was put in from outside of the loop since it ran."""
-        if self._ready or (self._scheduled and self._wake_at == _NO_WAKE):
+        if self._ready or (self._scheduled and self.wake_at == _NO_WAKE):
             self.kick()
 
     def kick(self) -> None:
@@ -333,14 +355,17 @@ class NodeLoop(ConnectionMethods):
 
     def close(self) -> None:
         super().close()
-        self.idle = False
-        self._wake_at = _NO_WAKE  # a wake-up that is still scheduled is stale
+        self.held = True
+        self.wake_at = _NO_WAKE  # a wake-up that is still scheduled is stale
         self.node.loop_closed()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self) if made_privately() else NodeFuture(loop=self)
+        module = module_of(1)
+        if module in PRIVATE or (module == "asyncio.tasks" and sys._getframe(1).f_code is SLEEP):
+            return asyncio.Future(loop=self)
+        return NodeFuture(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Raises NodeDown, and SimulationError where another node's code asks: machines share no tasks.
@@ -457,7 +482,7 @@ class NodeLoop(ConnectionMethods):
         kept.extend(self._selector.sockets.values())
         self._dead = self._halted = True
         self.call_soon = self.call_at = self.call_later = self._after_death  # type: ignore[method-assign]
-        self.idle = False
+        self.held = True
         self._ready = _Nothing()
         self._scheduled.clear()
         self._selector.close()
@@ -510,21 +535,6 @@ class NodeLoop(ConnectionMethods):
         self._ready.append(handle)
         self.kick()
         return True
-
-
-def _wake(loop: NodeLoop) -> None:
-    """The time of a loop's wake-up has come, unless there has been an earlier one since."""
-    now = loop._environment._now
-    if loop._wake_at == now:
-        loop._wake_at = _NO_WAKE
-        scheduled = loop._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heappop(scheduled)._scheduled = False
-            loop._timer_cancelled_count -= 1
-        if (scheduled and scheduled[0]._when <= now) or loop._ready or loop._marked:
-            loop.run_ready()
-        elif scheduled:
-            loop._arm()  # what it was for has been cancelled
 
 
 def _report(handle: Any, error: BaseException) -> None:

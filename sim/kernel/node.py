@@ -82,7 +82,7 @@ class Node:
     @property
     def stalled(self) -> bool:
         """Whether it is paused or blocked: its program does not run, its host does."""
-        return self.loop.stalled
+        return self.running and self.loop.held
 
     @property
     def random(self) -> Random:
@@ -111,8 +111,12 @@ class Node:
         return self._launch(main, args, name, delay)
 
     def _launch(self, main: Main, args: tuple[Any, ...], name: str | None, delay: float) -> asyncio.Task[Any]:
-        # A function is called on the node: what it does before its first await belongs there as well.
-        coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
+        coroutine: Any
+        if delay or not (inspect.iscoroutine(main) or inspect.iscoroutinefunction(main)):
+            # A function is called on the node: what it does before its first await belongs there as well.
+            coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
+        else:
+            coroutine = main(*args) if callable(main) else main
         task = self.loop.spawn(coroutine, name=name)
         self._mains.append(task)
         task.add_done_callback(self._ended)
@@ -280,8 +284,7 @@ class Node:
             raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
         if not self.running:
             return False
-        self.loop.stalled = True
-        self.loop.idle = False
+        self.loop.held = True
         self._stall += 1
         self.simulation.environment.after(seconds, self._resume, (self._stall, self.loop))
         return True
@@ -296,9 +299,8 @@ class Node:
     def _resume(self, which: tuple[int, NodeLoop]) -> None:
         stall, loop = which
         if stall == self._stall and loop is self.loop and self.stalled:
-            loop.stalled = False
+            loop.held = False
             self.host.ahead = 0.0
-            loop.idle = not loop.is_running()
             loop.run_ready()
 
     def fall_behind(self) -> None:
@@ -306,7 +308,7 @@ class Node:
         self._stall_for(self.host.ahead)
 
     def _lose_process(self) -> None:
-        self.running = self.loop.stalled = False
+        self.running = False
         self.simulation.keep(self.loop.die())
         self._mains.clear()
 

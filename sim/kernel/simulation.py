@@ -31,8 +31,10 @@ from sim.trace import Trace, TraceWriteError
 
 __all__ = ["Simulation", "new_event_loop", "run"]
 
-COLLECT_EVERY = 10_000
-"""Events between two collections of young garbage."""
+LOOK_UP_EVERY = 10_000
+"""Events between two looks at whether to stop, or to …"""
+COLLECT_EVERY = 40_000
+"""… collect young garbage; it is a multiple of the former."""
 COLLECT_ALL_AFTER, COLLECT_ALL_EVERY = 100_000, 1_600_000
 """Events until all garbage is collected; then at twice as many each time, at most so many apart: with ten thousand
 nodes each such collection looks at a million objects that live on."""
@@ -86,6 +88,7 @@ class Simulation:
         self.driving = False
         self._kept: list[Any] = []
         self._processed = 0
+        self._spinning_since, self._spun = 0.0, 0
         self._collect_all_at = COLLECT_ALL_AFTER
         self._closed = False
         self._interrupted = False
@@ -178,9 +181,7 @@ class Simulation:
 
     def step(self) -> bool:
         """Process one event; False where there is none."""
-        before = self._processed
-        self.drive(lambda: self._processed > before)
-        return self._processed > before
+        return self.drive(iter((False, True)).__next__)
 
     def drive(self, stop: Callable[[], bool] | None, until: float = math.inf) -> bool:
         """Process events until `stop()`; False where there was nothing more to do before, or time is `until`."""
@@ -239,46 +240,58 @@ class Simulation:
             return None  # not the main interpreter
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
-        """The inner loop: SimPy's step() written out, with the short way for our own events."""
+        """The inner loop: SimPy's step() written out."""
         environment = self.environment
-        queue = environment.queue
-        collect_at = self._processed + COLLECT_EVERY - self._processed % COLLECT_EVERY
-        spinning_since, spun = environment._now, 0
-        while stop is None or not stop():
-            if not queue:
-                if until != math.inf:
+        queue, horizon = environment.queue, environment.horizon
+        processed = self._processed
+        look_up_at = processed + LOOK_UP_EVERY - processed % LOOK_UP_EVERY
+        self._spinning_since, self._spun = environment._now, 0
+        try:
+            while stop is None or not stop():
+                if not queue or (when := queue[0][0]) >= horizon:
+                    if not environment.look_ahead():
+                        if until != math.inf:
+                            environment._now = until
+                        return False
+                    horizon = environment.horizon
+                    if horizon < math.inf or not queue:
+                        continue
+                    when = queue[0][0]
+                if when > until:
                     environment._now = until
-                return False
-            when = queue[0][0]
-            if when > until:
-                environment._now = until
-                return False
-            _, _, _, function, argument = heappop(queue)
-            environment._now = when
-            if function is process:
-                self.leave()
-            function(argument)
-            self._processed = processed = self._processed + 1
-            if processed >= collect_at:
-                collect_at += COLLECT_EVERY
-                self.leave()
-                if processed >= self._collect_all_at:
-                    self._collect_all_at += min(processed, COLLECT_ALL_EVERY)
-                    gc.collect()
-                else:
-                    gc.collect(1)
-                if self._interrupted:
-                    raise KeyboardInterrupt
-                if when == spinning_since:
-                    spun += COLLECT_EVERY
-                    if spun >= MAX_EVENTS_AT_ONE_TIME:
-                        raise Livelock(
-                            f"{spun} events at {when:g} s without time advancing; "
-                            f"the last was {_told(function, argument)}"
-                        )
-                else:
-                    spinning_since, spun = when, 0
+                    return False
+                _, _, _, function, argument = heappop(queue)
+                environment._now = when
+                if function is process:
+                    self.leave()
+                function(argument)
+                processed += 1
+                if processed >= look_up_at:
+                    look_up_at += LOOK_UP_EVERY
+                    self._look_up(processed, function, argument)
+        finally:
+            self._processed = processed
         return True
+
+    def _look_up(self, processed: int, function: Any, argument: Any) -> None:
+        """Now and then, between two events: garbage, Ctrl-C, time that does not advance."""
+        self.leave()
+        if processed >= self._collect_all_at:
+            self._collect_all_at += min(processed, COLLECT_ALL_EVERY)
+            gc.collect()
+        elif processed % COLLECT_EVERY == 0:
+            gc.collect(1)
+        if self._interrupted:
+            raise KeyboardInterrupt
+        now = self.environment._now
+        if now != self._spinning_since:
+            self._spinning_since, self._spun = now, 0
+            return
+        self._spun += LOOK_UP_EVERY
+        if self._spun >= MAX_EVENTS_AT_ONE_TIME:
+            raise Livelock(
+                f"{self._spun} events at {now:g} s without time advancing; the last was {_told(function, argument)}"
+            )
 
     def somewhere(self, work: Callable[[], None]) -> None:
         """Do some work that drives this simulation: here, or in a thread of its own, interruptible.

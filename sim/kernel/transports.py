@@ -98,11 +98,10 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         "_buffer_size",
         "_closing",
         "_conn_lost",
-        "_eof",
+        "_connected",
         "_paused",
         "_protocol",
         "_protocol_connected",
-        "_read_ready_cb",
         "_server",
         "_sock",
         "_sock_fd",
@@ -112,6 +111,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._buffer = ()
+        self._connected = bool(self._address or self._extra["peername"])
         self.made = made_here()
 
     def take_from(self, reader: Handle) -> Any:
@@ -134,7 +134,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         self._take(datagram)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        if data.__class__ is bytes and data and addr is not None and not (self._address or self._extra["peername"]):
+        if data.__class__ is bytes and data and addr is not None and not self._connected:
             try:
                 self._sock.send_to_now(data, addr)
             except OSError as error:

@@ -152,17 +152,15 @@ class DatagramSocket:
 
     def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
         """Hand a datagram to its reader, or put it into the receive buffer; False where that is full."""
-        cause = self.network.cause
-        if self.queue:
-            size = len(data) + OVERHEAD_BYTES
-            if self._queued_bytes + size > RECEIVE_BUFFER_BYTES:
-                return False
-        now = self.network.environment._now
-        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", len(data)))
-        sink = self.sink
-        datagram = (data, source)
+        size = len(data)
+        if self.queue and self._queued_bytes + size + OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES:
+            return False
+        network = self.network
+        cause, now = network.cause, network.environment._now
+        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", size))
+        sink, datagram = self.sink, (data, source)
         if sink is None or self.queue or not sink(datagram):
-            self._queued_bytes += len(data) + OVERHEAD_BYTES
+            self._queued_bytes += size + OVERHEAD_BYTES
             self.queue.append(datagram)
             self.on_readable()
         cause[0] = 0

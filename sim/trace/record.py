@@ -61,7 +61,7 @@ class Trace:
                 self._descriptor = os.dup(file.fileno())
         else:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        self._batch = batch
+        self._batch = self._flush_at = batch
         self._shapes: dict[tuple[str, ...], int] = {}
         self._nodes: dict[str, int] = {}
         self._hash = hashlib.blake2b(digest_size=16)
@@ -94,10 +94,9 @@ class Trace:
 
         Values must be builtins that nobody changes afterwards.
         """
-        pending = self._pending
-        pending.append(record)
+        self._pending.append(record)
         self.lines = line = self.lines + 1
-        if len(pending) >= self._batch:
+        if line >= self._flush_at:
             self.flush()
         return line
 
@@ -109,6 +108,7 @@ class Trace:
     def flush(self) -> None:
         """Write what is pending."""
         pending, self._pending = self._pending, []
+        self._flush_at = self.lines + self._batch
         if not pending or self.error is not None:
             return
         # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
