@@ -15,7 +15,6 @@ import math
 import signal
 import sys
 from asyncio import events
-from asyncio.events import _set_running_loop
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -141,7 +140,7 @@ class NodeLoop(ConnectionMethods):
         simulation = self._simulation
         if simulation.entered is not self:
             simulation.entered = self
-            _set_running_loop(self)
+            events._set_running_loop(self)
         self._turning = True
         try:
             self._turns()
@@ -162,7 +161,7 @@ class NodeLoop(ConnectionMethods):
         simulation = self._simulation
         if simulation.entered is not self:
             simulation.entered = self
-            _set_running_loop(self)
+            events._set_running_loop(self)
         self._turning = True
         try:
             try:

@@ -198,7 +198,10 @@ class Simulation:
                 node.loop.kick_if_needed()
         collecting = gc.isenabled()
         gc.disable()
-        gc.freeze()  # what is there already is no garbage of this run: ten thousand nodes need not be looked at again
+        # What is there already is no garbage of this run: ten thousand nodes need not be looked at again. But what a
+        # short run has made stays young, so that `close` need not look at everything.
+        if freezing := not 0 < self._processed < COLLECT_EVERY:
+            gc.freeze()
         _driving.add(thread)
         before, self.thread = self.thread, thread
         hooks = sys.get_asyncgen_hooks()
@@ -220,7 +223,8 @@ class Simulation:
             sys.set_asyncgen_hooks(*hooks)
             self.thread = before
             _driving.discard(thread)
-            gc.unfreeze()
+            if freezing:
+                gc.unfreeze()
             if collecting:
                 gc.enable()
 
@@ -352,7 +356,7 @@ class Simulation:
                     node.loop.close()
                 node.remove_directory()
             kept, self._kept = self._kept, []
-            bury(kept)
+            bury(kept, young=self._processed < COLLECT_EVERY)
             told = self.trace.error
             self.trace.flush()
             if self.trace.error is not told and self.trace.error is not None:

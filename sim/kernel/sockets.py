@@ -210,6 +210,11 @@ class SimulatedSocket:
         selector.loop.run_ready()
 
     @property
+    def waiting(self) -> int:
+        """Connections that can be accepted."""
+        return 0 if self._listener is None else len(self._listener.queue)
+
+    @property
     def listens(self) -> bool:
         return self._listener is not None
 
