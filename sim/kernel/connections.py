@@ -4,8 +4,9 @@ The half of the node's loop that touches sockets: asyncio's own code above simul
 that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
 
 Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport;
-BaseSelectorEventLoop._accept_connection, _sock_connect, _make_self_pipe, _close_self_pipe, _write_to_self,
-_make_socket_transport, _make_datagram_transport; _UnixSelectorEventLoop.create_unix_connection, create_unix_server.
+BaseSelectorEventLoop._add_reader, _remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect,
+_make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport, _make_datagram_transport;
+_UnixSelectorEventLoop.create_unix_connection, create_unix_server.
 tests/sim/kernel/test_loop.py notices a change.
 """
 
@@ -14,12 +15,13 @@ import errno
 import os
 import socket
 import sys
-from asyncio import base_events, selector_events, unix_events
+from asyncio import base_events, events, selector_events, unix_events
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.adopt import adopt
 from sim.kernel.errors import NodeDown, NotSimulated
+from sim.kernel.handles import Handle
 from sim.kernel.sockets import Selector, SimulatedSocket
 from sim.kernel.transports import DatagramTransport, StreamTransport
 from sim.network.host import Host
@@ -41,6 +43,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     _dead: bool
     _debug: bool
     _sock_connect: Callable[..., None]
+    _check_closed: Callable[[], None]
     _create_connection_transport: Callable[..., Any]
     kick: Callable[[], None]
     """Run soon."""
@@ -242,20 +245,65 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     async def sock_accept(self, sock: Any) -> Any:
         return await super().sock_accept(self._simulated(sock))  # type: ignore[arg-type]
 
+    # -- who is told when a socket has something ---------------------------------------------------------------------
+
+    def _watched(self, fd: Any) -> SimulatedSocket:
+        """The socket, given itself, a real one that it stands for, or its descriptor."""
+        if not isinstance(fd, int):
+            return self._simulated(fd) if isinstance(fd, socket.socket) else self._watched(fd.fileno())
+        watched = self._selector.sockets.get(fd)
+        if watched is None:
+            raise NotSimulated(
+                f"file descriptor {fd} is not a simulated socket; on a simulated node use streams, datagram "
+                "endpoints or loop.sock_* with sockets of the simulation"
+            )
+        return watched
+
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
-        super().add_reader(self._watched(fd), callback, *args)
+        super().add_reader(self._watched(fd).fileno(), callback, *args)
 
     def remove_reader(self, fd: Any) -> bool:
-        return super().remove_reader(self._watched(fd))
+        return super().remove_reader(self._watched(fd).fileno())
 
     def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
-        super().add_writer(self._watched(fd), callback, *args)
+        super().add_writer(self._watched(fd).fileno(), callback, *args)
 
     def remove_writer(self, fd: Any) -> bool:
-        return super().remove_writer(self._watched(fd))
+        return super().remove_writer(self._watched(fd).fileno())
 
-    def _watched(self, fd: Any) -> Any:
-        return self._simulated(fd).fileno() if isinstance(fd, socket.socket) else fd
+    def _add_reader(self, fd: int, callback: Any, *args: Any) -> events.Handle:
+        watched, handle = self._watched(fd), self._handle(callback, args)
+        if watched.reader is not None:
+            watched.reader.cancel()
+        watched.watch(handle, watched.writer)
+        return handle
+
+    def _remove_reader(self, fd: int) -> bool:
+        watched = self._selector.sockets.get(fd)
+        if watched is None or watched.reader is None:
+            return False
+        watched.reader.cancel()
+        watched.watch(None, watched.writer)
+        return True
+
+    def _add_writer(self, fd: int, callback: Any, *args: Any) -> events.Handle:
+        watched, handle = self._watched(fd), self._handle(callback, args)
+        if watched.writer is not None:
+            watched.writer.cancel()
+        watched.watch(watched.reader, handle)
+        return handle
+
+    def _remove_writer(self, fd: int) -> bool:
+        watched = self._selector.sockets.get(fd)
+        if watched is None or watched.writer is None:
+            return False
+        watched.writer.cancel()
+        watched.watch(watched.reader, None)
+        return True
+
+    def _handle(self, callback: Any, args: Any) -> events.Handle:
+        self._check_closed()
+        return (events.Handle if self._debug else Handle)(callback, args, self, None)
 
     # -- what a simulated machine does not have --------------------------------------------------------------------
 

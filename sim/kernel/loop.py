@@ -194,13 +194,12 @@ class NodeLoop(ConnectionMethods):
             self._arm()
 
     def _turns(self) -> None:
-        ready, marked = self._ready, self._marked
-        now = self._environment._now
+        marked, now = self._marked, self._environment._now
         turns = 0
         while True:
             if marked:
                 self._poll(marked)
-            scheduled = self._scheduled
+            ready, scheduled = self._ready, self._scheduled
             # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
             # finds that its deadline has not come and sets the timer again would do so for ever.
             while scheduled and (scheduled[0]._when <= now or scheduled[0]._cancelled):
@@ -213,21 +212,21 @@ class NodeLoop(ConnectionMethods):
             if not ready:
                 handle = None  # else an exception's traceback, which leads here, keeps its task in a cycle
                 return
-            turn = ready[::-1]
-            ready.clear()
-            while turn:
-                handle = turn.pop()
+            self._ready = []  # what comes from now on is the next turn's
+            ready.reverse()
+            while ready:
+                handle = ready.pop()
                 if not handle._cancelled:
                     # Handle._run without its frame.
                     try:
                         handle._context.run(handle._callback, *handle._args)
                     except KeyboardInterrupt:
-                        ready[:0] = turn[::-1]
+                        self._ready[:0] = ready[::-1]
                         raise
                     except BaseException as error:
                         _report(handle, error)
                     if self._halted:
-                        ready[:0] = turn[::-1]
+                        self._break_off(ready[::-1])
                         return
             if self._stopping:
                 return
@@ -237,6 +236,13 @@ class NodeLoop(ConnectionMethods):
                 raise Livelock(
                     f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {last}"
                 )
+
+    def _break_off(self, left: list[Any]) -> None:
+        """What is left of a turn that was halted comes first in the next, or is dead."""
+        if self._dead:
+            self._simulation.keep(left)
+        else:
+            self._ready[:0] = left
 
     def _poll(self, marked: dict[int, SimulatedSocket]) -> None:
         """Put the callbacks of sockets that have something behind what is ready, as asyncio's _process_events."""
@@ -470,7 +476,6 @@ class NodeLoop(ConnectionMethods):
     def die(self) -> list[Any]:
         """Nothing that runs here has an effect from now on. Returns what must be kept, so that nothing runs on."""
         kept: list[Any] = [*self.tasks(), *self._asyncgens, *self._ready, *self._scheduled]
-        kept.append(dict(self._selector.keys))
         for transport in list(self._transports.values()):
             # Else it, and the stream that holds it, warns that nobody closed it.
             transport._sock, transport._closing = None, True

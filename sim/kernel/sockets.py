@@ -36,13 +36,12 @@ _PROTOCOLS = {int(socket.SOCK_STREAM): int(socket.IPPROTO_TCP), int(socket.SOCK_
 
 
 class Selector:
-    """Which sockets are watched, and which of them may have something (`marked`)."""
+    """A node's sockets, and which of them may have something (`marked`)."""
 
-    __slots__ = ("_descriptor", "keys", "loop", "marked", "sockets")
+    __slots__ = ("_descriptor", "loop", "marked", "sockets")
 
     def __init__(self, loop: "NodeLoop") -> None:
         self.loop = loop
-        self.keys: dict[int, SelectorKey] = {}
         self.sockets: dict[int, SimulatedSocket] = {}
         self.marked: dict[int, SimulatedSocket] = {}
         self._descriptor = FIRST_DESCRIPTOR
@@ -57,37 +56,15 @@ class Selector:
         self.sockets.pop(descriptor, None)
         self.marked.pop(descriptor, None)
 
-    # What BaseSelectorEventLoop calls.
-
-    def get_map(self) -> dict[int, SelectorKey]:
-        return self.keys
-
     def get_key(self, descriptor: int) -> SelectorKey:
-        return self.keys[descriptor]
-
-    def register(self, descriptor: int, events: int, data: Any = None) -> SelectorKey:
-        watched = self.sockets.get(descriptor)
-        if watched is None:
-            raise NotSimulated(
-                f"file descriptor {descriptor} is not a simulated socket; on a simulated node use streams, datagram "
-                "endpoints or loop.sock_* with sockets of the simulation"
-            )
-        key = self.keys[descriptor] = SelectorKey(descriptor, descriptor, events, data)
-        watched.watch(data[0] if events & EVENT_READ else None, data[1] if events & EVENT_WRITE else None)
-        if watched.poll() & events:
-            self.marked[descriptor] = watched
-        return key
-
-    modify = register
-
-    def unregister(self, descriptor: int) -> SelectorKey:
-        watched = self.sockets.get(descriptor)
-        if watched is not None:
-            watched.watch(None, None)
-        return self.keys.pop(descriptor)
+        """As a real selector's: a transport's repr() asks it. Raises KeyError."""
+        watched = self.sockets[descriptor]
+        wanted = (EVENT_READ if watched.reader else 0) | (EVENT_WRITE if watched.writer else 0)
+        if not wanted:
+            raise KeyError(descriptor)
+        return SelectorKey(descriptor, descriptor, wanted, (watched.reader, watched.writer))
 
     def close(self) -> None:
-        self.keys.clear()
         self.marked.clear()
 
 
@@ -198,6 +175,8 @@ class SimulatedSocket:
         source = self._endpoint or self._datagrams
         if source is not None:
             source.sink = self._sink()
+        if self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
+            self._selector.marked[self._descriptor] = self
 
     def _sink(self) -> Any:
         """The short way to a transport that reads: what it takes did not have to wait. None = there is none."""

@@ -107,6 +107,10 @@ class Network:
         self.environment = environment
         self.random = random
         self.trace = trace
+        self.sent = trace.shape("sent", "to", "protocol", "bytes", "crc")
+        """The numbers of the shapes that sockets append to the trace."""
+        self.received = trace.shape("received", "from", "protocol", "bytes")
+        self.dropped = trace.shape("dropped", "to", "protocol", "reason")
         self.cause: list[int] = [0]
         """The line of the event that is being answered; one cell, shared with the simulation."""
         self.hosts: dict[str, Host] = {}

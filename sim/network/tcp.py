@@ -61,10 +61,10 @@ class Endpoint:
         "_known_read",
         "_node",
         "_read",
-        "_received_shape",
+        "_received",
         "_record",
         "_resend",
-        "_sent_shape",
+        "_sent",
         "_stalled_since",
         "_timeout",
         "_to",
@@ -119,12 +119,10 @@ class Endpoint:
         self._resend: deque[tuple[bytes, int]] = deque()
         self._stalled_since: float | None = None
         self._timeout = MIN_RTO
-        trace = network.trace
-        self._node = trace.node(host.name)
-        self._sent_shape = trace.shape("sent", "to", "protocol", "bytes", "crc")
-        self._received_shape = trace.shape("received", "from", "protocol", "bytes")
         # What the hot path looks up.
-        self._record = trace.append
+        self._node = network.trace.node(host.name)
+        self._sent, self._received = network.sent, network.received
+        self._record = network.trace.append
         self._environment = network.environment
         self._cause = network.cause
         host.endpoints[self] = None
@@ -169,7 +167,7 @@ class Endpoint:
             self._transmitted += size
             environment = self._environment
             now = environment._now + host.ahead
-            line = self._record((self._sent_shape, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
+            line = self._record((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.uniform
             if path is None or not path.plain or host is peer.host:
                 self._transmit(data, line)
@@ -352,7 +350,7 @@ class Endpoint:
         network = self.network
         now = network.environment._now + self.host.ahead
         cause = network.cause[0]
-        return self._record((self._sent_shape, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
+        return self._record((self._sent, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
 
     def _block(self) -> None:
         """From now on the other end's progress counts when its acknowledgement has come back."""
@@ -446,9 +444,7 @@ class Endpoint:
             size = len(data)
             self._arrived += size
             cause = self._cause
-            cause[0] = self._record(
-                (self._received_shape, self._environment._now, self._node, line, self._to, "tcp", size)
-            )
+            cause[0] = self._record((self._received, self._environment._now, self._node, line, self._to, "tcp", size))
             sink = self.sink
             self._read += size
             if sink is None or self._chunks or not sink(data):

@@ -27,7 +27,6 @@ class DatagramSocket:
     """A bound UDP socket of a host. Raises OSError as bind() does."""
 
     __slots__ = (
-        "_dropped",
         "_node",
         "_queued_bytes",
         "_received",
@@ -63,9 +62,7 @@ class DatagramSocket:
         trace = network.trace
         self._record = trace.append
         self._node = trace.node(host.name)
-        self._sent = trace.shape("sent", "to", "protocol", "bytes", "crc")
-        self._received = trace.shape("received", "from", "protocol", "bytes")
-        self._dropped = trace.shape("dropped", "to", "protocol", "reason")
+        self._sent, self._received = network.sent, network.received
         if host.inbox is not None:
             host.inbox.watch(self)
 
@@ -193,7 +190,7 @@ class DatagramSocket:
         self.on_readable()
 
     def _drop(self, now: float, line: int, to: str, reason: str) -> None:
-        self.network.trace.append((self._dropped, now, self._node, line, to, "udp", reason))
+        self.network.trace.append((self.network.dropped, now, self._node, line, to, "udp", reason))
 
 
 def _arrive(packet: _Packet) -> None:

@@ -1,12 +1,15 @@
 import asyncio
+import contextlib
 import socket
 import ssl
+from contextvars import copy_context
 
 import pytest
 import trustme
 
 import sim
 from sim import NotSimulated
+from sim.kernel.handles import Handle, TimerHandle
 
 
 def on_a_node(function):
@@ -37,10 +40,34 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
         loop.close()
 
 
+def test_handles_have_asyncios_slots_all_of_them_set():
+    loop, context = sim.new_event_loop(), copy_context()
+    with contextlib.closing(loop):
+        pairs = [
+            (Handle(print, (1,), loop, context), asyncio.Handle(print, (1,), loop, context)),
+            (TimerHandle(2.0, print, (1,), loop, context), asyncio.TimerHandle(2.0, print, (1,), loop, context)),
+        ]
+        for ours, theirs in pairs:
+            slots = [slot for kind in type(theirs).__mro__ for slot in getattr(kind, "__slots__", ())]
+            different = [s for s in slots if s != "__weakref__" and getattr(ours, s) != getattr(theirs, s)]
+            # Ours is made where it is put into the heap.
+            assert different == (["_scheduled"] if isinstance(ours, TimerHandle) else [])
+            ours.cancel()
+            assert ours.cancelled()
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "_ensure_resolved",
+        "_add_reader",
+        "_remove_reader",
+        "_add_writer",
+        "_remove_writer",
+        "_accept_connection",
+        "_sock_connect",
+        "_timer_handle_cancelled",
+        "_make_socket_transport",
         "_make_datagram_transport",
         "_create_connection_transport",
         "_make_self_pipe",
