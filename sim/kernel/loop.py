@@ -14,7 +14,7 @@ import contextvars
 import math
 import signal
 import sys
-from asyncio import events
+from asyncio import Future, events
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -369,7 +369,7 @@ class NodeLoop(ConnectionMethods):
     def create_future(self) -> asyncio.Future[Any]:
         module = module_of(1)
         if module in PRIVATE or (module == "asyncio.tasks" and sys._getframe(1).f_code is SLEEP):
-            return asyncio.Future(loop=self)
+            return Future(loop=self)
         return NodeFuture(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:

@@ -175,7 +175,7 @@ class SimulatedSocket:
         source = self._endpoint or self._datagrams
         if source is not None:
             source.sink = self._sink()
-        if self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
+        if (reader or writer) and self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
             self._selector.marked[self._descriptor] = self
 
     def _sink(self) -> Any:

@@ -42,7 +42,8 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
         super().set_protocol(protocol)
-        self._sock.watch(self._sock.reader, self._sock.writer)
+        if self._sock.reader is not None:
+            self._sock.watch(self._sock.reader, self._sock.writer)
 
     def take_from(self, reader: Handle) -> Any:
         """What bytes are handed to that need not wait; `reader` is what the loop would run for those that do."""

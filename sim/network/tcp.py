@@ -59,6 +59,7 @@ class Endpoint:
         "_holes",
         "_in_flight",
         "_known_read",
+        "_lands",
         "_node",
         "_read",
         "_received",
@@ -114,6 +115,8 @@ class Endpoint:
         self._read = 0
         # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
         self._in_flight: deque[Segment] = deque()
+        # When the last of those is there that went off by themselves, each after the one before.
+        self._lands = -math.inf
         # Lost segments that wait for their time-out, and how many packets have been sent behind each.
         self._holes: list[tuple[Segment, int]] = []
         self._resend: deque[tuple[bytes, int]] = deque()
@@ -169,12 +172,14 @@ class Endpoint:
             now = environment._now + host.ahead
             line = self._record((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.uniform
-            if path is None or not path.plain or host is peer.host:
+            if path is None or not path.plain or self._in_flight or host is peer.host:
                 self._transmit(data, line)
             else:
                 when = now + path.delay()
-                self._in_flight.append([when, data, line])
-                heappush(environment.queue, (when, 1, environment.next_key(), _arrive, self))
+                if when <= self._lands:
+                    when = math.nextafter(self._lands, math.inf)
+                self._lands = when
+                heappush(environment.queue, (when, 1, environment.next_key(), _land, (self, data, line)))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -294,8 +299,13 @@ class Endpoint:
             segment: Segment = [now + (delay if host is not target else delay * AT_ONCE), data, line]
         else:
             segment = self._over_a_bad_way(path, now, data, line)
+        segment[0] = self._in_order(segment[0])
         self._in_flight.append(segment)
         self._expect(segment)
+
+    def _in_order(self, when: float) -> float:
+        """That time, or the first after what went off by itself is there."""
+        return when if when > self._lands else math.nextafter(self._lands, math.inf)
 
     def _expect(self, segment: Segment) -> None:
         self._environment.at(segment[0], _arrive, self)
@@ -342,7 +352,7 @@ class Endpoint:
             if behind + packets < FAST_RETRANSMIT_PACKETS:
                 waiting.append((hole, behind + packets))
             elif when < hole[0]:
-                hole[0] = when
+                hole[0] = self._in_order(when)
                 self._expect(hole)
         self._holes = waiting
 
@@ -441,12 +451,11 @@ class Endpoint:
         elif self.closed:
             self._send_reset(sender)
         else:
-            size = len(data)
+            size, cause, now = len(data), self._cause, self._environment._now
+            cause[0] = self._record((self._received, now, self._node, line, self._to, "tcp", size))
             self._arrived += size
-            cause = self._cause
-            cause[0] = self._record((self._received, self._environment._now, self._node, line, self._to, "tcp", size))
-            sink = self.sink
             self._read += size
+            sink = self.sink
             if sink is None or self._chunks or not sink(data):
                 self._read -= size
                 self.unread += size
@@ -504,15 +513,21 @@ class Endpoint:
 
 def _arrive(sender: Endpoint) -> None:
     """Segments under way whose time has come reach the other machine, unless one before them is missing."""
-    in_flight, target = sender._in_flight, sender.peer
+    in_flight = sender._in_flight
     now = sender._environment._now
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
-        host = target.host
-        if host.up and host.boots == target._boot and target.error is None:
-            target.accept_packet(data, line, sender)
-        else:
-            target.missed(data, line, sender)
+        _land((sender, data, line))
+
+
+def _land(packet: tuple[Endpoint, bytes, int]) -> None:
+    sender, data, line = packet
+    target = sender.peer
+    host = target.host
+    if host.up and host.boots == target._boot and target.error is None:
+        target.accept_packet(data, line, sender)
+    else:
+        target.missed(data, line, sender)
 
 
 def _first_lost(path: Path, packets: int, random: Random) -> int | None:
