@@ -109,6 +109,33 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             raise
         return transport, protocol
 
+    async def create_datagram_endpoint(
+        self, protocol_factory: Callable[[], Any], local_addr: Any = None, remote_addr: Any = None, **options: Any
+    ) -> tuple[Any, Any]:
+        """As asyncio's, in the same turns, without its detours where there is but an address to bind to."""
+        direct = type(local_addr) is tuple and len(local_addr) == 2 and not (remote_addr or options or self._debug)
+        infos = self.node.names.getaddrinfo(local_addr[0], local_addr[1], type=socket.SOCK_DGRAM) if direct else ()
+        if len(infos) != 1:
+            made: tuple[Any, Any] = await super().create_datagram_endpoint(
+                protocol_factory, local_addr, remote_addr, **options
+            )
+            return made
+        ((family, _, _, _, address),) = infos
+        bound = self._socket(family, socket.SOCK_DGRAM)
+        try:
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+        protocol, ready = protocol_factory(), self.create_future()
+        transport = DatagramTransport(self, bound, protocol, None, ready, {"peername": None})
+        try:
+            await ready
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
     def _accept_connection(
         self,
         protocol_factory: Any,

@@ -261,36 +261,31 @@ class NodeLoop(ConnectionMethods):
 
     def _arm(self) -> None:
         """See that there is a wake-up for the earliest timer."""
-        if self._drop_cancelled():
-            when = self._scheduled[0]._when
-            if when < self.wake_at:
-                environment = self._environment
-                self.wake_at = when if when > environment._now else environment._now
-                environment.wake(self)
+        when = self._next_timer()
+        if when < self.wake_at:
+            environment = self._environment
+            self.wake_at = when if when > environment._now else environment._now
+            environment.wake(self)
 
-    def _drop_cancelled(self) -> bool:
-        """Take cancelled timers off the head of the heap. False where no timer is left."""
+    def _next_timer(self) -> float:
+        """When the earliest timer is due that is not cancelled; infinity where there is none."""
         scheduled = self._scheduled
         while scheduled and scheduled[0]._cancelled:
             heappop(scheduled)._scheduled = False
             self._timer_cancelled_count -= 1
-        return bool(scheduled)
+        return scheduled[0]._when if scheduled else _NO_WAKE
 
     def wake(self) -> None:
         """The time of a wake-up has come, unless there has been an earlier one since."""
-        now = self._environment._now
-        if self.wake_at == now:
+        if self.wake_at == self._environment._now:
             self.wake_at = _NO_WAKE
-            if self._ready or self._marked or (self._drop_cancelled() and self._scheduled[0]._when <= now):
-                self.run_ready()
-            else:
-                self._arm()  # what it was for has been cancelled
+            self.run_ready()
 
     def still(self, when: float) -> bool:
         """Whether it is to be woken then: its time may have changed, and what it was for been cancelled."""
         if self.wake_at != when:
             return False
-        if self._drop_cancelled() and self._scheduled[0]._when <= when:
+        if self._next_timer() <= when:
             return True
         self.wake_at = _NO_WAKE
         self._arm()
