@@ -227,9 +227,10 @@ class Node:
         await asyncio.gather(*self._mains, return_exceptions=True)
         await asyncio.sleep(0)  # transports that were closed just now get their connection_lost
         await asyncio.sleep(0)
-        until = loop.time() + settle
+        until, step = loop.time() + settle, 0.01
         while loop.time() < until and left_behind(loop, this):  # noqa: ASYNC110 - nobody tells when the last has gone
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(step)
+            step = min(2 * step, until - loop.time())
         leaks = left_behind(loop, this)
         for leak in leaks:
             self.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
