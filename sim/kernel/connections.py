@@ -4,7 +4,7 @@ The half of the node's loop that touches sockets: asyncio's own code above simul
 that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
 
 Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport;
-BaseSelectorEventLoop._add_reader, _remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect,
+BaseSelectorEventLoop._add_reader, _remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect_cb,
 _make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport, _make_datagram_transport;
 _UnixSelectorEventLoop.create_unix_connection, create_unix_server.
 tests/sim/kernel/test_loop.py notices a change.
@@ -42,7 +42,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     _selector: Selector
     _dead: bool
     _debug: bool
-    _sock_connect: Callable[..., None]
+    _sock_connect_cb: Callable[..., None]
     _check_closed: Callable[[], None]
     _create_connection_transport: Callable[..., Any]
     kick: Callable[[], None]
@@ -93,7 +93,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         made = self._socket(family, socket.SOCK_STREAM)
         connected = self.create_future()
         try:
-            self._sock_connect(connected, made, address)
+            made.connect_for(Handle(self._sock_connect_cb, (connected, made, address), self, None), address)
             await connected
         except BaseException:
             made.close()

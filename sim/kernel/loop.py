@@ -176,6 +176,11 @@ class NodeLoop(ConnectionMethods):
             self._rest()
         return True
 
+    def run_handle(self, handle: events.Handle) -> None:
+        """Run a callback in the next turn, which is now where none is running."""
+        self._ready.append(handle)
+        self.run_ready()
+
     def halt(self) -> None:
         """The turn ends with the running callback: it slept without yielding, or the process is dead."""
         self._halted = True

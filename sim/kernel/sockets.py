@@ -5,6 +5,7 @@ a `socket.socket`, and the selector says which of them have something, level-tri
 network's endpoints; knows no protocol.
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -115,6 +116,7 @@ class SimulatedSocket:
         "_peer_path",
         "_selector",
         "_timeout",
+        "_when_connected",
         "family",
         "made",
         "proto",
@@ -154,6 +156,7 @@ class SimulatedSocket:
         self._timeout: float | None = 0.0
         self._peer_path = ""
         self.transport: ref[Any] | None = None
+        self._when_connected: Handle | None = None
         self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
 
     # -- readiness -------------------------------------------------------------------------------------------------
@@ -226,13 +229,23 @@ class SimulatedSocket:
             return
         raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
 
+    def connect_for(self, handle: Handle, address: Any) -> None:
+        """Connect; the loop runs `handle` in the turn in which a writer would learn that it did, or could not."""
+        self._when_connected = handle
+        with contextlib.suppress(BlockingIOError):
+            self.connect(address)
+
     def _connected(self, result: Endpoint | OSError) -> None:
         self._connecting = None
         if isinstance(result, Endpoint):
             self._attach(result)
         else:
             self._error = result.errno or errno.EIO
-        self._mark()
+        handle, self._when_connected = self._when_connected, None
+        if handle is None:
+            self._mark()
+        else:
+            self._selector.loop.run_handle(handle)
 
     def _attach(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint

@@ -65,7 +65,7 @@ def test_handles_have_asyncios_slots_all_of_them_set():
         "_add_writer",
         "_remove_writer",
         "_accept_connection",
-        "_sock_connect",
+        "_sock_connect_cb",
         "_timer_handle_cancelled",
         "_make_socket_transport",
         "_make_datagram_transport",
