@@ -33,11 +33,10 @@ __all__ = ["Simulation", "new_event_loop", "run"]
 
 LOOK_UP_EVERY = 10_000
 """Events between two looks at whether to stop, or to …"""
-COLLECT_EVERY = 40_000
+COLLECT_EVERY = 80_000
 """… collect young garbage; it is a multiple of the former."""
-COLLECT_ALL_AFTER, COLLECT_ALL_EVERY = 100_000, 1_600_000
-"""Events until all garbage is collected; then at twice as many each time, at most so many apart: with ten thousand
-nodes each such collection looks at a million objects that live on."""
+COLLECT_ALL_EVERY = 1_600_000
+"""The first of those collects all, and those after twice as many events each time, at most so many apart."""
 MAX_EVENTS_AT_ONE_TIME = 5_000_000
 CLOSE_SETTLE = 1.0
 """… and what outlives its main by so long is a leak."""
@@ -89,7 +88,7 @@ class Simulation:
         self._kept: list[Any] = []
         self._processed = 0
         self._spinning_since, self._spun = 0.0, 0
-        self._collect_all_at = COLLECT_ALL_AFTER
+        self._collect_all_at = COLLECT_EVERY
         self._closed = False
         self._interrupted = False
         self._checked = False
@@ -223,7 +222,7 @@ class Simulation:
             sys.set_asyncgen_hooks(*hooks)
             self.thread = before
             _driving.discard(thread)
-            if freezing:
+            if freezing or self._processed >= COLLECT_EVERY:
                 gc.unfreeze()
             if collecting:
                 gc.enable()
@@ -281,8 +280,11 @@ class Simulation:
         """Now and then, between two events: garbage, Ctrl-C, time that does not advance."""
         self.leave()
         if processed >= self._collect_all_at:
+            first = self._collect_all_at == COLLECT_EVERY
             self._collect_all_at += min(processed, COLLECT_ALL_EVERY)
             gc.collect()
+            if first:
+                gc.freeze()  # the nodes, of which there may be ten thousand, a million objects
         elif processed % COLLECT_EVERY == 0:
             gc.collect(1)
         if self._interrupted:
