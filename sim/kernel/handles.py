@@ -21,13 +21,13 @@ PRIVATE = frozenset(f"asyncio.{each}" for each in ("streams", "locks", "queues",
 SLEEP = asyncio.sleep.__code__
 """… and the one function of asyncio.tasks that does."""
 
-module_of: Callable[[int], str | None]
-"""Which module the caller is of, so many calls above."""
 if sys.version_info >= (3, 12):
-    module_of = sys._getframemodulename
+    module_of: Callable[[int], str | None] = sys._getframemodulename
+    """Which module the caller is of, so many calls above."""
 else:
 
     def module_of(depth: int) -> str | None:
+        """Which module the caller is of, so many calls above."""
         return sys._getframe(depth + 1).f_globals.get("__name__")
 
 

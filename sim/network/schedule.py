@@ -38,6 +38,7 @@ class Sleeper(Protocol):
 
     def still(self, when: float) -> bool:
         """Whether it has to be woken then; False where it need not, or has just asked for another time."""
+        ...
 
 
 class Schedule(simpy.Environment):
