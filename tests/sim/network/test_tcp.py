@@ -1,6 +1,10 @@
 import asyncio
+from functools import partial
+from operator import itemgetter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sim import Simulation
 
@@ -11,8 +15,8 @@ LATENCY = 0.01
 class World:
     """A client node a and a server node b, `latency` apart."""
 
-    def __init__(self, seed=1, **link):
-        self.simulation = Simulation(seed)
+    def __init__(self, seed=1, tie_break="fifo", **link):
+        self.simulation = Simulation(seed, tie_break=tie_break)
         self.simulation.network.default_link(**{"latency": LATENCY, **link})
         self.a, self.b = self.simulation.add_node("a"), self.simulation.add_node("b")
         self.network = self.simulation.network
@@ -128,6 +132,48 @@ def test_bytes_arrive_whole_and_in_order_whatever_the_link():
         return got.result()
 
     assert world.run(client, echo) == data
+
+
+LINKS = (
+    {"latency": "uniform(1ms, 50ms)"},
+    {"latency": "1ms"},
+    {"latency": "20ms", "loss": 0.3},
+    {"latency": "uniform(1ms, 50ms)", "bandwidth": "1MB/s"},
+)
+
+
+@given(
+    st.integers(0, 2**16),
+    st.lists(st.tuples(st.sampled_from([1, 10, 3000, 100_000]), st.sampled_from([0.0, 0.001, 0.03])), max_size=20),
+    st.lists(st.tuples(st.floats(0.05, 1.0), st.sampled_from(LINKS)), max_size=4),
+    st.sampled_from(["fifo", "random"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_bytes_stay_in_order_when_the_link_changes_while_they_are_under_way(seed, writes, changes, tie_break):
+    sent = [bytes([index]) * size for index, (size, _) in enumerate(writes)]
+    world = World(seed, tie_break=tie_break, **LINKS[0])
+    received = bytearray()
+
+    async def server(reader, writer):
+        while data := await reader.read(1 << 16):
+            received.extend(data)
+        writer.close()
+
+    async def client():
+        reader, writer = await asyncio.open_connection("b", PORT)
+        for data, (_, pause) in zip(sent, writes, strict=True):
+            writer.write(data)
+            await asyncio.sleep(pause)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+
+    world.run(
+        client,
+        server,
+        [(at, partial(world.network.default_link, **link)) for at, link in sorted(changes, key=itemgetter(0))],
+    )
+    assert received == b"".join(sent)
 
 
 def test_a_lost_segment_costs_a_retransmission_time_out_and_delays_all_behind_it():
