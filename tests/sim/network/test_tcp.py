@@ -176,6 +176,30 @@ def test_bytes_stay_in_order_when_the_link_changes_while_they_are_under_way(seed
     assert received == b"".join(sent)
 
 
+@pytest.mark.parametrize("faster", [{"latency": "1ms"}, {"latency": "1ms", "bandwidth": "1GB/s"}])
+def test_what_is_sent_over_a_link_that_has_become_faster_waits_for_what_is_under_way(faster):
+    world = World(latency="100ms")
+    received = []
+
+    async def server(reader, writer):
+        while data := await reader.read(100):
+            received.append(data)
+        writer.close()
+
+    async def client():
+        reader, writer = await asyncio.open_connection("b", PORT)
+        writer.write(b"first")
+        await asyncio.sleep(0.01)
+        world.network.default_link(**faster)
+        writer.write(b"second")
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    world.run(client, server)
+    assert b"".join(received) == b"firstsecond"
+
+
 def test_a_lost_segment_costs_a_retransmission_time_out_and_delays_all_behind_it():
     took = []
     for seed in range(200):
