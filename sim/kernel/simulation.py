@@ -24,6 +24,7 @@ from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.leaks import Leak
 from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
+from sim.kernel.turns import Turns
 from sim.kernel.waiting import where
 from sim.network.network import Network, UnknownNode
 from sim.network.schedule import Schedule, process
@@ -82,8 +83,9 @@ class Simulation:
         equal numbers of ten thousand nodes would collide."""
         self.thread = get_ident()
         """The thread that runs the nodes."""
-        self.entered: NodeLoop | None = None
-        """The loop that is the running one; it stays so until another is entered, or something else runs."""
+        self.entered: Turns | None = None
+        """The loop that is the running one, whose node answers clocks and randomness of this thread; it stays so until
+        another's turn comes, or something else runs."""
         self.driving = False
         self._kept: list[Any] = []
         self._processed = 0
@@ -92,11 +94,6 @@ class Simulation:
         self._closed = False
         self._interrupted = False
         self._checked = False
-
-    def enter(self, loop: NodeLoop) -> None:
-        """Make a node's loop the running one; clocks and randomness of this thread then are that node's."""
-        self.entered = loop
-        events._set_running_loop(loop)
 
     def leave(self) -> None:
         """No node runs now."""

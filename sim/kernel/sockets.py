@@ -24,7 +24,7 @@ from sim.network.tcp import Endpoint
 from sim.network.udp import DatagramSocket
 
 if TYPE_CHECKING:
-    from sim.kernel.loop import NodeLoop
+    from sim.kernel.turns import Turns
 
 __all__ = ["Selector", "SimulatedSocket", "Transports"]
 
@@ -41,7 +41,7 @@ class Selector:
 
     __slots__ = ("_descriptor", "loop", "marked", "sockets")
 
-    def __init__(self, loop: "NodeLoop") -> None:
+    def __init__(self, loop: "Turns") -> None:
         self.loop = loop
         self.sockets: dict[int, SimulatedSocket] = {}
         self.marked: dict[int, SimulatedSocket] = {}
