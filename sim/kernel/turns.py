@@ -37,6 +37,7 @@ class Turns(ConnectionMethods):
 
     # Slots, those that asyncio's constructor sets too: half a kilobyte less a node, and all of it in one place.
     __slots__ = (
+        "_asks",
         "_closed",
         "_dead",
         "_debug",
@@ -74,7 +75,7 @@ class Turns(ConnectionMethods):
         self._environment = node.simulation.environment
         self._host = node.host
         self._marked = self._selector.marked
-        self._halted = False
+        self._halted = self._asks = False
         node.host.in_turn = self.is_running
         self.wake_at = NO_WAKE
         """The time of its wake-up."""
@@ -225,11 +226,27 @@ class Turns(ConnectionMethods):
                 ready.append(writer)
 
     def _arm(self) -> None:
-        """See that there is a wake-up for the earliest timer."""
+        """See that there is a wake-up for the earliest timer, or will be when its time is nearer."""
         when = self._next_timer()
         if when < self.wake_at:
             environment = self._environment
-            self.wake_at = when if when > environment._now else environment._now
+            if when < environment.horizon:
+                self.wake_at = when if when > environment._now else environment._now
+                environment.wake(self)
+                return
+            self.wake_at = environment.horizon
+            if not self._asks:
+                self._asks = True
+                environment.asking.append(self)
+
+    def asked(self) -> None:
+        """The horizon has come: what the earliest timer is by now stands for a while."""
+        self._asks = False
+        self.wake_at = when = self._next_timer()
+        if when < NO_WAKE:
+            environment = self._environment
+            if when < environment._now:
+                self.wake_at = environment._now  # its node is paused
             environment.wake(self)
 
     def _next_timer(self) -> float:

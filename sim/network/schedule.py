@@ -36,6 +36,9 @@ class Sleeper(Protocol):
     def wake(self) -> None:
         """The time of a wake-up has come; a stale one where `wake_at` is another time by now."""
 
+    def asked(self) -> None:
+        """The horizon has come, for which it was in `asking`: it may ask to be woken, later than that."""
+
     def still(self, when: float) -> bool:
         """Whether it has to be woken then; False where it need not, or has just asked for another time."""
         ...
@@ -57,6 +60,8 @@ class Schedule(simpy.Environment):
         self.next_key: Callable[[], int] = self._eid.__next__
         self.horizon = 0.0
         """Up to here all that will happen is in the queue."""
+        self.asking: list[Sleeper] = []
+        """Who is asked at the horizon when to be woken: what it would say before may be overtaken until then."""
         self._pages: dict[int, list[Any]] = {}
         self._numbers: list[int] = []
 
@@ -85,6 +90,9 @@ class Schedule(simpy.Environment):
     def look_ahead(self) -> bool:
         """Move the horizon: behind the queue's first call, or to the end of the next page. False: nothing is left."""
         queue, numbers = self.queue, self._numbers
+        asking, self.asking = self.asking, []
+        for sleeper in asking:
+            sleeper.asked()
         if not (queue or numbers):
             return False
         first = queue[0][0] if queue else math.inf

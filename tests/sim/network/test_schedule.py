@@ -30,6 +30,14 @@ class Sleeper:
             self.wake_at = math.inf
             self.seen.append((self.schedule.now, self.name))
 
+    def ask_for(self, when):
+        """As sleep, but told when the horizon has come."""
+        self.asks_for = when
+        self.schedule.asking.append(self)
+
+    def asked(self):
+        self.sleep(self.asks_for)
+
     def still(self, when):
         return self.wake_at == when
 
@@ -100,6 +108,19 @@ def test_a_stale_wake_up_never_gets_into_the_queue():
         sleeper.sleep(float(when))
     assert schedule.peek() == 49.0
     assert len(schedule.queue) == 1
+
+
+def test_who_is_asked_at_the_horizon_has_the_last_word_until_then():
+    schedule, seen = Schedule(), []
+    schedule.at(0.5, lambda _: None, None)
+    schedule.step()
+    one, other = Sleeper(schedule, "one", seen), Sleeper(schedule, "other", seen)
+    one.ask_for(3.0)
+    other.ask_for(schedule.horizon)
+    one.asks_for = 2.0
+    assert not schedule.queue
+    run(schedule)
+    assert seen == [(0.53125, "other"), (2.0, "one")]
 
 
 def test_peek_says_when_the_next_call_is_due_and_nothing_at_the_end():
