@@ -286,17 +286,21 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             )
         return watched
 
+    def _descriptor(self, fd: Any) -> Any:
+        """As asyncio takes it: nobody is watched by that of a socket that is closed, which is no error."""
+        return self._simulated(fd).fileno() if isinstance(fd, socket.socket) else fd
+
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         super().add_reader(self._watched(fd).fileno(), callback, *args)
 
     def remove_reader(self, fd: Any) -> bool:
-        return super().remove_reader(self._watched(fd).fileno())
+        return super().remove_reader(self._descriptor(fd))
 
     def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         super().add_writer(self._watched(fd).fileno(), callback, *args)
 
     def remove_writer(self, fd: Any) -> bool:
-        return super().remove_writer(self._watched(fd).fileno())
+        return super().remove_writer(self._descriptor(fd))
 
     def _add_reader(self, fd: int, callback: Any, *args: Any) -> events.Handle:
         watched, handle = self._watched(fd), self._handle(callback, args)

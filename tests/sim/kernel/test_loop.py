@@ -217,3 +217,18 @@ def test_many_cancelled_timers_are_thrown_out():
         return len(loop._scheduled)
 
     assert on_a_node(main) <= 101
+
+
+def test_to_watch_a_closed_socket_no_longer_is_no_error():
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        descriptor = sock.fileno()
+        loop.add_reader(descriptor, print)
+        sock.close()
+        loop.remove_reader(descriptor)
+        return loop.remove_reader(descriptor), loop.remove_writer(descriptor)
+
+    assert on_a_node(main) == (False, False)
