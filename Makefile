@@ -48,7 +48,7 @@ notebooks: setup
 gate: setup
 	$(PYTEST) -rs -m "gate and not slow" --timeout=300
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from functools import cache
+from importlib.util import cache_from_source
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -81,6 +83,12 @@ def test_every_name_is_found_though_some_are_loaded_late(package: ModuleType) ->
         assert getattr(package, name).__name__ == name
     with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
         package.nothing  # noqa: B018
+
+
+@pytest.mark.gate
+def test_the_installation_made_byte_code() -> None:
+    """pip does for a package that it copies, setup.py for a checkout; else each start may have to compile it all."""
+    assert Path(cache_from_source(sim.trace.__file__ or "")).exists()
 
 
 def packages(loaded: frozenset[str]) -> set[str]:
