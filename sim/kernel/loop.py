@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from sim.kernel.errors import NodeDown, SimulationError
-from sim.kernel.handles import PRIVATE, SLEEP, NodeFuture, NodeTask, module_of
+from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, SLEEP, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Transports
@@ -118,7 +118,7 @@ class NodeLoop(Turns):
     def create_future(self) -> asyncio.Future[Any]:
         module = module_of(1)
         if module in PRIVATE or (module == "asyncio.tasks" and sys._getframe(1).f_code is SLEEP):
-            return Future(loop=self)
+            return Future() if FINDS_LOOP_FAST and self._simulation.entered is self else Future(loop=self)
         return NodeFuture(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
@@ -171,7 +171,7 @@ class NodeLoop(Turns):
             self._check_closed()
             if options.get("name") is None:
                 options["name"] = f"Task-{self.next_task()}"
-            task = NodeTask(coro, loop=self, **options)
+            task = NodeTask.numbered(self.next_number(), coro, self, options)
             task.made = made_here()
         self._tasks.append(ref(task))
         if len(self._tasks) > self._tidy_at:

@@ -176,16 +176,22 @@ class Turns(ConnectionMethods):
                 else:
                     ready.append(handle)
             if not ready:
-                handle = None  # else an exception's traceback, which leads here, keeps its task in a cycle
+                handle = arguments = None  # else an exception's traceback, which leads here, keeps its task in a cycle
                 return
             self._ready = []  # what comes from now on is the next turn's
             ready.reverse()
             while ready:
                 handle = ready.pop()
                 if not handle._cancelled:
-                    # Handle._run without its frame.
+                    # Handle._run without its frame. A call with a star takes three times as long as one without.
+                    arguments = handle._args
                     try:
-                        handle._context.run(handle._callback, *handle._args)
+                        if not arguments:
+                            handle._context.run(handle._callback)
+                        elif len(arguments) == 1:
+                            handle._context.run(handle._callback, arguments[0])
+                        else:
+                            handle._context.run(handle._callback, *arguments)
                     except KeyboardInterrupt:
                         self._ready[:0] = ready[::-1]
                         raise
