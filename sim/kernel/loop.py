@@ -34,6 +34,7 @@ class NodeLoop(Turns):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
     __slots__ = (
+        "_asyncgens_shutdown_called",
         "_clock_resolution",
         "_coroutine_origin_tracking_enabled",
         "_coroutine_origin_tracking_saved_depth",
@@ -44,6 +45,7 @@ class NodeLoop(Turns):
         "_executor_shutdown_called",
         "_generators",
         "_internal_fds",
+        "_old_agen_hooks",
         "_signals",
         "_task_factory",
         "_tasks",

@@ -38,6 +38,8 @@ COLLECT_EVERY = 80_000
 """… collect young garbage; it is a multiple of the former."""
 COLLECT_ALL_EVERY = 1_600_000
 """The first of those collects all, and those after twice as many events each time, at most so many apart."""
+MANY_OBJECTS = 100_000
+"""So many, made before the first look, are not looked through for garbage: they are what the simulation consists of."""
 MAX_EVENTS_AT_ONE_TIME = 5_000_000
 CLOSE_SETTLE = 1.0
 """… and what outlives its main by so long is a leak."""
@@ -219,7 +221,7 @@ class Simulation:
             sys.set_asyncgen_hooks(*hooks)
             self.thread = before
             _driving.discard(thread)
-            if freezing or self._processed >= COLLECT_EVERY:
+            if freezing or self._processed >= LOOK_UP_EVERY:
                 gc.unfreeze()
             if collecting:
                 gc.enable()
@@ -276,6 +278,8 @@ class Simulation:
     def _look_up(self, processed: int, function: Any, argument: Any) -> None:
         """Now and then, between two events: garbage, Ctrl-C, time that does not advance."""
         self.leave()
+        if processed == LOOK_UP_EVERY and gc.get_count()[0] > MANY_OBJECTS:
+            gc.freeze()
         if processed >= self._collect_all_at:
             first = self._collect_all_at == COLLECT_EVERY
             self._collect_all_at += min(processed, COLLECT_ALL_EVERY)

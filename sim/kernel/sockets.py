@@ -183,8 +183,7 @@ class SimulatedSocket:
 
     def _sink(self) -> Any:
         """The short way to a transport that reads: what it takes did not have to wait. None = there is none."""
-        take = getattr(getattr(self.reader and self.reader._callback, "__self__", None), "take_from", None)  # type: ignore[attr-defined]
-        return take and take(self.reader)
+        return getattr(getattr(self.reader and self.reader._callback, "__self__", None), "sink", None)  # type: ignore[attr-defined]
 
     def _mark(self) -> None:
         selector = self._selector

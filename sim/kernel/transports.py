@@ -4,7 +4,7 @@ Everything that is not the common case (a full buffer, an end of stream, an erro
 """
 
 import sys
-from asyncio import BufferedProtocol, Handle, selector_events
+from asyncio import BufferedProtocol, selector_events
 from functools import partial
 from socket import AF_INET
 from typing import Any
@@ -45,9 +45,10 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
         if self._sock.reader is not None:
             self._sock.watch(self._sock.reader, self._sock.writer)
 
-    def take_from(self, reader: Handle) -> Any:
-        """What bytes are handed to that need not wait; `reader` is what the loop would run for those that do."""
-        return None if self._buffered else partial(self._loop.run_now, reader, self._take)
+    @property
+    def sink(self) -> Any:
+        """What bytes are handed to that need not wait, once the loop reads; None = nothing."""
+        return None if self._buffered else partial(self._loop.run_now, self._sock.reader, self._take)
 
     def _take(self, data: bytes) -> None:
         try:
@@ -115,12 +116,17 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
         self._connected = bool(self._address or self._extra["peername"])
         self.made = made_here()
 
-    def take_from(self, reader: Handle) -> Any:
-        """As StreamTransport's."""
-        return partial(self._loop.run_now, reader, self._take) if self._sock.family == AF_INET else None
+    @property
+    def sink(self) -> Any:
+        """As StreamTransport's, a little slower and a quarter of a kilobyte smaller: there may be one on each of many nodes."""
+        return self._arrived if self._sock.family == AF_INET else None
+
+    def _arrived(self, datagram: tuple[bytes, Any]) -> bool:
+        return self._loop.run_now(self._sock.reader, self._take, datagram)  # type: ignore[no-any-return]
 
     def _take(self, datagram: tuple[bytes, Any]) -> None:
-        self._protocol.datagram_received(*datagram)
+        data, source = datagram
+        self._protocol.datagram_received(data, source)
 
     def _read_ready(self) -> None:
         if self._conn_lost:

@@ -40,6 +40,12 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
         loop.close()
 
 
+def test_a_loop_has_a_slot_for_all_that_asyncio_sets():
+    """A dictionary beside the slots is a third of a kilobyte a node."""
+    with contextlib.closing(sim.new_event_loop()) as loop:
+        assert vars(loop) == {}
+
+
 def test_handles_have_asyncios_slots_all_of_them_set():
     loop, context = sim.new_event_loop(), copy_context()
     with contextlib.closing(loop):
