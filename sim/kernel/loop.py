@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from sim.kernel.errors import NodeDown, SimulationError
-from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, SLEEP, NodeFuture, NodeTask, module_of
+from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
 from sim.kernel.sockets import Transports
@@ -118,8 +118,7 @@ class NodeLoop(Turns):
     # -- tasks -----------------------------------------------------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:
-        module = module_of(1)
-        if module in PRIVATE or (module == "asyncio.tasks" and sys._getframe(1).f_code is SLEEP):
+        if module_of(1) in PRIVATE:
             return Future() if FINDS_LOOP_FAST and self._simulation.entered is self else Future(loop=self)
         return NodeFuture(loop=self)
 

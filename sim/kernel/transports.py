@@ -118,7 +118,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ig
 
     @property
     def sink(self) -> Any:
-        """As StreamTransport's, a little slower and a quarter of a kilobyte smaller: there may be one on each of many nodes."""
+        """As StreamTransport's, a little slower and a quarter of a kilobyte smaller, as many nodes have one."""
         return self._arrived if self._sock.family == AF_INET else None
 
     def _arrived(self, datagram: tuple[bytes, Any]) -> bool:

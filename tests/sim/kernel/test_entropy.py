@@ -147,7 +147,12 @@ def test_sets_of_tasks_and_futures_are_walked_in_the_order_of_creation():
     async def main():
         loop = asyncio.get_running_loop()
         tasks = {loop.create_task(asyncio.sleep(0), name=str(i)) for i in range(7)}
-        futures = [loop.create_future() for _ in range(7)]
+        futures = [
+            *(loop.create_future() for _ in range(7)),
+            *(asyncio.shield(task) for task in list(tasks)[:3]),
+            *(asyncio.gather() for _ in range(3)),
+            *(asyncio.gather(task) for task in list(tasks)[:3]),
+        ]
         for task in tasks:
             await task
         return [task.get_name() for task in tasks], sorted(map(hash, futures)) == list(map(hash, futures))
