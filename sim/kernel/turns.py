@@ -283,8 +283,16 @@ class Turns(ConnectionMethods):
         """Called by a timer that is cancelled. When they are too many, all are thrown out at once, as asyncio does."""
         if not handle._scheduled:
             return
-        self._timer_cancelled_count = cancelled = self._timer_cancelled_count + 1
         scheduled = self._scheduled
+        if scheduled and scheduled[-1] is handle:
+            # A heap's last can go at once, and most time-outs are: what they guard has ended before another is set.
+            scheduled.pop()
+            handle._scheduled = False
+            while scheduled and scheduled[-1]._cancelled:
+                scheduled.pop()._scheduled = False
+                self._timer_cancelled_count -= 1
+            return
+        self._timer_cancelled_count = cancelled = self._timer_cancelled_count + 1
         if cancelled > MANY_CANCELLED and cancelled > len(scheduled) / 2:
             kept = []
             for each in scheduled:

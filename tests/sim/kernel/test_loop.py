@@ -6,6 +6,8 @@ from contextvars import copy_context
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sim
 from sim import NotSimulated
@@ -38,6 +40,33 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
         assert hasattr(loop, name)
     finally:
         loop.close()
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=300),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 299)), max_size=300),
+)
+def test_of_all_timers_those_run_that_were_not_cancelled_each_at_its_time(delays, cancels):
+    """Cancelled ones are thrown out in three ways: the heap's last at once, many together, the rest when due."""
+    fired = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(delay, lambda n=n: fired.append((loop.time(), n))) for n, delay in enumerate(delays)]
+        for pause, which in sorted(cancels):
+            await asyncio.sleep(pause - loop.time())
+            timers[which % len(timers)].cancel()
+        await asyncio.sleep(30 - loop.time())
+        assert not loop._scheduled
+        assert loop._timer_cancelled_count == 0
+
+    sim.run(main())
+    first = {which % len(delays): pause for pause, which in sorted(cancels, reverse=True)}
+    assert fired == sorted(fired, key=lambda each: each[0])
+    # At the very time of its cancellation a timer may have run already.
+    assert {n for _, n in fired} <= {n for n, delay in enumerate(delays) if delay <= first.get(n, 99)}
+    assert {n for _, n in fired} >= {n for n, delay in enumerate(delays) if delay < first.get(n, 99)}
+    assert all(when == delays[n] for when, n in fired)
 
 
 def test_a_loop_has_a_slot_for_all_that_asyncio_sets():
