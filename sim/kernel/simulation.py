@@ -35,7 +35,9 @@ __all__ = ["Simulation", "new_event_loop", "run"]
 LOOK_UP_EVERY = 10_000
 """Events between two looks at whether to stop, or to …"""
 COLLECT_EVERY = 80_000
-"""… collect young garbage; it is a multiple of the former."""
+"""… collect young garbage, and …"""
+EVENTS_A_NODE = 8
+"""… so many more for each node: what a collection looks through are the nodes, and few of them change."""
 COLLECT_ALL_EVERY = 1_600_000
 """The first of those collects all, and those after twice as many events each time, at most so many apart."""
 MANY_OBJECTS = 100_000
@@ -92,7 +94,7 @@ class Simulation:
         self._kept: list[Any] = []
         self._processed = 0
         self._spinning_since, self._spun = 0.0, 0
-        self._collect_all_at = COLLECT_EVERY
+        self._collected_at = self._collect_all_at = 0
         self._closed = False
         self._interrupted = False
         self._checked = False
@@ -198,7 +200,7 @@ class Simulation:
         gc.disable()
         # What is there already is no garbage of this run: ten thousand nodes need not be looked at again. But what a
         # short run has made stays young, so that `close` need not look at everything.
-        if freezing := not 0 < self._processed < COLLECT_EVERY:
+        if freezing := not self._processed or self._collected_at > 0:
             gc.freeze()
         _driving.add(thread)
         before, self.thread = self.thread, thread
@@ -280,14 +282,15 @@ class Simulation:
         self.leave()
         if processed == LOOK_UP_EVERY and gc.get_count()[0] > MANY_OBJECTS:
             gc.freeze()
-        if processed >= self._collect_all_at:
-            first = self._collect_all_at == COLLECT_EVERY
-            self._collect_all_at += min(processed, COLLECT_ALL_EVERY)
-            gc.collect()
+        if processed >= self._collected_at + COLLECT_EVERY + EVENTS_A_NODE * len(self.nodes):
+            first, self._collected_at = self._collected_at == 0, processed
+            if processed >= self._collect_all_at:
+                self._collect_all_at = processed + min(processed, COLLECT_ALL_EVERY)
+                gc.collect()
+            else:
+                gc.collect(1)
             if first:
                 gc.freeze()  # the nodes, of which there may be ten thousand, a million objects
-        elif processed % COLLECT_EVERY == 0:
-            gc.collect(1)
         if self._interrupted:
             raise KeyboardInterrupt
         now = self.environment._now
@@ -359,7 +362,7 @@ class Simulation:
                     node.loop.close()
                 node.remove_directory()
             kept, self._kept = self._kept, []
-            bury(kept, young=self._processed < COLLECT_EVERY)
+            bury(kept, young=self._collected_at == 0)
             told = self.trace.error
             self.trace.flush()
             if self.trace.error is not told and self.trace.error is not None:

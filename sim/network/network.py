@@ -21,6 +21,7 @@ from sim.trace import Trace
 if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
+    from sim.network.udp import DatagramSocket
 
 __all__ = ["Network", "NotConnected", "Path", "UnknownNode"]
 
@@ -116,6 +117,8 @@ class Network:
         self.hosts: dict[str, Host] = {}
         self.directory: dict[str, Host] = {}
         """By name and by address."""
+        self.hearers: dict[tuple[Any, ...], DatagramSocket] = {}
+        """The socket that an address was found to lead to, from any other machine; forgotten when one is closed."""
         self._graph: Graph | None = None
         self._default = Link()
         self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}

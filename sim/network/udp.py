@@ -79,13 +79,14 @@ class DatagramSocket:
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
         network, host = self.network, self.host
-        target = network.directory.get(to[0])
+        hearer = network.hearers.get(to)
         path = network.uniform
         if (
             path is None
             or not path.plain
-            or target is None
-            or target is host
+            or hearer is None
+            or hearer.closed
+            or hearer.host is host
             or len(data) > MAX_DATAGRAM_BYTES
             or self.closed
         ):
@@ -93,9 +94,10 @@ class DatagramSocket:
             return
         environment = network.environment
         now = environment._now + host.ahead
-        line = self._record((self._sent, now, self._node, network.cause[0], target.name, "udp", len(data), crc32(data)))
-        packet = (self, target, to, self._source, data, line)
-        heappush(environment.queue, (now + path.delay(), 1, environment.next_key(), _arrive, packet))
+        name = hearer.host.name
+        line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
+        packet = (self, hearer, to, self._source, data, line)
+        heappush(environment.queue, (now + path.delay(), 1, environment.next_key(), _arrive_at, packet))
 
     def _send_otherwise(self, data: bytes, to: Address) -> None:
         """The same where anything is out of the common."""
@@ -116,6 +118,8 @@ class DatagramSocket:
         if target is host and self._wildcard and is_loopback(to[0]):
             source = (host.source_for(to[0]), source[1])
         packet = (self, target, to, source, data, line)
+        if target is not host and (hearer := _hearer(target, to)) is not None:
+            network.hearers[to] = hearer
         if target is host and host.at_once(environment._now):
             cause = network.cause[0]
             _arrive(packet)
@@ -173,6 +177,7 @@ class DatagramSocket:
 
     def close(self) -> None:
         self.closed = True
+        self.network.hearers.clear()
         self.sink = None
         self.on_readable = _nobody
         self.queue.clear()
@@ -193,13 +198,27 @@ class DatagramSocket:
         self.network.trace.append((self.network.dropped, now, self._node, line, to, "udp", reason))
 
 
+def _arrive_at(packet: tuple[DatagramSocket, DatagramSocket, Address, Address, bytes, int]) -> None:
+    """As `_arrive`, at the socket that heard that address when the datagram was sent."""
+    sender, hearer, to, source, data, line = packet
+    if hearer.closed or hearer.remote is not None:
+        _arrive((sender, hearer.host, to, source, data, line))
+    elif not hearer.deliver(sender.host.name, data, source, line):
+        sender._drop(sender.network.environment._now, line, hearer.host.name, "buffer_full")
+
+
+def _hearer(target: Host, to: Address) -> DatagramSocket | None:
+    """The socket of a machine that hears an address, which may be a name."""
+    ip = target.ip if to[0] == target.name else to[0]
+    sockets = target.datagram_sockets
+    return sockets.get((ip, to[1])) or target.lookup(sockets, ip, to[1])
+
+
 def _arrive(packet: _Packet) -> None:
     sender, target, to, source, data, line = packet
     reason = "down"
     if target.up:
-        ip = target.ip if to[0] == target.name else to[0]
-        sockets = target.datagram_sockets
-        socket: DatagramSocket | None = sockets.get((ip, to[1])) or target.lookup(sockets, ip, to[1])
+        socket = _hearer(target, to)
         if socket is None:
             reason = "no_listener"
             sender._unreachable(target)

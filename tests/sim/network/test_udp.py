@@ -120,6 +120,54 @@ def test_only_a_connected_socket_hears_that_nobody_listens():
     simulation.close()
 
 
+@pytest.mark.parametrize("how", ["close", "kill", "crash", "crash and restart", "connect"])
+def test_a_datagram_goes_to_who_hears_its_address_when_it_arrives(how):
+    """The way to an address is remembered; that of 0 s is heard by the first, that of 1 s is under way meanwhile."""
+    simulation = Simulation(1)
+    simulation.network.default_link(latency=0.01)
+    a, b = simulation.add_node("a"), simulation.add_node("b")
+    inboxes = []
+
+    async def listen():
+        loop = asyncio.get_running_loop()
+        inboxes.append(Inbox())
+        first, _ = await loop.create_datagram_endpoint(lambda: inboxes[0], ("0.0.0.0", PORT))
+        await asyncio.sleep(1.005 - loop.time())
+        if how == "connect":
+            first.get_extra_info("socket")._sock.connect(("10.0.0.1", 1))
+        elif how == "close":
+            first.close()
+            await asyncio.sleep(0)
+            inboxes.append(Inbox())
+            await loop.create_datagram_endpoint(lambda: inboxes[1], ("0.0.0.0", PORT))
+
+    async def listen_again():
+        inboxes.append(Inbox())
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: inboxes[-1], ("0.0.0.0", PORT))
+
+    async def send():
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Inbox, ("0.0.0.0", 0))
+        for at in (0.0, 0.5, 1.0, 2.0):
+            await asyncio.sleep(at - loop.time())
+            transport.sendto(b"%d" % (10 * at), ("b", PORT))
+        await asyncio.sleep(1)
+        transport.close()
+
+    b.start(listen_again if how == "crash and restart" else listen)
+    sending = a.start(send)
+    simulation.run(until=1.004)
+    if how not in {"connect", "close"}:
+        getattr(b, how.split()[0])()
+    if how == "crash and restart":
+        b.restart()
+    simulation.run_until_complete(sending)
+    by_the_second = [[b"10", b"20"]] if how in {"close", "crash and restart"} else []
+    assert [inbox.got for inbox in inboxes] == [[b"0", b"5"], *by_the_second]
+    b.kill()
+    simulation.close()
+
+
 def test_a_datagram_that_is_too_long_is_an_error():
     simulation = Simulation(1)
     inbox = Inbox()
