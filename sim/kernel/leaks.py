@@ -6,6 +6,7 @@ Places are given as module and line, never as a path, as they go into the trace:
 import sys
 import warnings
 from asyncio import events
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -78,26 +79,23 @@ def install() -> None:
     warnings._warn_unawaited_coroutine = heard  # type: ignore[attr-defined]
 
 
-def left_behind(loop: "NodeLoop", asking: Any) -> list[Leak]:
+def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
     """Tasks, transports, listening sockets and timers that are still there, but for the task that asks."""
     node = loop.node.name
-    leaks = [Leak(node, "task", task.get_name(), _of_task(task)) for task in loop.tasks() if task is not asking]
+    for task in loop.tasks():
+        if task is not asking:
+            yield Leak(node, "task", task.get_name(), _of_task(task))
     known = set()
     for transport in list(loop._transports.values()):
         if transport._sock is not None:
             known.add(transport._sock)
-            leaks.append(Leak(node, "transport", _between(transport), _place(transport.made, "made")))
-    leaks.extend(
-        Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
-        for left in loop._selector.sockets.values()
-        if left not in known and left.listens
-    )
-    leaks.extend(
-        Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s")
-        for timer in sorted(loop._scheduled)
-        if not timer._cancelled and _callback(timer) != _SLEEP
-    )
-    return leaks
+            yield Leak(node, "transport", _between(transport), _place(transport.made, "made"))
+    for left in loop._selector.sockets.values():
+        if left not in known and left.listens:
+            yield Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
+    for timer in sorted(loop._scheduled):
+        if not timer._cancelled and _callback(timer) != _SLEEP:
+            yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s")
 
 
 def _between(transport: Any) -> str:

@@ -228,10 +228,10 @@ class Node:
         await asyncio.sleep(0)  # transports that were closed just now get their connection_lost
         await asyncio.sleep(0)
         until, step = loop.time() + settle, 0.01
-        while loop.time() < until and left_behind(loop, this):  # nobody tells when the last has gone
+        while loop.time() < until and any(left_behind(loop, this)):  # nobody tells when the last has gone
             await asyncio.sleep(step)
             step = min(2 * step, until - loop.time())
-        leaks = left_behind(loop, this)
+        leaks = list(left_behind(loop, this))
         for leak in leaks:
             self.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
         self.record("leaks_checked", found=len(leaks))
