@@ -60,8 +60,8 @@ def run_body(
 
 
 def _complete(simulation: Simulation, task: asyncio.Task[Any], limit: float) -> None:
-    environment = simulation.environment
-    simulation.drive(lambda: task.done() or environment.now > limit)
+    schedule = simulation.schedule
+    simulation.drive(lambda: task.done() or schedule.now > limit)
     if not task.done():
         if simulation.now > limit:
             waits = next((where for _, one, where in simulation.tasks() if one is task), "an unknown place")

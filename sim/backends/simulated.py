@@ -210,7 +210,7 @@ class _World:
             self._environment.process(self._play(script))
         for member in self._members.values():
             if member.program.start > 0:
-                self._simulation.environment.after(member.program.start, self._start, member)
+                self._simulation.schedule.after(member.program.start, self._start, member)
         self._simulation.drive(_never, self._simulation.now + self._program.duration)
         for script in scripts:
             script.close()
@@ -281,7 +281,7 @@ class _World:
         recorder.record("node_exited", status=status)
         member.is_over = True
         # From outside of the node: it cannot end itself while it runs.
-        self._simulation.environment.after(0.0, ended, (member, run))
+        self._simulation.schedule.after(0.0, ended, (member, run))
 
     def _context(self, member: _Member, run: int, recorder: _Recorder) -> NodeContext:
         program = self._program
@@ -372,7 +372,7 @@ class _World:
             return False
         member.stopped_at = self._simulation.now
         member.node.record("node_stopping")
-        self._simulation.environment.after(self._program.grace, self._give_up, (member, member.runs))
+        self._simulation.schedule.after(self._program.grace, self._give_up, (member, member.runs))
         return member.node.stop()
 
     def restart(self, node: str) -> bool:
@@ -399,7 +399,7 @@ class _World:
         member.node.record(event, seconds=seconds)
         member.stalled_until = self._simulation.now + seconds
         # Before the kernel's own wake-up, so that what the node does then comes after it in the trace.
-        self._simulation.environment.after(seconds, self._resumed, (member, member.runs))
+        self._simulation.schedule.after(seconds, self._resumed, (member, member.runs))
         return how(member.node, seconds)
 
     def _resumed(self, which: tuple[_Member, int]) -> None:

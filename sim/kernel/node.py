@@ -199,7 +199,7 @@ class Node:
                 return
             self.running = False
             leaks = [] if task.cancelled() or task.exception() else task.result()
-            self.simulation.environment.after(0.0, self._close_loop, loop)
+            self.simulation.schedule.after(0.0, self._close_loop, loop)
             if done is not None:
                 done(leaks)
 
@@ -214,7 +214,7 @@ class Node:
     def _exit(self, error: SystemExit) -> None:
         self.record("node_exited", status="error" if error.code else "ok")
         # From outside of the node: it cannot end itself while it runs.
-        self.simulation.environment.after(0.0, self._shut_down_left, self.loop)
+        self.simulation.schedule.after(0.0, self._shut_down_left, self.loop)
 
     def _shut_down_left(self, loop: NodeLoop) -> None:
         if self.running and loop is self.loop:
@@ -269,7 +269,7 @@ class Node:
     def reset(self) -> bool:
         """Reset its connections with other machines, at both ends. False where it has none."""
         found = self.host.connections()
-        self.simulation.environment.after(0.0, _break_off, found)
+        self.simulation.schedule.after(0.0, _break_off, found)
         return bool(found)
 
     def pause(self, seconds: float) -> bool:
@@ -287,7 +287,7 @@ class Node:
             return False
         self.loop.held = True
         self._stall += 1
-        self.simulation.environment.after(seconds, self._resume, (self._stall, self.loop))
+        self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))
         return True
 
     def resume(self) -> bool:
@@ -332,7 +332,7 @@ class Node:
         return self.clock.steady()
 
     def _exactly(self) -> float:
-        now: float = self.simulation.environment._now + self.host.ahead
+        now: float = self.simulation.schedule.now + self.host.ahead
         return now
 
     def wall_clock(self) -> float:

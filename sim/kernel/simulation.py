@@ -1,4 +1,4 @@
-"""A simulation: one SimPy environment, the nodes on it, the network between them, and the trace of what happened.
+"""A simulation: virtual time, the nodes in it, the network between them, and the trace of what happened.
 
 Time advances from event to event. While events are processed automatic garbage collection is off; it runs after every
 so many events, which is the same point in every run.
@@ -12,11 +12,12 @@ import signal
 import sys
 from asyncio import events
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from heapq import heappop
 from itertools import count
 from random import Random
 from threading import Thread, current_thread, get_ident, main_thread
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sim.kernel import adopt, entropy, leaks, refuse
 from sim.kernel.burial import bury
@@ -29,6 +30,9 @@ from sim.kernel.waiting import where
 from sim.network.network import Network, UnknownNode
 from sim.network.schedule import Schedule, process
 from sim.trace import Trace, TraceWriteError
+
+if TYPE_CHECKING:
+    from sim.network.environment import Environment
 
 __all__ = ["Simulation", "new_event_loop", "run"]
 
@@ -75,10 +79,10 @@ class Simulation:
         refuse.install()
         entropy.rebind()
         self.seed = seed
-        self.environment = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
+        self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed
-        self.network = Network(self.environment, Random(f"{seed}/network"), self.trace)
+        self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
         self.nodes: dict[str, Node] = _Nodes()
         self.leaks: list[Leak] = []
         """What nodes left behind when they ended in order; complete after `close`."""
@@ -128,18 +132,25 @@ class Simulation:
     @property
     def now(self) -> float:
         """Virtual seconds since the start."""
-        return float(self.environment._now)
+        return float(self.schedule.now)
+
+    @cached_property
+    def environment(self) -> "Environment":
+        """For SimPy's processes that run beside the nodes. SimPy is loaded when it is asked for."""
+        from sim.network.environment import Environment
+
+        return Environment(self.schedule)
 
     def record(self, node: str, event: str, /, **fields: object) -> int:
         """Write an event into the trace, caused by what is being answered; returns its line."""
         if self._closed:
             return 0  # a dead program's `finally`, or somebody who came too late
         ahead = self.nodes[node].host.ahead if node else 0.0  # "" is the runner
-        return self.trace.record(self.environment._now + ahead, node, event, self.network.cause[0], **fields)
+        return self.trace.record(self.schedule.now + ahead, node, event, self.network.cause[0], **fields)
 
     def _trace_failed(self, error: TraceWriteError) -> None:
         """Noticed within some node's code, which is not to blame: the run ends between two events."""
-        self.environment.after(0.0, _throw, error)
+        self.schedule.after(0.0, _throw, error)
 
     def digest(self) -> str:
         """A hash over the trace: equal digests, equal runs."""
@@ -245,27 +256,27 @@ class Simulation:
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: SimPy's step() written out."""
-        environment = self.environment
-        queue, horizon = environment.queue, environment.horizon
+        schedule = self.schedule
+        queue, horizon = schedule.queue, schedule.horizon
         processed = self._processed
         look_up_at = processed + LOOK_UP_EVERY - processed % LOOK_UP_EVERY
-        self._spinning_since, self._spun = environment._now, 0
+        self._spinning_since, self._spun = schedule.now, 0
         try:
             while stop is None or not stop():
                 if not queue or (when := queue[0][0]) >= horizon:
-                    if not environment.look_ahead():
+                    if not schedule.look_ahead():
                         if until != math.inf:
-                            environment._now = until
+                            schedule.now = until
                         return False
-                    horizon = environment.horizon
+                    horizon = schedule.horizon
                     if horizon < math.inf or not queue:
                         continue
                     when = queue[0][0]
                 if when > until:
-                    environment._now = until
+                    schedule.now = until
                     return False
                 _, _, _, function, argument = heappop(queue)
-                environment._now = when
+                schedule.now = when
                 if function is process:
                     self.leave()
                 function(argument)
@@ -293,7 +304,7 @@ class Simulation:
                 gc.freeze()  # the nodes, of which there may be ten thousand, a million objects
         if self._interrupted:
             raise KeyboardInterrupt
-        now = self.environment._now
+        now = self.schedule.now
         if now != self._spinning_since:
             self._spinning_since, self._spun = now, 0
             return

@@ -41,11 +41,11 @@ class Turns(ConnectionMethods):
         "_closed",
         "_dead",
         "_debug",
-        "_environment",
         "_halted",
         "_host",
         "_marked",
         "_ready",
+        "_schedule",
         "_scheduled",
         "_selector",
         "_simulation",
@@ -72,7 +72,7 @@ class Turns(ConnectionMethods):
         self._ready: list[Any] = []  # a deque takes 600 bytes more
         self.node = node
         self._simulation = node.simulation
-        self._environment = node.simulation.environment
+        self._schedule = node.simulation.schedule
         self._host = node.host
         self._marked = self._selector.marked
         self._halted = self._asks = False
@@ -88,7 +88,7 @@ class Turns(ConnectionMethods):
 
     def time(self) -> float:
         """Virtual seconds since the simulation began, as this node's monotonic clock shows them."""
-        now: float = self._environment._now + self._host.ahead
+        now: float = self._schedule.now + self._host.ahead
         return now
 
     def is_running(self) -> bool:
@@ -116,7 +116,7 @@ class Turns(ConnectionMethods):
             or self.held
             or self._ready
             or self._marked
-            or (scheduled and scheduled[0]._when <= self._environment._now)
+            or (scheduled and scheduled[0]._when <= self._schedule.now)
         ):
             return False
         simulation = self._simulation
@@ -160,7 +160,7 @@ class Turns(ConnectionMethods):
             self._arm()
 
     def _turns(self) -> None:
-        marked, now = self._marked, self._environment._now
+        marked, now = self._marked, self._schedule.now
         turns = 0
         while True:
             if marked:
@@ -235,25 +235,25 @@ class Turns(ConnectionMethods):
         """See that there is a wake-up for the earliest timer, or will be when its time is nearer."""
         when = self._next_timer()
         if when < self.wake_at:
-            environment = self._environment
-            if when < environment.horizon:
-                self.wake_at = when if when > environment._now else environment._now
-                environment.wake(self)
+            schedule = self._schedule
+            if when < schedule.horizon:
+                self.wake_at = when if when > schedule.now else schedule.now
+                schedule.wake(self)
                 return
-            self.wake_at = environment.horizon
+            self.wake_at = schedule.horizon
             if not self._asks:
                 self._asks = True
-                environment.asking.append(self)
+                schedule.asking.append(self)
 
     def asked(self) -> None:
         """The horizon has come: what the earliest timer is by now stands for a while."""
         self._asks = False
         self.wake_at = when = self._next_timer()
         if when < NO_WAKE:
-            environment = self._environment
-            if when < environment._now:
-                self.wake_at = environment._now  # its node is paused
-            environment.wake(self)
+            schedule = self._schedule
+            if when < schedule.now:
+                self.wake_at = schedule.now  # its node is paused
+            schedule.wake(self)
 
     def _next_timer(self) -> float:
         """When the earliest timer is due that is not cancelled; infinity where there is none."""
@@ -265,7 +265,7 @@ class Turns(ConnectionMethods):
 
     def wake(self) -> None:
         """The time of a wake-up has come, unless there has been an earlier one since."""
-        if self.wake_at == self._environment._now:
+        if self.wake_at == self._schedule.now:
             self.wake_at = NO_WAKE
             self.run_ready()
 
@@ -311,7 +311,7 @@ class Turns(ConnectionMethods):
 
     def kick(self) -> None:
         """Run soon, for what was put in from outside of the loop."""
-        self._environment.after(0.0, Turns.run_ready, self)
+        self._schedule.after(0.0, Turns.run_ready, self)
 
     # -- what asks for it --------------------------------------------------------------------------------------------
 
@@ -328,7 +328,7 @@ class Turns(ConnectionMethods):
     ) -> events.TimerHandle:
         if self._debug or self._closed or delay is None or not self.exact:
             return as_made_above(super().call_later(delay, callback, *args, context=context))
-        when = self._environment._now + self._host.ahead + delay
+        when = self._schedule.now + self._host.ahead + delay
         timer = TimerHandle(when, callback, args, self, context)
         heappush(self._scheduled, timer)
         return timer

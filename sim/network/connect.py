@@ -106,17 +106,17 @@ class Connecting:
             self._finish(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
             return
         network, target = self.network, self.target
-        if target is not None and target is self.host and target.at_once(network.environment._now):
+        if target is not None and target is self.host and target.at_once(network.schedule.now):
             listener = self._listener()
             if listener is None or listener.pending < listener.backlog:
                 if listener is not None:
                     listener.pending += 1
                 self._answer((listener, target.boots))
                 return
-        network.environment.after(SYN_TIMEOUTS[self._attempt], self._again, self._attempt)
+        network.schedule.after(SYN_TIMEOUTS[self._attempt], self._again, self._attempt)
         delay = None if target is None else self._delay(self.host, target)
         if delay is not None:
-            network.environment.after(self.host.ahead + delay, self._syn_arrives, None)
+            network.schedule.after(self.host.ahead + delay, self._syn_arrives, None)
 
     def _again(self, attempt: int) -> None:
         if attempt == self._attempt:
@@ -138,7 +138,7 @@ class Connecting:
             return
         if listener is not None:
             listener.pending += 1
-        self.network.environment.after(target.ahead + back, self._answer, (listener, target.boots))
+        self.network.schedule.after(target.ahead + back, self._answer, (listener, target.boots))
 
     def _listener(self) -> Listener | None:
         assert self.target is not None, "only asked of a host"
@@ -176,7 +176,7 @@ class Connecting:
         self._attempt = -1  # whatever else arrives is stale
         network, to = self.network, self.target.name if self.target else str(self.key)
         name = "tcp_connected" if isinstance(result, Endpoint) else "tcp_refused"
-        network.trace.record(network.environment._now, self.host.name, name, to=to)
+        network.trace.record(network.schedule.now, self.host.name, name, to=to)
         self.done(result)
 
 

@@ -96,13 +96,13 @@ class Inbox:
         if not self._late or size < 0:
             hand_over()
             return
-        environment = self._network.environment
-        due = environment._now + sum(delay() for delay in self._late.values())
+        schedule = self._network.schedule
+        due = schedule.now + sum(delay() for delay in self._late.values())
         if self._waiting:
             due = max(due, self._waiting[-1][0])
         self._waiting.append((due, (sender, hand_over, size)))
         self._unread += size
-        environment.at(due, self._read, due)
+        schedule.at(due, self._read, due)
 
     def _read(self, due: float) -> None:
         """One packet's time has come, unless it was handed over before."""
@@ -125,7 +125,7 @@ class Inbox:
                 reason = "buffer_full"
             if reason:
                 network = self._network
-                to, now = self._host.name, network.environment._now
+                to, now = self._host.name, network.schedule.now
                 network.trace.record(now, sender, "dropped", line, to=to, protocol="udp", reason=reason)
 
         self._take(sender, hand_over, size)

@@ -104,8 +104,8 @@ class Network:
     With no graph given all machines hang on one switch, and `default_link` says what lies between any two of them.
     """
 
-    def __init__(self, environment: Schedule, random: Random, trace: Trace) -> None:
-        self.environment = environment
+    def __init__(self, schedule: Schedule, random: Random, trace: Trace) -> None:
+        self.schedule = schedule
         self.random = random
         self.trace = trace
         self.sent = trace.shape("sent", "to", "protocol", "bytes", "crc")
@@ -217,7 +217,7 @@ class Network:
         """What was kept arrives now, as events of their own: nothing of a node runs while somebody heals."""
         ended = [(host, name) for name in list(names) for host in self._held.pop(name, ())]
         if ended:
-            self.environment.after(0.0, _end_held, ended)
+            self.schedule.after(0.0, _end_held, ended)
         return bool(ended)
 
     def heal(self, name: str | None = None) -> bool:

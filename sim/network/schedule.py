@@ -1,8 +1,8 @@
-"""SimPy's environment with a queue that takes bare calls: one tuple, one call at one point of virtual time.
+"""Virtual time, and what is to happen in it: a queue of bare calls, one tuple for one call at one point of time.
 
-(when, priority, key, function, argument) is the cheapest event there can be; SimPy's own events are calls of `process`
-in the same queue, so that processes run beside the nodes. A call cannot be taken back: whoever schedules keeps a mark
-and ignores a stale one. Keys order what happens at the same time.
+(when, priority, key, function, argument) is the cheapest event there can be. SimPy's events are calls of `process` in
+the same queue (sim.network.environment), so that its processes run beside the nodes. A call cannot be taken back:
+whoever schedules keeps a mark and ignores a stale one. Keys order what happens at the same time.
 
 Wake-ups, of which most are overtaken by others or for timers that are cancelled, stand in a calendar (R. Brown,
 Calendar Queues, CACM 31(10), 1988) until their page is turned to: the queue stays short, and what has become stale
@@ -15,10 +15,6 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 from typing import Any, Protocol
-
-import simpy
-from simpy.core import EmptySchedule
-from simpy.events import NORMAL
 
 __all__ = ["Schedule", "Sleeper", "process"]
 
@@ -44,20 +40,19 @@ class Sleeper(Protocol):
         ...
 
 
-class Schedule(simpy.Environment):
-    """A SimPy environment. `random` draws the order of what happens at one time; else first come, first served.
+class Schedule:
+    """`random` draws the order of what happens at one time; else first come, first served.
 
     The hot paths push onto `queue` themselves: (when, 1, next_key(), function, argument).
     """
 
-    _now: float
+    __slots__ = ("_numbers", "_pages", "asking", "horizon", "next_key", "now", "queue")
 
     def __init__(self, random: Random | None = None) -> None:
-        super().__init__(0.0)
-        if random is not None:
-            self._eid = _shuffled(random)  # type: ignore[assignment]
-        self.queue: list[Any] = self._queue
-        self.next_key: Callable[[], int] = self._eid.__next__
+        self.now = 0.0
+        """Virtual seconds since the start."""
+        self.queue: list[Any] = []
+        self.next_key: Callable[[], int] = (count() if random is None else _shuffled(random)).__next__
         self.horizon = 0.0
         """Up to here all that will happen is in the queue."""
         self.asking: list[Sleeper] = []
@@ -67,7 +62,7 @@ class Schedule(simpy.Environment):
 
     def after(self, delay: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` in `delay` seconds."""
-        heappush(self.queue, (self._now + delay, 1, self.next_key(), function, argument))
+        heappush(self.queue, (self.now + delay, 1, self.next_key(), function, argument))
 
     def at(self, when: float, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` at `when`, which must not lie in the past."""
@@ -108,11 +103,6 @@ class Schedule(simpy.Environment):
                     heappush(queue, entry)
         return True
 
-    # What SimPy's events and its run() call.
-
-    def schedule(self, event: simpy.Event, priority: Any = NORMAL, delay: float = 0) -> None:
-        heappush(self.queue, (self._now + delay, priority, self.next_key(), process, event))
-
     def peek(self) -> float:
         """When the next call is due; infinity where there is none."""
         while not self.queue or self.queue[0][0] >= self.horizon:
@@ -122,12 +112,13 @@ class Schedule(simpy.Environment):
                 break
         return self.queue[0][0]  # type: ignore[no-any-return]
 
-    def step(self) -> None:
-        """The next call. Raises simpy.core.EmptySchedule."""
+    def step(self) -> bool:
+        """The next call; False where there is none."""
         if self.peek() == math.inf and not self.queue:
-            raise EmptySchedule
-        self._now, _, _, function, argument = heappop(self.queue)
+            return False
+        self.now, _, _, function, argument = heappop(self.queue)
         function(argument)
+        return True
 
 
 def process(event: Any) -> None:

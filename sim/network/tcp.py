@@ -55,7 +55,6 @@ class Endpoint:
         "_cause",
         "_chunks",
         "_ended",
-        "_environment",
         "_holes",
         "_in_flight",
         "_known_read",
@@ -65,6 +64,7 @@ class Endpoint:
         "_received",
         "_record",
         "_resend",
+        "_schedule",
         "_sent",
         "_stalled_since",
         "_timeout",
@@ -126,7 +126,7 @@ class Endpoint:
         self._node = network.trace.node(host.name)
         self._sent, self._received = network.sent, network.received
         self._record = network.trace.append
-        self._environment = network.environment
+        self._schedule = network.schedule
         self._cause = network.cause
         host.endpoints[self] = None
         if host.inbox is not None:
@@ -168,8 +168,8 @@ class Endpoint:
         ):  # the common case: room in the buffer, the window and a segment
             self._accepted += size
             self._transmitted += size
-            environment = self._environment
-            now = environment._now + host.ahead
+            schedule = self._schedule
+            now = schedule.now + host.ahead
             line = self._record((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.uniform
             if path is None or not path.plain or self._in_flight or host is peer.host:
@@ -179,7 +179,7 @@ class Endpoint:
                 if when <= self._lands:
                     when = math.nextafter(self._lands, math.inf)
                 self._lands = when
-                heappush(environment.queue, (when, 1, environment.next_key(), _land, (self, data, line)))
+                heappush(schedule.queue, (when, 1, schedule.next_key(), _land, (self, data, line)))
             return size
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
@@ -279,7 +279,7 @@ class Endpoint:
         target = self.peer.host
         path = network.uniform
         if host is target:
-            now = network.environment._now
+            now = network.schedule.now
             if not self._in_flight and host.at_once(now):
                 self._in_flight.append([now, data, line])
                 cause = network.cause[0]
@@ -292,7 +292,7 @@ class Endpoint:
         if path is None:
             self._stall((data, line))
             return
-        now = network.environment._now + host.ahead
+        now = network.schedule.now + host.ahead
         if path.plain or data is ACCEPTED:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
             delay = path.delay()
@@ -308,7 +308,7 @@ class Endpoint:
         return when if when > self._lands else math.nextafter(self._lands, math.inf)
 
     def _expect(self, segment: Segment) -> None:
-        self._environment.at(segment[0], _arrive, self)
+        self._schedule.at(segment[0], _arrive, self)
 
     def _over_a_bad_way(self, path: Path, now: float, data: bytes, line: int) -> Segment:
         """A segment that takes the wire's time, and more where one of its packets is lost.
@@ -358,7 +358,7 @@ class Endpoint:
 
     def _trace_sent(self, data: bytes) -> int:
         network = self.network
-        now = network.environment._now + self.host.ahead
+        now = network.schedule.now + self.host.ahead
         cause = network.cause[0]
         return self._record((self._sent, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
 
@@ -378,9 +378,9 @@ class Endpoint:
         if not self._alive():
             return
         if path is None:
-            network.environment.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
+            network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
         else:
-            network.environment.after(self.host.ahead + path.delay(), self.peer._learn, progress)
+            network.schedule.after(self.host.ahead + path.delay(), self.peer._learn, progress)
 
     def _learn(self, progress: tuple[int, int]) -> None:
         inbox = self.host.inbox
@@ -403,9 +403,9 @@ class Endpoint:
         if self._stalled_since is None:
             network = self.network
             path_mean = self._last_mean()
-            self._stalled_since = network.environment._now
+            self._stalled_since = network.schedule.now
             self._timeout = MIN_RTO + 2 * path_mean
-            network.environment.after(self._timeout, self._retry, None)
+            network.schedule.after(self._timeout, self._retry, None)
 
     def _last_mean(self) -> float:
         path = self.network.path(self.host, self.peer.host)
@@ -414,12 +414,12 @@ class Endpoint:
     def _retry(self, _: None) -> None:
         if not self._alive() or self.error is not None or self._stalled_since is None:
             return
-        network, now = self.network, self.network.environment._now
+        network, now = self.network, self.network.schedule.now
         if now - self._stalled_since > USER_TIMEOUT:
             self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
         elif network.path(self.host, self.peer.host) is None or not self.peer.host.up:
             self._timeout = min(2 * self._timeout, MAX_RTO)
-            network.environment.after(self._timeout, self._retry, None)
+            network.schedule.after(self._timeout, self._retry, None)
         else:
             self._stalled_since = None
             packets, self._resend = self._resend, deque()
@@ -451,7 +451,7 @@ class Endpoint:
         elif self.closed:
             self._send_reset(sender)
         else:
-            size, cause, now = len(data), self._cause, self._environment._now
+            size, cause, now = len(data), self._cause, self._schedule.now
             cause[0] = self._record((self._received, now, self._node, line, self._to, "tcp", size))
             self._arrived += size
             self._read += size
@@ -505,16 +505,16 @@ class Endpoint:
     def _send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
         network = self.network
-        network.trace.record(network.environment._now, self.host.name, "tcp_reset", network.cause[0], to=to.host.name)
+        network.trace.record(network.schedule.now, self.host.name, "tcp_reset", network.cause[0], to=to.host.name)
         path = network.path(self.host, to.host)
         if path is not None:
-            network.environment.after(self.host.ahead + path.delay(), _was_reset, to)
+            network.schedule.after(self.host.ahead + path.delay(), _was_reset, to)
 
 
 def _arrive(sender: Endpoint) -> None:
     """Segments under way whose time has come reach the other machine, unless one before them is missing."""
     in_flight = sender._in_flight
-    now = sender._environment._now
+    now = sender._schedule.now
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
         _land((sender, data, line))

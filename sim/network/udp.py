@@ -92,12 +92,12 @@ class DatagramSocket:
         ):
             self._send_otherwise(data, to)
             return
-        environment = network.environment
-        now = environment._now + host.ahead
+        schedule = network.schedule
+        now = schedule.now + host.ahead
         name = hearer.host.name
         line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
         packet = (self, hearer, to, self._source, data, line)
-        heappush(environment.queue, (now + path.delay(), 1, environment.next_key(), _arrive_at, packet))
+        heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), _arrive_at, packet))
 
     def _send_otherwise(self, data: bytes, to: Address) -> None:
         """The same where anything is out of the common."""
@@ -105,9 +105,9 @@ class DatagramSocket:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if len(data) > MAX_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        network, host, environment = self.network, self.host, self.network.environment
+        network, host, schedule = self.network, self.host, self.network.schedule
         target = network.directory.get(to[0]) or network.host_of(to[0], host)
-        now = environment._now + host.ahead
+        now = schedule.now + host.ahead
         name = target.name if target is not None else to[0]
         line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
         path = network.path(host, target) if target is not None else None
@@ -120,13 +120,13 @@ class DatagramSocket:
         packet = (self, target, to, source, data, line)
         if target is not host and (hearer := _hearer(target, to)) is not None:
             network.hearers[to] = hearer
-        if target is host and host.at_once(environment._now):
+        if target is host and host.at_once(schedule.now):
             cause = network.cause[0]
             _arrive(packet)
             network.cause[0] = cause
         elif path.plain:
             delay = path.delay() if target is not host else path.delay() * AT_ONCE  # for those that took no time
-            environment.at(now + delay, _arrive, packet)
+            schedule.at(now + delay, _arrive, packet)
         else:
             self._send_over(path, packet, now)
 
@@ -147,9 +147,9 @@ class DatagramSocket:
             packet = (self, target, to, source, data, line)
         if link.reorder and draw() < link.reorder:
             when += path.delay()
-        network.environment.at(when, _arrive, packet)
+        network.schedule.at(when, _arrive, packet)
         if link.duplicate and draw() < link.duplicate:
-            network.environment.at(when + path.delay(), _arrive, packet)
+            network.schedule.at(when + path.delay(), _arrive, packet)
 
     def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
         """Hand a datagram to its reader, or put it into the receive buffer; False where that is full."""
@@ -157,7 +157,7 @@ class DatagramSocket:
         if self.queue and self._queued_bytes + size + OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES:
             return False
         network = self.network
-        cause, now = network.cause, network.environment._now
+        cause, now = network.cause, network.schedule.now
         cause[0] = self._record((self._received, now, self._node, line, sender, "udp", size))
         sink, datagram = self.sink, (data, source)
         if sink is None or self.queue or not sink(datagram):
@@ -188,7 +188,7 @@ class DatagramSocket:
         """ICMP port unreachable: only a connected socket hears of it."""
         back = self.network.path(target, self.host)
         if self.remote is not None and back is not None:
-            self.network.environment.after(back.delay(), self._refused, None)
+            self.network.schedule.after(back.delay(), self._refused, None)
 
     def _refused(self, _: None) -> None:
         self.queue.append(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
@@ -204,7 +204,7 @@ def _arrive_at(packet: tuple[DatagramSocket, DatagramSocket, Address, Address, b
     if hearer.closed or hearer.remote is not None:
         _arrive((sender, hearer.host, to, source, data, line))
     elif not hearer.deliver(sender.host.name, data, source, line):
-        sender._drop(sender.network.environment._now, line, hearer.host.name, "buffer_full")
+        sender._drop(sender.network.schedule.now, line, hearer.host.name, "buffer_full")
 
 
 def _hearer(target: Host, to: Address) -> DatagramSocket | None:
@@ -228,7 +228,7 @@ def _arrive(packet: _Packet) -> None:
             return
         else:
             reason = "buffer_full"
-    sender._drop(sender.network.environment._now, line, target.name, reason)
+    sender._drop(sender.network.schedule.now, line, target.name, reason)
 
 
 def _flip_a_bit(data: bytes, bit: int) -> bytes:

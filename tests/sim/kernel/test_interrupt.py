@@ -41,7 +41,7 @@ def test_an_interrupt_stops_a_run_between_two_events_and_it_can_go_on():
 
     with Simulation(1) as simulation:
         simulation.add_node("a").start(ticks, seen)
-        simulation.environment.after(5.0, interrupt, None)
+        simulation.schedule.after(5.0, interrupt, None)
         with pytest.raises(KeyboardInterrupt):
             simulation.run(until=1e9)
         stopped = simulation.now
@@ -91,13 +91,13 @@ def test_events_without_end_at_one_time_are_named(monkeypatch):
     monkeypatch.setattr("sim.kernel.simulation.MAX_EVENTS_AT_ONE_TIME", 20_000)
 
     def again(_):
-        simulation.environment.after(0.0, again, None)
+        simulation.schedule.after(0.0, again, None)
 
     with Simulation(1) as simulation:
-        simulation.environment.after(1.0, again, None)
+        simulation.schedule.after(1.0, again, None)
         with pytest.raises(Livelock, match=r"20000 events at 1 s without time advancing; the last was .*again"):
             simulation.run(until=2.0)
-        simulation.environment._queue.clear()
+        simulation.schedule.queue.clear()
 
 
 @pytest.mark.parametrize("debug", [False, True])

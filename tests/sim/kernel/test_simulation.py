@@ -3,6 +3,7 @@ import re
 import threading
 
 import pytest
+import simpy
 
 import sim
 from sim import Deadlock, Livelock, Simulation, SimulationError
@@ -138,6 +139,7 @@ def test_simpy_can_step_our_events_itself():
         simulation.add_node("a")
         task = simulation.nodes["a"].start(sleeper, 3.0, "done")
         simulation.environment.run(until=4.0)
+        assert isinstance(simulation.environment, simpy.Environment)
         assert task.result() == "done"
 
 

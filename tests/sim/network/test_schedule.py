@@ -3,11 +3,8 @@
 import math
 from random import Random
 
-import pytest
-import simpy
 from hypothesis import given
 from hypothesis import strategies as st
-from simpy.core import EmptySchedule
 
 from sim.network.schedule import PAGES_A_SECOND, Schedule
 
@@ -43,11 +40,8 @@ class Sleeper:
 
 
 def run(schedule):
-    while True:
-        try:
-            schedule.step()
-        except EmptySchedule:
-            return
+    while schedule.step():
+        pass
 
 
 times = st.one_of(
@@ -126,39 +120,9 @@ def test_who_is_asked_at_the_horizon_has_the_last_word_until_then():
 def test_peek_says_when_the_next_call_is_due_and_nothing_at_the_end():
     schedule = Schedule()
     assert schedule.peek() == math.inf
-    with pytest.raises(EmptySchedule):
-        schedule.step()
+    assert not schedule.step()
     Sleeper(schedule, "a", []).sleep(7.5)
     schedule.at(8.0, lambda _: None, None)
     assert schedule.peek() == 7.5
     schedule.step()
     assert schedule.peek() == 8.0
-
-
-def test_simpys_processes_run_between_wake_ups_and_a_failing_one_raises():
-    schedule, seen = Schedule(), []
-    for when in (1.0, 3.0):
-        Sleeper(schedule, "sleeper", seen).sleep(when)
-
-    def process():
-        yield schedule.timeout(2.0)
-        seen.append((schedule.now, "process"))
-        yield schedule.timeout(2.0)
-        raise KeyError("broken")
-
-    schedule.process(process())
-    with pytest.raises(KeyError, match="broken"):
-        schedule.run()
-    assert seen == [(1.0, "sleeper"), (2.0, "process"), (3.0, "sleeper")]
-
-
-def test_simpys_run_stops_at_its_time_and_at_an_event():
-    schedule, seen = Schedule(), []
-    for when in (1.0, 2.0, 3.0):
-        Sleeper(schedule, when, seen).sleep(when)
-    schedule.run(until=1.5)
-    assert (schedule.now, seen) == (1.5, [(1.0, 1.0)])
-    event = simpy.Event(schedule)
-    schedule.at(2.5, lambda _: event.succeed("done"), None)
-    assert schedule.run(until=event) == "done"
-    assert schedule.now == 2.5
