@@ -4,7 +4,6 @@ Node names resolve to all addresses of that node, in the order in which it was g
 machine but its list of services. See getaddrinfo(3); the error numbers are glibc's.
 """
 
-import ipaddress
 import socket
 from typing import Any
 
@@ -124,8 +123,10 @@ def _numeric(host: str) -> bool:
 
 def _literal(host: str) -> str | None:
     """An address, whosever: connecting to nobody's is silence, as in a real network."""
+    from ipaddress import ip_address  # a simulation of names alone starts sooner without
+
     try:
-        return str(ipaddress.ip_address(host.partition("%")[0]))
+        return str(ip_address(host.partition("%")[0]))
     except ValueError:
         return None
 

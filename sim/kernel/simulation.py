@@ -6,7 +6,6 @@ so many events, which is the same point in every run.
 
 import asyncio
 import gc
-import ipaddress
 import math
 import signal
 import sys
@@ -115,8 +114,11 @@ class Simulation:
         """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given: one or more, IPv6 too."""
         if not isinstance(name, str) or not name:
             raise ValueError(f"a node has a name, a text that is not empty, not {name!r}")
-        for address in (ip, *more) if ip else more:
-            ipaddress.ip_address(address)  # raises ValueError
+        if given := (ip, *more) if ip else more:
+            from ipaddress import ip_address
+
+            for address in given:
+                ip_address(address)  # raises ValueError
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1

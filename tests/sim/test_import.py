@@ -79,7 +79,6 @@ def test_a_simulation_loads_nothing_beside_what_it_cannot_do_without() -> None:
     ],
 )
 def test_a_simulation_does_not_load(unused: str) -> None:
-    unused = f"sim.{unused}"
     loaded = loaded_by(SIMULATION)
     assert unused not in loaded
     assert unused in loaded_by(f"import {unused}"), "it has another name now"
