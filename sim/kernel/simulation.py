@@ -257,7 +257,7 @@ class Simulation:
             return None  # not the main interpreter
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
-        """The inner loop: SimPy's step() written out."""
+        """The inner loop: the schedule's step() written out."""
         schedule = self.schedule
         queue, horizon = schedule.queue, schedule.horizon
         processed = self._processed

@@ -1,8 +1,8 @@
 """When a simulated node's program runs: turns, timers, and the wake-up for the earliest of them.
 
-One arrival is one SimPy event, which runs the loop turn by turn until nothing is ready. As on Linux, a turn is what the
+One arrival is one event, which runs the loop turn by turn until nothing is ready. As on Linux, a turn is what the
 sockets have (one datagram or one read each), then due timers, then the callbacks. The loop holds at most one live
-wake-up, for its earliest timer; SimPy cannot cancel, so a stale one is ignored.
+wake-up, for its earliest timer; an event cannot be taken back, so a stale one is ignored.
 
 Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._ready, _scheduled,
 _timer_cancelled_count, _timer_handle_cancelled, _stopping. tests/sim/kernel/test_loop.py notices a change.
