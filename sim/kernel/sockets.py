@@ -182,8 +182,11 @@ class SimulatedSocket:
             self._selector.marked[self._descriptor] = self
 
     def _sink(self) -> Any:
-        """The short way to a transport that reads: what it takes did not have to wait. None = there is none."""
-        return getattr(getattr(self.reader and self.reader._callback, "__self__", None), "sink", None)  # type: ignore[attr-defined]
+        """The short way to this socket's transport while it reads: what that takes did not have to wait."""
+        reads: Any = getattr(self.reader and self.reader._callback, "__self__", None)  # type: ignore[attr-defined]
+        transport = None if self.transport is None else self.transport()
+        # asyncio's own, under TLS, has none.
+        return getattr(reads, "sink", None) if reads is transport else None
 
     def _mark(self) -> None:
         selector = self._selector

@@ -149,6 +149,33 @@ def test_names_are_resolved_and_unknown_ones_refused():
     on_a_node(main)
 
 
+def test_a_programs_own_reader_is_asked_whatever_its_owner_has_for_attributes():
+    class Reader:
+        def __init__(self, sock):
+            self.sock, self.got = sock, []
+
+        def sink(self, data):
+            raise AssertionError("nobody told the loop of this")
+
+        def read(self):
+            self.got.append(self.sock.recv(100))
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        one, other = socket.socketpair()
+        reader = Reader(one)
+        loop.add_reader(one, reader.read)
+        for data in (b"first", b"second"):
+            other.send(data)
+            await asyncio.sleep(1)
+        loop.remove_reader(one)
+        one.close()
+        other.close()
+        return reader.got
+
+    assert on_a_node(main) == [b"first", b"second"]
+
+
 def test_what_a_machine_does_not_have_is_refused_with_what_to_use_instead():
     async def main():
         loop = asyncio.get_running_loop()
