@@ -154,12 +154,13 @@ def run_all(order: Order, answer: Callable[[Answer], None]) -> None:
     kept = _shape_heap() if order.other_heap else []
     if order.other_listing:
         _list_otherwise()
+    run = runner("sim")  # loads the simulator, and what that needs, before anybody watches
     watch = Watch()
     watch.install()
     scenario = Scenario.load(order.file, order.settings)
     for seed in order.seeds:
         trace = Path(order.folder) / f"{seed}.trace"
-        outcome = runner("sim")(program_of(scenario, seed), trace)
+        outcome = run(program_of(scenario, seed), trace)
         escapes = list(watch.seen)
         answer(Answer(seed=seed, digest=outcome.digest or "", trace=str(trace), error=outcome.error, escapes=escapes))
     del kept
