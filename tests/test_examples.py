@@ -114,6 +114,8 @@ def test_the_commands_of_the_readme_survive_kill_9_of_a_worker() -> None:
                 process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
                 running.append(process)
                 await said(process, "is ready")
+                if command in (first, second):  # The director has to know both, or one of them gets all streams.
+                    await said(running[0], command[command.index("--name") + 1])
             boss, one, two, reader = running
             await asyncio.sleep(2)  # Streams must be open; nothing that they do is said aloud.
             two.kill()
