@@ -5,6 +5,7 @@ machine but its list of services. See getaddrinfo(3); the error numbers are glib
 """
 
 import socket
+from functools import lru_cache
 from typing import Any
 
 from sim.network.host import Host
@@ -121,6 +122,7 @@ def _numeric(host: str) -> bool:
     return ":" in host or host[0].isdecimal()
 
 
+@lru_cache(1024)  # parsing takes as long as sending ten datagrams, and a thousand nodes bind to one wildcard
 def _literal(host: str) -> str | None:
     """An address, whosever: connecting to nobody's is silence, as in a real network."""
     from ipaddress import ip_address  # a simulation of names alone starts sooner without

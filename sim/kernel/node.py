@@ -13,6 +13,7 @@ from asyncio import events
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
@@ -99,7 +100,9 @@ class Node:
         A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
         restarted. Raises NodeDown, TypeError.
         """
-        if not (inspect.iscoroutine(main) or callable(main)) or inspect.isasyncgenfunction(main):
+        if not _is_coroutine_function(main) and (
+            not (inspect.iscoroutine(main) or callable(main)) or inspect.isasyncgenfunction(main)
+        ):
             raise TypeError(f"{main!r} is neither a coroutine function nor a coroutine; write `async def`")
         if inspect.iscoroutine(main) and args:
             raise TypeError("a bare coroutine takes no arguments; pass the coroutine function instead")
@@ -112,7 +115,7 @@ class Node:
 
     def _launch(self, main: Main, args: tuple[Any, ...], name: str | None, delay: float) -> asyncio.Task[Any]:
         coroutine: Any
-        if delay or not (inspect.iscoroutine(main) or inspect.iscoroutinefunction(main)):
+        if delay or not (_is_coroutine_function(main) or inspect.iscoroutine(main)):
             # A function is called on the node: what it does before its first await belongs there as well.
             coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
         else:
@@ -365,6 +368,13 @@ def _unused_place() -> Path:
         return Path(tempfile.gettempdir(), f"sim-node-{os.urandom(8).hex()}")
     finally:
         events._set_running_loop(loop)
+
+
+def _is_coroutine_function(main: Any) -> bool:
+    """As inspect's, which takes five times as long to find that it is a plain one."""
+    if type(main) is FunctionType and main.__code__.co_flags & inspect.CO_COROUTINE:
+        return True
+    return inspect.iscoroutinefunction(main)
 
 
 async def _call(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...], delay: float) -> Any:
