@@ -6,6 +6,8 @@ python benchmarks/sim_overheads.py [--rounds 7] [--quick] [--json]
 * network: the same echoes over a link with loss and bandwidth, against one with latency alone;
 * start: making, running and closing a simulation with nothing in it, and one with a node;
 * slope: datagrams between 10, 100, 1,000 and 10,000 nodes at equal total work, ten probes each among the most;
+* floor: the same program as that many tasks of one bare loop, with no machines, no network between them and no trace:
+  what Python's own objects cost when there are more of them than the processor's caches hold;
 * seeds: a program of five nodes under a crash with restart and a partition, run with one seed after the other.
 
 Rounds are interleaved, so that noise hits all alike. Figures are CPU seconds of this process, as machines are shared;
@@ -20,7 +22,10 @@ import statistics
 import sys
 import tempfile
 import time
+from asyncio import events
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -94,6 +99,74 @@ async def probe(index: int, names: list[str], rounds: int) -> None:
     transport.close()
 
 
+# -- the least that it could cost --------------------------------------------------------------------------------------
+
+
+class BareLoop(asyncio.BaseEventLoop):
+    """Virtual time for one program and nothing else: a heap of tuples, and a datagram is a callback with a delay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.later: list[Any] = []
+        self.next_key = count().__next__
+        self.draw = Random(1).random
+        self.hearers: dict[Any, Peer] = {}
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        timer = events.TimerHandle(when, callback, args, self, context)
+        heappush(self.later, (when, self.next_key(), timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        pass
+
+    async def create_datagram_endpoint(self, factory: Any, local: Any) -> Any:  # type: ignore[override]
+        name, peer = f"n{len(self.hearers)}", factory()
+        self.hearers[name, local[1]] = peer
+        transport = BareTransport(self, (name, local[1]))
+        peer.connection_made(transport)
+        return transport, peer
+
+    def complete(self, work: Any) -> None:
+        events._set_running_loop(self)
+        try:
+            task, ready = asyncio.Task(work, loop=self), self._ready  # type: ignore[attr-defined]
+            while not task.done():
+                if ready:
+                    handle = ready.popleft()
+                else:
+                    self.now, _, handle = heappop(self.later)
+                if not handle._cancelled:
+                    handle._context.run(handle._callback, *handle._args)
+        finally:
+            events._set_running_loop(None)
+            self.close()
+
+
+class BareTransport:
+    def __init__(self, loop: BareLoop, own: Any) -> None:
+        self.loop, self.own = loop, own
+
+    def sendto(self, data: bytes, to: Any) -> None:
+        loop = self.loop
+        loop.call_later(0.0005 + 0.001 * loop.draw(), loop.hearers[to].datagram_received, data, self.own)
+
+    def close(self) -> None:
+        pass
+
+
 # -- what is measured --------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +197,21 @@ def probes(nodes: int, work: int, trace: Path) -> None:
     for i, name in enumerate(names):
         simulation.add_node(name).start(probe, i, names, work // nodes)
     simulation.run()
+
+
+def bare_probes(nodes: int, work: int) -> None:
+    names = [f"n{i}" for i in range(nodes)]
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*[probe(i, names, work // nodes) for i in range(nodes)])
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        BareLoop().complete(all_of_them())
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def empty(nodes: int) -> None:
@@ -190,10 +278,12 @@ def measure(rounds: int, calls: int, work: int, nodes: list[int], trace: Path) -
     starts = interleaved(5 * rounds, {"empty": lambda: empty(0), "one_node": lambda: empty(1)})
     slopes = interleaved(
         max(2, rounds // 2),
-        {str(n): (lambda n=n: probes(n, work, trace)) for n in nodes},  # type: ignore[misc]
+        {str(n): (lambda n=n: probes(n, work, trace)) for n in nodes}  # type: ignore[misc]
+        | {f"floor {n}": (lambda n=n: bare_probes(n, work)) for n in nodes},  # type: ignore[misc]
     )
     seeds = interleaved(rounds, {"seeds": lambda: [five_nodes(seed) for seed in range(10)] and None})
     medians = {name: statistics.median(times) for name, times in slopes.items()}
+    most, least = str(nodes[-1]), str(nodes[0])
     return {
         "trace": ratio(parts, "traced", "bare"),
         "network": ratio(parts, "lossy", "traced"),
@@ -201,7 +291,8 @@ def measure(rounds: int, calls: int, work: int, nodes: list[int], trace: Path) -
         "start_seconds": statistics.median(starts["empty"]),
         "start_with_a_node_seconds": statistics.median(starts["one_node"]),
         "microseconds_a_probe": {name: seconds / work * 1e6 for name, seconds in medians.items()},
-        "slope": max(medians.values()) / min(medians.values()),
+        "slope": ratio(slopes, most, least),
+        "slope_of_the_floor": ratio(slopes, f"floor {most}", f"floor {least}"),
         "seeds_a_second": 10 / statistics.median(seeds["seeds"]),
     }
 
