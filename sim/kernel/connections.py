@@ -40,6 +40,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     node: "Node"
     _host: Host
     _selector: Selector
+    _closed: bool
     _dead: bool
     _debug: bool
     _sock_connect_cb: Callable[..., None]
@@ -310,7 +311,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         return handle
 
     def _remove_reader(self, fd: int) -> bool:
-        watched = self._selector.sockets.get(fd)
+        watched = None if self._closed else self._selector.sockets.get(fd)
         if watched is None or watched.reader is None:
             return False
         watched.reader.cancel()
@@ -325,7 +326,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         return handle
 
     def _remove_writer(self, fd: int) -> bool:
-        watched = self._selector.sockets.get(fd)
+        watched = None if self._closed else self._selector.sockets.get(fd)
         if watched is None or watched.writer is None:
             return False
         watched.writer.cancel()

@@ -91,7 +91,7 @@ class NodeLoop(Turns):
     @property
     def _transports(self) -> Transports:
         """Which transport has which descriptor, as asyncio keeps it."""
-        return Transports(self._selector.sockets)
+        return Transports({} if self._closed else self._selector.sockets)
 
     # -- running it alone ------------------------------------------------------------------------------------------
 

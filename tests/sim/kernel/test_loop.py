@@ -281,6 +281,14 @@ def test_many_cancelled_timers_are_thrown_out():
     assert on_a_node(main) <= 101
 
 
+def test_a_closed_loop_watches_nothing_and_says_so_to_whoever_stops_watching():
+    """As a server does whose coroutine is dropped, with its loop, by somebody who closed no simulation."""
+    loop = sim.new_event_loop()
+    loop.close()
+    assert loop.remove_reader(1_000_001) is False
+    assert loop.remove_writer(1_000_001) is False
+
+
 def test_to_watch_a_closed_socket_no_longer_is_no_error():
     async def main():
         loop = asyncio.get_running_loop()
