@@ -20,6 +20,7 @@ from cyclopts import CycloptsError
 from rpcnet.app import add_working_directory
 from sim import defects, say
 from sim.backends.program import ProgramError
+from sim.kernel.interrupt import noticed
 from sim.scenario.mistake import ScenarioError
 from sim.scenario.run import Run, RunTrace
 from sim.scenario.schema import Scenario
@@ -180,8 +181,9 @@ def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
     results: list[say.Result] = []
     pair = _Pair()
     try:
-        with say.progress(scenario.name, len(seeds), order.backend) as advance:
+        with noticed() as check_interrupt, say.progress(scenario.name, len(seeds), order.backend) as advance:
             for seed in seeds:
+                check_interrupt()
                 found, page = _run_once(scenario, seed, order)
                 results.append(say.Result(seed, found.verdict, found.wall_seconds))
                 pair.add(found)

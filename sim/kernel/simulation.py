@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sim.kernel import adopt, entropy, leaks, refuse
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
+from sim.kernel.interrupt import held
 from sim.kernel.leaks import Leak
 from sim.kernel.loop import NodeLoop
 from sim.kernel.node import Node
@@ -223,14 +224,8 @@ class Simulation:
         handler = None
         try:
             handler = self._heed_interrupts()
-            finished = self._events(stop, until)
-            if self._interrupted:
-                raise KeyboardInterrupt
-            return finished
+            return self._events(stop, until)
         finally:
-            self._interrupted = False
-            if handler is not None:
-                signal.signal(signal.SIGINT, handler)
             self.driving = False
             self.leave()
             sys.set_asyncgen_hooks(*hooks)
@@ -240,6 +235,12 @@ class Simulation:
                 gc.unfreeze()
             if collecting:
                 gc.enable()
+            # Last: from here on Ctrl-C raises where it finds us, and all of the above must have been done.
+            if handler is not None:
+                signal.signal(signal.SIGINT, handler)
+            interrupted, self._interrupted = self._interrupted, False
+            if interrupted:
+                raise KeyboardInterrupt
 
     def _heed_interrupts(self) -> Any:
         """Ctrl-C ends a run between two events, so that it can go on; pressed again, wherever it is."""
@@ -368,18 +369,22 @@ class Simulation:
         try:
             self.somewhere(lambda: self._end(waiting))
         finally:
-            self._closed = True
-            for node in self.nodes.values():
-                if not node.loop.is_closed():
-                    self.keep(node.loop.die())
-                    node.loop.close()
-                node.remove_directory()
-            kept, self._kept = self._kept, []
-            bury(kept, young=self._collected_at == 0)
-            told = self.trace.error
-            self.trace.flush()
-            if self.trace.error is not told and self.trace.error is not None:
-                raise self.trace.error
+            with held():
+                self._bury()
+
+    def _bury(self) -> None:
+        self._closed = True
+        for node in self.nodes.values():
+            if not node.loop.is_closed():
+                self.keep(node.loop.die())
+                node.loop.close()
+            node.remove_directory()
+        kept, self._kept = self._kept, []
+        bury(kept, young=self._collected_at == 0)
+        told = self.trace.error
+        self.trace.flush()
+        if self.trace.error is not told and self.trace.error is not None:
+            raise self.trace.error
 
     def _end(self, nodes: list[Node]) -> None:
         def ended() -> bool:

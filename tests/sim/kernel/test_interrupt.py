@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from sim import Livelock, Simulation
+from sim.kernel.interrupt import noticed
 
 
 async def ticks(seen):
@@ -50,6 +51,55 @@ def test_an_interrupt_stops_a_run_between_two_events_and_it_can_go_on():
         simulation.run(until=stopped + 1.0)
         assert seen == [pytest.approx(0.001 * (index + 1)) for index in range(len(seen))]
         assert seen[-1] == pytest.approx(stopped + 1.0, abs=0.002)
+
+
+def test_an_interrupt_as_a_run_ends_leaves_the_simulation_in_order(monkeypatch):
+    """It arrives as soon as the handler that was there before is back."""
+    real = signal.signal
+
+    def interrupted(number, handler):
+        before = real(number, handler)
+        if handler is signal.default_int_handler:
+            signal.raise_signal(signal.SIGINT)
+        return before
+
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(ticks, [])
+        with monkeypatch.context() as patch:
+            patch.setattr("signal.signal", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                simulation.run(until=1.0)
+        simulation.run(until=2.0)
+        assert simulation.now == 2.0
+
+
+def test_an_interrupt_while_the_dead_are_buried_is_not_lost():
+    async def dies():
+        try:
+            await asyncio.sleep(10)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    simulation = Simulation(1)
+    node = simulation.add_node("a")
+    node.start(dies)
+    simulation.run(until=1.0)
+    node.crash()
+    with pytest.raises(KeyboardInterrupt):
+        simulation.close()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_python_drops_is_noticed():
+    class Finalised:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with noticed() as check:
+        check()
+        Finalised()
+        with pytest.raises(KeyboardInterrupt):
+            check()
 
 
 def test_an_interrupt_in_a_notebook_stops_the_run_and_it_can_go_on(monkeypatch):
