@@ -27,6 +27,9 @@ Flag = Parameter(negative=())
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """The console script."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that has no ✓ gets \u2713, not an error.
@@ -42,8 +45,9 @@ def execute(tokens: Sequence[str]) -> int:
         # Without a command cyclopts shows the help: nothing was done, so nothing holds, and the usage was wrong.
         return code if isinstance(code, int) else 0 if tokens else 2
     except BrokenPipeError:
-        # Whoever read our output has seen enough; leave nothing to be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from sim import terminal
+
+        terminal.unread()
         return 0
     except (Exception, KeyboardInterrupt) as error:
         from sim import commands

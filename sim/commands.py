@@ -18,7 +18,7 @@ import msgspec
 from cyclopts import CycloptsError
 
 from rpcnet.app import add_working_directory
-from sim import defects, say
+from sim import defects, say, terminal
 from sim.backends.program import ProgramError
 from sim.kernel.interrupt import noticed
 from sim.scenario.mistake import ScenarioError
@@ -151,7 +151,9 @@ def run(
     codes: list[int] = []
     try:
         for scenario in _loaded(order.files, order.settings, codes):
-            codes += _run_seeds(scenario, order)
+            _run_seeds(scenario, order, codes)
+    except BrokenPipeError:
+        terminal.unread()
     except KeyboardInterrupt:
         say.note("interrupted")
         codes.append(INTERRUPTED)
@@ -176,22 +178,26 @@ def _named(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> l
     return [(file, scenario) for file in files for scenario in _loaded([file], settings, codes)]
 
 
-def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
+def _run_seeds(scenario: Scenario, order: _Order, codes: list[int]) -> None:
+    """Adds the code of each run to `codes` as soon as it is known."""
     seeds = order.seeds_of(scenario)
     results: list[say.Result] = []
     pair = _Pair()
     try:
-        with noticed() as check_interrupt, say.progress(scenario.name, len(seeds), order.backend) as advance:
+        with (
+            noticed() as check_interrupt,
+            terminal.progress(f"{scenario.name} ({order.backend})", len(seeds)) as advance,
+        ):
             for seed in seeds:
                 check_interrupt()
                 found, page = _run_once(scenario, seed, order)
                 results.append(say.Result(seed, found.verdict, found.wall_seconds))
+                codes.append(CODES[found.verdict])
                 pair.add(found)
                 if order.json:
                     # msgspec writes a figure that is no number as null, which JSON knows.
                     row = msgspec.json.encode(found.to_json() | {"report": page and str(page)})
-                    sys.stdout.write(row.decode() + "\n")
-                    sys.stdout.flush()
+                    terminal.data(row.decode(), plain=True)
                 elif order.seeds is None or found.verdict is not Verdict.HOLDS:
                     say.run(found, page)
                 advance()
@@ -201,7 +207,6 @@ def _run_seeds(scenario: Scenario, order: _Order) -> list[int]:
             say.summary(scenario.name, results)
             if pair.complete:
                 say.apart(*pair.complete)
-    return [CODES[result.verdict] for result in results]
 
 
 class _Pair:
@@ -288,7 +293,7 @@ def sweep(
         if plan:
             study.print_plan(wanted, study.remaining(wanted, kept), str(kept))
             return HOLDS
-        with say.progress(scenario.name, len(wanted), "sim") as advance:
+        with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
             found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
     except study.Refused as error:
         raise UsageError(str(error)) from error
@@ -302,7 +307,10 @@ def sweep(
             else "interrupted"
         )
         return INTERRUPTED
-    study.print_study(found)
+    try:
+        study.print_study(found)
+    except BrokenPipeError:
+        terminal.unread()
     for crash in found.crashes:
         say.wrong(str(crash))
     return INTERNAL if found.crashes else CODES[found.verdict]
@@ -398,7 +406,7 @@ def check_determinism(files: tuple[str, ...], *, seeds: str | None, settings: li
     for file, scenario in _named(files, settings, codes):
         chosen = [scenario.seed] if wanted is None else wanted
         twins: list[determinism.Twin] = []
-        with say.progress(scenario.name, len(chosen), "sim") as advance:
+        with terminal.progress(f"{scenario.name} (sim)", len(chosen)) as advance:
             try:
                 for twin in determinism.check_determinism(file, chosen, settings):
                     twins.append(twin)

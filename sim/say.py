@@ -5,14 +5,13 @@ Knows runs, mistakes and differences of traces; decides nothing.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
+from sim import terminal
 from sim.scenario.mistake import ScenarioError
 from sim.scenario.run import Run
 from sim.scenario.verdict import Verdict
@@ -31,7 +30,6 @@ __all__ = [
     "line",
     "mistakes",
     "note",
-    "progress",
     "run",
     "summary",
     "twin",
@@ -44,63 +42,31 @@ MAX_NAMED = 10
 """Seeds that a summary names; the others are counted."""
 
 
-def _out() -> Console:
-    # Made anew each time: tests and pipes exchange sys.stdout.
-    return Console(soft_wrap=True, highlight=False)
-
-
-def _err() -> Console:
-    return Console(stderr=True, soft_wrap=True, highlight=False)
-
-
 def line(text: str) -> None:
     """Data."""
-    _out().print(Text(text))
+    terminal.data(Text(text))
 
 
 def item(name: str, text: str) -> None:
     """A name and what it is, of a list."""
-    _out().print(Text(f"  {name}  ") + Text(text, "dim"))
+    terminal.data(Text(f"  {name}  ") + Text(text, "dim"))
 
 
 def note(text: str) -> None:
     """Talk."""
-    _err().print(Text(f"rpcnet-sim: {text}", "yellow"))
+    terminal.err().print(Text(f"rpcnet-sim: {text}", "yellow"))
 
 
 def wrong(text: str) -> None:
     """What keeps us from going on."""
-    _err().print(Text("rpcnet-sim: ", "bold red") + Text(text))
+    terminal.err().print(Text("rpcnet-sim: ", "bold red") + Text(text))
 
 
 def mistakes(error: ScenarioError) -> None:
     """One line a mistake, in the form that editors know."""
     for mistake in error.mistakes:
         place = f"{mistake.file}:{mistake.line}:{mistake.column}: " if mistake.line else f"{mistake.file}: "
-        _err().print(Text(place, "bold") + Text(mistake.message))
-
-
-@contextmanager
-def progress(name: str, total: int, backend: str) -> Iterator[Callable[[], None]]:
-    """A bar on stderr while runs go on, where stderr is a terminal; call what it yields after each run."""
-    console = _err()
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task(f"{name} ({backend})", total=total)
-        yield lambda: bar.advance(task)
+        terminal.err().print(Text(place, "bold") + Text(mistake.message))
 
 
 def run(found: Run, page: Path | None) -> None:
@@ -125,7 +91,7 @@ def run(found: Run, page: Path | None) -> None:
     text += Text(f"\nreport: {page}") if page else Text("")
     if found.verdict is not Verdict.HOLDS and found.command:
         text += Text(f"\nrun it again: {found.command}")
-    _out().print(text)
+    terminal.data(text)
 
 
 class Result(NamedTuple):
@@ -146,7 +112,7 @@ def summary(name: str, results: Sequence[Result]) -> None:
     if bad := [str(result.seed) for result in results if result.verdict is not Verdict.HOLDS]:
         rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
         text += Text(f"  (seeds {', '.join(bad[:MAX_NAMED])}{rest})")
-    _out().print(text)
+    terminal.data(text)
 
 
 def apart(fails: Run, holds: Run) -> None:

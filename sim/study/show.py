@@ -3,10 +3,10 @@
 Knows studies and rich; decides nothing.
 """
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sim import terminal
 from sim.scenario.verdict import Verdict
 from sim.study.plan import Plan
 from sim.study.rows import MAX_NAMED, Study
@@ -14,6 +14,7 @@ from sim.study.rows import MAX_NAMED, Study
 __all__ = ["print_plan", "print_study"]
 
 CELLS_A_TABLE = 6
+MAX_WIDTH = 10_000
 MAX_CELLS = 50
 """Cells of a plan that are listed; the others are counted."""
 SIGNS = {Verdict.HOLDS: "✓", Verdict.FAILS: "✗", Verdict.INCONCLUSIVE: "?"}
@@ -22,7 +23,7 @@ STYLES = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIV
 
 def print_plan(wanted: Plan, remaining: int, out: str) -> None:
     """How many runs this is, what they are, and how many of them are done already."""
-    console = _out()
+    console = terminal.out()
     console.print(Text(str(wanted)))
     for cell in wanted.cells[:MAX_CELLS] if wanted.matrix else ():
         console.print(Text(f"  {cell}"))
@@ -33,7 +34,7 @@ def print_plan(wanted: Plan, remaining: int, out: str) -> None:
 
 def print_study(study: Study) -> None:
     """A table of the cells, the runs that do not hold with the command of each, the verdict."""
-    console = _out()
+    console = terminal.out()
     cells = study.cells
     for first in range(0, len(cells), CELLS_A_TABLE):
         heads, lines = study.table(cells[first : first + CELLS_A_TABLE])
@@ -43,7 +44,7 @@ def print_study(study: Study) -> None:
         for line in lines:
             table.add_row(*map(Text, line))
         # Columns stay whole: a pipe has no width, and a terminal can be made wider.
-        console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
+        terminal.out(width=max(console.width, terminal.out(width=MAX_WIDTH).measure(table).maximum)).print(table)
     bad = [result for result in study.results if result.verdict is not Verdict.HOLDS]
     for result in bad[:MAX_NAMED]:
         where = f"seed {result.seed}, {result.cell}" if result.parameters else f"seed {result.seed}"
@@ -63,8 +64,3 @@ def print_study(study: Study) -> None:
         + Text(str(study.verdict), STYLES[study.verdict])
         + Text(f"  results: {study.out}" if study.out else "")
     )
-
-
-def _out() -> Console:
-    # Made anew each time: tests and pipes exchange sys.stdout.
-    return Console(soft_wrap=True, highlight=False)

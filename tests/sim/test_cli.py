@@ -1,10 +1,14 @@
 """The `rpcnet-sim` command: what it prints where, and its exit codes."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -376,6 +380,53 @@ def test_no_color_is_honoured_and_output_can_be_cut_short():
     assert process.wait(timeout=60) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+def on_a_terminal(*words, **streams):
+    """Run a command whose stderr is a terminal; returns what it said there, and what came through a pipe."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    order = command(*words, TERM="xterm") | {"stderr": theirs, "text": False}
+    order |= dict.fromkeys(streams, theirs)
+    said = b""
+    with subprocess.Popen(**order) as process:
+        os.close(theirs)
+        try:
+            while more := os.read(ours, 65536):
+                said += more
+        except OSError:
+            pass  # EIO: the other end is closed
+        finally:
+            os.close(ours)
+        piped = process.stdout.read() if process.stdout else b""
+    return process.returncode, said.decode(), piped.decode()
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seeds", [[], ["--seeds", "1:3"]])
+def test_data_goes_to_a_pipe_also_where_a_bar_is_on_the_terminal(seeds):
+    code, said, piped = on_a_terminal("run", "holds.toml", "--json", *seeds)
+    assert code == 0
+    assert "talk (sim)" in said and '"verdict"' not in said
+    assert [json.loads(line)["verdict"] for line in piped.splitlines()] == ["holds"] * (3 if seeds else 1)
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("words", [["fails.toml", "--seeds", "1:3"], ["holds.toml"], ["holds.toml", "--json"]])
+def test_data_on_a_terminal_does_not_stand_in_one_line_with_the_bar(words):
+    _, said, _ = on_a_terminal("run", *words, stdout=True)
+    assert "talk (sim)" in said
+    shown = [line.rpartition("\x1b[2K")[2] for line in said.splitlines()]
+    assert not [line for line in shown if "talk (sim)" in line and ("seed" in line or "verdict" in line)]
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize(("words", "code"), [(["list"], 0), (["run", "holds.toml"], 0), (["run", "fails.toml"], 1)])
+def test_output_that_is_cut_short_changes_no_exit_code(words, code):
+    with subprocess.Popen(**command(*words)) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == code
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
