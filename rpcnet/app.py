@@ -8,6 +8,7 @@ builds the NodeContext from plain values; nothing here knows which world that is
 import asyncio
 import importlib
 import inspect
+import os
 import sys
 import time
 import traceback
@@ -252,10 +253,16 @@ def load_app(path: str) -> App:
     return app
 
 
+def _looked_in() -> str:
+    if {"", os.getcwd()} & set(sys.path):
+        return "the working directory and the installed packages"
+    return "the installed packages, and not in the working directory, which is not on sys.path"
+
+
 def _why_not_imported(error: Exception, module: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         if error.name == module or module.startswith(error.name + "."):
-            return f"there is no module {error.name!r} (looked in the working directory and the installed packages)"
+            return f"there is no module {error.name!r} (looked in {_looked_in()})"
         return f"it imports {error.name!r}, which is not installed"
     if isinstance(error, SyntaxError):
         return f"{error.msg} ({error.filename}:{error.lineno})"

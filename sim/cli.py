@@ -94,6 +94,7 @@ def run(
 @app.command
 def sweep(
     file: str,
+    /,
     *,
     seeds: Seeds = None,
     plan: Annotated[bool, Flag, Parameter(help="Say how many runs this is; run nothing.")] = False,
@@ -131,6 +132,7 @@ def check(*files: str, settings: Settings = []) -> int:  # noqa: B006
 @app.command
 def report(
     trace: Path,
+    /,
     *,
     out: Annotated[Path | None, Parameter(help="Directory for the page; left out = beside the trace.")] = None,
     json: Annotated[bool, Flag, Parameter(help="Print every event instead, one JSON object a line.")] = False,
@@ -156,7 +158,7 @@ def list_() -> int:
 
 
 @app.command
-def diff(one: Path, other: Path) -> int:
+def diff(one: Path, other: Path, /) -> int:
     """Name the first event that differs between two traces, and what led to it; exit code 0 = none, 1 = one.
 
     Parameters

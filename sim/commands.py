@@ -24,6 +24,7 @@ from sim.kernel.interrupt import noticed
 from sim.scenario.mistake import ScenarioError
 from sim.scenario.run import Run, RunTrace
 from sim.scenario.schema import Scenario
+from sim.scenario.seeds import parse_seeds
 from sim.scenario.verdict import Verdict
 from sim.trace import TraceError, export, read
 from sim.trace.cause import chain
@@ -262,14 +263,10 @@ def _writable(directory: Path) -> Path:
 
 
 def _range(text: str) -> range:
-    first, colon, last = text.partition(":")
     try:
-        seeds = range(int(first), int(last if colon else first) + 1)
-    except ValueError:
-        raise UsageError(f'--seeds "{text}" is no range; write it as A:B, like 1:20') from None
-    if not seeds:
-        raise UsageError(f'--seeds "{text}" is empty; both ends are included, the first must not be above the last')
-    return seeds
+        return parse_seeds(text)
+    except ValueError as error:
+        raise UsageError(f"--seeds: {error}") from None
 
 
 def sweep(
@@ -363,6 +360,7 @@ def report(trace: Path, *, out: Path | None, json: bool) -> int:
             result = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise UsageError(f"{beside}: {error}") from error
+    next(read(file), None)  # what is no trace is refused before anything is written
     directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
     say.line(str(write_report(_writable(directory), result, file)))
     return HOLDS

@@ -43,7 +43,7 @@ from sim.scenario.schema import (
     Sweep,
     Wrong,
 )
-from sim.scenario.seeds import parse_seeds
+from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
 from sim.scenario.verdict import Expectation, ExpectationError
 
@@ -118,6 +118,10 @@ class _Check:
     def everything(self) -> None:
         if self.draft.duration <= 0:
             self.blame(("duration",), "duration must be above 0")
+        try:
+            whole(self.draft.seed)
+        except ValueError as error:
+            self.blame(("seed",), str(error))
         self._catches()
         self._sweep()
         self._wire(self.draft.network.link(), ("network",))

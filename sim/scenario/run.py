@@ -28,6 +28,7 @@ from sim.scenario.load import load_text
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import Overrides
 from sim.scenario.schema import Scenario, Selector
+from sim.scenario.seeds import whole
 from sim.scenario.select import draws, labels_of, select
 from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
 from sim.scenario.warn import idle_faults
@@ -56,7 +57,10 @@ def run(
     else:
         # One from a file was checked, but may have been changed since (msgspec.structs.replace).
         demand(scenario)
-    seed = scenario.seed if seed is None else seed
+    try:
+        seed = whole(scenario.seed if seed is None else seed)
+    except ValueError as error:
+        raise ProgramError(str(error)) from None
     program = program_of(scenario, seed, defects)
     missing = sorted({fault.verb for fault in scenario.fault} - verbs(backend))
     if missing:

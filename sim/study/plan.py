@@ -13,7 +13,7 @@ from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import OverrideError, parse
 from sim.scenario.run import changed
 from sim.scenario.schema import Scenario
-from sim.scenario.seeds import parse_seeds
+from sim.scenario.seeds import parse_seeds, whole
 from sim.study.refusal import Refused
 
 __all__ = ["MAX_RUNS", "Cell", "Plan", "plan"]
@@ -74,7 +74,8 @@ def plan(
     if seeds is None:
         seeds = said.seeds if said is not None and said.seeds is not None else [scenario.seed]
     try:
-        chosen = parse_seeds(seeds) if isinstance(seeds, str) else _whole(seeds)
+        chosen = _chosen(seeds)
+        count = len(chosen)
     except ValueError as error:
         raise Refused(str(error)) from None
     if not chosen:
@@ -89,7 +90,6 @@ def plan(
             known_defects.find(name)
         except known_defects.UnknownDefect as error:
             raise Refused(str(error)) from error
-    count = len(chosen)
     for values in matrix.values():
         count *= len(values)
     if count > MAX_RUNS:
@@ -114,6 +114,8 @@ def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
 
 
 def _values(key: str, values: Any) -> list[Any]:
+    if key == "seed":
+        raise Refused("matrix: seed is set by `seeds`, not by the matrix")
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise Refused(f"matrix: {key} needs a list of values, not {values!r}")
     found = list(values)
@@ -125,14 +127,16 @@ def _values(key: str, values: Any) -> list[Any]:
     return found
 
 
-def _whole(seeds: Iterable[int]) -> Sequence[int]:
-    if isinstance(seeds, range):
+def _chosen(seeds: Iterable[int] | str) -> Sequence[int]:
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    if isinstance(seeds, range) and seeds:
+        for end in (seeds[0], seeds[-1]):
+            whole(end)
         return seeds
-    found = list(seeds)
-    for seed in found:
-        if not isinstance(seed, int) or isinstance(seed, bool):
-            raise ValueError(f"a seed is a whole number, not {seed!r}")
-    return list(dict.fromkeys(found))
+    if isinstance(seeds, bytes) or not isinstance(seeds, Iterable):
+        raise ValueError(f'seeds are a range, a list, or text like "1:100", not {seeds!r}')
+    return list(dict.fromkeys(map(whole, seeds)))
 
 
 def _counted(seeds: Sequence[int]) -> str:

@@ -40,8 +40,8 @@ def carry_out(
 ) -> Study:
     """Run what is not in the file yet. `advance` is called for each run, those that were there before included."""
     jobs = _cores() if jobs is None else jobs
-    if not 1 <= jobs <= MAX_JOBS:
-        raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs}")
+    if not isinstance(jobs, int) or not 1 <= jobs <= MAX_JOBS:
+        raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs!r}")
     results = None if out is None else Results(Path(out), header_of(wanted))
     crashes: list[Crash] = []
     try:

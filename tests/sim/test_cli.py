@@ -275,6 +275,11 @@ def test_list_names_scenarios_and_defects(folder, capsys):
         (["run", "holds.toml", "--seed", "x"], "unable to convert"),
         (["run", "holds.toml", "--seeds", "3:1"], "is empty"),
         (["run", "holds.toml", "--seeds", "a:b"], "write it as A:B"),
+        (["run", "holds.toml", "--seed", "9" * 20], "a seed is between -2**63 and 2**63 - 1"),
+        (["run", "holds.toml", "--seeds", "1:" + "9" * 20], "a seed is between -2**63 and 2**63 - 1"),
+        (["run", "holds.toml", "--set", "seed=" + "9" * 20], "a seed is between -2**63 and 2**63 - 1"),
+        (["run", "holds.toml", "--seeds", f"{-(2**63)}:{2**63 - 1}"], "are too many"),
+        (["sweep"], '"sweep" parameter FILE requires an argument'),
         (["run", "holds.toml", "--seed", "1", "--seeds", "1:2"], "not both"),
         (["run", "holds.toml", "--slack", "0"], "--slack must be above 0"),
         (["run", "holds.toml", "--defect", "no_idle_timeot"], 'did you mean "no_idle_timeout"'),
@@ -289,6 +294,13 @@ def test_wrong_usage_is_exit_code_2_with_one_line_and_no_traceback(tokens, words
     out, err = capsys.readouterr()
     assert words in err
     assert out == "" and "Traceback" not in err and err.count("\n") == 1
+
+
+def test_a_report_of_what_is_no_trace_writes_nothing(folder, capsys):
+    before = sorted(folder.iterdir())
+    assert execute(["report", "holds.toml"]) == 2
+    assert "holds.toml: not a trace" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
 
 
 def test_without_a_command_the_help_is_shown(capsys):

@@ -147,6 +147,12 @@ def test_a_scenario_built_in_python_is_checked_too():
         scenario.run(overrides={"duration": 1})
 
 
+@pytest.mark.parametrize("seed", ["7", 1.5, True, 2**63])
+def test_a_seed_that_is_none_is_refused(talk, seed):
+    with pytest.raises(ProgramError, match="a seed is "):
+        talk.run(seed=seed)
+
+
 def test_unknown_backend_is_refused(talk):
     with pytest.raises(ProgramError, match="there is no backend 'moon'"):
         talk.run(backend="moon")

@@ -52,6 +52,11 @@ def test_durations_of_the_file_need_a_unit_and_those_from_python_do_not(draws):
         ({"seeds": "5:1"}, "the first must not be above the last"),
         ({"seeds": "many"}, "write it as A:B"),
         ({"seeds": [1, "2"]}, "a seed is a whole number, not '2'"),
+        ({"seeds": [True]}, "a seed is a whole number, not True"),
+        ({"seeds": 20}, "seeds are a range, a list, or text"),
+        ({"seeds": range(10**30)}, "a seed is between"),
+        ({"seeds": [2**63]}, "a seed is between"),
+        ({"matrix": {"seed": [1, 2]}}, "seed is set by `seeds`"),
         ({"matrix": {"duration": []}}, "duration has no values"),
         ({"matrix": {"duration": "1s"}}, "duration needs a list of values, not '1s'"),
         ({"matrix": {"duration": ["1s", "1s"]}}, "the value '1s' twice"),
@@ -62,6 +67,12 @@ def test_durations_of_the_file_need_a_unit_and_those_from_python_do_not(draws):
 def test_what_makes_no_sense_is_refused_with_words(draws, arguments, words):
     with pytest.raises(Refused, match=words):
         plan(draws(), **arguments)
+
+
+def test_seeds_of_numpy_are_seeds(draws):
+    import numpy
+
+    assert list(plan(draws(), seeds=numpy.arange(1, 4)).seeds) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
