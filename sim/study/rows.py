@@ -99,10 +99,14 @@ class Result:
         """Run it again, with its trace: the same seed, the same parameters, the same digest."""
         return run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects)
 
+    @property
+    def why(self) -> str:
+        """In a line, why it does not hold: what an application raised, else what the expectations saw."""
+        return self.row.error.strip().splitlines()[0] if self.row.error else "; ".join(self.row.saw)
+
     def __repr__(self) -> str:
         where = f" {self.cell}" if self.parameters else ""
-        saw = "; ".join(self.row.saw) or (self.row.error or "")
-        return f"<Result seed={self.seed}{where}: {self.verdict}{' ' if saw else ''}{saw:.200}>"
+        return f"<Result seed={self.seed}{where}: {self.verdict}{' ' if self.why else ''}{self.why:.200}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def print_study(study: Study) -> None:
         console.print(
             Text(f"{SIGNS[result.verdict]} ", STYLES[result.verdict])
             + Text(f"{where}: ", "bold")
-            + Text(result.row.error.strip().splitlines()[0] if result.row.error else "; ".join(result.row.saw))
+            + Text(result.why)
             + Text(f"\n  run it again: {result.command}" if result.command else "", "dim")
         )
     if len(bad) > MAX_NAMED:
