@@ -7,6 +7,7 @@ import asyncio
 import functools
 import gc
 import itertools
+import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,15 +62,15 @@ def run_body(
 
 def _complete(simulation: Simulation, task: asyncio.Task[Any], limit: float) -> None:
     schedule = simulation.schedule
-    simulation.drive(lambda: task.done() or schedule.now > limit)
+    simulation.drive(lambda: task.done() or schedule.peek() > limit)
     if not task.done():
-        if simulation.now > limit:
-            waits = next((where for _, one, where in simulation.tasks() if one is task), "an unknown place")
-            raise TooLong(
-                f"the test has not ended after {limit:g} virtual seconds; it waits in {waits}. "
-                "Where that is right, raise its limit: @pytest.mark.simulated(limit=…)"
-            )
-        raise simulation.deadlock("the test can never end: nothing is scheduled any more")
+        if schedule.peek() == math.inf:
+            raise simulation.deadlock("the test can never end: nothing is scheduled any more")
+        waits = next((where for _, one, where in simulation.tasks() if one is task), "an unknown place")
+        raise TooLong(
+            f"the test has not ended after {limit:g} virtual seconds; it waits in {waits}. "
+            "Where that is right, raise its limit: @pytest.mark.simulated(limit=…)"
+        )
     task.result()
 
 

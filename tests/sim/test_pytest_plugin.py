@@ -276,6 +276,12 @@ async def test_it():
     result.stdout.fnmatch_lines(["*not ended after 50 virtual seconds*test_it*limit=*"])
 
 
+def test_the_limit_holds_for_a_test_whose_next_event_is_its_last(run):
+    result = run("@pytest.mark.simulated(limit=5)\nasync def test_it():\n    await asyncio.sleep(50)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*not ended after 5 virtual seconds*its sleep to end at 50 s*limit=*"])
+
+
 def test_skip_and_xfail_mean_what_they_mean(run):
     text = """
 @pytest.mark.simulated
