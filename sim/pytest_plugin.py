@@ -54,6 +54,9 @@ def wanted_of(item: pytest.Item) -> Wanted | None:
     limit = arguments.get("limit", DEFAULT_LIMIT)
     if not isinstance(limit, int | float) or not limit > 0:
         _refuse(item, f"limit is virtual seconds above 0, not {limit!r}")
+    network = arguments.get("network")
+    if not isinstance(network, str | Mapping | None):
+        _refuse(item, f'network is a preset ("wan"), or settings ({{"latency": "20ms"}}), not {network!r}')
     arguments["seeds"] = _seeds(item, arguments.get("seeds", 1))
     return Wanted(**arguments)
 
@@ -63,7 +66,7 @@ def _seeds(item: pytest.Item, said: Any) -> tuple[int, ...]:
     if isinstance(said, int) and not isinstance(said, bool) and said >= 1:
         return tuple(range(1, said + 1))
     if isinstance(said, Iterable) and not isinstance(said, str | bytes):
-        seeds = tuple(said)
+        seeds = tuple(dict.fromkeys(said))
         if seeds and all(isinstance(seed, int) for seed in seeds):
             return seeds
     _refuse(item, f"seeds is how many (20), or which (range(100, 120)), not {said!r}")
@@ -91,8 +94,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test a seed, so that each has fixtures of its own and pytest-xdist can spread them."""
+    """One test a seed, so that each has fixtures of its own and pytest-xdist can spread them.
+
+    First of all: its part of the test's name is the first one.
+    """
     wanted = wanted_of(metafunc.definition)
     if wanted is None or len(seeds := _chosen(metafunc.config, wanted)) == 1:
         return
@@ -144,13 +151,16 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
 
     wanted = item.wanted
     settings = {"preset": wanted.network} if isinstance(wanted.network, str) else dict(wanted.network or {})
+    made = wrong = None
     try:
         made = Simulation(item.seed, tie_break=wanted.tie_break)
         if settings:
             made.network.default_link(**settings)
     except (ValueError, TypeError) as error:
-        _refuse(item, str(error))
-        raise
+        wrong = str(error)
+    if made is None or wrong is not None:  # told here, so that the error which said so is not shown above it
+        _refuse(item, str(wrong))
+        return
     made.add_node("test")
     item.simulation = made
     try:
@@ -193,6 +203,12 @@ class SimulatedTest(pytest.Function):
         return made
 
     def setup(self) -> None:
+        if hasattr(self.obj, "hypothesis"):
+            _refuse(
+                self,
+                "@given runs a test many times, and this one is a single run: leave the marker out, write `def`, and "
+                "call sim.run(coroutine) in it",
+            )
         if not inspect.iscoroutinefunction(self.obj):
             _refuse(self, "a simulated test is a node, and a node runs a coroutine: write `async def`, and no `yield`")
         super().setup()
@@ -230,6 +246,8 @@ class SimulatedTest(pytest.Function):
         name = self.nodeid.partition("::")[2]
         if self.name != self.originalname:
             # With --sim-seed there is one seed, and tests are not told apart by it.
-            others = [part for part in self.callspec.id.split("-") if part != _seed_id(self.seed)]
-            name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{'-'.join(others)}]" if others else "")
+            others = self.callspec.id
+            if SEED in self.callspec.params:
+                others = others.removeprefix(_seed_id(self.seed)).removeprefix("-")
+            name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{others}]" if others else "")
         return shlex.join(["pytest", f"{path}::{name}", "--sim-seed", str(self.seed)])

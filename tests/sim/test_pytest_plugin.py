@@ -177,6 +177,22 @@ async def test_it(simulation, word):
     pytester.runpytest_inprocess(*ALONE, "test_it.py::test_it[a-b]", "--sim-seed", "5").assert_outcomes(failed=1)
 
 
+def test_a_parameter_that_is_called_like_a_seed_stays_in_the_command(run, pytester):
+    text = """
+@pytest.mark.simulated(seeds=2)
+@pytest.mark.parametrize("word", ["seed2", "b-seed2-c"])
+async def test_it(simulation, word):
+    assert simulation.seed == 1
+"""
+    result = run(text)
+    result.assert_outcomes(passed=2, failed=2)
+    for word in ("seed2", "b-seed2-c"):
+        result.stdout.fnmatch_lines([f"run it again: pytest 'test_it.py::test_it?{word}?' --sim-seed 2"])
+        pytester.runpytest_inprocess(*ALONE, f"test_it.py::test_it[{word}]", "--sim-seed", "2").assert_outcomes(
+            failed=1
+        )
+
+
 def test_a_task_that_is_left_behind_fails_the_test(run):
     text = """
 kept = []
@@ -303,6 +319,14 @@ def test_what_is_no_coroutine_function_is_refused_with_words(run, definition):
     result.stdout.fnmatch_lines(["*test_it: @pytest.mark.simulated: *write `async def`*"])
 
 
+@pytest.mark.parametrize("marks", ["@pytest.mark.simulated\n{given}", "{given}\n@pytest.mark.simulated"])
+def test_what_hypothesis_calls_many_times_is_refused_with_words(run, marks):
+    given = "@hypothesis.given(n=hypothesis.strategies.integers())"
+    result = run(f"import hypothesis\n{marks.format(given=given)}\nasync def test_it(n):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*@given runs a test many times*call sim.run(coroutine) in it"])
+
+
 def test_a_method_of_unittest_is_refused_with_words(run):
     text = """
 import unittest
@@ -327,6 +351,7 @@ class TestIt(unittest.TestCase):
         ("limit=0", "limit is virtual seconds above 0"),
         ("network='wann'", "unknown preset 'wann'; allowed: *wan*"),
         ("network={'latncy': '1ms'}", "unknown link setting 'latncy'*did you mean 'latency'*"),
+        ("network=5", 'network is a preset ("wan"), or settings'),
         ("tie_break='lifo'", 'tie_break is "fifo" or "random"*'),
     ],
 )
@@ -334,6 +359,7 @@ def test_a_marker_that_makes_no_sense_is_refused_with_words(run, arguments, word
     result = run(f"@pytest.mark.simulated({arguments})\nasync def test_it():\n    pass\n")
     assert result.parseoutcomes().get("errors") == 1
     result.stdout.fnmatch_lines([f"*test_it: @pytest.mark.simulated: *{words.replace('[', '[[]')}*"])
+    result.stdout.no_fnmatch_line("*another exception*")
 
 
 def test_the_fixture_without_the_marker_is_refused_with_words(run):
