@@ -15,7 +15,11 @@ from cyclopts import App, Parameter
 
 __all__ = ["main"]
 
-app = App(name="rpcnet-sim", help="Run scenarios on simulated machines, or as processes on real sockets.")
+app = App(
+    name="rpcnet-sim",
+    help="Run scenarios on simulated machines, or as processes on real sockets.",
+    suppress_keyboard_interrupt=False,  # it would end us without a word
+)
 
 Settings = Annotated[
     list[str],

@@ -150,8 +150,12 @@ def run(
         json=json,
     )
     codes: list[int] = []
+    scenarios = _loaded(order.files, order.settings, codes)
+    names = [scenario.name for scenario in scenarios]
+    if report is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
+        raise UsageError(f"--report: two of the files are called {twice}, and so would their reports; run them apart")
     try:
-        for scenario in _loaded(order.files, order.settings, codes):
+        for scenario in scenarios:
             _run_seeds(scenario, order, codes)
     except BrokenPipeError:
         terminal.unread()
@@ -403,16 +407,13 @@ def check_determinism(files: tuple[str, ...], *, seeds: str | None, settings: li
     codes: list[int] = []
     for file, scenario in _named(files, settings, codes):
         chosen = [scenario.seed] if wanted is None else wanted
-        twins: list[determinism.Twin] = []
         with terminal.progress(f"{scenario.name} (sim)", len(chosen)) as advance:
             try:
                 for twin in determinism.check_determinism(file, chosen, settings):
-                    twins.append(twin)
+                    say.twin(file, twin)
+                    codes.append(HOLDS if twin.same else FAILS)
                     advance()
             except determinism.TwinError as error:
                 say.wrong(f"{file}: {error}")
                 codes.append(INTERNAL)
-        for twin in twins:
-            say.twin(file, twin)
-        codes += [HOLDS if twin.same else FAILS for twin in twins]
     return worst(codes)

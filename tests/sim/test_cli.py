@@ -303,6 +303,12 @@ def test_a_report_of_what_is_no_trace_writes_nothing(folder, capsys):
     assert sorted(folder.iterdir()) == before
 
 
+def test_reports_that_would_overwrite_each_other_are_refused(capsys):
+    assert execute(["run", "holds.toml", "fails.toml", "--report", "there"]) == 2
+    assert "two of the files are called talk" in capsys.readouterr().err
+    assert not Path("there").exists()
+
+
 def test_without_a_command_the_help_is_shown(capsys):
     assert execute([]) == 2
     assert "check-determinism" in capsys.readouterr().out
@@ -363,6 +369,18 @@ def test_interrupt_ends_with_130_and_leaves_no_process(folder, backend):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert _with_environment(marker) == []
+
+
+@pytest.mark.gate
+def test_an_interrupted_check_keeps_what_it_found_and_says_so():
+    with subprocess.Popen(
+        **command("check-determinism", "holds.toml", "--seeds", "1:100000"), start_new_session=True
+    ) as process:
+        first = process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert "holds.toml seed 1: the same twice" in first
+    assert (process.returncode, err) == (130, "rpcnet-sim: interrupted\n")
 
 
 def _with_environment(marker):
