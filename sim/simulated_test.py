@@ -64,6 +64,11 @@ def _complete(simulation: Simulation, task: asyncio.Task[Any], limit: float) -> 
     schedule = simulation.schedule
     simulation.drive(lambda: task.done() or schedule.peek() > limit)
     if not task.done():
+        if not simulation.nodes[NODE].running:
+            raise Deadlock(
+                f'the node "{NODE}", which the test itself runs on, went down at {simulation.now:g} s, and the test '
+                "with it; crash and kill nodes that the test adds"
+            )
         if schedule.peek() == math.inf:
             raise simulation.deadlock("the test can never end: nothing is scheduled any more")
         waits = next((where for _, one, where in simulation.tasks() if one is task), "an unknown place")

@@ -362,6 +362,8 @@ class Simulation:
         """End every node in order, within ten virtual seconds; what is left behind is in `leaks` and in the trace."""
         if self._closed:
             return
+        if self.driving:
+            raise SimulationError("a simulation cannot be closed by what runs in it; close it when `run` has returned")
         self._checked = True
         waiting = [node for node in self.nodes.values() if node.running]
         for node in waiting:

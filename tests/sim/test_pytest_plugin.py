@@ -280,6 +280,16 @@ def test_a_test_that_can_never_end_says_where_it_waits(run):
     result.stdout.fnmatch_lines(["*the test can never end*", "*test: test_it waits in test_it*"])
 
 
+@pytest.mark.parametrize("end", ["crash", "kill"])
+def test_a_test_that_ends_its_own_node_is_told_so(run, end):
+    result = run(
+        "@pytest.mark.simulated\nasync def test_it(simulation):\n"
+        f"    await asyncio.sleep(2)\n    simulation.nodes['test'].{end}()\n    await asyncio.sleep(1)\n"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['*"test", which the test itself runs on, went down at 2 s*'])
+
+
 def test_a_test_that_goes_on_and_on_is_ended_at_its_limit(run):
     text = """
 @pytest.mark.simulated(limit=50)

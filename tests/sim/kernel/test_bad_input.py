@@ -225,3 +225,14 @@ def test_elsewhere_asyncio_runs_as_ever(simulation):
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(one()) == 1
     loop.close()
+
+
+def test_a_simulation_is_not_closed_by_what_runs_in_it():
+    async def closes():
+        with pytest.raises(SimulationError, match="cannot be closed by what runs in it"):
+            simulation.close()
+        await asyncio.sleep(1)
+        return "goes on"
+
+    with Simulation(1) as simulation:
+        assert simulation.run_until_complete(simulation.add_node("a").start(closes)) == "goes on"
