@@ -97,7 +97,20 @@ def plan(
             f"{count} runs are more than one sweep takes ({MAX_RUNS}); sweep parts of it, each with its --out"
         )
     found = Plan(scenario=scenario, matrix=matrix, cells=(), seeds=chosen, defects=tuple(defects))
-    return replace(found, cells=tuple(_cells(scenario, matrix, spelt)))
+    found = replace(found, cells=tuple(_cells(scenario, matrix, spelt)))
+    for name in (name for cell in found.cells for name in (*_code_of(cell.scenario), *defects)):
+        if name.startswith("__main__:"):
+            raise Refused(
+                f"{name} is of the script or notebook that sweeps, which the processes that run it do not load; "
+                "put it into a module of its own"
+            )
+    return found
+
+
+def _code_of(scenario: Scenario) -> Iterator[str]:
+    """What it names of Python, as `module:function`."""
+    yield from (node.app for node in scenario.node)
+    yield from (said for expect in scenario.expect if isinstance(said := getattr(expect, "python", None), str))
 
 
 def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:

@@ -69,6 +69,15 @@ def test_what_makes_no_sense_is_refused_with_words(draws, arguments, words):
         plan(draws(), **arguments)
 
 
+def test_an_application_of_the_script_that_sweeps_is_refused_before_anything_runs(draws, monkeypatch):
+    async def mine(node, **arguments):
+        node.ready()
+
+    monkeypatch.setattr("__main__.mine", mine, raising=False)
+    with pytest.raises(Refused, match=r"__main__:mine is of the script or notebook that sweeps.*put it into a module"):
+        plan(draws(), matrix={"node.one.app": ["__main__:mine"]})
+
+
 def test_seeds_of_numpy_are_seeds(draws):
     import numpy
 
