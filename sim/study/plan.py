@@ -15,6 +15,7 @@ from sim.scenario.run import changed
 from sim.scenario.schema import Scenario
 from sim.scenario.seeds import parse_seeds, whole
 from sim.study.refusal import Refused
+from sim.study.sources import named
 
 __all__ = ["MAX_RUNS", "Cell", "Plan", "plan"]
 
@@ -98,19 +99,13 @@ def plan(
         )
     found = Plan(scenario=scenario, matrix=matrix, cells=(), seeds=chosen, defects=tuple(defects))
     found = replace(found, cells=tuple(_cells(scenario, matrix, spelt)))
-    for name in (name for cell in found.cells for name in (*_code_of(cell.scenario), *defects)):
+    for name in (name for cell in found.cells for name in (*named(cell.scenario), *defects)):
         if name.startswith("__main__:"):
             raise Refused(
                 f"{name} is of the script or notebook that sweeps, which the processes that run it do not load; "
                 "put it into a module of its own"
             )
     return found
-
-
-def _code_of(scenario: Scenario) -> Iterator[str]:
-    """What it names of Python, as `module:function`."""
-    yield from (node.app for node in scenario.node)
-    yield from (said for expect in scenario.expect if isinstance(said := getattr(expect, "python", None), str))
 
 
 def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:

@@ -6,7 +6,6 @@ these. A line that was cut short (a kill, a full disk) is cut off when the file 
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import platform
 import stat
@@ -18,17 +17,14 @@ from typing import Any
 import msgspec
 
 from sim.scenario.run import VERSIONS_OF
-from sim.scenario.schema import Scenario
 from sim.study.plan import Plan
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import Row
+from sim.study.sources import sources
 
 __all__ = ["Header", "Results", "header_of", "key_of"]
 
 FORMAT, VERSION = "rpcnet-study", 1
-CODE = ("rpcnet", "sim.apps", "sim.backends", "sim.defects", "sim.kernel", "sim.network", "sim.scenario", "sim.trace")
-"""What decides a run, beside its applications."""
-
 Key = tuple[bytes, int]
 """Parameters, seed."""
 
@@ -50,7 +46,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     versions: dict[str, str]
     code: str
-    """A hash of the sources of rpcnet, sim and the applications."""
+    """A hash of the sources of rpcnet, sim and the applications, and of the files that the scenario reads."""
 
     @property
     def short(self) -> str:
@@ -61,6 +57,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 def header_of(plan: Plan) -> Header:
     """What the results of a plan belong to; its seeds aside, so that more of them can be added."""
     scenario, origin = plan.scenario, plan.scenario.origin
+    scenarios = [scenario, *(cell.scenario for cell in plan.cells)]
     content = msgspec.structs.replace(scenario, origin=None, sweep_=None)
     means = repr((content, sorted(origin.lines.items()) if origin else ()))
     header = Header(
@@ -75,7 +72,7 @@ def header_of(plan: Plan) -> Header:
         defects=plan.defects,
         python=platform.python_version(),
         versions={name: metadata.version(name) for name in VERSIONS_OF},
-        code=_hash(_sources(scenario)),
+        code=_hash(sources(scenarios, plan.defects)),
     )
     return msgspec.json.decode(msgspec.json.encode(header), type=Header)
 
@@ -190,7 +187,7 @@ def _differences(found: Header, wanted: Header) -> Iterator[str]:
         if before.get(name) != now[name]:
             yield f"{name} was {before.get(name, 'absent')} and is {now[name]}"
     if found.code != wanted.code:
-        yield "the code of rpcnet, sim or the applications has changed since"
+        yield "the code of rpcnet, sim or the applications, or a file that the network is read from, has changed since"
 
 
 def _first_change(before: str | None, now: str | None) -> str:
@@ -204,29 +201,6 @@ def _first_change(before: str | None, now: str | None) -> str:
 
 def _words(value: Any) -> str:
     return msgspec.json.encode(value).decode() if value else "none"
-
-
-# --- what the code is -------------------------------------------------------------------------------------------------
-
-
-def _sources(scenario: Scenario) -> Iterator[bytes]:
-    """Name and content of every source file that a run may execute, third parties aside: those have versions."""
-    applications = {node.app.partition(":")[0] for node in scenario.node}
-    applications |= {e.python.partition(":")[0] for e in scenario.expect if isinstance(getattr(e, "python", None), str)}
-    for name in [*CODE, *sorted({name.partition(".")[0] for name in applications} - {"rpcnet", "sim"})]:
-        for root in _places(name):
-            for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-                yield f"{name} {file.relative_to(root)}".encode()
-                yield file.read_bytes()
-
-
-def _places(name: str) -> list[Path]:
-    spec = importlib.util.find_spec(name)
-    if spec is None:
-        return []
-    if spec.submodule_search_locations:
-        return [Path(place) for place in spec.submodule_search_locations]
-    return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
 def _hash(parts: Iterable[bytes]) -> str:

@@ -97,7 +97,7 @@ def test_another_range_of_seeds_in_the_file_is_no_change(draws, tmp_path):
         ({"defects": ("no_healing",)}, r'defects: none then, \["no_healing"\] now'),
         ({"overrides": ("seed=4",)}, r'overrides: none then, \["seed=4"\] now'),
         ({"python": "3.99.0"}, "python was .* and is 3.99.0"),
-        ({"code": "other"}, "the code of rpcnet, sim or the applications has changed since"),
+        ({"code": "other"}, "the code of rpcnet, sim or the applications, or a file .* has changed since"),
         ({"scenario": "other"}, "its scenario is draws, not other"),
     ],
 )
@@ -111,6 +111,44 @@ def test_the_code_of_an_application_counts(folder, draws):
     assert header_of(plan(draws())) == before
     (folder / "sweep_apps.py").write_text((folder / "sweep_apps.py").read_text() + "\n")
     assert header_of(plan(draws())).code != before.code
+
+
+def test_what_an_application_imports_from_beside_it_counts(folder, draws):
+    """However far away, a package as well; what nobody imports does not."""
+    apps = folder / "sweep_apps.py"
+    apps.write_text(apps.read_text() + "\n    import near\n")
+    (folder / "near.py").write_text("from far.inner import rate\n")
+    (folder / "far").mkdir()
+    inner = folder / "far" / "inner.py"
+    inner.write_text("import near\nrate = 1\n")
+    (folder / "study.py").write_text("import sim\n")
+    codes = [header_of(plan(draws())).code]
+    inner.write_text("import near\nrate = 2000\n")
+    codes.append(header_of(plan(draws())).code)
+    (folder / "study.py").write_text("import sim, sys\n")
+    codes.append(header_of(plan(draws())).code)
+    assert codes[0] != codes[1] == codes[2]
+
+
+def test_the_file_of_a_graph_and_measured_latencies_count(folder, draws):
+    import networkx
+
+    graph = networkx.Graph()
+    graph.add_edge("one", "hub", latency="1ms")
+    networkx.write_graphml(graph, folder / "net.graphml")
+    (folder / "rtt.csv").write_text("1ms,2ms\n")
+
+    def codes():
+        by_graph = plan(draws(), matrix={"network.graph": ["net.graphml"]})
+        by_samples = plan(draws(), matrix={"network.latency": ["samples(rtt.csv)"]})
+        return header_of(by_graph).short, header_of(by_samples).short
+
+    before = codes()
+    assert codes() == before
+    graph.add_edge("one", "hub", latency="9ms")
+    networkx.write_graphml(graph, folder / "net.graphml")
+    (folder / "rtt.csv").write_text("1ms,3ms\n")
+    assert all(old != new for old, new in zip(before, codes(), strict=True))
 
 
 def test_two_sweeps_do_not_write_to_one_file(kept, header):
