@@ -216,6 +216,8 @@ class _Reader:
     def on_fault_idle(self, event: Event) -> None:
         fault = self._fault(event)
         fault.idle = str(event.fields.get("why") or "touched nothing")
+        # Told of when it was over, where it might still have come to something.
+        fault.time = float(event.fields.get("struck", event.time))
 
     def on_fault_undone(self, event: Event) -> None:
         fields = event.fields

@@ -2,14 +2,15 @@
 
 Knows the verbs of a World (sim.backends.program), not which world it is. A fault is recorded as `fault` once it has
 touched somebody, as `fault_idle` when it touched nobody, and as `fault_undone` when it is over; `quiet` follows the
-last of them (docs/trace.md). What is still in force at the end is undone there, nodes that are down aside: they are
-not started only to be stopped.
+last of them (docs/trace.md). A cut of what is cut already is in force beside the other one all the same: it is `fault`
+when that ends before it, and `fault_idle` when it does not. What is still in force at the end is undone there, nodes
+that are down aside: they are not started only to be stopped.
 """
 
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from random import Random
 from typing import Any
 
@@ -56,6 +57,17 @@ __all__ = [
 STOP_PATIENCE = 15.0
 """Seconds that a node may take to end after `stop` before it is started again; above its leave_timeout."""
 STOP_POLL = 0.05
+
+_STATES = {
+    "restart": "running already",
+    "reset": "no connections",
+    "pause": "not running, or standing still already",
+    "block": "not running, or standing still already",
+    "stop": "not running, or stopping already",
+}
+"""What a node is that a verb finds nothing to do at."""
+
+_ALONE = "both ends were drawn as the same node, which has no link to itself"
 
 _NEXT = re.compile(r"\s*ready\s*(?:\+(.+))?")
 
@@ -177,7 +189,11 @@ class _Effect:
     undo: Callable[[], object] | None = None
     """Called once, when it is over; None = it lasts for good."""
     idle: str = ""
-    """Why nobody was touched, where `targets` is empty."""
+    """Why nobody was touched, where it is so."""
+    covered: bool = False
+    """In force, and without effect as long as another one does the same."""
+    struck: float = 0.0
+    line: int = 0
 
 
 class _Injector:
@@ -191,6 +207,10 @@ class _Injector:
         self.active: list[_Effect] = []
         self.running = len(scenario.fault)
         self.quiet = False
+        self.strikes = count()
+        """Numbers the rules of a fault that strikes again and again: each is healed by its own name."""
+        self.downed: dict[str, _Effect] = {}
+        """What took a node down last."""
 
     def scripts(self) -> list[Script]:
         found = [self._script(declared) for declared in declare(self.scenario, self.seed)]
@@ -214,8 +234,7 @@ class _Injector:
             while True:
                 yield self.scenario.duration
         finally:
-            for effect in list(self.active):
-                self._undo(effect)
+            self._undo(*self.active)
             self.running = 0
             self._tell_quiet()
 
@@ -240,12 +259,13 @@ class _Injector:
         """One strike, up to its end if it has one."""
         fault, world = declared.fault, self.world
         effect = self._apply(declared, value, random)
+        effect.struck, effect.line = world.now, self.scenario.line(f"fault[{declared.index}]")
+        effect.detail |= {} if fault.for_ is None else {"seconds": float(fault.for_)}
         if not effect.targets:
-            world.record("fault_idle", name=effect.name, why=effect.idle)
+            self._tell_idle(effect)
             return
-        detail = effect.detail | ({} if fault.for_ is None else {"seconds": float(fault.for_)})
-        line = self.scenario.line(f"fault[{declared.index}]")
-        world.record("fault", name=effect.name, verb=effect.verb, targets=effect.targets, detail=detail, line=line)
+        if not effect.covered:
+            self._tell(effect)
         if isinstance(fault, Heal):
             self._heal(effect)
             return
@@ -258,20 +278,38 @@ class _Injector:
             elif effect in self.active:
                 self._undo(effect)
 
-    def _undo(self, effect: _Effect) -> None:
-        self.active.remove(effect)
-        if effect.undo is not None:
-            effect.undo()
-        self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
+    def _tell(self, effect: _Effect) -> None:
+        fields = {"targets": effect.targets, "detail": effect.detail, "line": effect.line}
+        self.world.record("fault", name=effect.name, verb=effect.verb, **fields)
+
+    def _tell_idle(self, effect: _Effect) -> None:
+        self.world.record("fault_idle", name=effect.name, why=effect.idle, struck=effect.struck)
+
+    def _undo(self, *effects: _Effect) -> None:
+        """End these at once, and tell of those that they have covered: from now on those do it alone."""
+        for effect in effects:
+            self.active.remove(effect)
+            if effect.undo is not None:
+                effect.undo()
+            if effect.covered:
+                self._tell_idle(effect)
+            else:
+                self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
+        touched = {node for effect in effects for node in effect.targets}
+        for effect in self.active:
+            if effect.covered and touched.intersection(effect.targets):
+                effect.covered = False
+                self._tell(effect)
 
     def _heal(self, healing: _Effect) -> None:
-        for effect in [e for e in self.active if e.name in healing.detail["healed"]]:
-            self._undo(effect)
+        self._undo(*(e for e in self.active if e.name in healing.detail["healed"]))
 
     def _start_again(self, effect: _Effect) -> Script:
         for node in effect.targets:
             yield from self._until_down(node)
-            self.world.restart(node)
+            # Another fault may have taken it down anew since, for longer or for good.
+            if self.downed[node] is effect:
+                self.world.restart(node)
         self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
 
     def _until_down(self, node: str) -> Generator[float, None, None]:
@@ -319,64 +357,72 @@ class _Injector:
             seconds = min(float(fault.for_), max(0.0, self.scenario.duration - self.world.now))
             touched = (node for node in nodes if strike(node, seconds))
             undo = _by_itself
-        state = {"restart": "running already", "reset": "no connections"}.get(verb, "not running")
-        return _Effect(declared.name, verb, list(touched), undo=undo, idle=f"{', '.join(nodes)}: {state} at that time")
+        idle = f"{', '.join(nodes)}: {_STATES.get(verb, 'not running')} at that time"
+        effect = _Effect(declared.name, verb, list(touched), undo=undo, idle=idle)
+        if isinstance(fault, Crash | Kill | Stop):
+            self.downed |= dict.fromkeys(effect.targets, effect)
+        return effect
+
+    def _rule(self, declared: Declared) -> str:
+        """The name under which the world knows one strike; a fault that strikes again must not replace its first."""
+        return f"{declared.name}/{next(self.strikes)}"
 
     def _isolate(self, declared: Declared, nodes: list[str]) -> _Effect:
-        cuts = {node: f"{declared.name}/{node}" for node in nodes}
-        targets = [node for node, cut in cuts.items() if self.world.isolate(cut, node)]
-        undo = _Healing(self.world, [cuts[node] for node in targets])
-        return _Effect(declared.name, "isolate", targets, undo=undo, idle=f"{', '.join(nodes)}: isolated already")
+        rule = self._rule(declared)
+        cuts = {f"{rule}/{node}": node for node in nodes}
+        news = [self.world.isolate(cut, node) for cut, node in cuts.items()]
+        undo = _Healing(self.world, list(cuts))
+        idle = f"{', '.join(nodes)}: isolated already"
+        return _Effect(declared.name, "isolate", nodes, undo=undo, idle=idle, covered=not any(news))
 
     def _to_machines(self, declared: Declared, nodes: list[str], **detail: Any) -> _Effect:
         """A change of machines that lasts until it is healed."""
-        strike = getattr(self.world, declared.verb)
-        changed = {node: f"{declared.name}/{node}" for node in nodes}
+        strike, rule = getattr(self.world, declared.verb), self._rule(declared)
+        changed = {node: f"{rule}/{node}" for node in nodes}
         targets = [node for node, name in changed.items() if strike(name, node, **detail)]
         undo = _Healing(self.world, [changed[node] for node in targets])
         idle = f"{', '.join(nodes)}: not running at that time"
         return _Effect(declared.name, declared.verb, targets, detail, undo, idle)
 
     def _hold(self, declared: Declared, ways: list[tuple[str, str]]) -> _Effect:
-        held = {
-            f"{declared.name}/{number}": way
-            for number, way in enumerate(ways)
-            if self.world.hold(f"{declared.name}/{number}", *way)
-        }
+        rule = self._rule(declared)
+        held = {f"{rule}/{number}": way for number, way in enumerate(ways)}
+        news = [self.world.hold(name, *way) for name, way in held.items()]
         return _Effect(
             declared.name,
             "hold",
-            list(dict.fromkeys(node for way in held.values() for node in way)),
-            {"pairs": [list(way) for way in held.values()]},
+            _ends_of(ways),
+            {"pairs": [list(way) for way in ways]},
             _Healing(self.world, list(held)),
-            "what these nodes send each other is held already",
+            "what these nodes send each other is held already" if ways else _ALONE,
+            covered=not any(news),
         )
 
     def _partition(self, declared: Declared, groups: list[list[str]], one_way: bool) -> _Effect:
-        cut = self.world.partition(declared.name, groups, one_way)
+        rule = self._rule(declared)
+        news = self.world.partition(rule, groups, one_way)
         return _Effect(
             declared.name,
             "partition",
-            list(chain.from_iterable(groups)) if cut else [],
+            list(chain.from_iterable(groups)),
             {"groups": groups, "one_way": one_way},
-            _Healing(self.world, [declared.name]),
+            _Healing(self.world, [rule]),
             "these groups are cut off from each other already",
+            covered=not news,
         )
 
     def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
-        edge = change.edge()
-        changed = {
-            f"{declared.name}/{number}": pair
-            for number, pair in enumerate(pairs)
-            if self.world.link(f"{declared.name}/{number}", *pair, **edge)
-        }
+        edge, rule = change.edge(), self._rule(declared)
+        changed = {f"{rule}/{number}": pair for number, pair in enumerate(pairs)}
+        news = [self.world.link(name, *pair, **edge) for name, pair in changed.items()]
         return _Effect(
             declared.name,
             "link",
-            list(dict.fromkeys(node for pair in changed.values() for node in pair)),
-            {"pairs": [list(pair) for pair in changed.values()], **edge},
+            _ends_of(pairs),
+            {"pairs": [list(pair) for pair in pairs], **edge},
             _Healing(self.world, list(changed)),
-            "nothing lies between these nodes, or it is so already",
+            "nothing lies between these nodes, or it is so already" if pairs else _ALONE,
+            covered=not any(news),
         )
 
     def _find_healed(self, declared: Declared, name: str) -> _Effect:
@@ -384,7 +430,7 @@ class _Injector:
         return _Effect(
             declared.name,
             "heal",
-            list(dict.fromkeys(node for effect in healed for node in effect.targets)),
+            list(dict.fromkeys(chain.from_iterable(effect.targets for effect in healed))),
             {"healed": list(dict.fromkeys(effect.name for effect in healed))},
             idle=f'"{name}" was not in force at that time',
         )
@@ -400,6 +446,10 @@ class _Healing:
     def __call__(self) -> None:
         for cut in self.cuts:
             self.world.heal(cut)
+
+
+def _ends_of(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(chain.from_iterable(pairs)))
 
 
 def _by_itself() -> None:

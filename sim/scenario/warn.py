@@ -23,7 +23,8 @@ def idle_faults(context: Context) -> Iterator[str]:
     waiting = _on_the_way(context) if context.backend == "sim" else {}
     for event in context.events():
         if event.name == "fault_idle":
-            yield f'fault "{event.fields["name"]}" touched nobody at {event.time:g} s: {event.fields["why"]}'
+            struck = event.fields.get("struck", event.time)
+            yield f'fault "{event.fields["name"]}" touched nobody at {struck:g} s: {event.fields["why"]}'
         elif waiting and event.name in PACKETS:
             met = [line for line, (fault, way) in waiting.items() if _meets(fault, way, event)]
             for line in met:

@@ -83,10 +83,9 @@ class FakeWorld:
     block = pause
 
     def _cut(self, name, *what):
-        if what in self.cuts.values():
-            return False
+        news = what not in self.cuts.values()
         self.cuts[name] = what
-        return True
+        return news
 
     def partition(self, name, groups, one_way=False):
         return self._cut(name, groups, one_way)
@@ -263,6 +262,98 @@ def test_a_cut_healed_before_its_time_is_not_undone_twice():
     world = play(Partition(at=5.0, for_=10.0, partition=Split(groups=["a", "role=w"])), Heal(at=9.0, heal="all"))
     assert [entry[0] for entry in world.events("fault_undone")] == [9.0]
     assert [entry[0] for entry in world.events("quiet")] == [15.0]
+
+
+def whole(world):
+    return [
+        (time, event, fields["name"]) for time, event, fields in world.events("fault", "fault_undone", "fault_idle")
+    ]
+
+
+SPLIT = Split(groups=["a", "role=w"])
+
+
+def test_a_cut_of_what_is_cut_already_takes_over_when_the_other_one_ends():
+    world = play(
+        Partition(at=5.0, for_=5.0, partition=SPLIT, name="one"),
+        Partition(at=8.0, for_=5.0, partition=SPLIT, name="other"),
+    )
+    assert whole(world) == [
+        (5.0, "fault", "one"),
+        (10.0, "fault_undone", "one"),
+        (10.0, "fault", "other"),
+        (13.0, "fault_undone", "other"),
+    ]
+    assert world.events("quiet") == [(13.0, "quiet", {})]
+    assert world.cuts == {}
+
+
+@pytest.mark.parametrize(
+    "end", [{"for_": 10.0}, {"for_": None}], ids=["the other one ends later", "both end with the run"]
+)
+def test_a_cut_that_another_one_covers_all_the_while_is_idle(end):
+    world = play(
+        Partition(at=5.0, **end, partition=SPLIT, name="one"),
+        Partition(at=8.0, for_=None if end["for_"] is None else 2.0, partition=SPLIT, name="other"),
+    )
+    (told,) = world.events("fault_idle")
+    assert told[2] == {
+        "name": "other",
+        "why": "these groups are cut off from each other already",
+        "struck": 8.0,
+    }
+    assert [entry[1:] for entry in whole(world) if entry[2] == "other"] == [("fault_idle", "other")]
+    assert world.cuts == {}
+
+
+def test_one_of_two_equal_cuts_can_be_healed():
+    world = play(
+        Partition(at=5.0, partition=SPLIT, name="one"),
+        Partition(at=6.0, partition=SPLIT, name="other"),
+        Heal(at=9.0, heal="one"),
+    )
+    assert whole(world)[2:] == [
+        (9.0, "fault_undone", "one"),
+        (9.0, "fault", "other"),
+        (60.0, "fault_undone", "other"),
+    ]
+
+
+def test_what_is_isolated_by_the_isolation_of_others_is_let_go_with_them():
+    class Last(FakeWorld):
+        def isolate(self, name, node):
+            return super().isolate(name, node) and node != "w-4"  # all the others are cut off by then
+
+        def record(self, event, /, **fields):
+            super().record(event, **fields)
+            if event == "quiet":
+                assert self.cuts == {}
+
+    world = play(Isolate(at=5.0, for_=3.0, isolate="all"), world=Last)
+    ((_, _, fields),) = world.events("fault")
+    assert fields["targets"] == ["a", "w-1", "w-2", "w-3", "w-4"]
+    assert world.events("quiet") == [(8.0, "quiet", {})]
+
+
+def test_a_cut_that_strikes_again_leaves_its_first_strike_in_force():
+    seen = []
+
+    class Watched(FakeWorld):
+        def heal(self, name):
+            seen.append(len(self.cuts))
+            return super().heal(name)
+
+    play(Isolate(at=5.0, every=20.0, isolate=Pick(pick="one", of="role=w")), world=Watched)
+    assert seen == [3, 2, 1]
+
+
+def test_a_node_that_another_fault_took_down_since_is_not_started_with_the_first():
+    world = play(
+        Crash(at=5.0, for_=10.0, crash="a"),
+        Restart(at=7.0, restart="a"),
+        Crash(at=8.0, crash="a"),
+    )
+    assert world.events("crash", "restart") == [(5.0, "crash", "a"), (7.0, "restart", "a"), (8.0, "crash", "a")]
 
 
 def test_who_is_in_two_groups_belongs_to_the_first():

@@ -53,3 +53,8 @@ def test_a_connect_that_waited_for_its_end_met_it(story, verb):
 def test_what_touched_nobody_says_why(story):
     story.start("a").at(3, "", "fault_idle", name="twice", why="a: not running at that time")
     assert warned(story) == ['fault "twice" touched nobody at 3 s: a: not running at that time']
+
+
+def test_what_touched_nobody_while_it_lasted_is_told_of_when_it_struck(story):
+    story.start("a").at(13, "", "fault_idle", name="twice", why="so already", struck=8.0)
+    assert warned(story) == ['fault "twice" touched nobody at 8 s: so already']
