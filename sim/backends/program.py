@@ -144,6 +144,10 @@ class World(Protocol):
         """Change what lies on the way from source to target (one way): latency, jitter, loss, bandwidth, …"""
         ...
 
+    def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these lead nowhere now, from the first to the second; where there is a graph, of all nodes'."""
+        ...
+
     def hold(self, name: str, source: str, target: str) -> bool:
         """Keep what source sends to target until `heal(name)`, and deliver it then, in order."""
         ...

@@ -411,6 +411,9 @@ class _World:
     def _connected(self, source: str, target: str) -> bool:
         return self._network.path(self._members[source].node.host, self._members[target].node.host) is not None
 
+    def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        return self._network.apart(pairs)
+
     def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool = False) -> bool:
         senders = groups[:1] if one_way else groups
         news = any(

@@ -510,6 +510,9 @@ class _World:
     def _is_stalled(self, node: _Node) -> bool:
         return node.resumption is not None or self._raw() < node.blocked_until
 
+    def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        return self._topology.apart(pairs)
+
     def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool = False) -> bool:
         self._topology.partition(name, groups, one_way)
         return self._cut_is_news()

@@ -51,6 +51,9 @@ class Topology:
         path = self._network.path(self._hosts[source], self._hosts[target])
         return None if path is None else path.link
 
+    def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        return self._network.apart(pairs)
+
     def partition(self, name: str, groups: Sequence[Sequence[str]], one_way: bool) -> None:
         self._network.partition(*groups, one_way=one_way, name=name)
 

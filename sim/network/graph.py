@@ -1,23 +1,28 @@
 """The topology: a networkx graph whose nodes are machines, switches or zones and whose edges are links.
 
-Reads edge data and finds routes; knows no packets.
+Reads edge data, finds routes, and notices when a graph is changed; knows no packets. The edges of a directed graph are
+one way each.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import networkx
 
 from sim.network.link import Link
 from sim.network.quantity import QuantityError
 
-__all__ = ["Graph", "checked_graph", "load_graph", "route", "star", "unreachable"]
+__all__ = ["Graph", "apart", "checked_graph", "edge_link", "load_graph", "route", "star", "unreachable", "watch"]
 
 if TYPE_CHECKING:
     Graph = networkx.Graph[Any]
 else:  # generic in its stubs only
     Graph = networkx.Graph
+
+LinkOf = Callable[[Any, Any, Mapping[str, Any]], Link]
+"""From where, to where, the edge's data → the link in that direction."""
 
 # What networkx readers add to an edge on their own.
 _IGNORED = frozenset({"id", "weight", "key"})
@@ -29,15 +34,26 @@ def load_graph(path: str) -> Graph:
 
 
 def checked_graph(graph: Graph) -> Graph:
-    """The graph itself, once every edge's data has been understood. Raises QuantityError naming the edge."""
+    """The graph itself, once every edge's data has been understood. Raises ValueError; QuantityError names the edge."""
+    if not isinstance(graph, networkx.Graph):
+        raise TypeError(f"a topology is a networkx.Graph, not {graph!r:.80}")
+    if graph.is_multigraph():
+        raise ValueError(
+            "the graph has parallel edges (a MultiGraph), of which none would be the link; give networkx.Graph(graph), "
+            "or a DiGraph where the two directions differ"
+        )
     if graph.number_of_nodes() == 0:
         raise ValueError("the graph has no nodes")
     for a, b, data in graph.edges(data=True):
-        try:
-            edge_link(data, Link())
-        except QuantityError as error:
-            raise QuantityError(f"edge {a} – {b}: {error}") from None
+        _check_edge(a, b, data)
     return graph
+
+
+def _check_edge(a: Any, b: Any, data: Mapping[str, Any]) -> None:
+    try:
+        edge_link(data, Link())
+    except QuantityError as error:
+        raise QuantityError(f"edge {a} – {b}: {error}") from None
 
 
 def star(names: Iterable[str]) -> Graph:
@@ -49,29 +65,165 @@ def star(names: Iterable[str]) -> Graph:
 
 
 def unreachable(graph: Graph, names: Sequence[str]) -> str | None:
-    """The first of the names that cannot be reached from the first one."""
-    reached = networkx.node_connected_component(graph, names[0])
-    return next((name for name in names if name not in reached), None)
+    """The first of the names that cannot be reached from the first one, or from which that cannot be."""
+    first = names[0]
+    reached = networkx.descendants(graph, first)
+    if graph.is_directed():
+        reached &= networkx.ancestors(graph, first)
+    return next((name for name in names[1:] if name not in reached), None)
 
 
-def route(graph: Graph, source: str, target: str, default: Link) -> tuple[list[Link], list[tuple[str, str]]] | None:
+def route(graph: Graph, source: str, target: str, link_of: LinkOf) -> tuple[list[Link], list[tuple[str, str]]] | None:
     """The shortest path by mean latency: its links and between whom they lie; None = there is no way.
 
-    Edges without data are `default`.
+    What loses everything is no way.
     """
 
-    def weight(_: Any, __: Any, data: Mapping[str, Any]) -> float:
-        return edge_link(data, default).delay.mean
+    def weight(a: Any, b: Any, data: Mapping[str, Any]) -> float | None:
+        link = link_of(a, b, data)
+        return None if link.loss >= 1 else link.delay.mean
 
     try:
         nodes = networkx.dijkstra_path(graph, source, target, weight)
-    except networkx.NetworkXNoPath:
+    except (networkx.NetworkXNoPath, networkx.NodeNotFound):
         return None
     hops = list(pairwise(nodes))
-    return [edge_link(graph.edges[hop], default) for hop in hops], hops
+    return [link_of(*hop, graph.edges[hop]) for hop in hops], hops
+
+
+def apart(graph: Graph, names: Sequence[str], link_of: LinkOf) -> set[tuple[str, str]]:
+    """Of which of them there is no way to which other."""
+    open_: Any = networkx.DiGraph()
+    open_.add_nodes_from(names)
+    for a, b, data in graph.edges(data=True):
+        for one, other in ((a, b),) if graph.is_directed() else ((a, b), (b, a)):
+            if link_of(one, other, data).loss < 1:
+                open_.add_edge(one, other)
+    reached = {name: networkx.descendants(open_, name) for name in names}
+    return {(a, b) for a in names for b in names if a != b and b not in reached[a]}
 
 
 def edge_link(data: Mapping[str, Any], default: Link) -> Link:
     """An edge's data as a link."""
     settings = {key: value for key, value in data.items() if key not in _IGNORED}
     return Link.of(settings, default) if settings else default
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def watch(graph: Graph, changed: Callable[[], object]) -> None:
+    """Have `changed`, a bound method, called whenever edges of the graph or their data change, as long as it is there.
+
+    networkx tells nobody of that, so the dicts that a graph consists of become ones that do. What is added later is an
+    ordinary dict again: call it anew after a change. A view of another graph has no dicts of its own, and is not
+    watched.
+    """
+    inside: Any = graph
+    adjacency = inside._adj
+    if not isinstance(adjacency, dict):
+        return
+    bell = adjacency.bell if isinstance(adjacency, _Adjacency) else _Bell()
+    bell.add(changed)
+    # Both directions of an undirected edge share their data.
+    known: dict[int, _EdgeData] = {}
+
+    def watched(a: Any, b: Any, data: Any) -> Any:
+        if isinstance(data, _EdgeData) and data.bell is bell:
+            return data
+        return known.setdefault(id(data), _EdgeData(data, bell, (a, b)))
+
+    inner = {
+        a: _Neighbours({b: watched(a, b, data) for b, data in neighbours.items()}, bell, a)
+        for a, neighbours in adjacency.items()
+    }
+    if graph.is_directed():
+        for b, before in inside._pred.items():
+            before.update((a, watched(a, b, data)) for a, data in list(before.items()))
+    inside._adj = _Adjacency(inner, bell, None)
+
+
+class _Bell:
+    """Whom to tell of a change."""
+
+    def __init__(self) -> None:
+        self._heard_by: list[WeakMethod[Callable[[], object]]] = []
+
+    def add(self, changed: Callable[[], object]) -> None:
+        self._heard_by = [each for each in self._heard_by if each() not in (None, changed)]
+        self._heard_by.append(WeakMethod(changed))
+
+    def ring(self) -> None:
+        for each in self._heard_by:
+            if (changed := each()) is not None:
+                changed()
+
+
+class _Watched(dict[Any, Any]):
+    """A dict of a graph that tells of its changes. Its copies are ordinary dicts."""
+
+    def __init__(self, content: Mapping[Any, Any], bell: _Bell, place: Any) -> None:
+        super().__init__(content)
+        self.bell, self.place = bell, place
+
+    def _check(self, news: Mapping[Any, Any]) -> None:
+        """Raise QuantityError for what makes no sense there."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.update({key: value})
+
+    def update(self, *content: Any, **more: Any) -> None:
+        news = dict(*content, **more)
+        self._check(news)
+        super().update(news)
+        self.bell.ring()
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(key)
+        self.bell.ring()
+
+    def pop(self, *arguments: Any) -> Any:
+        value = super().pop(*arguments)
+        self.bell.ring()
+        return value
+
+    def popitem(self) -> tuple[Any, Any]:
+        item = super().popitem()
+        self.bell.ring()
+        return item
+
+    def clear(self) -> None:
+        super().clear()
+        self.bell.ring()
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        return dict, (dict(self),)
+
+
+class _Adjacency(_Watched):
+    """Node → its neighbours."""
+
+
+class _Neighbours(_Watched):
+    """Neighbour → the edge's data, of one node."""
+
+    def _check(self, news: Mapping[Any, Any]) -> None:
+        for neighbour, data in news.items():
+            _check_edge(self.place, neighbour, data)
+
+
+class _EdgeData(_Watched):
+    """The data of one edge."""
+
+    def _check(self, news: Mapping[Any, Any]) -> None:
+        a, b = self.place
+        _check_edge(a, b, news)

@@ -16,7 +16,17 @@ from msgspec import Struct
 
 from sim.network.quantity import QuantityError, parse_seconds
 
-__all__ = ["Constant", "Distribution", "LogNormal", "Normal", "Pareto", "Samples", "Uniform", "parse_latency"]
+__all__ = [
+    "Constant",
+    "Distribution",
+    "LogNormal",
+    "Normal",
+    "Pareto",
+    "Samples",
+    "Uniform",
+    "parse_latency",
+    "typical",
+]
 
 
 class Distribution(Protocol):
@@ -146,6 +156,15 @@ class Samples(Struct, frozen=True):
     def sampler(self, random: Random) -> Callable[[], float]:
         values, draw = self.values, random.choice
         return lambda: draw(values)
+
+
+def typical(distribution: Distribution) -> float:
+    """What one would expect, in seconds: the mean, or where that is infinite the median of a thousand draws."""
+    mean = distribution.mean
+    if math.isfinite(mean):
+        return mean
+    draw = distribution.sampler(Random(0))
+    return sorted(draw() for _ in range(1001))[500]
 
 
 _CALL = r"\s*(\w+)\((.*)\)\s*"

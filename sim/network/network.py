@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sim.network.host import Host
-from sim.network.latency import Constant, parse_latency
+from sim.network.latency import Constant, Distribution, parse_latency, typical
 from sim.network.link import Link, join
 from sim.network.partition import Cut
 from sim.network.schedule import Schedule
@@ -74,16 +74,18 @@ class Wire:
 class Path:
     """The way from one host to another: its hops, and the joined link, its delay bound to the network's randomness."""
 
-    __slots__ = ("delay", "hops", "link", "passed", "plain")
+    __slots__ = ("delay", "hops", "link", "passed", "plain", "round_trip")
 
-    def __init__(self, links: Sequence[Link], wires: Sequence[Wire | None], random: Random) -> None:
-        self.link = link = join(links)
+    def __init__(self, link: Link, hops: Iterable[tuple[Wire | None, Distribution]], random: Random) -> None:
+        self.link = link
         self.delay: Callable[[], float] = link.delay.sampler(random)
         """Draws seconds."""
         self.plain = link.plain
         self.passed = (1 - link.loss) * (1 - link.corrupt)
         """The chance that a packet of a stream arrives whole."""
-        self.hops = [(wire, hop.delay.sampler(random)) for hop, wire in zip(links, wires, strict=True)]
+        self.round_trip = 2 * typical(link.delay)
+        """Seconds, as TCP estimates it."""
+        self.hops = [(wire, delay.sampler(random)) for wire, delay in hops]
 
     def travel(self, now: float, size: int) -> float | None:
         """When something sent now arrives: each wire's time and each hop's latency; None = a queue was full."""
@@ -126,8 +128,12 @@ class Network:
         self._held: dict[str, dict[Host, None]] = {}
         """Machines at which a rule of that name keeps or delays packets."""
         self._paths: dict[tuple[Host, Host], Path | None] = {}
+        self._links: dict[tuple[Any, Any], Link] = {}
+        """Of the graph's edges, as they are now."""
+        self._watched = True
+        """Nothing was added to the graph since it was last told to tell of its changes."""
         self._wires: dict[tuple[str, str], Wire] = {}
-        self._loopback = Path([LOOPBACK], [None], random)
+        self._loopback = Path(LOOPBACK, [(None, LOOPBACK.delay)], random)
         self.uniform: Path | None = None
         """The one path between any two machines, where the network is that plain."""
         self._changed()
@@ -144,7 +150,10 @@ class Network:
 
     @property
     def graph(self) -> Graph:
-        """The topology. Edge data: latency, jitter, loss, duplicate, reorder, corrupt, bandwidth, queue, preset."""
+        """The topology. Edge data: latency, jitter, loss, duplicate, reorder, corrupt, bandwidth, queue, preset.
+
+        Change it as you like (`graph.remove_edge("a", "b")`, `graph["a"]["b"]["latency"] = "50ms"`): routes follow.
+        """
         if self._graph is None:
             star: Graph = topology().star(self.hosts)
             return star
@@ -153,11 +162,28 @@ class Network:
     @graph.setter
     def graph(self, graph: Graph) -> None:
         self._graph = topology().checked_graph(graph)
+        self._graph_changed()
+        self._watch()
+
+    def _graph_changed(self) -> None:
+        """What was added is watched once a way is asked for again: networkx is in the midst of it."""
+        self._watched = False
         self._changed()
 
+    def _watch(self) -> None:
+        if not self._watched and self._graph is not None:
+            topology().watch(self._graph, self._graph_changed)
+            self._watched = True
+
     def link(self, source: str, target: str, *, name: str | None = None, one_way: bool = False, **edge: Any) -> str:
-        """Change what lies between two machines, until `heal(name)`. Returns the name."""
-        self._known(source, target)
+        """Change the link between two neighbours of the graph, until `heal(name)`. Returns the name.
+
+        Whoever's way leads over it meets the change, and takes another way where that is shorter now; a link that loses
+        everything is no way at all. Of two machines that are no neighbours, or where there is no graph, it changes all
+        that lies between them.
+        """
+        if self._graph is None or not self._graph.has_edge(source, target):
+            self._known(source, target)
         Link.of(edge)
         name = name or f"link {source} {target}"
         changes = self._changes.setdefault(name, {})
@@ -290,8 +316,10 @@ class Network:
     def _changed(self) -> None:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
         self._paths.clear()
+        self._links.clear()
         uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
-        self.uniform = Path([self._default], [None], self.random) if uniform else None
+        default = self._default
+        self.uniform = Path(default, [(None, default.delay)], self.random) if uniform else None
 
     def _find(self, source: Host, target: Host) -> Path | None:
         a, b = source.name, target.name
@@ -299,20 +327,45 @@ class Network:
             return None
         links, hops = [self._default], [(a, b)]
         if self._graph is not None:
-            found = topology().route(self._graph, a, b, self._default)
+            self._watch()
+            found = topology().route(self._graph, a, b, self._link_of)
             if found is None:
                 return None
             links, hops = found
-        for changes in self._changes.values():
-            edge = changes.get((a, b))
-            if edge is not None:
-                links, hops = [Link.of(edge, join(links))], [(a, b)]
-        wires = [
-            self._wires.setdefault(hop, Wire()).set(link) if link.bandwidth else None
-            for link, hop in zip(links, hops, strict=True)
-        ]
-        path = Path(links, wires, self.random)
-        return None if path.link.loss >= 1 else path
+        whole = join(links)
+        ways = [(self._wire(hop, link), link.delay) for link, hop in zip(links, hops, strict=True)]
+        if self._graph is None or not self._graph.has_edge(a, b):
+            changes = [edges[a, b] for edges in self._changes.values() if (a, b) in edges]
+            for edge in changes:
+                whole = Link.of(edge, whole)
+            if any({"bandwidth", "queue"}.intersection(edge) for edge in changes):
+                ways = [(self._wire((a, b), whole), whole.delay)]
+            elif changes:
+                # The wires on the way are still shared with whoever else uses them.
+                ways = [*((wire, Constant(0.0)) for wire, _ in ways if wire), (None, whole.delay)]
+        return None if whole.loss >= 1 else Path(whole, ways, self.random)
+
+    def _wire(self, hop: tuple[str, str], link: Link) -> Wire | None:
+        return self._wires.setdefault(hop, Wire()).set(link) if link.bandwidth else None
+
+    def _link_of(self, a: Any, b: Any, data: Mapping[str, Any]) -> Link:
+        """An edge of the graph in one direction, with all that changes it."""
+        try:
+            return self._links[a, b]
+        except KeyError:
+            link: Link = topology().edge_link(data, self._default)
+            for changes in self._changes.values():
+                if (a, b) in changes:
+                    link = Link.of(changes[a, b], link)
+            self._links[a, b] = link
+            return link
+
+    def apart(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these lead nowhere now, from the first to the second; where there is a graph, of all machines'."""
+        found = {(a, b) for a, b in pairs if self.path(self.hosts[a], self.hosts[b]) is None}
+        if self._graph is not None:
+            found |= topology().apart(self._graph, list(self.hosts), self._link_of)
+        return found
 
     def _known(self, *names: str) -> None:
         for name in names:

@@ -321,7 +321,7 @@ class Endpoint:
         first_lost = 0 if arrival is None else _first_lost(path, packets, self.network.random)
         if arrival is None:
             arrival = now + path.delay()  # as if sent when there is room again
-        round_trip = 2 * path.link.delay.mean
+        round_trip = path.round_trip
         if self._holes:
             self._follow_holes(packets, arrival + round_trip)
         segment: Segment = [arrival, data, line]
@@ -402,14 +402,10 @@ class Endpoint:
         self._resend.append(packet)
         if self._stalled_since is None:
             network = self.network
-            path_mean = self._last_mean()
+            path = network.path(self.host, self.peer.host)
             self._stalled_since = network.schedule.now
-            self._timeout = MIN_RTO + 2 * path_mean
+            self._timeout = MIN_RTO + (0.0 if path is None else path.round_trip)
             network.schedule.after(self._timeout, self._retry, None)
-
-    def _last_mean(self) -> float:
-        path = self.network.path(self.host, self.peer.host)
-        return 0.0 if path is None else path.link.delay.mean
 
     def _retry(self, _: None) -> None:
         if not self._alive() or self.error is not None or self._stalled_since is None:

@@ -414,12 +414,19 @@ class _Injector:
     def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
         edge, rule = change.edge(), self._rule(declared)
         changed = {f"{rule}/{number}": pair for number, pair in enumerate(pairs)}
+        cuts = edge.get("loss", 0.0) >= 1
+        before = self.world.apart(pairs) if cuts else set()
         news = [self.world.link(name, *pair, **edge) for name, pair in changed.items()]
+        detail: dict[str, Any] = {} if self.scenario.network.graph is None else {"routed": True}
+        if cuts:
+            # On a graph there may be another way round, and others may have lost theirs.
+            after = self.world.apart(pairs)
+            detail["cut"] = [list(pair) for pair in sorted((after - before) | after.intersection(pairs))]
         return _Effect(
             declared.name,
             "link",
             _ends_of(pairs),
-            {"pairs": [list(pair) for pair in pairs], **edge},
+            {"pairs": [list(pair) for pair in pairs], **edge, **detail},
             _Healing(self.world, list(changed)),
             "nothing lies between these nodes, or it is so already" if pairs else _ALONE,
             covered=not any(news),

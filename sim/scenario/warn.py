@@ -48,6 +48,8 @@ def _way(fault: FaultSeen) -> Way | None:
     if fault.verb == "slow_receive":
         late = frozenset(fault.targets)
         return lambda a, b: b in late
+    if fault.verb == "link" and fault.detail.get("routed"):
+        return lambda a, b: True  # whoever's way leads over it meets it, which the trace does not tell
     if fault.verb == "link":
         pairs = frozenset((a, b) for a, b in fault.detail.get("pairs", ()))
         return lambda a, b: (a, b) in pairs

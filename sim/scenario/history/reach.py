@@ -89,7 +89,8 @@ def cut_by(fault: FaultSeen) -> Callable[[str, str], bool] | None:
         late = frozenset(fault.targets)
         return lambda a, b: a != b and b in late
     if fault.verb == "hold" or (fault.verb == "link" and float(fault.detail.get("loss") or 0.0) >= 1.0):
-        pairs = frozenset((pair[0], pair[1]) for pair in fault.detail.get("pairs", ()))
+        between = fault.detail.get("cut", fault.detail.get("pairs", ()))
+        pairs = frozenset((pair[0], pair[1]) for pair in between)
         return lambda a, b: (a, b) in pairs
     return None
 

@@ -16,7 +16,7 @@ from sim.network.tcp import PACKET_BYTES, SEGMENT_BYTES, WINDOW_BYTES
 PORT = 7000
 
 
-def transfer(size, *, seed=1, graph=None, senders=("a",), **link):
+def transfer(size, *, seed=1, graph=None, senders=("a",), change=None, **link):
     """Seconds that `size` bytes take from each sender to b, from the first byte written to the last one read."""
     with Simulation(seed) as simulation:
         if graph is not None:
@@ -48,6 +48,8 @@ def transfer(size, *, seed=1, graph=None, senders=("a",), **link):
 
         simulation.add_node("b").start(serve)
         tasks = [simulation.add_node(name).start(send, name, delay=0.001) for name in senders]
+        if change is not None:
+            change(simulation.network)
         for task in tasks:
             simulation.run_until_complete(task)
         return {name: ended[name] - started[name] for name in senders}
@@ -143,6 +145,47 @@ def test_flows_share_a_links_bandwidth():
     assert alone == pytest.approx(0.002 + 0.5, rel=0.02)
     assert max(together.values()) == pytest.approx(0.002 + 1.5, rel=0.02)
     assert min(together.values()) > 2 * alone
+
+
+def test_flows_share_a_links_bandwidth_when_what_lies_between_two_of_them_has_changed():
+    graph = networkx.Graph()
+    for name in ("a", "c", "d"):
+        graph.add_edge(name, "switch", latency="1ms")
+    graph.add_edge("switch", "b", latency="1ms", bandwidth="1MB/s", queue="10MB")
+    together = transfer(
+        500_000,
+        graph=graph,
+        senders=("a", "c", "d"),
+        change=lambda network: network.link("a", "b", latency="12ms"),
+    )
+    assert max(together.values()) == pytest.approx(0.012 + 1.5, rel=0.02)
+
+
+def test_a_changed_bandwidth_is_that_of_the_link_for_everybody():
+    graph = networkx.Graph()
+    graph.add_edge("a", "b", latency="1ms", bandwidth="1MB/s", queue="10MB")
+    graph.add_edge("b", "c", latency="1ms", bandwidth="1MB/s", queue="10MB")
+    together = transfer(
+        100_000,
+        graph=graph,
+        senders=("a", "c"),
+        change=lambda network: (
+            network.link("c", "b", bandwidth="100kB/s"),
+            network.path(network.hosts["c"], network.hosts["b"]),
+            network.path(network.hosts["c"], network.hosts["a"]),
+        ),
+    )
+    assert together["c"] == pytest.approx(0.001 + 1.0, rel=0.02)
+    assert together["a"] == pytest.approx(0.001 + 0.1, rel=0.02)
+
+
+def test_a_loss_costs_what_is_typical_where_the_mean_latency_is_infinite():
+    drawn = [transfer(1000, seed=seed, latency="pareto(1ms, 1)", loss=0.3)["a"] for seed in range(40)]
+    lost = [seconds for seconds in drawn if seconds > 0.2]
+    assert lost
+    # The median of that distribution is 2 ms, the round trip 4 ms: so long from the loss on.
+    assert min(lost) == pytest.approx(0.204, abs=0.01)
+    assert max(lost) < math.inf
 
 
 def test_a_route_is_as_fast_as_its_narrowest_wire():

@@ -1,4 +1,8 @@
 import asyncio
+import copy
+import gc
+import pickle
+import weakref
 
 import networkx
 import pytest
@@ -148,6 +152,131 @@ def test_any_networkx_generator_is_a_topology(mesh):
     net = mesh("a", "b", "c", graph=graph)
     assert net.ping("a", "b") == pytest.approx(0.01)
     assert net.ping("a", "c") == pytest.approx(0.02)
+
+
+def triangle(kind=networkx.Graph):
+    """a – b directly, or by c, which takes longer."""
+    graph = kind()
+    both = ("ab", "ac", "cb") if kind is networkx.Graph else ("ab", "ba", "ac", "ca", "cb", "bc")
+    for a, b in both:
+        graph.add_edge(a, b, latency="5ms" if {a, b} == {"a", "b"} else "10ms")
+    return graph
+
+
+DIRECT, ROUND, BACK = pytest.approx(0.01), pytest.approx(0.04), pytest.approx(0.025)
+"""Round trips: there and back on the direct link, both by c, and there by c only."""
+
+
+@pytest.mark.parametrize("kind", [networkx.Graph, networkx.DiGraph])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda graph: graph.remove_edge("a", "b"),
+        lambda graph: graph["a"]["b"].update(latency="1s"),
+        lambda graph: graph.edges["a", "b"].__setitem__("latency", "1s"),
+        lambda graph: graph.add_edge("a", "b", latency=1.0),
+        lambda graph: graph["a"]["b"].__setitem__("loss", "100%"),
+        lambda graph: networkx.set_edge_attributes(graph, {("a", "b"): {"latency": "1s"}}),
+    ],
+)
+def test_routes_follow_a_graph_that_is_changed_in_place(mesh, kind, edit):
+    graph = triangle(kind)
+    net = mesh("a", "b", "c", graph=graph)
+    assert net.ping("a", "b") == DIRECT
+    edit(graph)
+    assert net.ping("a", "b") == (BACK if graph.is_directed() else ROUND)
+    graph.add_edge("a", "b", latency="5ms", loss=0)
+    graph.add_edge("b", "a", latency="5ms", loss=0)
+    assert net.ping("a", "b") == DIRECT
+    # What was added is as good as what was there.
+    graph["a"]["b"]["latency"] = "500ms"
+    assert net.ping("a", "b") == (BACK if graph.is_directed() else ROUND)
+
+
+def test_a_change_of_the_graph_that_makes_no_sense_is_refused_where_it_is_made(mesh):
+    graph = triangle()
+    net = mesh("a", "b", "c", graph=graph)
+    with pytest.raises(QuantityError, match=r"edge a – b: latency: .*write it like"):
+        graph["a"]["b"]["latency"] = "10"
+    with pytest.raises(QuantityError, match=r"unknown link setting 'latncy'"):
+        graph.add_edge("a", "d", latncy="1ms")
+    assert net.ping("a", "b") == DIRECT
+
+
+def test_a_machine_that_is_taken_out_of_the_graph_is_silent(mesh):
+    graph = triangle()
+    net = mesh("a", "b", "c", graph=graph)
+    graph.remove_node("b")
+    assert net.ping("a", "b") is None
+    assert net.ping("a", "c") == pytest.approx(0.02)
+
+
+def test_a_graph_stays_the_user_s_own(mesh):
+    graph = triangle()
+    net = mesh("a", "b", "c", graph=graph)
+    network = weakref.ref(net.network)
+    for twin in (copy.deepcopy(graph), pickle.loads(pickle.dumps(graph)), graph.copy()):
+        assert networkx.utils.graphs_equal(graph, twin)
+        twin["a"]["b"]["latency"] = "anything"  # it is no topology
+    another = mesh("a", "b", "c", graph=graph)
+    graph.remove_edge("a", "b")
+    assert net.ping("a", "b") == ROUND
+    assert another.ping("a", "b") == ROUND
+    with Simulation(1) as simulation:
+        simulation.network.graph = graph
+        network = weakref.ref(simulation.network)
+    del simulation
+    gc.collect()
+    assert network() is None
+
+
+def test_a_link_of_the_graph_that_loses_everything_is_gone_round(mesh):
+    net = mesh("a", "b", "c", graph=triangle())
+    net.network.link("a", "b", loss="100%", name="one")
+    assert net.ping("a", "b") == ROUND
+    net.network.link("c", "b", loss="100%", name="other")
+    assert net.ping("a", "b") is None
+    assert net.network.apart([]) == {("a", "b"), ("b", "a"), ("b", "c"), ("c", "b")}
+    net.network.heal("one")
+    assert net.ping("a", "b") == DIRECT
+    assert net.ping("c", "b") == pytest.approx(0.03)
+    net.network.heal("other")
+    net.network.link("a", "b", loss="100%", one_way=True)
+    assert net.ping("a", "b") == BACK
+
+
+def test_a_changed_link_of_the_graph_is_met_by_whoever_s_way_leads_over_it(mesh):
+    graph = networkx.path_graph(["a", "x", "b", "c"])
+    networkx.set_edge_attributes(graph, "1ms", "latency")
+    net = mesh("a", "b", "c", graph=graph)
+    net.network.link("b", "c", latency="101ms", name="slow")
+    assert net.ping("a", "c") == pytest.approx(0.206)
+    net.network.link("a", "x", latency="51ms", one_way=True)
+    assert net.ping("a", "b") == pytest.approx(0.054)
+    # Of two that are no neighbours all that lies between them.
+    net.network.link("a", "c", latency="1s", one_way=True)
+    assert net.ping("a", "c") == pytest.approx(1.103)
+    assert net.ping("a", "b") == pytest.approx(0.054)
+
+
+def test_the_directions_of_a_directed_graph_differ(mesh):
+    graph = networkx.DiGraph()
+    graph.add_edge("a", "b", latency="10ms")
+    graph.add_edge("b", "a", latency="70ms")
+    net = mesh("a", "b", graph=graph)
+    assert net.ping("a", "b") == pytest.approx(0.08)
+    graph["a"]["b"]["latency"] = "30ms"
+    assert net.ping("a", "b") == pytest.approx(0.1)
+
+
+def test_a_directed_graph_in_which_one_cannot_answer_is_not_connected(mesh):
+    with pytest.raises(ValueError, match="not connected: there is no way from 'a' to 'b'"):
+        mesh("a", "b", graph=networkx.DiGraph([("a", "b")]))
+
+
+def test_a_graph_with_parallel_edges_is_refused(mesh):
+    with pytest.raises(ValueError, match=r"parallel edges .* give networkx\.Graph"):
+        mesh("a", "b", graph=networkx.MultiGraph([("a", "b"), ("a", "b")]))
 
 
 def test_a_graph_that_is_not_connected_is_refused_at_the_start(mesh):

@@ -96,6 +96,9 @@ class FakeWorld:
     def link(self, name, source, target, **edge):
         return self._cut(name, source, target, edge)
 
+    def apart(self, pairs):
+        return {pair for pair in pairs if (*pair, {"loss": 1.0}) in self.cuts.values()}
+
     def hold(self, name, source, target):
         return self._cut(name, "hold", source, target)
 
@@ -345,6 +348,25 @@ def test_a_cut_that_strikes_again_leaves_its_first_strike_in_force():
 
     play(Isolate(at=5.0, every=20.0, isolate=Pick(pick="one", of="role=w")), world=Watched)
     assert seen == [3, 2, 1]
+
+
+def test_a_cut_link_tells_who_has_no_way_left():
+    class Line(FakeWorld):
+        """a – w-1 can be gone round; a – w-2 is the only way for w-3 too."""
+
+        def apart(self, pairs):
+            cut = {what[:2] for what in self.cuts.values()}
+            return {("a", "w-2"), ("a", "w-3")} if ("a", "w-2") in cut else set()
+
+    world = play(
+        Link(at=5.0, link=LinkChange(from_="a", to="w-1", loss=1.0)),
+        Link(at=6.0, for_=1.0, link=LinkChange(from_="a", to="w-2", loss=1.0)),
+        world=Line,
+    )
+    assert [fields["detail"]["cut"] for _, _, fields in world.events("fault")] == [
+        [],
+        [["a", "w-2"], ["a", "w-3"]],
+    ]
 
 
 def test_a_node_that_another_fault_took_down_since_is_not_started_with_the_first():

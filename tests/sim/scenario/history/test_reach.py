@@ -36,6 +36,12 @@ def test_cuts_that_overlap_are_one(story):
     assert reach(story).apart("a", "b") == [(10, 30), (40, 50)]
 
 
+def test_a_link_that_can_be_gone_round_parts_nobody_but_those_who_have_no_way_left(story):
+    story.fault(10, "link", "a", "b", name="round", undone=20, pairs=[["a", "b"]], loss=1.0, cut=[])
+    story.fault(30, "link", "a", "b", undone=40, pairs=[["a", "b"]], loss=1.0, cut=[["a", "b"], ["a", "c"]])
+    assert reach(story).apart("a", "b") == reach(story).apart("a", "c") == [(30, 40)]
+
+
 def test_a_lossy_or_slow_link_is_no_cut(story):
     story.fault(10, "link", "a", "b", pairs=[["a", "b"]], loss=0.99).fault(
         10, "link", "a", "b", name="slow", pairs=[["a", "b"]], latency="1s"
