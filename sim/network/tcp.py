@@ -368,11 +368,17 @@ class Endpoint:
             self._blocked = True
             self._acknowledged, self._known_read = self.peer._arrived, self.peer._read
 
-    def _tell_sender(self) -> None:
-        """Acknowledge: the sender learns, one way later, how far this end has come."""
-        self._acknowledge((self._arrived, self._read))
+    def _tell_sender(self, just_came: int = 0) -> None:
+        """Acknowledge: the sender learns, one way later, how far this end has come.
 
-    def _acknowledge(self, progress: tuple[int, int]) -> None:
+        Of what has just come over a wire the first packet was acknowledged while the others were still on it.
+        """
+        path = self.network.path(self.peer.host, self.host) if just_came > PACKET_BYTES else None
+        bandwidth = path.link.bandwidth if path is not None else None
+        early = (just_came - PACKET_BYTES) / bandwidth if bandwidth else 0.0
+        self._acknowledge((self._arrived, self._read), early)
+
+    def _acknowledge(self, progress: tuple[int, int], early: float = 0.0) -> None:
         network = self.network
         path = network.path(self.host, self.peer.host)
         if not self._alive():
@@ -380,7 +386,7 @@ class Endpoint:
         if path is None:
             network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
         else:
-            network.schedule.after(self.host.ahead + path.delay(), self.peer._learn, progress)
+            network.schedule.after(max(0.0, self.host.ahead + path.delay() - early), self.peer._learn, progress)
 
     def _learn(self, progress: tuple[int, int]) -> None:
         inbox = self.host.inbox
@@ -460,7 +466,7 @@ class Endpoint:
                     self._tell_sender()
                 self.on_readable()
             elif sender._blocked:
-                self._tell_sender()
+                self._tell_sender(size)
             cause[0] = 0
 
     @property

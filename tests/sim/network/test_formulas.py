@@ -77,6 +77,18 @@ def test_a_long_way_lets_one_window_a_round_trip_pass(latency, windows):
     assert transfer(size, latency=latency)["a"] == pytest.approx((windows - 1) * 2 * latency + latency, rel=0.02)
 
 
+@pytest.mark.parametrize("latency", [0.02, 0.1])
+@pytest.mark.parametrize("bandwidth", [1e6, 1e7, 1e8])
+@pytest.mark.parametrize("size", [300_000, 2_000_000])
+def test_a_wire_on_a_long_way_is_kept_busy_by_the_window_or_waits_a_round_trip_for_it(latency, bandwidth, size):
+    windows = math.ceil(size / WINDOW_BYTES)
+    round_trip = 2 * latency + PACKET_BYTES / bandwidth
+    rest = size - (windows - 1) * WINDOW_BYTES
+    assert transfer(size, latency=latency, bandwidth=bandwidth)["a"] == pytest.approx(
+        (windows - 1) * max(WINDOW_BYTES / bandwidth, round_trip) + latency + rest / bandwidth, rel=0.02
+    )
+
+
 def test_a_loss_that_enough_follow_costs_a_round_trip_else_the_time_out():
     """A write of n packets: the first lost is geometric; three behind it save the time-out for a round trip."""
     latency, loss, packets = 0.01, 0.02, 10
