@@ -167,6 +167,7 @@ class Node:
             return False
         self._lose_process()
         self.host.power_off()
+        self.simulation.network.fell_silent()
         return True
 
     def kill(self) -> bool:

@@ -254,6 +254,8 @@ class SimulatedSocket:
         endpoint.on_readable = endpoint.on_writable = self._mark
         endpoint.sink = self._sink()
         self.send_now = endpoint.send
+        if self._options is not None:
+            self._keep_alive()
 
     def listen(self, backlog: int = BACKLOG) -> None:
         if self._listener is None:
@@ -270,6 +272,8 @@ class SimulatedSocket:
         except IndexError:
             raise self._would_block("accept") from None
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
+        if self._options is not None and self._options.get(_KEEPALIVE):
+            accepted._options = dict(self._options)  # tcp(7): inherited
         accepted._attach(endpoint)
         if self.family == socket.AF_UNIX:
             accepted._bound = self._bound
@@ -414,6 +418,19 @@ class SimulatedSocket:
         if self._options is None:
             self._options = {}
         self._options[level, option] = int(value) if isinstance(value, int) else value
+        if self._endpoint is not None and (level, option) in _KEEPALIVE_OPTIONS:
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """As the options say now."""
+        endpoint, options, network = self._endpoint, self._options, self._network
+        if endpoint is None or options is None or self.family == socket.AF_UNIX:
+            return
+        if options.get(_KEEPALIVE):
+            idle, interval, count = (options.get(option, usual) for option, usual in _KEEPALIVE_TIMES.items())
+            network.keep_alive(endpoint, idle, interval, count)
+        elif network.keepalives is not None:
+            network.keepalives.unset(endpoint)
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)
@@ -485,6 +502,13 @@ class SimulatedSocket:
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
 
 
+_KEEPALIVE = socket.SOL_SOCKET, socket.SO_KEEPALIVE
+_KEEPALIVE_TIMES = {
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)): 7200,  # Linux: net.ipv4.tcp_keepalive_time, …
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)): 75,
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)): 9,
+}
+_KEEPALIVE_OPTIONS = {_KEEPALIVE, *_KEEPALIVE_TIMES}
 _MULTICAST = {
     (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP),
     (socket.IPPROTO_IP, socket.IP_MULTICAST_IF),

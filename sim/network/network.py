@@ -21,6 +21,8 @@ from sim.trace import Trace
 if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
+    from sim.network.keepalive import Keepalives
+    from sim.network.tcp import Endpoint
     from sim.network.udp import DatagramSocket
 
 __all__ = ["Network", "NotConnected", "Path", "UnknownNode"]
@@ -121,6 +123,8 @@ class Network:
         """By name and by address."""
         self.hearers: dict[tuple[Any, ...], DatagramSocket] = {}
         """The socket that an address was found to lead to, from any other machine; forgotten when one is closed."""
+        self.keepalives: Keepalives | None = None
+        """Connections with SO_KEEPALIVE; None = there was none yet."""
         self._graph: Graph | None = None
         self._default = Link()
         self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
@@ -246,6 +250,17 @@ class Network:
             self.schedule.after(0.0, _end_held, ended)
         return bool(ended)
 
+    def keep_alive(self, endpoint: Endpoint, idle: float, interval: float, count: int) -> None:
+        """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
+        if self.keepalives is None:
+            self.keepalives = import_module("sim.network.keepalive").Keepalives(self)
+        self.keepalives.set(endpoint, idle, interval, count)
+
+    def fell_silent(self) -> None:
+        """A machine may have, for another one: whoever asks for that looks."""
+        if self.keepalives is not None:
+            self.keepalives.look()
+
     def heal(self, name: str | None = None) -> bool:
         """Undo the cut, change, hold or slowness of that name, or all of them. False where there was none."""
         held = self._end_held(self._held if name is None else [name])
@@ -320,11 +335,22 @@ class Network:
         uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
         default = self._default
         self.uniform = Path(default, [(None, default.delay)], self.random) if uniform else None
+        self.fell_silent()
+
+    def round_trip(self, source: Host, target: Host) -> float:
+        """What TCP knows of the way from before, where it is cut now."""
+        path = self.path(source, target) or self._way(source, target)
+        return 0.0 if path is None else path.round_trip
 
     def _find(self, source: Host, target: Host) -> Path | None:
-        a, b = source.name, target.name
-        if any(cut.blocks(a, b) for cut in self._cuts.values()):
+        if any(cut.blocks(source.name, target.name) for cut in self._cuts.values()):
             return None
+        path = self._way(source, target)
+        return None if path is None or path.link.loss >= 1 else path
+
+    def _way(self, source: Host, target: Host) -> Path | None:
+        """The way where nothing cuts it; None where there is none in the graph."""
+        a, b = source.name, target.name
         links, hops = [self._default], [(a, b)]
         if self._graph is not None:
             self._watch()
@@ -343,7 +369,7 @@ class Network:
             elif changes:
                 # The wires on the way are still shared with whoever else uses them.
                 ways = [*((wire, Constant(0.0)) for wire, _ in ways if wire), (None, whole.delay)]
-        return None if whole.loss >= 1 else Path(whole, ways, self.random)
+        return Path(whole, ways, self.random)
 
     def _wire(self, hop: tuple[str, str], link: Link) -> Wire | None:
         return self._wires.setdefault(hop, Wire()).set(link) if link.bandwidth else None

@@ -340,7 +340,15 @@ class Endpoint:
             segment[0] += timeout
             timeout = min(2 * timeout, MAX_RTO)
             lost_again = _first_lost(path, 1, self.network.random)
+        if segment[0] - arrival > USER_TIMEOUT:
+            self._schedule.at(now + USER_TIMEOUT, self._give_up, segment)
         return segment
+
+    def _give_up(self, segment: Segment) -> None:
+        """It was lost again and again; what came behind it is of no use without it."""
+        if self._alive() and self.error is None and any(each is segment for each in self._in_flight):
+            self._in_flight.clear()
+            self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
 
     def _follow_holes(self, packets: int, when: float) -> None:
         """So many packets follow what was lost. Behind which they are three, that is sent again and there by `when`.
@@ -408,9 +416,8 @@ class Endpoint:
         self._resend.append(packet)
         if self._stalled_since is None:
             network = self.network
-            path = network.path(self.host, self.peer.host)
             self._stalled_since = network.schedule.now
-            self._timeout = MIN_RTO + (0.0 if path is None else path.round_trip)
+            self._timeout = MIN_RTO + network.round_trip(self.host, self.peer.host)
             network.schedule.after(self._timeout, self._retry, None)
 
     def _retry(self, _: None) -> None:
@@ -431,6 +438,11 @@ class Endpoint:
                     self._resend.extend(packets)
                     return
             self._pump()
+
+    def give_up(self, error: OSError) -> None:
+        """End it for a reason of its host's, unless what was sent is tried again: then that has its own time-out."""
+        if self._stalled_since is None:
+            self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         """The connection is over. What has arrived can still be read, then comes the error."""
