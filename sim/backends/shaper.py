@@ -77,7 +77,7 @@ class Way:
     def datagram(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         """What arrives of a datagram, and after how many seconds: nothing, one, or two copies."""
         link, draw = self.link, self._random.random
-        if link.loss and draw() < link.loss:
+        if link.loss and draw() < link.loss_of(len(data)):
             return []
         waiting = self._on_the_wire(len(data), now)
         if link.bandwidth is not None and waiting * link.bandwidth > link.queue + len(data):

@@ -4,6 +4,7 @@ A link is a value. Links of a route are joined into one by `join`: latencies add
 bandwidth counts.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, Self
@@ -16,6 +17,9 @@ from sim.network.presets import PRESETS
 from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, parse_probability
 
 __all__ = ["Link", "join"]
+
+FRAGMENT_BYTES = 1480  # Ethernet's MTU of 1500 less the IP header (RFC 791)
+UDP_HEADER_BYTES = 8
 
 
 class _Sum(Struct, frozen=True):
@@ -71,6 +75,11 @@ class Link(Struct, frozen=True, kw_only=True):
             except QuantityError as error:
                 raise QuantityError(f"{key}: {error}") from None
         return replace(base, **values) if isinstance(base, cls) else cls(**values)
+
+    def loss_of(self, size: int) -> float:
+        """The chance that a datagram of so many bytes is lost: with each of the fragments that IP makes of it."""
+        whole = size + UDP_HEADER_BYTES
+        return self.loss if whole <= FRAGMENT_BYTES else 1 - (1 - self.loss) ** math.ceil(whole / FRAGMENT_BYTES)
 
     @property
     def plain(self) -> bool:

@@ -135,7 +135,7 @@ class DatagramSocket:
         link, network = path.link, self.network
         _, target, to, source, data, line = packet
         draw = network.random.random
-        if link.loss and draw() < link.loss:
+        if link.loss and draw() < link.loss_of(len(data)):
             self._drop(now, line, target.name, "loss")
             return
         when = path.travel(now, len(data))
