@@ -61,7 +61,8 @@ class Wire:
         self.busy_until = 0.0
 
     def set(self, link: Link) -> Wire:
-        self.bandwidth, self.queue = link.bandwidth or 0.0, link.queue
+        # Half a byte more, as times are not exact.
+        self.bandwidth, self.queue = link.bandwidth or 0.0, link.queue + 0.5
         return self
 
     def take(self, at: float, size: int) -> float | None:

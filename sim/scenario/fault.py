@@ -340,7 +340,7 @@ class _Injector:
                     offset=parse_offset(wrong.offset or "0s"),
                     drift=parse_drift(wrong.drift or "0ppm"),
                 )
-        nodes = [value] if value in self.nodes else select(value, self.nodes, random)
+        nodes = select(value, self.nodes, random)
         if isinstance(declared.fault, Isolate):
             return self._isolate(declared, nodes)
         return self._to_nodes(declared, nodes)

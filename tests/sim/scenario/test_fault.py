@@ -157,6 +157,13 @@ def test_crash_is_told_with_its_targets_and_then_it_is_quiet():
     assert world.events("quiet") == [(10.0, "quiet", {})]
 
 
+@pytest.mark.parametrize("fault", [Crash, Isolate, Reset])
+def test_a_list_of_selectors_means_all_of_them(fault):
+    world = play(fault(at=10.0, **{fault.verb: ["a", Pick(pick="one", of="w-1"), "w-3"]}))
+    ((_, _, fields),) = world.events("fault")
+    assert fields["targets"] == ["a", "w-1", "w-3"]
+
+
 def test_crash_for_some_time_starts_the_node_again():
     world = play(Crash(at=10.0, for_=3.0, crash="w-2"))
     assert world.events("crash", "restart", "fault_undone", "quiet") == [
