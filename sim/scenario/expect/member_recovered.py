@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.recorded import Recorded
-from sim.scenario.expect.timed import CUTS, DEATHS, STALLS
+from sim.scenario.expect.timed import CUTS, DEATHS, DELAYS, STALLS
 from sim.scenario.history import Sighting
 from sim.scenario.schema import Selector
 
@@ -25,7 +25,11 @@ class MemberRecovered(Recorded, frozen=True, kw_only=True):
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_recovered", "by")
     MEASURES: ClassVar[tuple[str, ...] | None] = ("recovery_first", "recovery_p50", "recovery_p99", "recovery_last")
     SUBJECT: ClassVar[str | None] = "member_recovered"
-    FITS: ClassVar[tuple[frozenset[str], ...]] = (frozenset({"restart"}), DEATHS | CUTS | STALLS | {"stop"})
+    FITS: ClassVar[tuple[frozenset[str], ...]] = (
+        frozenset({"restart"}),
+        DEATHS | CUTS | STALLS | {"stop"},
+        DELAYS,
+    )
     OF_UNDOING: ClassVar[bool] = True
     STATE: ClassVar[str] = "recovered"
     FIGURE: ClassVar[str] = "recovery"

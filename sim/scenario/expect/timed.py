@@ -20,6 +20,7 @@ __all__ = ["NeverHappened", "Timed", "Window"]
 CUTS = frozenset({"isolate", "partition", "link"})
 DEATHS = frozenset({"crash", "kill"})
 STALLS = frozenset({"pause", "block"})
+DELAYS = frozenset({"hold", "slow_receive"})
 _START, _QUIET = "start", "quiet"
 
 

@@ -85,6 +85,9 @@ def cut_by(fault: FaultSeen) -> Callable[[str, str], bool] | None:
     if fault.verb == "isolate":
         alone = frozenset(fault.targets)
         return lambda a, b: a != b and (a in alone or b in alone)
+    if fault.verb == "link" and not fault.detail.get("routed") and _slow(fault.detail):
+        slow = frozenset((pair[0], pair[1]) for pair in fault.detail.get("pairs", ()))
+        return lambda a, b: (a, b) in slow
     if fault.verb == "slow_receive" and _may_be_later(fault.detail.get("latency"), STALL):
         late = frozenset(fault.targets)
         return lambda a, b: a != b and b in late
@@ -93,6 +96,11 @@ def cut_by(fault: FaultSeen) -> Callable[[str, str], bool] | None:
         pairs = frozenset((pair[0], pair[1]) for pair in between)
         return lambda a, b: (a, b) in pairs
     return None
+
+
+def _slow(detail: Mapping[str, Any]) -> bool:
+    """Whether a changed link takes longer than a node may be away, so that its news is as good as none."""
+    return any(name in detail and _may_be_later(detail[name], STALL) for name in ("latency", "jitter"))
 
 
 def _may_be_later(latency: Any, limit: float) -> bool:

@@ -169,13 +169,19 @@ class TestBeforeTheRun:
     def check(story, expectation, *faults):
         declared = story.cluster(*NODES)
         for verb, target, name in faults:
-            declared.fault(1, verb, target, name=name)
+            declared.fault(1, verb, target, name=name, latency="1s")
         context = declared.context()
         expectation.check(context.faults, context.select)
 
     def test_exactly_one_fault_fits(self, story):
         faults = (("crash", "worker-2", "crash"), ("crash", "worker-1", "crash-2"), ("restart", "worker-2", "restart"))
         self.check(story, MemberFailed(member_failed="worker-2", within=10.0), *faults)
+
+    @pytest.mark.parametrize("verb", ["hold", "slow_receive"])
+    def test_what_keeps_news_back_fits_where_nothing_likelier_does(self, story, verb):
+        expectation = MemberFailed(member_failed="worker-2", within=10.0)
+        self.check(story, expectation, (verb, "worker-2", verb))
+        self.check(story, expectation, (verb, "worker-2", verb), ("crash", "worker-2", "crash"))
 
     def test_two_faults_that_fit_are_refused_and_named(self, story):
         faults = (("crash", "worker-2", "crash"), ("pause", "worker-2", "stall"))

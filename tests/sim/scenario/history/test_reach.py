@@ -61,6 +61,14 @@ def test_a_late_reader_is_out_of_reach_where_it_reads_later_than_a_node_may_stal
     assert reach(story).apart("a", "b") == [(30, 40)]
 
 
+def test_a_link_that_takes_longer_than_a_node_may_stall_parts_its_ends(story):
+    for time, latency in ((10, "2s"), (30, "uniform(2s, 5s)")):
+        name = f"link {latency}"
+        story.fault(time, "link", "a", "b", name=name, undone=time + 10, pairs=[["a", "b"]], latency=latency)
+    story.fault(50, "link", "a", "b", name="jitter", undone=60, pairs=[["b", "a"]], jitter="4s")
+    assert reach(story).apart("a", "b") == [(30, 40), (50, 60)]
+
+
 def test_only_long_stalls_take_a_node_out_of_reach(story):
     story.start("a").start("b").pause(10, "a", 3.0).pause(20, "a", 3.5)
     assert reach(story).apart("a", "b") == [(20, 23.5)]
