@@ -394,7 +394,11 @@ class _World:
 
     def _stall(self, name: str, seconds: float, event: str, how: Callable[[Node, float], bool]) -> bool:
         member = self._running(name)
-        if member is None or member.node.stalled:
+        if member is not None and 0.0 < member.stalled_until <= self._simulation.now:
+            # One that ends at this very moment is over before the next begins.
+            self._resumed((member, member.runs))
+            member.node.resume()
+        if member is None or not member.up or member.node.stalled:
             return False
         member.node.record(event, seconds=seconds)
         member.stalled_until = self._simulation.now + seconds

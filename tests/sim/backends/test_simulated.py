@@ -67,6 +67,25 @@ def test_the_digest_depends_on_neither_process_nor_hash_seed_nor_directory(tmp_p
     assert len(digests) == 1
 
 
+def test_a_stall_that_begins_when_another_ends_is_one_of_its_own(simulated: Any) -> None:
+    def script(world: World) -> Script:
+        yield 0.5
+        assert world.pause("a", 0.25)
+        assert not world.block("a", 0.25)
+        yield 0.25
+        assert world.block("a", 0.25)
+        yield 60
+
+    played = simulated.play({"a": "idle"}, script, duration=1.5)
+    stalls = played.of("a", "node_paused", "node_blocked", "node_resumed")
+    assert [(event.time, event.name) for event in stalls] == [
+        (pytest.approx(0.5), "node_paused"),
+        (pytest.approx(0.75), "node_resumed"),
+        (pytest.approx(0.75), "node_blocked"),
+        (pytest.approx(1.0), "node_resumed"),
+    ]
+
+
 def test_an_hour_takes_no_time_to_speak_of(simulated: Any) -> None:
     played = simulated.play({"a": "idle"}, duration=3600.0)
     assert played.outcome.virtual_seconds >= 3600
