@@ -4,7 +4,9 @@ Imported for a program that names one: networkx takes longer than all else that 
 """
 
 import ast
-from typing import Final
+import inspect
+from random import Random
+from typing import Any, Final
 
 import networkx
 
@@ -17,8 +19,19 @@ GraphError: Final = (ValueError, OSError, SyntaxError, networkx.NetworkXError)
 """What a file or a generator raises that is none."""
 
 
+def _seeded(make: Any, arguments: list[Any], named: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The named arguments, with the run's chance for a generator that draws and was given no `seed` of its own."""
+    signature = inspect.signature(make)
+    if "seed" not in signature.parameters or "seed" in signature.bind(*arguments, **named).arguments:
+        return named
+    return named | {"seed": Random(f"rpcnet/graph/{seed}").getrandbits(32)}
+
+
 def graph_of(program: Program) -> Graph:
-    """A GraphML file, or `generator(arguments)` of networkx whose first nodes become the program's, in order."""
+    """A GraphML file, or `generator(arguments)` of networkx whose first nodes become the program's, in order.
+
+    A generator that draws, draws from the program's seed.
+    """
     text = program.graph or ""
     if "(" not in text:
         return load_graph(text)
@@ -29,9 +42,9 @@ def graph_of(program: Program) -> Graph:
         make = getattr(networkx, call.func.id, None)
         if make is None:
             raise ValueError(f"networkx has no generator {call.func.id!r}")
-        graph = make(
-            *map(ast.literal_eval, call.args), **{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-        )
+        arguments = [ast.literal_eval(each) for each in call.args]
+        named = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+        graph = make(*arguments, **_seeded(make, arguments, named, program.seed))
     except (SyntaxError, TypeError, ValueError, networkx.NetworkXError) as error:
         raise ProgramError(f"graph {text!r}: {error}; write a GraphML file or generator(arguments)") from error
     names = [node.name for node in program.nodes]

@@ -64,13 +64,16 @@ def star(names: Iterable[str]) -> Graph:
     return graph
 
 
-def unreachable(graph: Graph, names: Sequence[str]) -> str | None:
-    """The first of the names that cannot be reached from the first one, or from which that cannot be."""
+def unreachable(graph: Graph, names: Sequence[str]) -> tuple[str, str] | None:
+    """Two of the names, from the first of which there is no way to the second."""
     first = names[0]
-    reached = networkx.descendants(graph, first)
-    if graph.is_directed():
-        reached &= networkx.ancestors(graph, first)
-    return next((name for name in names[1:] if name not in reached), None)
+    after, before = networkx.descendants(graph, first), networkx.ancestors(graph, first)
+    for name in names[1:]:
+        if name not in after:
+            return first, name
+        if name not in before:
+            return name, first
+    return None
 
 
 def route(graph: Graph, source: str, target: str, link_of: LinkOf) -> tuple[list[Link], list[tuple[str, str]]] | None:

@@ -188,7 +188,11 @@ def parse_latency(value: "str | float | Distribution") -> Distribution:
     if name == "samples" and len(arguments) == 1:
         return _samples(arguments[0])
     if len(arguments) != 2 or name not in _MAKERS:
-        raise QuantityError(f"{value!r} is not a latency; allowed: {_FORMS}")
+        from difflib import get_close_matches
+
+        near = [] if name in _MAKERS else get_close_matches(name, [*_MAKERS, "samples"], 1)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
+        raise QuantityError(f"{value!r} is not a latency; {hint}allowed: {_FORMS}")
     make, second = _MAKERS[name]
     return make(parse_seconds(arguments[0]), second(arguments[1]))
 

@@ -60,7 +60,11 @@ class Link(Struct, frozen=True, kw_only=True):
         settings = dict(settings)
         if preset := settings.pop("preset", None):
             if preset not in PRESETS:
-                raise QuantityError(f"unknown preset {preset!r}; allowed: {', '.join(PRESETS)}")
+                from difflib import get_close_matches
+
+                near = get_close_matches(preset, PRESETS, 1) if isinstance(preset, str) else []
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise QuantityError(f"unknown preset {preset!r}; {hint}allowed: {', '.join(PRESETS)}")
             settings = {**PRESETS[preset].settings, **settings}
         values: dict[str, Any] = {}
         for key, value in settings.items():
@@ -68,8 +72,8 @@ class Link(Struct, frozen=True, kw_only=True):
                 from difflib import get_close_matches
 
                 near = get_close_matches(key, _PARSERS, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise QuantityError(f"unknown link setting {key!r}{hint} allowed: preset, {', '.join(_PARSERS)}")
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise QuantityError(f"unknown link setting {key!r}; {hint}allowed: preset, {', '.join(_PARSERS)}")
             try:
                 values[key] = None if value is None else _PARSERS[key](value)
             except QuantityError as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sim.network.tcp import Endpoint
     from sim.network.udp import DatagramSocket
 
-__all__ = ["Network", "NotConnected", "Path", "UnknownNode"]
+__all__ = ["Network", "NotConnected", "Path", "UnknownNode", "demand_connected"]
 
 LOOPBACK = Link(latency=Constant(25e-6))
 
@@ -50,6 +50,19 @@ class NotConnected(ValueError):
 def topology() -> Any:
     """sim.network.graph, loaded where a graph is used: networkx takes longer to import than all the rest."""
     return import_module("sim.network.graph")
+
+
+def demand_connected(graph: Graph, names: Sequence[str]) -> None:
+    """Raise NotConnected unless every one of these is in the graph and can reach every other."""
+    missing = [name for name in names if name not in graph]
+    if missing:
+        raise NotConnected(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
+    lost = topology().unreachable(graph, names) if names else None
+    if lost is not None:
+        raise NotConnected(
+            f"the graph is not connected: there is no way from {lost[0]!r} to {lost[1]!r}; add an edge, and cut it "
+            "with network.partition() once the simulation runs"
+        )
 
 
 class Wire:
@@ -316,18 +329,8 @@ class Network:
 
     def check_connected(self) -> None:
         """Raise NotConnected unless every host can reach every other (asked once, when a simulation starts)."""
-        if self._graph is None:
-            return
-        missing = [name for name in self.hosts if name not in self._graph]
-        if missing:
-            raise NotConnected(f"the graph has no node {missing[0]!r}; give each machine a node of its name")
-        lost = topology().unreachable(self._graph, list(self.hosts)) if self.hosts else None
-        if lost is not None:
-            one = next(iter(self.hosts))
-            raise NotConnected(
-                f"the graph is not connected: there is no way from {one!r} to {lost!r}; add an edge, and cut it with "
-                "network.partition() once the simulation runs"
-            )
+        if self._graph is not None:
+            demand_connected(self._graph, list(self.hosts))
 
     def _changed(self) -> None:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""

@@ -14,6 +14,7 @@ from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
+from sim.network.network import demand_connected
 from sim.network.quantity import parse_drift, parse_offset
 from sim.scenario.fault import Declared, declare_one, names_of, parse_next
 from sim.scenario.locate import Path
@@ -180,9 +181,15 @@ class _Check:
 
         try:
             nodes = tuple(NodeProgram(name=name, app="") for name in self.nodes)
-            graph_of(
-                Program(scenario="", seed=0, duration=0, nodes=nodes, scripts=_none, graph=self.draft.network.graph)
+            program = Program(
+                scenario="",
+                seed=self.draft.seed,
+                duration=0,
+                nodes=nodes,
+                scripts=_none,
+                graph=self.draft.network.graph,
             )
+            demand_connected(graph_of(program), list(self.nodes))
         except (ProgramError, *GraphError) as error:
             self.blame(("network", "graph"), str(error))
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sim.backends import simulated as backend
-from sim.backends.program import ProgramError, Script, World
+from sim.backends.graph import graph_of
+from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 
 PROGRAM: dict[str, Any] = {
     "b": "echo",
@@ -84,6 +85,18 @@ def test_a_stall_that_begins_when_another_ends_is_one_of_its_own(simulated: Any)
         (pytest.approx(0.75), "node_blocked"),
         (pytest.approx(1.0), "node_resumed"),
     ]
+
+
+def test_a_generator_that_draws_draws_from_the_seed_unless_it_is_given_one() -> None:
+    def edges(text: str, seed: int) -> list[Any]:
+        nodes = (NodeProgram(name="a", app="x:y"),)
+        program = Program(scenario="", seed=seed, duration=1, nodes=nodes, scripts=lambda world: [], graph=text)
+        return sorted(graph_of(program).edges)
+
+    for text in ("barabasi_albert_graph(30, 2)", "random_regular_graph(3, 30)", "random_geometric_graph(30, 0.5)"):
+        assert edges(text, 1) == edges(text, 1) != edges(text, 2)
+    for text in ("barabasi_albert_graph(30, 2, 7)", "barabasi_albert_graph(30, 2, seed=7)", "cycle_graph(30)"):
+        assert edges(text, 1) == edges(text, 2)
 
 
 def test_an_hour_takes_no_time_to_speak_of(simulated: Any) -> None:

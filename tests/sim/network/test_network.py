@@ -270,7 +270,7 @@ def test_the_directions_of_a_directed_graph_differ(mesh):
 
 
 def test_a_directed_graph_in_which_one_cannot_answer_is_not_connected(mesh):
-    with pytest.raises(ValueError, match="not connected: there is no way from 'a' to 'b'"):
+    with pytest.raises(ValueError, match="not connected: there is no way from 'b' to 'a'"):
         mesh("a", "b", graph=networkx.DiGraph([("a", "b")]))
 
 
@@ -304,7 +304,9 @@ def test_edge_data_that_makes_no_sense_names_the_edge(mesh):
     [
         ({"latncy": "1ms"}, "unknown link setting 'latncy'; did you mean 'latency'"),
         ({"loss": 1.5}, "loss: a probability is between 0 and 1"),
-        ({"preset": "lann"}, "unknown preset 'lann'; allowed: loopback, lan"),
+        ({"preset": "lann"}, r"unknown preset 'lann'; did you mean 'lan'\? allowed: loopback, lan"),
+        ({"latency": "unifrm(1ms, 2ms)"}, r'did you mean "uniform"\? allowed: a duration'),
+        ({"colour": "red"}, "unknown link setting 'colour'; allowed: preset, latency"),
         ({"latency": -1.0}, "latency: .*at least 0"),
     ],
 )

@@ -209,6 +209,12 @@ MISTAKES = {
     "link to oneself": ('["director", "worker-*"]', '["director", "director"]', "{ between", "nobody has a link"),
     "graph that is none": ('preset = "lan"', 'graph = "star_grap(9)"', '"star', "no generator"),
     "graph that is too small": ('preset = "lan"', 'graph = "star_graph(1)"', '"star', "has 2 nodes, the program 4"),
+    "graph that falls apart": (
+        'preset = "lan"',
+        'graph = "empty_graph(4)"',
+        '"empty',
+        "there is no way from 'director' to",
+    ),
     "graph without a file": ('preset = "lan"', 'graph = "x.graphml"', '"x.graphml"', "No such file"),
     "defect that is unknown": ("scenario_test_app:defect", "no_suspicon", '"no_suspicon"', "unknown defect"),
     "name that is taken": ('name = "split"', 'name = "quiet"', '"quiet"', "cannot name a fault"),
