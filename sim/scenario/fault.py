@@ -249,8 +249,11 @@ class _Injector:
             yield from self._one(declared, value, random)
             return
         until_ready, pause = parse_next(value.next)
-        for node in select(value.each, self.nodes, random):
+        nodes = select(value.each, self.nodes, random)
+        for node in nodes:
             yield from self._one(declared, node, random)
+            if node == nodes[-1]:
+                return  # it is over with the last: nobody follows who would be waited for
             if until_ready:
                 yield Ready(node)
             yield pause

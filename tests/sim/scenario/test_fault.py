@@ -447,6 +447,7 @@ def test_rolling_restart_goes_one_after_the_other():
         (9.5, "restart", "w-2"),
     ]
     assert len(world.events("fault")) == 4
+    assert world.events("quiet") == [(world.events("fault_undone")[-1][0], "quiet", {})]
 
 
 def test_without_faults_it_is_quiet_from_the_start():
