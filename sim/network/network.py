@@ -86,6 +86,11 @@ class Wire:
         self.busy_until = start + size / self.bandwidth
         return self.busy_until
 
+    def take_later(self, at: float, size: int) -> float:
+        """The same where that waits, however long: at its sender, where it does not fit into the queue."""
+        self.busy_until = max(at, self.busy_until) + size / self.bandwidth
+        return self.busy_until
+
 
 class Path:
     """The way from one host to another: its hops, and the joined link, its delay bound to the network's randomness."""
@@ -103,14 +108,19 @@ class Path:
         """Seconds, as TCP estimates it."""
         self.hops = [(wire, delay.sampler(random)) for wire, delay in hops]
 
-    def travel(self, now: float, size: int) -> float | None:
-        """When something sent now arrives: each wire's time and each hop's latency; None = a queue was full."""
+    def travel(self, now: float, size: int, again: float | None = None) -> float | None:
+        """When something sent now arrives: each wire's time and each hop's latency; None = a queue was full.
+
+        With `again` it is sent again then, so many seconds later.
+        """
         at = now
         for wire, delay in self.hops:
             if wire is not None:
                 left = wire.take(at, size)
                 if left is None:
-                    return None
+                    if again is None:
+                        return None
+                    left = wire.take_later(at + again, size)
                 at = left
             at += delay()
         return at

@@ -317,10 +317,9 @@ class Endpoint:
         segment may bring the third. Else it takes the retransmission time-out (RFC 6298), doubling for each loss again.
         """
         packets = max(1, math.ceil(len(data) / PACKET_BYTES))
-        arrival = path.travel(now, len(data))
-        first_lost = 0 if arrival is None else _first_lost(path, packets, self.network.random)
-        if arrival is None:
-            arrival = now + path.delay()  # as if sent when there is room again
+        arrival = path.travel(now, len(data), path.round_trip)
+        assert arrival is not None, "it waits where a queue is full"
+        first_lost = _first_lost(path, packets, self.network.random)
         round_trip = path.round_trip
         if self._holes:
             self._follow_holes(packets, arrival + round_trip)

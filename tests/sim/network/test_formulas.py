@@ -159,6 +159,17 @@ def test_flows_share_a_links_bandwidth():
     assert min(together.values()) > 2 * alone
 
 
+@pytest.mark.parametrize("queue", ["10MB", "256KiB", "64KB", "2kB"])
+@pytest.mark.parametrize("senders", ["a", "ac", "acdefg"])
+def test_no_wire_carries_more_than_its_bandwidth_however_short_its_queue(queue, senders):
+    graph = networkx.Graph()
+    for name in senders:
+        graph.add_edge(name, "switch", latency="1ms")
+    graph.add_edge("switch", "b", latency="1ms", bandwidth="1MB/s", queue=queue)
+    together = transfer(500_000, graph=graph, senders=tuple(senders))
+    assert max(together.values()) == pytest.approx(0.002 + 0.5 * len(senders), rel=0.02)
+
+
 def test_flows_share_a_links_bandwidth_when_what_lies_between_two_of_them_has_changed():
     graph = networkx.Graph()
     for name in ("a", "c", "d"):
