@@ -4,13 +4,18 @@ One way takes L, a wire of B bytes a second S / B for S bytes, a window of W byt
 """
 
 import asyncio
+import itertools
 import math
 import statistics
 
 import networkx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim import Simulation
+from sim.network.link import Link
+from sim.network.network import Wire
 from sim.network.tcp import PACKET_BYTES, SEGMENT_BYTES, WINDOW_BYTES
 
 PORT = 7000
@@ -209,6 +214,40 @@ def test_a_loss_costs_what_is_typical_where_the_mean_latency_is_infinite():
     # The median of that distribution is 2 ms, the round trip 4 ms: so long from the loss on.
     assert min(lost) == pytest.approx(0.204, abs=0.01)
     assert max(lost) < math.inf
+
+
+packets = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.3, 5.0]), st.integers(1, 500)), min_size=1, max_size=60
+)
+
+
+@given(packets)
+def test_a_wire_carries_one_packet_at_a_time_and_nobody_waits_for_what_comes_later_than_it_leaves(sent):
+    """Each is sent so long after the one before and comes to the wire so much later; 1000 bytes take a second."""
+    wire = Wire().set(Link(bandwidth=1000.0, queue=math.inf))
+    now, passed = 0.0, []
+    for gap, way, size in sent:
+        now += gap
+        left = wire.take(now, now + way, size, None)
+        first = left - size / 1000
+        assert first >= now + way - 1e-9
+        # Until then it was taken, or the room was too short.
+        for begin, end in itertools.pairwise([now + way, *sorted(t for span in passed for t in span), first]):
+            if now + way <= begin and end <= first and not any(a < (begin + end) / 2 < b for a, b in passed):
+                assert end - begin < size / 1000 + 1e-9
+        passed.append((first, left))
+    for (_, end), (begin, _) in itertools.pairwise(sorted(passed)):
+        assert begin >= end - 1e-9
+
+
+def test_who_is_near_to_a_wire_does_not_wait_for_what_is_still_on_its_way_to_it():
+    graph = networkx.Graph()
+    graph.add_edge("c", "switch", latency="500ms")
+    graph.add_edge("a", "switch", latency="1ms")
+    graph.add_edge("switch", "b", latency="1ms", bandwidth="1MB/s", queue="10MB")
+    together = transfer(100_000, graph=graph, senders=("c", "a"))
+    assert together["a"] == pytest.approx(0.002 + 0.1, rel=0.02)
+    assert together["c"] == pytest.approx(0.501 + 0.1, rel=0.02)
 
 
 def test_a_route_is_as_fast_as_its_narrowest_wire():
