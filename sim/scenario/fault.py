@@ -416,10 +416,10 @@ class _Injector:
 
     def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
         edge, rule = change.edge(), self._rule(declared)
-        changed = {f"{rule}/{number}": pair for number, pair in enumerate(pairs)}
         cuts = edge.get("loss", 0.0) >= 1
         before = self.world.apart(pairs) if cuts else set()
-        news = [self.world.link(name, *pair, **edge) for name, pair in changed.items()]
+        # One name for all: the network looks through every name for each way that it finds.
+        news = [self.world.link(rule, *pair, **edge) for pair in pairs]
         detail: dict[str, Any] = {} if self.scenario.network.graph is None else {"routed": True}
         if cuts:
             # On a graph there may be another way round, and others may have lost theirs.
@@ -430,7 +430,7 @@ class _Injector:
             "link",
             _ends_of(pairs),
             {"pairs": [list(pair) for pair in pairs], **edge, **detail},
-            _Healing(self.world, list(changed)),
+            _Healing(self.world, [rule]),
             "nothing lies between these nodes, or it is so already" if pairs else _ALONE,
             covered=not any(news),
         )
