@@ -43,6 +43,7 @@ class Node:
         "_mains",
         "_random",
         "_stall",
+        "_stalled_until",
         "clock",
         "host",
         "loop",
@@ -68,6 +69,7 @@ class Node:
         self._directory: Path | None = None
         self._made_directory = False
         self._stall = 0
+        self._stalled_until = 0.0
         self.on_exit: Callable[[SystemExit], None] = self._exit
         """Called when its program calls sys.exit in a task or callback, in the midst of a turn."""
         self._boot()
@@ -289,6 +291,10 @@ class Node:
             raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
         if not self.running:
             return False
+        until = self.simulation.schedule.now + seconds
+        if self.loop.held and until <= self._stalled_until:
+            return True  # it stands still for longer already
+        self._stalled_until = until
         self.loop.held = True
         self._stall += 1
         self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))

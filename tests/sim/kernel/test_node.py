@@ -330,6 +330,30 @@ def test_a_paused_host_goes_on_to_accept_and_acknowledge():
     simulation.close()
 
 
+@pytest.mark.parametrize(("first", "second", "end"), [(5.0, 1.0, 6.0), (2.0, 6.0, 8.0)])
+def test_of_two_stalls_that_overlap_the_longer_counts(first, second, end):
+    with Simulation(1) as simulation:
+        a = simulation.add_node("a")
+        woken = []
+
+        async def wake():
+            await asyncio.sleep(1.5)
+            woken.append(asyncio.get_running_loop().time())
+
+        a.start(wake)
+        simulation.run(until=1.0)
+        a.pause(first)
+        simulation.run(until=2.0)
+        a.block(second)
+        simulation.run(until=20.0)
+        assert woken == [pytest.approx(end)]
+        # And it can stand still again.
+        a.pause(1.0)
+        assert a.stalled
+        simulation.run(until=22.0)
+        assert not a.stalled
+
+
 def test_time_sleep_on_a_node_blocks_that_node_alone():
     simulation, a, b = two_nodes()
     inbox = Inbox()
