@@ -320,9 +320,10 @@ class Network:
 
     def keep_alive(self, endpoint: Endpoint, idle: float, interval: float, count: int) -> None:
         """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
-        if self.keepalives is None:
-            self.keepalives = import_module("sim.network.keepalive").Keepalives(self)
-        self.keepalives.set(endpoint, idle, interval, count)
+        keepalives = self.keepalives
+        if keepalives is None:
+            keepalives = self.keepalives = import_module("sim.network.keepalive").Keepalives(self)
+        keepalives.set(endpoint, idle, interval, count)
 
     def fell_silent(self) -> None:
         """A machine may have, for another one: whoever asks for that looks."""
