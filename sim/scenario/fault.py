@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from sim.backends.program import Ready, Script, World
-from sim.network.quantity import parse_drift, parse_offset
+from sim.network.quantity import parse_drift, parse_offset, parse_probability
 from sim.scenario.schema import (
     Clock,
     Crash,
@@ -416,6 +416,8 @@ class _Injector:
 
     def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
         edge, rule = change.edge(), self._rule(declared)
+        if change.loss is not None:
+            edge["loss"] = parse_probability(change.loss)  # built in Python it may be text
         cuts = edge.get("loss", 0.0) >= 1
         before = self.world.apart(pairs) if cuts else set()
         # One name for all: the network looks through every name for each way that it finds.

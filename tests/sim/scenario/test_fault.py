@@ -405,6 +405,13 @@ def test_link_change_is_told_pair_by_pair():
     assert world.cuts == {}
 
 
+def test_a_loss_that_is_text_is_told_as_a_number():
+    world = play(Link(at=1.0, link=LinkChange(from_="a", to="w-1", loss="100%")))
+    ((_, _, fields),) = world.events("fault")
+    assert fields["detail"]["loss"] == 1.0
+    assert fields["detail"]["cut"] == [["a", "w-1"]]
+
+
 def test_between_is_both_ways():
     world = play(Link(at=1.0, link=LinkChange(between=["a", "w-1"], loss=1.0)))
     assert world.events("fault")[0][2]["detail"]["pairs"] == [["a", "w-1"], ["w-1", "a"]]
