@@ -9,7 +9,6 @@ BaseSelectorEventLoop._selector, _transports. tests/sim/kernel/test_loop.py noti
 
 import asyncio
 import contextvars
-import signal
 import sys
 from asyncio import Future, events
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
+from sim.kernel.signals import UNCATCHABLE, check
 from sim.kernel.sockets import Transports
 from sim.kernel.turns import NO_WAKE, Turns, as_made_above
 
@@ -248,11 +248,24 @@ class NodeLoop(Turns):
         """Called when the simulation delivers the signal: node.stop() is SIGTERM."""
         if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
             raise TypeError("coroutines cannot be used with add_signal_handler()")
+        number = check(sig)
         self._check_closed()
-        self._signals[signal.Signals(sig)] = events.Handle(callback, args, self, None)
+        if number in UNCATCHABLE:
+            raise RuntimeError(f"sig {sig} cannot be caught")
+        self.handle_signal(number, events.Handle(callback, args, self, None))
 
     def remove_signal_handler(self, sig: int) -> bool:
-        return self._signals.pop(sig, None) is not None
+        return self._signals.pop(check(sig), None) is not None
+
+    def handle_signal(self, sig: int, handle: events.Handle | None) -> None:
+        """Run that when the signal comes; None = nobody handles it."""
+        if handle is None:
+            self._signals.pop(sig, None)
+        else:
+            self._signals[sig] = handle
+
+    def handler_of(self, sig: int) -> events.Handle | None:
+        return self._signals.get(sig)
 
     def deliver(self, sig: int) -> bool:
         """Run the handler of a signal in the next turn; False where there is none."""

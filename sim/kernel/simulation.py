@@ -18,7 +18,7 @@ from random import Random
 from threading import Thread, current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Self
 
-from sim.kernel import adopt, entropy, leaks, refuse
+from sim.kernel import adopt, entropy, leaks, refuse, signals
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.interrupt import held
@@ -77,6 +77,7 @@ class Simulation:
         adopt.install()
         leaks.install()
         refuse.install()
+        signals.install()
         entropy.rebind()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)

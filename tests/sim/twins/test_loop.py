@@ -290,3 +290,39 @@ def test_sigterm_is_delivered_to_the_handler_as_a_real_one_is():
         node = simulation.add_node("main")
         simulation.run_until_complete(node.start(main, simulated, node.stop))
     assert simulated.events == real.events != {}
+
+
+@twin
+async def test_signals_that_a_program_sends_itself(log: Log):
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, log, "handler", "of the loop")
+    for send in (lambda: os.kill(os.getpid(), signal.SIGUSR1), lambda: signal.raise_signal(signal.SIGUSR1)):
+        send()
+        await moment()
+    loop.remove_signal_handler(signal.SIGUSR1)
+    log("before", signal.signal(signal.SIGUSR1, lambda number, _: log("handler", "its own", number)))
+    signal.raise_signal(signal.SIGUSR1)
+    log("handler", "is called at once")
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    log("before", signal.getsignal(signal.SIGUSR1), signal.signal(signal.SIGUSR1, signal.SIG_DFL))
+    for what, number in (("nothing", 0), ("no signal", 999)):
+        log.call("kill", what, os.kill, os.getpid(), number)
+    log.call("kill", "nobody", os.kill, 99_999_999, signal.SIGTERM)
+
+
+@twin
+async def test_signals_that_nobody_can_handle(log: Log):
+    loop = asyncio.get_running_loop()
+
+    async def coroutine():
+        pass
+
+    for what, number in (("kill", signal.SIGKILL), ("no signal", 999), ("text", "SIGTERM")):
+        log.call("loop", what, loop.add_signal_handler, number, print)
+        log.call("signal", what, signal.signal, number, print)
+    log.call("loop", "coroutine function", loop.add_signal_handler, signal.SIGUSR1, coroutine)
+    log.call("loop", "remove", loop.remove_signal_handler, 999)
+    log.call("signal", "nothing to call", signal.signal, signal.SIGUSR1, None)
+    log.call("signal", "get", signal.getsignal, 999)
+    log.call("signal", "raise", signal.raise_signal, 999)

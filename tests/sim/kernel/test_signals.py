@@ -1,0 +1,68 @@
+"""What a signal does that a node's program sends itself, where nobody handles it."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from sim import NotSimulated, Simulation
+
+
+async def sends_itself(number, ended):
+    os.kill(os.getpid(), number)
+    try:
+        await asyncio.sleep(1)
+        ended.append("by itself")
+    except asyncio.CancelledError:
+        ended.append("cancelled")
+        raise
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_asks_to_end_cancels_the_main(number):
+    ended = []
+    with Simulation() as simulation:
+        simulation.add_node("a").start(sends_itself, number, ended)
+        simulation.run(until=2)
+        assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+def test_one_that_ends_a_process_kills_the_node_and_nobody_else(number):
+    ended = []
+    with Simulation() as simulation:
+        killed, other = simulation.add_node("a"), simulation.add_node("b")
+        killed.start(sends_itself, number, ended)
+        other.start(sends_itself, 0, ended)
+        simulation.run(until=2)
+        assert (killed.running, other.running) == (False, True)
+        assert ended == ["by itself"]
+
+
+def test_stop_runs_a_handler_that_was_set_with_the_module_signal():
+    heard = []
+
+    async def main():
+        signal.signal(signal.SIGTERM, lambda *arguments: heard.append(arguments))
+        await asyncio.sleep(1)
+        return "ended by itself"
+
+    before = signal.getsignal(signal.SIGTERM)
+    with Simulation() as simulation:
+        node = simulation.add_node("a")
+        task = node.start(main)
+        simulation.run(until=0.5)
+        node.stop()
+        assert simulation.run_until_complete(task) == "ended by itself"
+    assert heard == [(signal.SIGTERM, None)]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_stopping_itself_for_a_while_is_refused():
+    async def main():
+        with pytest.raises(NotSimulated, match=r"node\.pause"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    with Simulation() as simulation:
+        simulation.run_until_complete(simulation.add_node("a").start(main))
