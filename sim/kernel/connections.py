@@ -96,12 +96,13 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         try:
             made.connect_for(Handle(self._sock_connect_cb, (connected, made, address), self, None), address)
             await connected
+            protocol = protocol_factory()
         except BaseException:
             made.close()
             raise
         finally:
             del connected  # else an exception is in a cycle
-        protocol, ready = protocol_factory(), self.create_future()
+        ready = self.create_future()
         transport = StreamTransport(self, made, protocol, ready, None, None)
         try:
             await ready

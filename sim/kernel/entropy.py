@@ -17,12 +17,13 @@ import tempfile
 import time
 import types
 import uuid
-from asyncio.events import _get_running_loop
+from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
+from threading import get_ident
 from typing import Any, Protocol
 
-__all__ = ["EPOCH", "Source", "install", "rebind", "replace", "running"]
+__all__ = ["EPOCH", "Source", "install", "off_loop", "rebind", "replace", "running"]
 
 EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
 
@@ -39,8 +40,27 @@ class Source(Protocol):
 
 
 def running() -> Source | None:
-    """The node whose event loop is the running one of this thread."""
-    return getattr(_get_running_loop(), "node", None)
+    """The node whose event loop is the running one of this thread, or that runs a function of its executor here."""
+    loop = _get_running_loop()
+    if loop is None:
+        return _off_loop.get(get_ident()) if _off_loop else None
+    return getattr(loop, "node", None)
+
+
+_off_loop: dict[int, Source] = {}
+"""By thread: the node that runs a function as if in a thread of its own."""
+
+
+def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function as a thread of that node's would: there no event loop runs, and clocks are the node's."""
+    thread, loop = get_ident(), _get_running_loop()
+    _off_loop[thread] = source
+    _set_running_loop(None)
+    try:
+        return function(*args)
+    finally:
+        _set_running_loop(loop)
+        del _off_loop[thread]
 
 
 _installed = False

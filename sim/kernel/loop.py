@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from sim.kernel.entropy import off_loop
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
@@ -174,6 +175,8 @@ class NodeLoop(Turns):
                 options["name"] = f"Task-{self.next_task()}"
             task = NodeTask.numbered(self.next_number(), coro, self, options)
             task.made = made_here()
+            if self._debug:
+                _as_made_outside(task)
         self._tasks.append(ref(task))
         if len(self._tasks) > self._tidy_at:
             self._tasks = [ref(alive) for alive in self.tasks()]
@@ -193,14 +196,24 @@ class NodeLoop(Turns):
         super().call_exception_handler(context)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
-        """Runs `func` inline, in its turn: a thread would not be the same in every run."""
+        """Runs `func` inline, in its turn: a thread would not be the same in every run.
+
+        As in a thread of its own, no event loop runs there.
+        """
+        self._check_closed()
+        if self._debug and (asyncio.iscoroutine(func) or asyncio.iscoroutinefunction(func)):
+            raise TypeError("coroutines cannot be used with run_in_executor()")
+        if executor is None and self._executor_shutdown_called:
+            raise RuntimeError("Executor shutdown has been called")
+        if getattr(executor, "_shutdown", False):  # of concurrent.futures' executors
+            raise RuntimeError("cannot schedule new futures after shutdown")
         future = self.create_future()
 
         def run() -> None:
             if future.cancelled():
                 return
             try:
-                result = func(*args)
+                result = off_loop(self.node, func, *args)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -219,7 +232,8 @@ class NodeLoop(Turns):
             self.node.leave(error)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """There is none."""
+        """There is none to wait for."""
+        self._executor_shutdown_called = True
 
     # -- the end of a process --------------------------------------------------------------------------------------
 
@@ -282,6 +296,16 @@ class _Nothing(list[Any]):
 
     def append(self, _: Any) -> None:
         pass
+
+
+def _as_made_outside(task: NodeTask) -> None:
+    """In debug mode a task remembers where it was made: not in these files."""
+    trace: Any = task._source_traceback  # type: ignore[attr-defined]
+    while trace and trace[-1].filename.startswith(_HERE):
+        del trace[-1]
+
+
+_HERE = __file__.rpartition("/")[0] + "/"
 
 
 def _said(error: BaseException) -> str:

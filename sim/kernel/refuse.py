@@ -25,6 +25,10 @@ def install() -> None:
     _installed = True
     entropy.replace(asyncio, "run", _refused_on_a_node(asyncio.run, "asyncio.run()"))
     asyncio.Runner.run = _refused_on_a_node(asyncio.Runner.run, "asyncio.Runner.run()")  # type: ignore[method-assign]
+    made: Any = asyncio.SelectorEventLoop
+    made.__new__ = _refused_on_a_node(lambda kind, *_, **__: object.__new__(kind), "asyncio.new_event_loop()")
+    loop: Any = asyncio.BaseEventLoop
+    loop.run_forever = _refused_on_a_node(loop.run_forever, "run_until_complete() or run_forever() of another loop")
 
 
 def _refused_on_a_node(real: Callable[..., Any], said: str) -> Callable[..., Any]:
@@ -34,8 +38,9 @@ def _refused_on_a_node(real: Callable[..., Any], said: str) -> Callable[..., Any
         if node is None:
             return real(*args, **options)
         raise SimulationError(
-            f"{said} cannot be called from a running event loop, and {node.name} is a simulated node, whose loop runs: "
-            "await the coroutine, or make it a node of its own: simulation.add_node(…).start(main)"
+            f"{said} cannot be called from a running event loop, and {node.name} is a simulated node, whose loop runs, "
+            "in functions of its executor too: await the coroutine, or make it a node of its own: "
+            "simulation.add_node(…).start(main)"
         )
 
     return function

@@ -42,7 +42,7 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
         super().set_protocol(protocol)
-        if self._sock.reader is not None:
+        if self._sock is not None and self._sock.reader is not None:
             self._sock.watch(self._sock.reader, self._sock.writer)
 
     @property

@@ -10,7 +10,7 @@ _timer_cancelled_count, _timer_handle_cancelled, _stopping. tests/sim/kernel/tes
 
 import asyncio
 import math
-from asyncio import events
+from asyncio import events, format_helpers
 from heapq import heapify, heappop, heappush
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -348,7 +348,8 @@ def _report(handle: Any, error: BaseException) -> None:
     if isinstance(error, SystemExit):
         handle._loop.left(error)
         return
-    context = {"message": f"Exception in callback {_shown(handle)}", "exception": error, "handle": handle}
+    called = format_helpers._format_callback_source(handle._callback, handle._args)
+    context = {"message": f"Exception in callback {called}", "exception": error, "handle": handle}
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback
     try:

@@ -1,6 +1,7 @@
 """Each wrong use of a simulation is one typed error that says what was wrong and what to do."""
 
 import asyncio
+import functools
 import math
 import re
 
@@ -217,6 +218,27 @@ def test_another_event_loop_on_a_node(simulation, run):
     with pytest.raises(SimulationError, match=r"cannot be called .* a is a simulated node.* simulation\.add_node"):
         on_node(simulation, lambda: run(main))
     main.close()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [asyncio.new_event_loop, lambda: made_before().run_forever()],
+    ids=["new_event_loop", "a loop that was made before"],
+)
+def test_another_event_loop_in_the_executor_of_a_node(simulation, call):
+    async def main():
+        with pytest.raises(SimulationError, match=r"cannot be called .* functions of its executor too: .*add_node"):
+            await asyncio.to_thread(call)
+
+    made_before()
+    simulation.run_until_complete(simulation.nodes["a"].start(main))
+    made_before().close()
+    made_before.cache_clear()
+
+
+@functools.cache
+def made_before():
+    return asyncio.new_event_loop()
 
 
 def test_elsewhere_asyncio_runs_as_ever(simulation):

@@ -270,6 +270,27 @@ def test_low_level_sockets_of_the_loop():
     on_a_node(main)
 
 
+def test_a_protocol_factory_that_raises_leaves_no_connection():
+    async def main():
+        def factory():
+            raise ValueError("none today")
+
+        ended = asyncio.Event()
+
+        async def serve(reader, writer):
+            assert await reader.read() == b""
+            writer.close()
+            ended.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        with pytest.raises(ValueError, match="none today"):
+            await asyncio.get_running_loop().create_connection(factory, *server.sockets[0].getsockname())
+        await ended.wait()
+        await asyncio.sleep(0)
+
+    sim.run(main())
+
+
 def test_many_cancelled_timers_are_thrown_out():
     async def main():
         loop = asyncio.get_running_loop()

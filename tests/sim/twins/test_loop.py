@@ -1,9 +1,11 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import functools
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import sim
 from tests.sim.twins.twin import Log, Pair, moment, twin
@@ -104,6 +106,37 @@ async def test_an_exception_in_a_callback_goes_to_the_handler(log: Log):
 
 
 @twin
+async def test_what_the_handler_is_told_of_a_callback(log: Log):
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: log("handler", context["message"], sorted(context)))
+
+    def fail(*_):
+        raise ValueError
+
+    loop.call_soon(fail)
+    loop.call_soon(fail, 1, "two")
+    loop.call_soon(functools.partial(fail, 3))
+    asyncio.create_task(asyncio.sleep(0)).add_done_callback(fail)
+    await moment()
+    loop.call_later(0, fail)
+    await moment()
+
+
+@twin
+async def test_a_task_tells_in_debug_mode_where_it_was_made(log: Log):
+    loop = asyncio.get_running_loop()
+
+    async def nothing():
+        pass
+
+    for make in (loop.create_task, asyncio.create_task, asyncio.ensure_future):
+        task = make(nothing())
+        where = task._source_traceback  # what asyncio's messages print
+        log("made", where and (where[-1].filename.rpartition("/")[2], where[-1].name))
+        await task
+
+
+@twin
 async def test_an_exception_nobody_asks_for(log: Log):
     async def fail():
         raise ZeroDivisionError
@@ -175,6 +208,33 @@ async def test_functions_in_the_executor(log: Log):
     await log.attempt("executor", "fails", asyncio.to_thread(lambda: 1 / 0))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         log("executor", await loop.run_in_executor(pool, len, "four"))
+
+
+@twin
+async def test_no_loop_runs_where_the_executor_calls_a_function(log: Log):
+    def function():
+        log.call("executor", "running loop", asyncio.get_running_loop)
+        log.call("executor", "current task", asyncio.current_task)
+
+    await asyncio.to_thread(function)
+    log("loop", asyncio.current_task() is not None)
+
+
+@twin
+async def test_what_the_executor_refuses(log: Log):
+    loop = asyncio.get_running_loop()
+
+    async def coroutine():
+        pass
+
+    if loop.get_debug():
+        log.call("loop", "coroutine function", loop.run_in_executor, None, coroutine)
+    executor = ThreadPoolExecutor(1)
+    log("loop", await loop.run_in_executor(executor, len, "four"))
+    executor.shutdown()
+    log.call("loop", "an executor that was shut down", loop.run_in_executor, executor, len, "")
+    await loop.shutdown_default_executor()
+    log.call("loop", "the default one after its end", loop.run_in_executor, None, len, "")
 
 
 @twin

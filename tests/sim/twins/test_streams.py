@@ -425,6 +425,14 @@ class Buffered(asyncio.BufferedProtocol):
 
 
 @twin
+async def test_a_protocol_is_set_on_a_closed_transport(log: Log):
+    async with Pair(log) as (client, _):
+        client.transport.close()
+        await client.lost.wait()
+        log.call("client", "set_protocol", client.transport.set_protocol, asyncio.Protocol())
+
+
+@twin
 async def test_a_buffered_protocol(log: Log):
     loop = asyncio.get_running_loop()
     peer = Buffered(log)
