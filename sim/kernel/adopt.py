@@ -73,7 +73,7 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
     name = sock.getsockname()
     made = make(sock.family, sock.type)
     for level, option in _KEPT_OPTIONS:
-        made.setsockopt(level, option, sock.getsockopt(level, option))
+        made.keep_option(level, option, sock.getsockopt(level, option))
     made.settimeout(sock.gettimeout())
     try:
         if sock.family == socket.AF_UNIX:

@@ -17,6 +17,7 @@ from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
+from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
 from sim.network.connect import BACKLOG, Connecting, Listener
 from sim.network.host import Host
 from sim.network.network import Network
@@ -152,7 +153,7 @@ class SimulatedSocket:
         self._connecting: Connecting | None = None
         self._bound: Any = None
         self._error = 0
-        self._options: dict[tuple[int, int], Any] | None = None
+        self._options: Options | None = None
         self._timeout: float | None = 0.0
         self._peer_path = ""
         self.transport: ref[Any] | None = None
@@ -272,8 +273,8 @@ class SimulatedSocket:
         except IndexError:
             raise self._would_block("accept") from None
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
-        if self._options is not None and self._options.get(_KEEPALIVE):
-            accepted._options = dict(self._options)  # tcp(7): inherited
+        accepted.proto = self.proto
+        accepted._options = None if self._options is None else self._options.copy()
         accepted._attach(endpoint)
         if self.family == socket.AF_UNIX:
             accepted._bound = self._bound
@@ -403,34 +404,46 @@ class SimulatedSocket:
         return (address[0], address[1], 0, 0) if self.family == socket.AF_INET6 else (address[0], address[1])
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
-            error, self._error = self._error, 0
-            if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
-                error = self._endpoint.error.errno or 0
-            return error
-        if level == socket.SOL_SOCKET and option in _FACTS:
-            return int(_FACTS[option](self))
-        return 0 if self._options is None else self._options.get((level, option), 0)
+        self._check_open()
+        if level == socket.SOL_SOCKET:
+            if option == socket.SO_ERROR:
+                return as_asked(self._take_error(), size)
+            if option in _FACTS:
+                return as_asked(int(_FACTS[option](self)), size)
+        return answer(self._options, self.type, level, option, size)
 
-    def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:
-        if (level, option) in _MULTICAST:
-            raise NotSimulated("multicast is not simulated; send the datagram to each node")
+    def _take_error(self) -> int:
+        error, self._error = self._error, 0
+        if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
+            error = self._endpoint.error.errno or 0
+        return error
+
+    def setsockopt(self, level: int, option: int, value: Any, *_: int) -> None:
+        self._check_open()
+        self.keep_option(level, option, as_set(level, option, value))
+
+    def keep_option(self, level: int, option: int, value: Any) -> None:
+        """Have it answered from now on, as it is."""
         if self._options is None:
             self._options = {}
-        self._options[level, option] = int(value) if isinstance(value, int) else value
-        if self._endpoint is not None and (level, option) in _KEEPALIVE_OPTIONS:
+        self._options[level, option] = value
+        if self._endpoint is not None and (level, option) in KEEP_ALIVE:
             self._keep_alive()
 
     def _keep_alive(self) -> None:
         """As the options say now."""
-        endpoint, options, network = self._endpoint, self._options, self._network
-        if endpoint is None or options is None or self.family == socket.AF_UNIX:
+        endpoint, network = self._endpoint, self._network
+        if endpoint is None or self.family == socket.AF_UNIX:
             return
-        if options.get(_KEEPALIVE):
-            idle, interval, count = (options.get(option, usual) for option, usual in _KEEPALIVE_TIMES.items())
-            network.keep_alive(endpoint, idle, interval, count)
+        times = keep_alive_times(self._options)
+        if times is not None:
+            network.keep_alive(endpoint, *times)
         elif network.keepalives is not None:
             network.keepalives.unset(endpoint)
+
+    def _check_open(self) -> None:
+        if self._descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)
@@ -474,6 +487,8 @@ class SimulatedSocket:
         self._descriptor = -1
         if self._connecting is not None:
             self._connecting.cancel()
+        if self._endpoint is not None and resets_at_close(self._options):
+            self._endpoint.abandon()
         for owned in (self._endpoint, self._listener, self._datagrams):
             if owned is not None:
                 owned.close()
@@ -502,18 +517,6 @@ class SimulatedSocket:
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
 
 
-_KEEPALIVE = socket.SOL_SOCKET, socket.SO_KEEPALIVE
-_KEEPALIVE_TIMES = {
-    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 4)): 7200,  # Linux: net.ipv4.tcp_keepalive_time, …
-    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)): 75,
-    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)): 9,
-}
-_KEEPALIVE_OPTIONS = {_KEEPALIVE, *_KEEPALIVE_TIMES}
-_MULTICAST = {
-    (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP),
-    (socket.IPPROTO_IP, socket.IP_MULTICAST_IF),
-    (socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP),
-}
 _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
     socket.SO_TYPE: lambda each: each.type,
     socket.SO_DOMAIN: lambda each: each.family,

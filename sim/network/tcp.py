@@ -238,6 +238,11 @@ class Endpoint:
             else:
                 self.shutdown()
 
+    def abandon(self) -> None:
+        """Reset it as its program wants, whatever is still to be sent."""
+        if self.error is None and self._alive():
+            self.reset()
+
     def reset(self) -> None:
         """Send RST and forget the connection."""
         self._backlog.clear()
