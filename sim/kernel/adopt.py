@@ -30,8 +30,8 @@ _KEPT_OPTIONS = (
 )
 _FORWARDED = (
     "accept bind close connect connect_ex detach dup fileno getpeername getsockname getsockopt gettimeout "
-    "getblocking listen makefile recv recv_into recvfrom recvfrom_into send sendall sendmsg sendto setblocking "
-    "setsockopt settimeout shutdown"
+    "getblocking get_inheritable listen makefile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send "
+    "sendall sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
 )
 
 _stands_for: WeakKeyDictionary[socket.socket, SimulatedSocket] = WeakKeyDictionary()
@@ -155,6 +155,7 @@ def _of_node(node: Any, family: int = -1, type: int = -1, proto: int = -1, filen
     if family not in FAMILIES or kind not in KINDS:
         raise NotSimulated("a simulated node has TCP, UDP and Unix sockets, and no others")
     made = node.loop._socket(family, kind)
+    made.proto = proto if proto != -1 else 0
     made.settimeout(socket.getdefaulttimeout() if type == -1 or not type & socket.SOCK_NONBLOCK else 0.0)
     return made
 

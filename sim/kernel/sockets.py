@@ -11,10 +11,12 @@ import os
 import socket
 from asyncio import Handle
 from collections.abc import Callable
+from operator import index
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from sim.kernel.calls import SocketCalls
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
 from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
@@ -99,7 +101,7 @@ class Transports:
         return [transport for each in self._sockets if (transport := self.get(each)) is not None]
 
 
-class SimulatedSocket:
+class SimulatedSocket(SocketCalls):
     """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
 
     __slots__ = (
@@ -115,6 +117,7 @@ class SimulatedSocket:
         "_network",
         "_options",
         "_peer_path",
+        "_reads_no_more",
         "_selector",
         "_timeout",
         "_when_connected",
@@ -156,6 +159,7 @@ class SimulatedSocket:
         self._options: Options | None = None
         self._timeout: float | None = 0.0
         self._peer_path = ""
+        self._reads_no_more = False
         self.transport: ref[Any] | None = None
         self._when_connected: Handle | None = None
         self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
@@ -166,7 +170,9 @@ class SimulatedSocket:
         """EVENT_READ | EVENT_WRITE, as far as they would not block."""
         endpoint = self._endpoint
         if endpoint is not None:
-            return (EVENT_READ if endpoint.readable else 0) | (EVENT_WRITE if endpoint.writable else 0)
+            return (EVENT_READ if endpoint.readable or self._reads_no_more else 0) | (
+                EVENT_WRITE if endpoint.writable else 0
+            )
         if self._datagrams is not None:
             return EVENT_WRITE | (EVENT_READ if self._datagrams.queue else 0)
         if self._listener is not None:
@@ -208,10 +214,11 @@ class SimulatedSocket:
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
         self._check_port("connect", address)
+        self._check_open()
         if self.type == socket.SOCK_DGRAM:
             self.datagrams().connect(tuple(address[:2]))
             return
-        if self._endpoint is not None:
+        if self._endpoint is not None or self._listener is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         if self._connecting is not None:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
@@ -254,18 +261,34 @@ class SimulatedSocket:
         self._endpoint = endpoint
         endpoint.on_readable = endpoint.on_writable = self._mark
         endpoint.sink = self._sink()
-        self.send_now = endpoint.send
+        self.send_now = endpoint.send if self.family != socket.AF_UNIX else self._send_on_the_machine
         if self._options is not None:
             self._keep_alive()
 
+    def _send_on_the_machine(self, data: bytes) -> int:
+        """A Unix socket knows at once that the other end is closed."""
+        assert self._endpoint is not None, "only called once it is connected"
+        if self._endpoint.peer.closed:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        return self._endpoint.send(data)
+
     def listen(self, backlog: int = BACKLOG) -> None:
+        self._check_stream()
+        if self._endpoint is not None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if self._listener is None:
             self._listener = Listener(self._network, self._host, self._bound or self._any, backlog)
             self._listener.on_readable = self._mark
             self.made = made_here()
             self._bound = self._listener.key
 
+    def _check_stream(self) -> None:
+        self._check_open()
+        if self.type != socket.SOCK_STREAM:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
     def accept(self) -> tuple["SimulatedSocket", Any]:
+        self._check_stream()
         if self._listener is None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         try:
@@ -278,64 +301,85 @@ class SimulatedSocket:
         accepted._attach(endpoint)
         if self.family == socket.AF_UNIX:
             accepted._bound = self._bound
-        return accepted, accepted.getpeername()
+        return accepted, "" if self.family == socket.AF_UNIX else accepted._shown(endpoint.remote)
 
     def send(self, data: Any, flags: int = 0) -> int:
         if self._endpoint is None:
+            self._check_open()
             if self._datagrams is not None and self._datagrams.remote is not None:
                 return self.sendto(data, self._datagrams.remote)
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        sent = self._endpoint.send(data if type(data) is bytes else bytes(data))
+            number = errno.EPIPE if self.type == socket.SOCK_STREAM else errno.EDESTADDRREQ
+            raise OSError(number, os.strerror(number))
+        sent = self.send_now(data if type(data) is bytes else bytes(data))
         if not sent and data:
             raise self._would_block("send")
         return sent
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        if self.send(data) < len(data):
-            raise self._would_block("sendall")
-
-    def sendmsg(self, buffers: Any) -> int:
-        return self.send(b"".join(buffers))
-
     def recv(self, size: int, flags: int = 0) -> bytes:
+        if flags or size <= 0:
+            return self._receive_otherwise(size, flags)[0]
         if self._endpoint is None:
-            if self._datagrams is not None:
-                return self.recvfrom(size)[0]
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+            return self.recvfrom(size)[0]
         try:
             return self._endpoint.receive(size)
         except BlockingIOError:
+            if self._reads_no_more:
+                return b""
             raise self._would_block("recv") from None
 
-    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.recv(size or len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def shutdown(self, how: int) -> None:
-        if self._endpoint is None:
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        if how in (socket.SHUT_WR, socket.SHUT_RDWR):
-            self._endpoint.shutdown()
-
-    # -- datagrams -------------------------------------------------------------------------------------------------
-
-    def sendto(self, data: Any, *arguments: Any) -> int:
-        self.datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
-        return len(data)
-
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        if flags or size <= 0:
+            return self._receive_otherwise(size, flags)
+        if self.type == socket.SOCK_STREAM:
+            self._check_open()
+            if self._endpoint is None:
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+            return self.recv(size), None
         try:
             data, source = self.datagrams().receive()
         except IndexError:
             raise self._would_block("recvfrom") from None
         return data[:size], self._shown(source)
 
-    def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
-        data, source = self.recvfrom(size or len(buffer))
-        memoryview(buffer).cast("B")[: len(data)] = data
-        return len(data), source
+    def _receive_otherwise(self, size: int, flags: int) -> tuple[bytes, Any]:
+        """Where not just some bytes are wanted. MSG_PEEK leaves them; of the other flags none changes anything here."""
+        if size < 0:
+            raise ValueError("negative buffersize in recv")
+        if flags & (socket.MSG_OOB | socket.MSG_ERRQUEUE):
+            raise NotSimulated("a simulated connection has no urgent data, and no queue of errors")
+        if size == 0 and self._endpoint is not None:
+            return b"", None
+        if not flags & socket.MSG_PEEK:
+            data, source = self.recvfrom(max(size, 1))
+            return data[:size], source
+        if self._endpoint is None and self.type == socket.SOCK_STREAM:
+            return self.recvfrom(size)  # raises
+        if not self.poll() & EVENT_READ:
+            raise self._would_block("recv")
+        if self._endpoint is not None:
+            return self._endpoint.peek(size), None
+        data, source = self.datagrams().peek()
+        return data[:size], self._shown(source)
+
+    def shutdown(self, how: int) -> None:
+        self._check_open()
+        if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if self._endpoint is None or self._endpoint.over:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        if how != socket.SHUT_WR:
+            self._reads_no_more = True
+            self._mark()
+        if how != socket.SHUT_RD:
+            self._endpoint.shutdown()
+
+    # -- datagrams -------------------------------------------------------------------------------------------------
+
+    def sendto(self, data: Any, *arguments: Any) -> int:
+        if self.type == socket.SOCK_STREAM:
+            return self.send(data)
+        self.datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
+        return len(data)
 
     def _send_first_to(self, data: bytes, to: Any) -> None:
         self.datagrams().send(data, to)
@@ -347,6 +391,7 @@ class SimulatedSocket:
     def datagrams(self) -> DatagramSocket:
         """The network's socket, bound to any port where it was not bound."""
         if self._datagrams is None:
+            self._check_open()
             ip, port = self._bound or self._any
             self._datagrams = DatagramSocket(self._network, self._host, ip, port)
             self._datagrams.on_readable = self._mark
@@ -359,6 +404,7 @@ class SimulatedSocket:
     # -- names and options -----------------------------------------------------------------------------------------
 
     def bind(self, address: Any) -> None:
+        self._check_open()
         if self.family == socket.AF_UNIX:
             path = os.fspath(address)
             if path in self._host.paths:
@@ -385,6 +431,7 @@ class SimulatedSocket:
         return ("::" if self.family == socket.AF_INET6 else "0.0.0.0"), 0
 
     def getsockname(self) -> Any:
+        self._check_open()
         if self.family == socket.AF_UNIX:
             return self._bound or ""
         if self._endpoint is not None:
@@ -394,7 +441,8 @@ class SimulatedSocket:
         return self._shown(self._bound or self._any)
 
     def getpeername(self) -> Any:
-        if self._endpoint is not None:
+        self._check_open()
+        if self._endpoint is not None and not self._endpoint.over:
             return self._peer_path if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
         if self._datagrams is not None and self._datagrams.remote is not None:
             return self._shown(self._datagrams.remote)
@@ -445,17 +493,16 @@ class SimulatedSocket:
         if self._descriptor < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    def setblocking(self, flag: bool) -> None:
-        self.settimeout(None if flag else 0.0)
-
     def settimeout(self, value: float | None) -> None:
+        self._check_open()
+        if value is not None:
+            value = float(index(value)) if not isinstance(value, float) else value
+            if not value >= 0:
+                raise ValueError("Timeout value out of range")
         self._timeout = value
 
     def gettimeout(self) -> float | None:
         return self._timeout
-
-    def getblocking(self) -> bool:
-        return self._timeout != 0
 
     timeout = property(gettimeout)
 
@@ -466,12 +513,6 @@ class SimulatedSocket:
             f"{what}() on a blocking socket would stop the whole simulation; call setblocking(False) and use "
             "loop.sock_* or a transport"
         )
-
-    def dup(self) -> Any:
-        raise NotSimulated("a simulated socket has one descriptor; hand the socket itself on")
-
-    def makefile(self, *_: Any, **__: Any) -> Any:
-        raise NotSimulated("a simulated socket is no file; use asyncio's streams")
 
     def fileno(self) -> int:
         return self._descriptor
@@ -492,6 +533,7 @@ class SimulatedSocket:
         for owned in (self._endpoint, self._listener, self._datagrams):
             if owned is not None:
                 owned.close()
+        self._endpoint = self._listener = self._datagrams = None
 
     @staticmethod
     def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:
@@ -507,13 +549,9 @@ class SimulatedSocket:
         """A `socket.socket` to whoever asks with isinstance; `type(…)` tells the truth."""
         return socket.socket
 
-    def __enter__(self) -> "SimulatedSocket":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
+        if self._descriptor < 0:
+            return f"<SimulatedSocket of {self._host.name}, {self.family.name}, closed>"
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
 
 

@@ -217,6 +217,17 @@ class Endpoint:
             raise self.error
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
+    def peek(self, limit: int) -> bytes:
+        """What `receive` would give, which stays. Raises what it would raise, but that there is nothing yet."""
+        if not self._chunks and self.error is not None and not self.eof:
+            raise self.error
+        return b"".join(self._chunks)[:limit]
+
+    @property
+    def over(self) -> bool:
+        """Whether both directions have ended, or it was reset: it has no peer any more."""
+        return self.error is not None or (self._ended and self.eof)
+
     def shutdown(self) -> None:
         """End our direction: FIN after all that was taken."""
         if not self._ended:

@@ -175,6 +175,11 @@ class DatagramSocket:
         self._queued_bytes -= len(item[0]) + OVERHEAD_BYTES
         return item
 
+    def peek(self) -> tuple[bytes, Address]:
+        """As `receive`, but it stays."""
+        item = self.queue[0]
+        return item if not isinstance(item, OSError) else self.receive()
+
     def close(self) -> None:
         self.closed = True
         self.network.hearers.clear()

@@ -382,3 +382,135 @@ async def test_to_linger_no_time_resets_the_peer(log: Log):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.transport.close()
         await server.lost.wait()
+
+
+async def connected(listening):
+    """Two sockets that are connected, made by hand."""
+    one = client()
+    await asyncio.get_running_loop().sock_connect(one, listening.getsockname())
+    other, _ = listening.accept()
+    other.setblocking(False)
+    return one, other
+
+
+def log_calls(log, who, **calls):
+    for name, call in calls.items():
+        try:
+            log(who, name, call())
+        except Exception as error:
+            log(who, name, error)
+
+
+@twin
+async def test_ways_to_send_and_receive(log: Log):
+    with listener() as listening:
+        one, other = await connected(listening)
+        with one, other:
+            log("one", one.send(b"hello"), one.sendto(b", ", ("127.0.0.1", 1)), one.sendmsg([b"wor", b"ld"]))
+            await moment()
+            log("other", other.recv(3, socket.MSG_PEEK), other.recv(2), other.recvfrom(3), other.recvmsg(4))
+            buffers = bytearray(2), bytearray(5)
+            log("other", other.recvmsg_into(buffers), buffers)
+            log_calls(log, "other", nothing=lambda: other.recv(0), peek=lambda: other.recv(1, socket.MSG_PEEK))
+            log_calls(log, "other", negative=lambda: other.recv(-1), none=lambda: other.recv(1))
+            one.shutdown(socket.SHUT_WR)
+            await moment()
+            log("other", other.recv(1, socket.MSG_PEEK), other.recv(1))
+
+
+@twin
+async def test_ways_to_shut_down(log: Log):
+    with listener() as listening:
+        one, other = await connected(listening)
+        with one, other:
+            other.send(b"unread")
+            await moment()
+            one.shutdown(socket.SHUT_RD)
+            log("one", one.recv(10), one.recv(10))
+            other.send(b"more")
+            await moment()
+            log("one", one.recv(10), one.recv(10))
+            log_calls(log, "one", wrong=lambda: one.shutdown(77), both=lambda: one.shutdown(socket.SHUT_RDWR))
+            log_calls(log, "one", again=lambda: one.shutdown(socket.SHUT_WR), send=lambda: one.send(b"x"))
+            other.close()
+            await moment()
+            log_calls(log, "one", over=lambda: one.shutdown(socket.SHUT_WR), peer=one.getpeername)
+
+
+@twin
+async def test_to_shut_down_reading_ends_a_reader(log: Log):
+    async with Pair(log) as (client_, _):
+        client_.transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
+        await client_.lost.wait()
+
+
+@twin
+async def test_to_connect_by_hand(log: Log):
+    loop = asyncio.get_running_loop()
+    with listener() as listening:
+        address = listening.getsockname()
+        for who in ("accepted", "refused"):
+            with client() as one:
+                writable = asyncio.Event()
+                log(who, one.connect_ex(address))
+                loop.add_writer(one, writable.set)
+                await writable.wait()
+                loop.remove_writer(one)
+                log(who, *(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for _ in range(2)))
+            listening.close()
+
+
+@twin
+async def test_calls_that_a_socket_cannot_answer(log: Log):
+    with listener() as listening, client() as one, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        address = listening.getsockname()
+        log_calls(log, "listener", accept=listening.accept, connect=lambda: listening.connect(address))
+        log_calls(log, "listener", send=lambda: listening.send(b"x"), receive=lambda: listening.recvfrom(1))
+        datagrams.setblocking(False)
+        log_calls(log, "datagrams", send=lambda: datagrams.send(b"x"), receive=lambda: datagrams.recv(1))
+        log_calls(log, "datagrams", listen=datagrams.listen, accept=datagrams.accept)
+        await asyncio.get_running_loop().sock_connect(one, address)
+        log_calls(log, "one", listen=one.listen)
+        log_calls(log, "one", late=lambda: one.settimeout(-1), text=lambda: one.settimeout("1"))
+        one.settimeout(3)
+        log("one", one.gettimeout(), one.get_inheritable())
+
+
+@twin
+async def test_calls_of_a_closed_socket(log: Log):
+    for who, sock in (("stream", client()), ("datagrams", socket.socket(type=socket.SOCK_DGRAM))):
+        sock.close()
+        sock.close()
+        address = ("127.0.0.1", 1)
+        log_calls(log, who, number=sock.fileno, name=sock.getsockname, peer=sock.getpeername, listen=sock.listen)
+        log_calls(log, who, accept=sock.accept, receive=lambda: sock.recv(1), send=lambda: sock.send(b"x"))  # noqa: B023
+        log_calls(log, who, bind=lambda: sock.bind(address), connect=lambda: sock.connect(address))  # noqa: B023
+        log_calls(log, who, to=lambda: sock.sendto(b"x", address), end=lambda: sock.shutdown(1))  # noqa: B023
+        log_calls(log, who, option=lambda: sock.getsockopt(1, 2), wait=lambda: sock.setblocking(False))  # noqa: B023
+
+
+@twin
+async def test_a_unix_socket_knows_at_once_that_its_peer_is_closed(log: Log):
+    one, other = socket.socketpair()
+    with one:
+        one.setblocking(False)
+        other.close()
+        log_calls(log, "one", receive=lambda: one.recv(1), send=lambda: one.send(b"x"))
+
+
+@twin
+async def test_datagram_sockets_by_hand(log: Log):
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        for each in (one, other):
+            each.setblocking(False)
+        other.bind(("127.0.0.1", 0))
+        address = other.getsockname()
+        one.connect(address)
+        log("one", one.getsockname()[0], one.getpeername() == address, one.proto)
+        log("one", one.send(b"longer"), one.sendmsg([b"in ", b"parts"]), one.sendto(b"there", 0, address))
+        await moment()
+        log("other", other.recv(3, socket.MSG_PEEK), *other.recvmsg(4)[:3], other.recvfrom(100)[1] == one.getsockname())
+        buffer = bytearray(9)
+        log("other", (await loop.sock_recvfrom_into(other, buffer, 3))[0], buffer)
+        log_calls(log, "other", none=lambda: other.recv(1), peek=lambda: other.recv(1, socket.MSG_PEEK))
