@@ -210,6 +210,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         for info in infos:
             listening = self._socket(info[0], socket.SOCK_STREAM)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            if info[0] == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
             try:
                 listening.bind(info[4])
             except OSError as error:

@@ -6,13 +6,16 @@ machine but its list of services. See getaddrinfo(3); the error numbers are glib
 
 import socket
 from functools import lru_cache
+from operator import index
 from typing import Any
 
 from sim.network.host import Host
 from sim.network.network import Network
 
-__all__ = ["Names"]
+__all__ = ["MAPPED", "Names"]
 
+MAPPED = "::ffff:"
+"""What an address of IPv4 begins with where it is shown as one of IPv6."""
 _KINDS = (
     (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -65,6 +68,35 @@ class Names:
         """No host: all addresses, or ourselves. IPv6 only where the machine has an address of it."""
         four, six = ("0.0.0.0", "::") if passive else ("127.0.0.1", "::1")
         return [four, six] if self._host.ip6 else [four]
+
+    def of_socket(self, family: int, call: str, address: Any) -> tuple[str, int]:
+        """(ip, port) of an address as a socket's calls take it, an IPv4 one where IPv6 maps it (::ffff:10.0.0.1).
+
+        Raises TypeError, OverflowError and socket.gaierror as they do.
+        """
+        six = family == socket.AF_INET6
+        if not isinstance(address, tuple):
+            kind = "AF_INET6" if six else "AF_INET"
+            raise TypeError(f"{call}(): {kind} address must be tuple, not {type(address).__name__}")
+        if len(address) != 2 and not (six and len(address) in (3, 4)):
+            raise TypeError(f"{call}(): an address is a pair (host, port), not {address!r}")
+        name, port = address[0], index(address[1])
+        if isinstance(name, bytes | bytearray):
+            name = name.decode("ascii")
+        if not isinstance(name, str):
+            raise TypeError(f"str, bytes or bytearray expected, not {type(name).__name__}")
+        if not 0 <= port <= 65535:
+            raise OverflowError(f"{call}(): port must be 0-65535.")
+        if six and name.startswith(MAPPED) and "." in name:
+            return name.removeprefix(MAPPED), port
+        if not name:
+            return ("::" if six else "0.0.0.0"), port
+        if name in ("<broadcast>", "255.255.255.255") and not six:
+            return "255.255.255.255", port
+        if name in self._network.directory and (":" in name) == six and name not in self._network.hosts:
+            return name, port
+        ip: str = self.getaddrinfo(name, port, family, socket.SOCK_STREAM)[0][4][0]
+        return ip, port
 
     def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
         ip, port = address[0], int(address[1])

@@ -19,6 +19,7 @@ from weakref import ref
 from sim.kernel.calls import SocketCalls
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
+from sim.kernel.names import MAPPED, Names
 from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
 from sim.network.connect import BACKLOG, Connecting, Listener
 from sim.network.host import Host
@@ -213,10 +214,12 @@ class SimulatedSocket(SocketCalls):
 
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
-        self._check_port("connect", address)
         self._check_open()
+        key: Any = self._address("connect", address) if self.family != socket.AF_UNIX else os.fspath(address)
         if self.type == socket.SOCK_DGRAM:
-            self.datagrams().connect(tuple(address[:2]))
+            self.datagrams().connect(key)
+            if self.family == socket.AF_INET:
+                self.send_to_now = self.datagrams().send_connected
             return
         if self._endpoint is not None or self._listener is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
@@ -224,9 +227,8 @@ class SimulatedSocket(SocketCalls):
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
         if self._timeout != 0 and self.family != socket.AF_UNIX:
             raise self._would_block("connect")
-        key: Any = (address[0], address[1])
         if self.family == socket.AF_UNIX:
-            key = self._peer_path = os.fspath(address)
+            self._peer_path = key
         if self.family == socket.AF_UNIX and key not in self._host.paths:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
@@ -277,7 +279,8 @@ class SimulatedSocket(SocketCalls):
         if self._endpoint is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if self._listener is None:
-            self._listener = Listener(self._network, self._host, self._bound or self._any, backlog)
+            key = self._bound or self._any
+            self._listener = Listener(self._network, self._host, key, backlog, dual=self._is_dual(key))
             self._listener.on_readable = self._mark
             self.made = made_here()
             self._bound = self._listener.key
@@ -378,11 +381,18 @@ class SimulatedSocket(SocketCalls):
     def sendto(self, data: Any, *arguments: Any) -> int:
         if self.type == socket.SOCK_STREAM:
             return self.send(data)
-        self.datagrams().send(data if type(data) is bytes else bytes(data), arguments[-1])
+        self.send_to_now(data if type(data) is bytes else bytes(data), arguments[-1])
         return len(data)
 
     def _send_first_to(self, data: bytes, to: Any) -> None:
-        self.datagrams().send(data, to)
+        self.datagrams()
+        self.send_to_now(data, to)
+
+    def _send_over_any(self, data: bytes, to: Any) -> None:
+        datagrams = self.datagrams()
+        if to is not datagrams.remote:
+            to = self._address("sendto", to)
+        datagrams.send_over_any(data, to)
 
     def _receive_shown(self) -> tuple[bytes, Any]:
         data, source = self.datagrams().receive()
@@ -393,12 +403,15 @@ class SimulatedSocket(SocketCalls):
         if self._datagrams is None:
             self._check_open()
             ip, port = self._bound or self._any
-            self._datagrams = DatagramSocket(self._network, self._host, ip, port)
+            dual = self._is_dual((ip, port))
+            self._datagrams = DatagramSocket(self._network, self._host, ip, port, dual)
+            self._datagrams.may_broadcast = self._option(socket.SOL_SOCKET, socket.SO_BROADCAST)
             self._datagrams.on_readable = self._mark
             self._datagrams.sink = self._sink()
-            self.send_to_now = self._datagrams.send
             if self.family == socket.AF_INET:
-                self.receive_now = self._datagrams.receive
+                self.send_to_now, self.receive_now = self._datagrams.send, self._datagrams.receive
+            else:
+                self.send_to_now = self._send_over_any
         return self._datagrams
 
     # -- names and options -----------------------------------------------------------------------------------------
@@ -412,19 +425,39 @@ class SimulatedSocket(SocketCalls):
             self._bound = path
             self._host.paths[path] = None
             return
+        ip, port = self._address("bind", address)
         if self._bound is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._check_port("bind", address)
-        ip = self._network.resolve(address[0]) if address[0] else self._any[0]
-        if self.type == socket.SOCK_DGRAM:
-            self._bound = (ip, address[1])
-            self.datagrams()
-        else:
-            self._bound = self._host.bind(self._host.listeners, ip, address[1])
+        try:
+            if self.type == socket.SOCK_DGRAM:
+                self._bound = (ip, port)
+                self.datagrams()
+            else:
+                bound = self._host.bind(self._host.listeners, ip, port)
+                self._host.reserve(self, *bound, self._option(socket.SOL_SOCKET, socket.SO_REUSEADDR))
+                self._bound = bound
+        except OSError as error:
+            self._bound = None
+            if error.errno == errno.EADDRINUSE and self._option(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+                raise NotSimulated(
+                    f"port {port} is taken, and that two sockets share one (reuse_port) is not simulated; listen once, "
+                    "or on a node of its own"
+                ) from None
+            raise
 
-    def _check_port(self, what: str, address: Any) -> None:
-        if self.family != socket.AF_UNIX and not 0 <= address[1] <= 65535:
-            raise OverflowError(f"{what}(): port must be 0-65535.")
+    def _address(self, call: str, address: Any) -> tuple[str, int]:
+        return Names(self._network, self._host).of_socket(self.family, call, address)
+
+    def _option(self, level: int, option: int) -> bool:
+        return self._options is not None and bool(self._options.get((level, option)))
+
+    def _is_dual(self, key: Any) -> bool:
+        """Whether it hears IPv4 as well: Linux' default, which asyncio's servers turn off."""
+        return (
+            self.family == socket.AF_INET6
+            and key[0] == "::"
+            and not self._option(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        )
 
     @property
     def _any(self) -> tuple[str, int]:
@@ -449,7 +482,9 @@ class SimulatedSocket(SocketCalls):
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
     def _shown(self, address: Any) -> Any:
-        return (address[0], address[1], 0, 0) if self.family == socket.AF_INET6 else (address[0], address[1])
+        if self.family != socket.AF_INET6:
+            return address[0], address[1]
+        return (address[0] if ":" in address[0] else MAPPED + address[0]), address[1], 0, 0
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         self._check_open()
@@ -464,6 +499,8 @@ class SimulatedSocket(SocketCalls):
         error, self._error = self._error, 0
         if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
             error = self._endpoint.error.errno or 0
+        elif self._datagrams is not None and (refused := self._datagrams.take_error()) is not None:
+            error = refused.errno or 0
         return error
 
     def setsockopt(self, level: int, option: int, value: Any, *_: int) -> None:
@@ -477,6 +514,8 @@ class SimulatedSocket(SocketCalls):
         self._options[level, option] = value
         if self._endpoint is not None and (level, option) in KEEP_ALIVE:
             self._keep_alive()
+        if self._datagrams is not None:
+            self._datagrams.may_broadcast = self._option(socket.SOL_SOCKET, socket.SO_BROADCAST)
 
     def _keep_alive(self) -> None:
         """As the options say now."""
@@ -534,6 +573,7 @@ class SimulatedSocket(SocketCalls):
             if owned is not None:
                 owned.close()
         self._endpoint = self._listener = self._datagrams = None
+        self._host.release(self)
 
     @staticmethod
     def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from sim.network.host import ANY, Address, Host
 from sim.network.network import Network
@@ -23,9 +24,20 @@ SYN_TIMEOUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # Linux: tcp_syn_retries 
 
 
 class Listener:
-    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's path."""
+    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's path.
 
-    def __init__(self, network: Network, host: Host, key: tuple[str, int] | str, backlog: int = BACKLOG) -> None:
+    One of IPv6 that is bound to no address hears IPv4 as well, where it is `dual`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        host: Host,
+        key: tuple[str, int] | str,
+        backlog: int = BACKLOG,
+        *,
+        dual: bool = False,
+    ) -> None:
         self.network, self.host, self.backlog = network, host, max(1, backlog)
         if isinstance(key, str):
             if key in host.listeners:
@@ -33,6 +45,8 @@ class Listener:
             self.key: tuple[str, int] | str = key
         else:
             self.key = host.bind(host.listeners, *key)
+            if dual:
+                host.listeners[host.bind(host.listeners, "0.0.0.0", self.key[1])] = self
         host.listeners[self.key] = self
         self.queue: deque[Endpoint] = deque()
         self.pending = 0
@@ -52,8 +66,10 @@ class Listener:
 
     def close(self) -> None:
         self.on_readable = _nobody
-        if self.host.listeners.get(self.key) is self:
-            del self.host.listeners[self.key]
+        listeners: dict[Any, Listener] = self.host.listeners
+        for key in (self.key, ("0.0.0.0", self.key[1])):
+            if listeners.get(key) is self:
+                del listeners[key]
         while self.queue:
             self.queue.popleft().reset()
 

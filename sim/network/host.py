@@ -47,6 +47,7 @@ class Host:
         "listeners",
         "name",
         "paths",
+        "reserved",
         "up",
     )
 
@@ -65,6 +66,8 @@ class Host:
         """By (ip, port), or by path for Unix sockets."""
         self.paths: dict[str, None] = {}
         """Unix sockets that have been bound: as files, they outlive their listener."""
+        self.reserved: dict[Any, tuple[str, int, bool]] | None = None
+        """By stream socket: what it is bound to, and whether it shares that until one listens (SO_REUSEADDR)."""
         self.endpoints: dict[Endpoint, None] = {}
         self.in_turn: Callable[[], bool] = _never
         """Whether its program runs right now; the kernel sets it."""
@@ -111,6 +114,19 @@ class Host:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), f"{ip}:{port}")
         return ip, port
 
+    def reserve(self, holder: Any, ip: str, port: int, shares: bool) -> None:
+        """Let a stream socket have an address before it listens. Raises OSError as bind() does."""
+        reserved = self.reserved = self.reserved or {}
+        for other_ip, other_port, other_shares in reserved.values():
+            meet = ip == other_ip or ((ip in ANY or other_ip in ANY) and (":" in ip) == (":" in other_ip))
+            if port == other_port and meet and not (shares and other_shares):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), f"{ip}:{port}")
+        reserved[holder] = (ip, port, shares)
+
+    def release(self, holder: Any) -> None:
+        if self.reserved is not None:
+            self.reserved.pop(holder, None)
+
     def unlink(self, path: str) -> None:
         """Remove a Unix socket's file: nobody can connect to its listener any more."""
         self.paths.pop(path, None)
@@ -132,10 +148,12 @@ class Host:
         self.datagram_sockets.clear()
         self.listeners.clear()
         self.paths.clear()
+        self.reserved = None
         self.endpoints.clear()
 
     def end_process(self) -> None:
         """What the operating system does when a process ends: every socket is closed."""
+        self.reserved = None
         for socket in list(self.datagram_sockets.values()):
             socket.close()
         for listener in list(self.listeners.values()):

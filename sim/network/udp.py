@@ -5,6 +5,7 @@ Follows udp(7) and Linux' defaults. Knows no event loop: a socket calls `on_read
 
 import errno
 import os
+import socket
 from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
@@ -16,6 +17,7 @@ __all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "Data
 
 MAX_DATAGRAM_BYTES = 65507  # 65535 less the IP and UDP headers; more is EMSGSIZE
 RECEIVE_BUFFER_BYTES = 212_992  # Linux: net.core.rmem_default
+BROADCAST = ("255.255.255.255", "10.255.255.255")  # whoever is on the network; and the net of those that got no address
 OVERHEAD_BYTES = 768  # what Linux charges a small datagram on top (skb->truesize)
 
 
@@ -24,7 +26,10 @@ _Packet = tuple["DatagramSocket", Host, Address, Address, bytes, int]
 
 
 class DatagramSocket:
-    """A bound UDP socket of a host. Raises OSError as bind() does."""
+    """A bound UDP socket of a host. Raises OSError as bind() does.
+
+    One of IPv6 that is bound to no address hears IPv4 as well, where it is `dual`.
+    """
 
     __slots__ = (
         "_node",
@@ -37,6 +42,7 @@ class DatagramSocket:
         "address",
         "closed",
         "host",
+        "may_broadcast",
         "network",
         "on_readable",
         "queue",
@@ -44,10 +50,13 @@ class DatagramSocket:
         "sink",
     )
 
-    def __init__(self, network: Network, host: Host, ip: str, port: int) -> None:
+    def __init__(self, network: Network, host: Host, ip: str, port: int, dual: bool = False) -> None:
         self.network, self.host = network, host
         self.address = host.bind(host.datagram_sockets, ip, port)
+        if dual:
+            host.datagram_sockets[host.bind(host.datagram_sockets, "0.0.0.0", self.address[1])] = self
         host.datagram_sockets[self.address] = self
+        self.may_broadcast = False
         self._wildcard = self.address[0] in ANY
         own = (host.ip6 or "::1") if ":" in ip else host.ip
         self._source: Address = (own, self.address[1]) if self._wildcard else self.address
@@ -70,11 +79,10 @@ class DatagramSocket:
         """From now on it sends to that address and hears it alone; a wildcard becomes the address that leads there."""
         self.remote = remote
         if self._wildcard:
-            sockets = self.host.datagram_sockets
-            del sockets[self.address]
+            self._unbind()
             self._source = self.address = (self.host.source_for(remote[0]), self.address[1])
             self._wildcard = False
-            sockets[self.address] = self
+            self.host.datagram_sockets[self.address] = self
 
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
@@ -103,10 +111,28 @@ class DatagramSocket:
         """The same where anything is out of the common."""
         if self.closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if to[1] == 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if len(data) > MAX_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        ip, network = to[0], self.network
+        if ip in BROADCAST or ip == "127.255.255.255":
+            if not self.may_broadcast:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if ip in BROADCAST:
+                for each in list(network.hosts.values()):
+                    self._send_to(each, data, ("0.0.0.0", to[1]))
+                return
+        target = network.directory.get(ip) or network.host_of(ip, self.host)
+        if target is None and ":" not in ip and not ip[-1:].isdecimal():
+            raise socket.gaierror(socket.EAI_NONAME, f"no node is called {ip!r}")
+        if ":" in ip and ":" not in self.address[0]:
+            raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{ip} is no address of IPv4, as the socket is")
+        self._send_to(target, data, to)
+
+    def _send_to(self, target: Host | None, data: bytes, to: Address) -> None:
+        """To a machine, None = nobody's address. Where `to` has none, only a socket bound to none hears it."""
         network, host, schedule = self.network, self.host, self.network.schedule
-        target = network.directory.get(to[0]) or network.host_of(to[0], host)
         now = schedule.now + host.ahead
         name = target.name if target is not None else to[0]
         line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
@@ -115,10 +141,15 @@ class DatagramSocket:
             self._drop(now, line, name, "cut" if target is not None else "down")
             return
         source = self._source
-        if target is host and self._wildcard and is_loopback(to[0]):
-            source = (host.source_for(to[0]), source[1])
+        if self._wildcard and (is_loopback(to[0]) if target is host else (":" in to[0]) != (":" in source[0])):
+            source = (host.source_for(to[0]) if to[0] not in ANY else host.ip, source[1])
         packet = (self, target, to, source, data, line)
-        if target is not host and (hearer := _hearer(target, to)) is not None:
+        if (
+            target is not host
+            and ":" not in self.address[0]
+            and to[0] not in ANY
+            and (hearer := _hearer(target, to)) is not None
+        ):
             network.hearers[to] = hearer
         if target is host and host.at_once(schedule.now):
             cause = network.cause[0]
@@ -186,18 +217,52 @@ class DatagramSocket:
         self.sink = None
         self.on_readable = _nobody
         self.queue.clear()
-        if self.host.datagram_sockets.get(self.address) is self:
-            del self.host.datagram_sockets[self.address]
+        self._unbind()
+
+    def _unbind(self) -> None:
+        sockets = self.host.datagram_sockets
+        for address in (self.address, ("0.0.0.0", self.address[1])):
+            if sockets.get(address) is self:
+                del sockets[address]
 
     def _unreachable(self, target: Host) -> None:
         """ICMP port unreachable: only a connected socket hears of it."""
         back = self.network.path(target, self.host)
-        if self.remote is not None and back is not None:
+        if self.remote is None or back is None:
+            return
+        if target is self.host:
+            self._refused(None)
+        else:
             self.network.schedule.after(back.delay(), self._refused, None)
 
     def _refused(self, _: None) -> None:
-        self.queue.append(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
-        self.on_readable()
+        """The next call hears of it, once, before anything that has arrived (Linux: sk_err)."""
+        if not self.closed:
+            self.take_error()
+            self.queue.insert(0, ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+            self.on_readable()
+
+    def take_error(self) -> OSError | None:
+        """That a datagram was refused, told once; None where none was."""
+        first = self.queue[0] if self.queue else None
+        if isinstance(first, OSError):
+            del self.queue[0]
+            return first
+        return None
+
+    def send_connected(self, data: bytes, to: Address) -> None:
+        """As `send`, where it is connected: it hears first that an earlier one was refused."""
+        refused = self.take_error()
+        if refused is not None:
+            raise refused
+        self.send(data, to)
+
+    def send_over_any(self, data: bytes, to: Address) -> None:
+        """As `send`, where it may be of either family."""
+        refused = self.take_error() if self.remote is not None else None
+        if refused is not None:
+            raise refused
+        self._send_otherwise(data, to)
 
     def _drop(self, now: float, line: int, to: str, reason: str) -> None:
         self.network.trace.append((self.network.dropped, now, self._node, line, to, "udp", reason))

@@ -221,3 +221,44 @@ def test_a_received_event_is_caused_by_its_sent_event():
     received = [e for e in events.values() if e.name == "received"]
     assert [events[e.cause].name for e in received] == ["sent"] * 3
     assert [e.fields["from"] for e in received] == ["a"] * 3
+
+
+class Named(Inbox):
+    """Keeps who sent as well."""
+
+    def datagram_received(self, data, addr):
+        self.got.append((data, addr))
+
+
+def heard_by(bound, to, **options):
+    """Who hears one datagram that the first node sends, and from whom. `bound`: what each is bound to, by name."""
+    inboxes = {name: Named() for name in bound}
+
+    async def main(name):
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: inboxes[name], (bound[name], PORT), **options)
+        await asyncio.sleep(1)
+        if name == next(iter(bound)):
+            transport.sendto(b"x", (to, PORT))
+        await asyncio.sleep(1)
+        transport.close()
+
+    with Simulation() as simulation:
+        for name in bound:
+            simulation.add_node(name).start(main, name)
+        simulation.run()
+    return {name: [source for _, source in inbox.got] for name, inbox in inboxes.items() if inbox.got}
+
+
+def test_what_is_sent_to_all_is_heard_by_all_that_are_bound_to_no_address():
+    bound = {"a": "0.0.0.0", "b": "0.0.0.0", "c": "10.0.0.3", "d": "::"}
+    for to in ("255.255.255.255", "10.255.255.255"):
+        heard = heard_by(bound, to, allow_broadcast=True)
+        source = ("10.0.0.1", PORT)
+        assert heard == {"a": [source], "b": [source], "d": [("::ffff:10.0.0.1", PORT, 0, 0)]}
+        assert heard_by(bound, to) == {}
+
+
+def test_an_ipv6_wildcard_and_ipv4_hear_each_other_over_the_network():
+    assert heard_by({"a": "0.0.0.0", "b": "::"}, "10.0.0.2") == {"b": [("::ffff:10.0.0.1", PORT, 0, 0)]}
+    assert heard_by({"a": "::", "b": "0.0.0.0"}, "::ffff:10.0.0.2") == {"b": [("10.0.0.1", PORT)]}

@@ -275,3 +275,66 @@ async def test_a_protocol_that_raises_in_datagram_received(log: Log):
     two.sendto(b"y", one.get_extra_info("sockname"))
     await first.heard(2)
     await closed(one, two)
+
+
+@twin
+async def test_a_refusal_is_told_to_the_next_call_once(log: Log):
+    with socket.socket(type=socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        address = gone.getsockname()
+    with socket.socket(type=socket.SOCK_DGRAM) as one:
+        one.setblocking(False)
+        one.connect(address)
+        for call in (lambda: one.send(b"x"), lambda: one.recv(1)):
+            for _ in range(4):
+                log.call("one", "call", call)
+        log("one", one.send(b"x"), *(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for _ in range(2)))
+    transport, _ = await bound(log, "endpoint", remote_addr=address)
+    for _ in range(3):
+        transport.sendto(b"x")
+    await moment()
+    await closed(transport)
+
+
+@twin
+async def test_to_send_to_all_has_to_be_allowed(log: Log):
+    one, _ = await bound(log, "one")
+    for ip in ("255.255.255.255", "127.255.255.255"):
+        one.sendto(b"x", (ip, 9))
+    log("one", one.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST))
+    two, _ = await bound(log, "two", local_addr=("127.0.0.1", 0), allow_broadcast=True)
+    wild, everything = await bound(log, "wild", local_addr=("0.0.0.0", 0))
+    two.sendto(b"to all", ("127.255.255.255", wild.get_extra_info("sockname")[1]))
+    await everything.heard(1)
+    log("two", two.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST))
+    await closed(one, two, wild)
+
+
+@twin
+async def test_addresses_that_cannot_be_sent_to(log: Log):
+    one, _ = await bound(log, "one")
+    for address in (("127.0.0.1", 0), ("::1", 9), ("nobody.invalid", 9)):
+        one.sendto(b"x", address)
+    await closed(one)
+
+
+@twin
+async def test_an_ipv6_wildcard_hears_ipv4_too(log: Log):
+    both, everything = await bound(log, "both", local_addr=("::", 0))
+    port = both.get_extra_info("sockname")[1]
+    four, first = await bound(log, "four")
+    six, second = await bound(log, "six", local_addr=("::1", 0))
+    four.sendto(b"four", ("127.0.0.1", port))
+    await everything.heard(1)
+    both.sendto(b"back", ("::ffff:127.0.0.1", four.get_extra_info("sockname")[1]))
+    await first.heard(1)
+    six.sendto(b"six", ("::1", port))
+    await everything.heard(2)
+    both.sendto(b"back", six.get_extra_info("sockname"))
+    await second.heard(1)
+    both.sendto(b"x", ("127.0.0.1", port))
+    for address in (("127.0.0.1", port), ("0.0.0.0", port), ("::", port)):
+        await log.attempt("taken", address[0], bound(log, "never", local_addr=address))
+    await closed(both, four, six)
+    again, _ = await bound(log, "again", local_addr=("0.0.0.0", port))
+    await closed(again)

@@ -514,3 +514,59 @@ async def test_datagram_sockets_by_hand(log: Log):
         buffer = bytearray(9)
         log("other", (await loop.sock_recvfrom_into(other, buffer, 3))[0], buffer)
         log_calls(log, "other", none=lambda: other.recv(1), peek=lambda: other.recv(1, socket.MSG_PEEK))
+
+
+@twin
+async def test_an_ipv6_wildcard_accepts_ipv4_too(log: Log):
+    loop = asyncio.get_running_loop()
+    for only in (False, True):
+        who = "IPv6 only" if only else "both"
+        with socket.socket(socket.AF_INET6) as listening, client() as one, socket.socket(socket.AF_INET6) as mapped:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            listening.setblocking(False)
+            mapped.setblocking(False)
+            listening.bind(("::", 0))
+            listening.listen()
+            port = listening.getsockname()[1]
+            await log.attempt(who, "IPv4", loop.sock_connect(one, ("127.0.0.1", port)))
+            await log.attempt(who, "mapped", loop.sock_connect(mapped, ("::ffff:127.0.0.1", port, 0, 0)))
+            with socket.socket() as other:
+                log.call(who, "taken", other.bind, ("127.0.0.1", port))
+            if not only:
+                accepted, address = listening.accept()
+                log(who, address[0], address[1] == one.getsockname()[1], accepted.getsockname()[0], accepted.family)
+                log(who, mapped.getsockname()[0], mapped.getpeername()[0])
+                accepted.close()
+
+
+@twin
+async def test_an_address_is_taken_before_anybody_listens(log: Log):
+    for share in (False, True):
+        with socket.socket() as first:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, share)
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            for ip in ("127.0.0.1", "127.0.0.2", "0.0.0.0", ""):
+                for shares in (False, True):
+                    with socket.socket() as second:
+                        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares)
+                        log.call((share, shares), ip, second.bind, (ip, port))
+            if share:
+                with socket.socket() as second:
+                    second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+                    second.bind(("127.0.0.1", port))
+                    second.listen()
+                    log.call("both", "listen", first.listen)
+        with socket.socket() as after:
+            log.call("after", "bind", after.bind, ("127.0.0.1", port))
+
+
+@twin
+async def test_addresses_that_cannot_be_bound(log: Log):
+    addresses = ["127.0.0.1", ("127.0.0.1",), ("127.0.0.1", "80"), ("127.0.0.1", 0, 0), (None, 0), ("127.0.0.1", 65536)]
+    for address in (*addresses, ("nobody.invalid", 0), ("::1", 0), ("localhost", 0), (b"127.0.0.1", 0)):
+        with socket.socket() as sock:
+            log.call("IPv4", address, sock.bind, address)
+    for address in (("127.0.0.1", 0), ("::1", 0, 0, 0), ("::1",)):
+        with socket.socket(socket.AF_INET6) as sock:
+            log.call("IPv6", address, sock.bind, address)
