@@ -3,9 +3,10 @@
 The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
 that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
 
-Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport;
-BaseSelectorEventLoop._add_reader, _remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect_cb,
-_make_self_pipe, _close_self_pipe, _write_to_self, _make_socket_transport, _make_datagram_transport;
+Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport,
+_create_server_getaddrinfo, _sock_sendfile_native, _sock_sendfile_fallback; BaseSelectorEventLoop._add_reader,
+_remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect_cb, _make_self_pipe, _close_self_pipe,
+_write_to_self, _make_socket_transport, _make_datagram_transport;
 _UnixSelectorEventLoop.create_unix_connection, create_unix_server.
 tests/sim/kernel/test_loop.py notices a change.
 """
@@ -16,7 +17,7 @@ import os
 import socket
 import sys
 from asyncio import base_events, events, selector_events, unix_events
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.adopt import adopt
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionMethods"]
 
 
+_OPTIONS_OF_SERVERS = frozenset(asyncio.BaseEventLoop.create_server.__kwdefaults__ or ())
+
+
 class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     """Base of NodeLoop: everything of it that makes or names a socket."""
 
@@ -45,6 +49,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     _debug: bool
     _sock_connect_cb: Callable[..., None]
     _check_closed: Callable[[], None]
+    _sock_sendfile_fallback: Callable[..., Any]
+    _create_server_getaddrinfo: Callable[..., Any]
     _create_connection_transport: Callable[..., Any]
     kick: Callable[[], None]
     """Run soon."""
@@ -56,6 +62,10 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     ) -> list[Any]:
         """Node names and addresses of the simulation. Raises socket.gaierror for any other name."""
         return self.node.names.getaddrinfo(host, port, family, type, proto, flags)
+
+    def _asks_node(self) -> bool:
+        """Whether nobody has put a look-up of their own in the place of this loop's, as tests do."""
+        return getattr(self.getaddrinfo, "__func__", None) is ConnectionMethods.getaddrinfo
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         return self.node.names.getnameinfo(sockaddr, flags)
@@ -83,11 +93,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         self, protocol_factory: Callable[[], Any], host: Any = None, port: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """As asyncio's, in the same turns, without its detours where there is one address to try and nothing asked."""
-        infos = (
-            self.node.names.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            if host and not (options or self._debug)
-            else ()
-        )
+        direct = host and _is_port(port) and not (options or self._debug) and self._asks_node()
+        infos = self.node.names.getaddrinfo(host, port, type=socket.SOCK_STREAM) if direct else ()
         if len(infos) != 1:
             return await super().create_connection(protocol_factory, host, port, **options)
         ((family, _, _, _, address),) = infos
@@ -115,7 +122,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         self, protocol_factory: Callable[[], Any], local_addr: Any = None, remote_addr: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """As asyncio's, in the same turns, without its detours where there is but an address to bind to."""
-        direct = type(local_addr) is tuple and len(local_addr) == 2 and not (remote_addr or options or self._debug)
+        plain = type(local_addr) is tuple and len(local_addr) == 2 and not (remote_addr or options or self._debug)
+        direct = plain and _is_port(local_addr[1]) and self._asks_node()
         infos = self.node.names.getaddrinfo(local_addr[0], local_addr[1], type=socket.SOCK_DGRAM) if direct else ()
         if len(infos) != 1:
             made: tuple[Any, Any] = await super().create_datagram_endpoint(
@@ -179,8 +187,10 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
-        **_: Any,
+        **more: Any,
     ) -> asyncio.Server:
+        for name in more.keys() - _OPTIONS_OF_SERVERS:
+            raise TypeError(f"create_server() got an unexpected keyword argument {name!r}")
         if isinstance(ssl, bool):
             raise TypeError("ssl argument must be an SSLContext or None")
         if ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None):
@@ -188,28 +198,35 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         if sock is not None:
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
+            if sock.type != socket.SOCK_STREAM:
+                raise ValueError(f"A Stream Socket was expected, got {sock!r}")
             sockets = [self._simulated(sock)]
         elif host is None and port is None:
             raise ValueError("Neither host/port nor sock were specified")
         else:
-            hosts: Sequence[Any] = [host] if isinstance(host, str | bytes) or host is None else list(host)
-            sockets = await self._listening(hosts, port, family)
+            hosts = list(host) if isinstance(host, Iterable) and not isinstance(host, str) else [host or None]
+            wanted = {
+                socket.SO_REUSEADDR: reuse_address is None or reuse_address,
+                socket.SO_REUSEPORT: reuse_port,
+                socket.SO_KEEPALIVE: more.get("keep_alive"),
+            }
+            sockets = await self._listening(hosts, port, family, flags, [name for name, on in wanted.items() if on])
         return await self._serve(
             start_serving, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout
         )
 
-    async def _listening(self, hosts: Sequence[Any], port: Any, family: int) -> list[SimulatedSocket]:
+    async def _listening(
+        self, hosts: Sequence[Any], port: Any, family: int, flags: int, options: Sequence[int]
+    ) -> list[SimulatedSocket]:
         """One for each address. asyncio's own keeps them in a set, whose order is not the same in every run."""
         infos: dict[Any, None] = {}
         for host in hosts:
-            found = await self.getaddrinfo(
-                host or None, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            infos |= dict.fromkeys(found)
+            infos |= dict.fromkeys(await self._create_server_getaddrinfo(host, port, family=family, flags=flags))
         made: list[SimulatedSocket] = []
         for info in infos:
             listening = self._socket(info[0], socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            for option in options:
+                listening.setsockopt(socket.SOL_SOCKET, option, True)
             if info[0] == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
             try:
@@ -220,11 +237,10 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
                     continue  # as asyncio, which takes the family for one that is not enabled
                 for each in made:
                     each.close()
-                raise OSError(
-                    error.errno, f"error while attempting to bind on address {info[4]!r}: {error.strerror}"
-                ) from None
+                reason = (str(error) if sys.version_info >= (3, 13) else error.strerror or "").lower()
+                raise OSError(error.errno, f"error while attempting to bind on address {info[4]!r}: {reason}") from None
             made.append(listening)
-        if not made:
+        if not made and sys.version_info >= (3, 13):
             raise OSError(f"could not bind on any address out of {[info[4] for info in infos]!r}")
         return made
 
@@ -235,6 +251,18 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
             server._start_serving()
             await asyncio.sleep(0)
         return server  # type: ignore[no-any-return]
+
+    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
+        """As if the operating system did it: read and sent, where the file is one of its own."""
+        try:
+            stat = os.fstat(file.fileno())
+        except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+            raise asyncio.SendfileNotAvailableError("not a regular file") from None
+        if not (count or stat.st_size):
+            return 0
+        file.seek(offset)
+        sent: int = await self._sock_sendfile_fallback(sock, file, offset, count)
+        return sent
 
     create_unix_connection = unix_events._UnixSelectorEventLoop.create_unix_connection
 
@@ -360,3 +388,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         raise NotSimulated("a simulated node has no pipes; use a socket between two nodes or a queue within one")
 
     connect_write_pipe = connect_read_pipe
+
+
+def _is_port(port: Any) -> bool:
+    return type(port) is int and 0 <= port <= 65535

@@ -23,6 +23,8 @@ _KINDS = (
 )
 # Numbers: an operation on an enum's members takes microseconds, and each connection looks its peer up.
 _PASSIVE, _NUMERIC_HOST, _CANONICAL_NAME = int(socket.AI_PASSIVE), int(socket.AI_NUMERICHOST), int(socket.AI_CANONNAME)
+_MAP_IPV4, _NUMERIC_SERVICE, _ALL_FLAGS = int(socket.AI_V4MAPPED), int(socket.AI_NUMERICSERV), 0x7FF
+_KNOWN_FAMILIES = frozenset({0, int(socket.AF_INET), int(socket.AF_INET6)})
 
 
 class Names:
@@ -37,11 +39,17 @@ class Names:
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:
         """Raises socket.gaierror for a name that no node has."""
-        if isinstance(host, bytes):
-            host = host.decode("idna")
-        number = _port(port)
+        host = _text(host)
+        kinds = _kinds(family, type, proto, flags)
+        number, protocols = _port(port, flags)
+        if protocols is not None:
+            kinds = [kind for kind in kinds if kind[0] in protocols]
+        if not kinds:
+            raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r} of that kind")
+        if (host is None and port is None) or host == "":
+            raise socket.gaierror(socket.EAI_NONAME, "neither a name nor a service; None is this machine")
         literal = _literal(host) if host and (host not in self._network.hosts or _numeric(host)) else None
-        if host in (None, ""):
+        if host is None:
             found = self._unnamed(bool(flags & _PASSIVE))
         elif literal is not None:
             found = [literal]
@@ -54,10 +62,11 @@ class Names:
             shown = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
             raise socket.gaierror(socket.EAI_NONAME, f"no node is called {host!r}; there are: {shown}")
         wanted = [ip for ip in found if family in (0, _family(ip))]
+        if not wanted and flags & _MAP_IPV4 and family == socket.AF_INET6:
+            wanted = [MAPPED + ip for ip in found]
         if not wanted:
             code = socket.EAI_ADDRFAMILY if literal else socket.EAI_NODATA
             raise socket.gaierror(code, f"{host} has no address of that family; it has {', '.join(found)}")
-        kinds = [pair for pair in _KINDS if type in (0, pair[0]) and proto in (0, pair[1])]
         canonical = host if flags & _CANONICAL_NAME and host else ""
         infos = [(_family(ip), kind, protocol, "", _address(ip, number)) for ip in wanted for kind, protocol in kinds]
         if canonical and infos:
@@ -99,7 +108,16 @@ class Names:
         return ip, port
 
     def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
-        ip, port = address[0], int(address[1])
+        if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
+            raise TypeError("getnameinfo() argument 1 must be a tuple of two to four")
+        if not isinstance(address[0], str) or not isinstance(address[1], int):
+            raise TypeError("an address begins with a text and a number")
+        known, port = _literal(address[0]), address[1] & 0xFFFF
+        if address[1] < 0:
+            raise socket.gaierror(socket.EAI_SERVICE, f"there is no port {address[1]}")
+        if known is None:
+            raise socket.gaierror(socket.EAI_NONAME, f"{address[0]!r} is not a numeric address")
+        ip = known
         host = self._network.host_of(ip, self._host)
         if host is None or flags & socket.NI_NUMERICHOST:
             if host is None and flags & socket.NI_NAMEREQD:
@@ -124,6 +142,8 @@ class Names:
         return name if name not in ("", "0.0.0.0", "::") else self._host.name
 
     def gethostbyname(self, name: str) -> str:
+        if not name:
+            return "0.0.0.0"
         ip: str = self.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
         return ip
 
@@ -136,17 +156,61 @@ class Names:
         return name, [], [ip]
 
 
-def _port(port: Any) -> int:
+def _text(host: Any) -> str | None:
+    """Raises UnicodeError where it could not be asked of a name server."""
+    if host is None:
+        return None
+    if isinstance(host, bytes | bytearray):
+        return bytes(host).decode("ascii")
+    if not isinstance(host, str):
+        raise TypeError("getaddrinfo() argument 1 must be string or None")
+    if len(host) > 63 or ".." in host or not host.isascii():
+        return host.encode("idna").decode()
+    return host
+
+
+def _kinds(family: int, type: int, proto: int, flags: int) -> list[tuple[int, int]]:
+    """What kinds of sockets are asked for, and their protocols."""
+    if flags & ~_ALL_FLAGS:
+        raise socket.gaierror(socket.EAI_BADFLAGS, "Bad value for ai_flags")
+    if family not in _KNOWN_FAMILIES:
+        raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
+    kinds = [pair for pair in _KINDS if type in (0, pair[0]) and proto in (0, pair[1])]
+    if not kinds:
+        raise socket.gaierror(socket.EAI_SOCKTYPE if type else socket.EAI_SERVICE, "ai_socktype not supported")
+    return kinds  # type: ignore[return-value]
+
+
+def _port(port: Any, flags: int = 0) -> tuple[int, frozenset[int] | None]:
+    """The number, and for which kinds of sockets where it is a service's; None = for all."""
     if port in (None, "", b""):
-        return 0
+        return 0, None
+    if isinstance(port, bytes):
+        port = port.decode()
+    if not isinstance(port, int | str):
+        raise OSError("Int or String expected")
     try:
-        return int(port)
+        number = int(port)
     except ValueError:
-        pass
+        if flags & _NUMERIC_SERVICE:
+            raise socket.gaierror(socket.EAI_NONAME, f"{port!r} is not a number") from None
+        numbers = {kind: found for kind, name in _SERVICES.items() if (found := _service(str(port), name)) is not None}
+        if not numbers:
+            raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r}") from None
+        return next(iter(numbers.values())), frozenset(numbers)
+    if number < 0:
+        raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r}")
+    return number & 0xFFFF, None
+
+
+_SERVICES = {int(socket.SOCK_STREAM): "tcp", int(socket.SOCK_DGRAM): "udp"}
+
+
+def _service(name: str, protocol: str) -> int | None:
     try:
-        return socket.getservbyname(port.decode() if isinstance(port, bytes) else port)
+        return socket.getservbyname(name, protocol)
     except OSError:
-        raise socket.gaierror(socket.EAI_SERVICE, f"there is no service {port!r}") from None
+        return None
 
 
 def _numeric(host: str) -> bool:
@@ -157,11 +221,13 @@ def _numeric(host: str) -> bool:
 @lru_cache(1024)  # parsing takes as long as sending ten datagrams, and a thousand nodes bind to one wildcard
 def _literal(host: str) -> str | None:
     """An address, whosever: connecting to nobody's is silence, as in a real network."""
-    from ipaddress import ip_address  # a simulation of names alone starts sooner without
-
+    text = host.partition("%")[0]
     try:
-        return str(ip_address(host.partition("%")[0]))
-    except ValueError:
+        if ":" in text:
+            return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+        # It takes 127.1 and 0x7f.1 as well, as getaddrinfo does, and what stands behind a space, as that does not.
+        return None if " " in text else socket.inet_ntoa(socket.inet_aton(text))
+    except (OSError, ValueError):
         return None
 
 

@@ -22,7 +22,7 @@ from sim.kernel.leaks import made_here
 from sim.kernel.names import MAPPED, Names
 from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
 from sim.network.connect import BACKLOG, Connecting, Listener
-from sim.network.host import Host
+from sim.network.host import ANY, Host
 from sim.network.network import Network
 from sim.network.tcp import Endpoint
 from sim.network.udp import DatagramSocket
@@ -215,7 +215,9 @@ class SimulatedSocket(SocketCalls):
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
         self._check_open()
-        key: Any = self._address("connect", address) if self.family != socket.AF_UNIX else os.fspath(address)
+        key: Any = _path(address) if self.family == socket.AF_UNIX else self._address("connect", address)
+        if key[0] in ANY:
+            key = ("::1" if key[0] == "::" else "127.0.0.1"), key[1]  # as Linux takes it
         if self.type == socket.SOCK_DGRAM:
             self.datagrams().connect(key)
             if self.family == socket.AF_INET:
@@ -419,7 +421,7 @@ class SimulatedSocket(SocketCalls):
     def bind(self, address: Any) -> None:
         self._check_open()
         if self.family == socket.AF_UNIX:
-            path = os.fspath(address)
+            path = _path(address)
             if path in self._host.paths:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
@@ -601,3 +603,11 @@ _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
     socket.SO_PROTOCOL: lambda each: each.proto,
     socket.SO_ACCEPTCONN: lambda each: each._listener is not None,
 }
+
+
+def _path(address: Any) -> str:
+    """Of a Unix socket. Raises OSError where there is no room for it in the address (Linux: sun_path)."""
+    path = os.fsdecode(address)
+    if len(os.fsencode(path)) > 107 + path.startswith("\0"):
+        raise OSError("AF_UNIX path too long")
+    return path

@@ -115,6 +115,8 @@ class DatagramSocket:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if len(data) > MAX_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        if to[0] in ANY:
+            to = ("::1" if ":" in to[0] else "127.0.0.1"), *to[1:]  # as Linux takes it
         ip, network = to[0], self.network
         if ip in BROADCAST or ip == "127.255.255.255":
             if not self.may_broadcast:

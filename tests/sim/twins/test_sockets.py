@@ -2,6 +2,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 
 from tests.sim.twins.twin import Log, Pair, Peer, moment, twin, unix_path
 
@@ -570,3 +571,141 @@ async def test_addresses_that_cannot_be_bound(log: Log):
     for address in (("127.0.0.1", 0), ("::1", 0, 0, 0), ("::1",)):
         with socket.socket(socket.AF_INET6) as sock:
             log.call("IPv6", address, sock.bind, address)
+
+
+async def log_addresses(log, who, *arguments, **options):
+    try:
+        log(who, arguments, options, await asyncio.get_running_loop().getaddrinfo(*arguments, **options))
+    except Exception as error:
+        log(who, arguments, options, error)
+
+
+@twin
+async def test_what_getaddrinfo_makes_of_services(log: Log):
+    stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    for port in ("http", "domain", "syslog", "nothing-such", b"80", "", None, 70000, -1, "70000", 1.5):
+        await log_addresses(log, "any", "127.0.0.1", port)
+        await log_addresses(log, "stream", "127.0.0.1", port, type=stream)
+        await log_addresses(log, "datagram", "127.0.0.1", port, type=datagram)
+        await log_addresses(log, "numeric", "127.0.0.1", port, type=stream, flags=socket.AI_NUMERICSERV)
+
+
+@twin
+async def test_what_getaddrinfo_makes_of_hosts(log: Log):
+    shorts = ("127.1", "0x7f000001", "127.0.0.01", "256.0.0.1", " 127.0.0.1", "127.0.0.1 ", "FE80::1", "::ffff:1.2.3.4")
+    for host in (*shorts, None, "", b"127.0.0.1", 5, "a..b", "a" * 70, "nobody.invalid"):
+        await log_addresses(log, "host", host, 80, type=socket.SOCK_STREAM, family=0 if host else socket.AF_INET)
+    await log_addresses(log, "nothing", None, None)
+    six = {"family": socket.AF_INET6, "type": socket.SOCK_STREAM}
+    await log_addresses(log, "mapped", "127.0.0.1", 80, **six, flags=socket.AI_V4MAPPED)
+    await log_addresses(log, "not mapped", "127.0.0.1", 80, **six)
+
+
+@twin
+async def test_what_getaddrinfo_refuses(log: Log):
+    for options in ({"type": 99}, {"family": 99}, {"flags": 1 << 27}, {"proto": 99}):
+        await log_addresses(log, "refused", "127.0.0.1", 80, **options)
+    await log_addresses(log, "refused", "127.0.0.1", 80, type=socket.SOCK_STREAM, proto=socket.IPPROTO_UDP)
+
+
+@twin
+async def test_getnameinfo(log: Log):
+    loop = asyncio.get_running_loop()
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    hosts = ("127.0.0.1", 80), ("::1", 80, 0, 0), ("127.0.0.1", 70000), ("127.0.0.1", -1)
+    for address in (*hosts, ("name", 80), ("127.0.0.1",), "127.0.0.1", ("127.0.0.1", "http"), (None, 80)):
+        for flags in (numeric, socket.NI_NUMERICHOST, socket.NI_NUMERICHOST | socket.NI_DGRAM):
+            try:
+                log("name", address, flags, await loop.getnameinfo(address, flags))
+            except Exception as error:
+                log("name", address, flags, error)
+
+
+@twin
+async def test_a_look_up_of_the_programs_own(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Peer(log, "server"), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def look_up(host, *_, **__):
+        log("asked", host)
+        hosts = ["127.0.0.3", "127.0.0.4", "127.0.0.1"] if host == "several" else []
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in hosts]
+
+    loop.getaddrinfo = look_up
+    for host in ("several", "nobody"):
+        for options in ({}, {"happy_eyeballs_delay": 0.01}):
+            connected = await log.attempt(
+                host, sorted(options), loop.create_connection(asyncio.Protocol, host, port, **options)
+            )
+            if connected is not None:
+                log(host, connected[0].get_extra_info("peername")[0])
+                connected[0].close()
+                await moment()
+    server.close()
+
+
+@twin
+async def test_arguments_of_servers(log: Log):
+    loop = asyncio.get_running_loop()
+
+    async def serve(what, **where):
+        try:
+            server = await loop.create_server(asyncio.Protocol, **where)
+        except Exception as error:
+            log(what, error)
+            return
+        log(what, sorted(each.getsockname()[0] for each in server.sockets))
+        for name in ("SO_REUSEADDR", "SO_REUSEPORT", "SO_KEEPALIVE"):
+            log(what, name, [s.getsockopt(socket.SOL_SOCKET, getattr(socket, name)) for s in server.sockets])
+        server.close()
+
+    await serve("several", host=["127.0.0.1", "127.0.0.2"], port=0)
+    await serve("one twice", host=["127.0.0.1", "127.0.0.1"], port=0)
+    await serve("none", host=[], port=0)
+    await serve("bytes", host=b"127.0.0.1", port=0)
+    await serve("all", host="", port=0, family=socket.AF_INET)
+    await serve("all", port=0, family=socket.AF_INET)
+    await serve("local", port=0, family=socket.AF_INET, flags=0)
+    await serve("shared", host="127.0.0.1", port=0, reuse_port=True)
+    await serve("not again", host="127.0.0.1", port=0, reuse_address=False)
+    await serve("no such option", host="127.0.0.1", port=0, reuse=True)
+    await serve("too high", host="127.0.0.1", port=70000)
+    if sys.version_info >= (3, 13):
+        await serve("kept alive", host="127.0.0.1", port=0, keep_alive=True)
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        await serve("datagrams", sock=datagrams)
+
+
+@twin
+async def test_what_a_taken_port_tells(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        await loop.create_server(asyncio.Protocol, "127.0.0.1", port)
+    except OSError as error:
+        log("server", error.errno, str(error).replace(str(port), "port"))
+    server.close()
+
+
+@twin
+async def test_to_connect_to_no_address_is_to_connect_to_oneself(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Peer(log, "server"), "127.0.0.1", 0)
+    transport, peer = await loop.create_connection(
+        lambda: Peer(log, "client"), "0.0.0.0", server.sockets[0].getsockname()[1]
+    )
+    log("client", transport.get_extra_info("peername")[0], transport.get_extra_info("sockname")[0])
+    transport.close()
+    await peer.lost.wait()
+    await moment()
+    server.close()
+
+
+@twin
+async def test_paths_of_unix_sockets(log: Log):
+    for path in ("/tmp/" + "a" * 200, os.fsencode(unix_path())):
+        with socket.socket(socket.AF_UNIX) as sock:
+            log.call("sock", "bind", sock.bind, path)
+            log("sock", type(sock.getsockname()), len(sock.getsockname()) > 0)

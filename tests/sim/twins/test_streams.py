@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import io
 import socket
+import tempfile
 import time
 
 from tests.sim.twins.twin import Log, Pair, Peer, moment, twin
@@ -529,3 +531,19 @@ async def test_sendfile_falls_back(log: Log):
             sent = await asyncio.get_running_loop().sendfile(client.transport, file, 10, None)
             log("client", sent)
         await server.received(99_990)
+
+
+@twin
+async def test_sendfile_without_falling_back(log: Log):
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryFile() as file:
+        file.write(b"0123456789" * 1000)
+        file.flush()
+        async with Pair(log) as (client, server):
+            for options in ({}, {"offset": 5}, {"offset": 5, "count": 10}):
+                before = len(server.data)
+                sent = await loop.sendfile(client.transport, file, fallback=False, **options)
+                await server.received(before + sent)
+                log("client", sent, file.tell(), bytes(server.data[-5:]))
+            for what in (io.BytesIO(b"no file"), object()):
+                await log.attempt("client", "no file", loop.sendfile(client.transport, what, fallback=False))
