@@ -237,7 +237,9 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
                     continue  # as asyncio, which takes the family for one that is not enabled
                 for each in made:
                     each.close()
-                reason = (str(error) if sys.version_info >= (3, 13) else error.strerror or "").lower()
+                reason = (error.strerror or "").lower()
+                if sys.version_info >= (3, 13):
+                    reason = f"[errno {error.errno}] {reason}"
                 raise OSError(error.errno, f"error while attempting to bind on address {info[4]!r}: {reason}") from None
             made.append(listening)
         if not made and sys.version_info >= (3, 13):
@@ -272,8 +274,14 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         """A path lives in the simulation, on this node: it makes no file."""
         if path is not None and sock is None:
             self._host.unlink(os.fspath(path))  # as asyncio does with what an earlier server left
+        cleans_up = False
+        if sys.version_info >= (3, 13):
+            # asyncio looks at the file, which there is not.
+            cleans_up, options["cleanup_socket"] = options.get("cleanup_socket", True), False
         make: Any = unix_events._UnixSelectorEventLoop.create_unix_server
         server: asyncio.Server = await make(self, protocol_factory, path, sock=sock, **options)
+        if cleans_up:
+            self._host.paths |= {each.getsockname(): True for each in server.sockets}
         return server
 
     def _simulated(self, sock: Any) -> SimulatedSocket:

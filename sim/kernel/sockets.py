@@ -425,7 +425,7 @@ class SimulatedSocket(SocketCalls):
             if path in self._host.paths:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
-            self._host.paths[path] = None
+            self._host.paths[path] = False
             return
         ip, port = self._address("bind", address)
         if self._bound is not None:

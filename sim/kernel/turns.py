@@ -343,12 +343,17 @@ class Turns(ConnectionMethods):
         return timer
 
 
+_HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
+"""Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
+
+
 def _report(handle: Any, error: BaseException) -> None:
     """Tell the loop's exception handler what a callback raised, as Handle._run does; sys.exit ends the process."""
     if isinstance(error, SystemExit):
         handle._loop.left(error)
         return
-    called = format_helpers._format_callback_source(handle._callback, handle._args)
+    debug = {"debug": handle._loop._debug} if _HIDES_ARGUMENTS else {}
+    called = format_helpers._format_callback_source(handle._callback, handle._args, **debug)
     context = {"message": f"Exception in callback {called}", "exception": error, "handle": handle}
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback

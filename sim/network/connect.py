@@ -70,6 +70,8 @@ class Listener:
         for key in (self.key, ("0.0.0.0", self.key[1])):
             if listeners.get(key) is self:
                 del listeners[key]
+                if isinstance(key, str) and self.host.paths.get(key):
+                    del self.host.paths[key]
         while self.queue:
             self.queue.popleft().reset()
 

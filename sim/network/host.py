@@ -64,8 +64,8 @@ class Host:
         self.datagram_sockets: dict[tuple[str, int], DatagramSocket] = {}
         self.listeners: dict[tuple[str, int] | str, Listener] = {}
         """By (ip, port), or by path for Unix sockets."""
-        self.paths: dict[str, None] = {}
-        """Unix sockets that have been bound: as files, they outlive their listener."""
+        self.paths: dict[str, bool] = {}
+        """Unix sockets that have been bound: as files, they outlive their listener, but for those that clean up."""
         self.reserved: dict[Any, tuple[str, int, bool]] | None = None
         """By stream socket: what it is bound to, and whether it shares that until one listens (SO_REUSEADDR)."""
         self.endpoints: dict[Endpoint, None] = {}
@@ -154,6 +154,7 @@ class Host:
     def end_process(self) -> None:
         """What the operating system does when a process ends: every socket is closed."""
         self.reserved = None
+        self.paths = dict.fromkeys(self.paths, False)  # nobody cleans up
         for socket in list(self.datagram_sockets.values()):
             socket.close()
         for listener in list(self.listeners.values()):

@@ -709,3 +709,22 @@ async def test_paths_of_unix_sockets(log: Log):
         with socket.socket(socket.AF_UNIX) as sock:
             log.call("sock", "bind", sock.bind, path)
             log("sock", type(sock.getsockname()), len(sock.getsockname()) > 0)
+
+
+@twin
+async def test_what_a_unix_server_leaves_behind(log: Log):
+    loop = asyncio.get_running_loop()
+    for options in ({}, {"cleanup_socket": False}, {"cleanup_socket": True}):
+        if options and sys.version_info < (3, 13):
+            continue
+        path = unix_path()
+        first = await loop.create_unix_server(asyncio.Protocol, path, **options)
+        first.close()
+        await log.attempt("client", options, loop.create_unix_connection(asyncio.Protocol, path))
+        first = await loop.create_unix_server(asyncio.Protocol, path, **options)
+        second = await loop.create_unix_server(asyncio.Protocol, path, **options)
+        first.close()
+        connected = await log.attempt("client", "the second", loop.create_unix_connection(asyncio.Protocol, path))
+        connected[0].abort()
+        await moment()
+        second.close()
