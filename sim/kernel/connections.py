@@ -317,7 +317,14 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     def _watched(self, fd: Any) -> SimulatedSocket:
         """The socket, given itself, a real one that it stands for, or its descriptor."""
         if not isinstance(fd, int):
-            return self._simulated(fd) if isinstance(fd, socket.socket) else self._watched(fd.fileno())
+            if isinstance(fd, socket.socket) and fd.fileno() >= 0:
+                return self._simulated(fd)
+            try:
+                fd = int(fd.fileno())
+            except (AttributeError, TypeError, ValueError):
+                raise ValueError(f"Invalid file object: {fd!r}") from None
+        if fd < 0:
+            raise ValueError(f"Invalid file descriptor: {fd}")
         watched = self._selector.sockets.get(fd)
         if watched is None:
             raise NotSimulated(

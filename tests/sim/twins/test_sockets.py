@@ -728,3 +728,13 @@ async def test_what_a_unix_server_leaves_behind(log: Log):
         connected[0].abort()
         await moment()
         second.close()
+
+
+@twin
+async def test_what_cannot_be_watched(log: Log):
+    loop = asyncio.get_running_loop()
+    with client() as closed:
+        pass
+    for what, watched in (("closed", closed), ("negative", -1), ("text", "socket"), ("nothing", None)):
+        for watch in (loop.add_reader, loop.add_writer):
+            log.call(what, "watch", watch, watched, print)
