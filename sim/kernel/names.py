@@ -102,7 +102,8 @@ class Names:
             return ("::" if six else "0.0.0.0"), port
         if name in ("<broadcast>", "255.255.255.255") and not six:
             return "255.255.255.255", port
-        if name in self._network.directory and (":" in name) == six and name not in self._network.hosts:
+        network = self._network
+        if (":" in name) == six and name not in network.hosts and (name in network.directory or _literal(name) == name):
             return name, port
         ip: str = self.getaddrinfo(name, port, family, socket.SOCK_STREAM)[0][4][0]
         return ip, port
@@ -218,7 +219,7 @@ def _numeric(host: str) -> bool:
     return ":" in host or host[0].isdecimal()
 
 
-@lru_cache(1024)  # parsing takes as long as sending ten datagrams, and a thousand nodes bind to one wildcard
+@lru_cache(1024)  # a thousand nodes bind to one wildcard
 def _literal(host: str) -> str | None:
     """An address, whosever: connecting to nobody's is silence, as in a real network."""
     text = host.partition("%")[0]
