@@ -359,7 +359,7 @@ class TestIt(unittest.TestCase):
         ("seeds='1:20'", "seeds is how many (20), or which"),
         ("20", "write seeds=20"),
         ("limit=0", "limit is virtual seconds above 0"),
-        ("network='wann'", "unknown preset 'wann'; allowed: *wan*"),
+        ("network='wann'", "unknown preset 'wann'; did you mean 'wan'? allowed: *"),
         ("network={'latncy': '1ms'}", "unknown link setting 'latncy'*did you mean 'latency'*"),
         ("network=5", 'network is a preset ("wan"), or settings'),
         ("tie_break='lifo'", 'tie_break is "fifo" or "random"*'),
