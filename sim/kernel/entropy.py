@@ -21,7 +21,7 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 __all__ = ["EPOCH", "Source", "install", "off_loop", "rebind", "replace", "running"]
 
@@ -189,9 +189,21 @@ def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:
     return getattr(source.random, name)(*args, **kwargs)
 
 
+class _Unbound(functools.partial[Any]):
+    """Stands for a function of C's: as an attribute of a class it is not bound to who asks, and is pickled by name."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Self:
+        return self  # functools.partial itself binds from Python 3.14 on
+
+    def __reduce__(self) -> Any:
+        return self.__name__  # type: ignore[attr-defined]
+
+
 def replace(module: types.ModuleType, name: str, function: Callable[..., Any]) -> None:
     """Put a function in the place of a module's own."""
     original = getattr(module, name)
+    if not isinstance(original, types.FunctionType):
+        function = functools.update_wrapper(_Unbound(function), original)
     _replaced[id(original)] = (original, function)
     setattr(module, name, function)
 

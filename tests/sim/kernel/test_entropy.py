@@ -1,13 +1,17 @@
 import asyncio
+import copy
 import datetime
 import os
+import pickle
 import random
 import secrets
+import sys
 import tempfile
 import threading
 import time
 import uuid
 from random import random as captured_random
+from socket import gethostname
 from time import monotonic as captured_monotonic
 
 import msgspec
@@ -107,6 +111,27 @@ def test_another_thread_keeps_the_real_clocks_while_a_node_runs():
 
     assert sim.run(main()) == EPOCH
     assert seen[0][0] > EPOCH + 1e6
+
+
+def test_what_stands_for_a_function_of_cs_is_not_bound_to_who_has_it_as_an_attribute():
+    """As `logging.Formatter.converter = time.gmtime`, which is how the manual of logging has times in UTC."""
+
+    class Clocks:
+        monotonic, converter, entropy, draw, name = time.monotonic, time.gmtime, os.urandom, random.random, gethostname
+
+        def ask(self):
+            return self.monotonic(), self.converter(0.0).tm_year, len(self.entropy(3)), self.draw() < 1, self.name()
+
+    assert on_a_node(Clocks().ask) == (5.0, 1970, 3, True, "main")
+    assert Clocks().ask()[1:4] == (1970, 3, True)
+
+
+@pytest.mark.parametrize("function", [time.time, time.sleep, os.urandom, random.uniform, uuid.uuid1])
+def test_a_function_that_is_replaced_is_pickled_and_copied_by_its_name(function):
+    on_a_node(time.time)
+    now = getattr(sys.modules[function.__module__ or "random"], function.__name__)
+    assert pickle.loads(pickle.dumps(now)) is copy.deepcopy(now) is copy.copy(now) is now
+    assert (now.__name__, now.__doc__) == (function.__name__, function.__doc__)
 
 
 def test_types_are_still_the_types():
