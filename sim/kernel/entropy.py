@@ -18,12 +18,14 @@ import time
 import types
 import uuid
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ctypes import py_object, pythonapi
 from threading import get_ident
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-__all__ = ["EPOCH", "Source", "install", "off_loop", "rebind", "replace", "running"]
+from sim.kernel.captured import default_arguments, instead, replace
+
+__all__ = ["EPOCH", "Source", "install", "off_loop", "running"]
 
 EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
 
@@ -64,22 +66,27 @@ def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
 
 
 _installed = False
-_replaced: dict[int, tuple[Any, Any]] = {}
-"""What has been replaced, by identity, and by what; until `rebind`."""
 
 
 def install() -> None:
-    """Put the dispatching functions in place; once a process. `rebind` has to follow."""
+    """Put the dispatching functions in place; once a process. `captured.rebind` has to follow."""
     global _installed
     if _installed:
         return
     _installed = True
-    for module, functions in ((time, _time()), (os, _os()), (random, _random()), (uuid, _uuid())):
+    captured = gc.get_referrers(random.Random, datetime.datetime, datetime.date)
+    modules_own = getattr(random.random, "__self__", None)
+    modules = ((time, _time()), (os, _os()), (random, _random()), (uuid, _uuid()), (sys.modules.get("ssl"), _ssl()))
+    for module, functions in modules:
         for name, function in functions.items():
-            if hasattr(module, name):
+            if module is not None and hasattr(module, name):
                 replace(module, name, function)
     _patch_datetime()
-    _patch_random_seed()
+    for method in captured:
+        # `datetime.now` makes a new one each time: `default_factory=datetime.now` has one of its own.
+        if isinstance(method, types.BuiltinMethodType) and method.__self__ in (datetime.datetime, datetime.date):
+            instead(method, getattr(method.__self__, method.__name__))
+    _patch_random_seed(one for one in captured if type(one) is random.Random and one is not modules_own)
     _patch_tempfile()
 
 
@@ -123,6 +130,10 @@ def _time() -> dict[str, Callable[..., Any]]:
 
         return float(timegm(moment))
 
+    def clock_of(source: Source, which: int) -> float:
+        return source.wall_clock() if which in wall_clocks else source.monotonic()
+
+    wall_clocks = (time.CLOCK_REALTIME, getattr(time, "CLOCK_TAI", time.CLOCK_REALTIME))
     gmtime, asctime = time.gmtime, time.asctime
     wall: Callable[[Source], float] = lambda source: source.wall_clock()  # noqa: E731
     steady: Callable[[Source], float] = lambda source: source.monotonic()  # noqa: E731
@@ -134,6 +145,8 @@ def _time() -> dict[str, Callable[..., Any]]:
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
         functions[name] = clock(getattr(time, name), steady, False)
         functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), steady, True)
+    functions["clock_gettime"] = _dispatch(time.clock_gettime, clock_of)
+    functions["clock_gettime_ns"] = _dispatch(time.clock_gettime_ns, lambda *which: round(clock_of(*which) * 1e9))
     functions["localtime"] = _dispatch(time.localtime, in_utc)
     functions["gmtime"] = _dispatch(time.gmtime, in_utc)
     functions["ctime"] = _dispatch(time.ctime, lambda *arguments: asctime(in_utc(*arguments)))
@@ -148,7 +161,16 @@ def _os() -> dict[str, Callable[..., Any]]:
         "urandom": _dispatch(os.urandom, bytes_of),
         "getrandom": _dispatch(os.getrandom, bytes_of),
         "getpid": _dispatch(os.getpid, lambda source: getattr(source, "process_id", 1)),
+        "getppid": _dispatch(os.getppid, lambda source: 1),
     }
+
+
+def _ssl() -> dict[str, Callable[..., Any]]:
+    """What programs ask for; OpenSSL's own are for handshakes, of which the trace has no bytes."""
+    ssl: Any = sys.modules.get("ssl")
+    if ssl is None:
+        return {}
+    return {"RAND_bytes": _dispatch(ssl.RAND_bytes, lambda source, size: source.random.randbytes(size))}
 
 
 def _random() -> dict[str, Callable[..., Any]]:
@@ -189,56 +211,56 @@ def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:
     return getattr(source.random, name)(*args, **kwargs)
 
 
-class _Unbound(functools.partial[Any]):
-    """Stands for a function of C's: as an attribute of a class it is not bound to who asks, and is pickled by name."""
+class _Unseeded(random.Random):
+    """What a generator becomes that nobody seeded, and that was not made on a node: a node draws from its own.
 
-    def __get__(self, instance: object, owner: type | None = None) -> Self:
-        return self  # functools.partial itself binds from Python 3.14 on
+    As a module's `_random = random.Random()`, or a default argument, which are made when the module is imported.
+    """
+
+    def random(self) -> float:
+        source = running()
+        return super().random() if source is None else source.random.random()
+
+    def getrandbits(self, k: int, /) -> int:
+        source = running()
+        return super().getrandbits(k) if source is None else source.random.getrandbits(k)
+
+    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
+        # It keeps every other one for the next time.
+        source = running()
+        return super().gauss(mu, sigma) if source is None else source.random.gauss(mu, sigma)
+
+    def setstate(self, state: Any) -> None:
+        self.__class__ = random.Random  # type: ignore[assignment]
+        self.setstate(state)
 
     def __reduce__(self) -> Any:
-        return self.__name__  # type: ignore[attr-defined]
+        return random.Random, (), self.getstate()
 
 
-def replace(module: types.ModuleType, name: str, function: Callable[..., Any]) -> None:
-    """Put a function in the place of a module's own."""
-    original = getattr(module, name)
-    if not isinstance(original, types.FunctionType):
-        function = functools.update_wrapper(_Unbound(function), original)
-    _replaced[id(original)] = (original, function)
-    setattr(module, name, function)
+def _patch_random_seed(made: Iterable[random.Random]) -> None:
+    """An unseeded `random.Random()` seeds itself from the node's entropy, or draws from the node that asks.
 
-
-def rebind() -> None:
-    """Modules that captured by name what has been replaced get the replacement."""
-    if not _replaced:
-        return
-    originals = _replaced.keys()
-    for module in list(sys.modules.values()):
-        if not isinstance(module, types.ModuleType) or module.__name__ == __name__:
-            continue
-        names = vars(module)
-        # Most captured nothing. Seen so, three hundred modules take 1 ms, name by name 2.
-        if originals.isdisjoint(map(id, list(names.values()))):
-            continue
-        for name, value in list(names.items()):
-            found = _replaced.get(id(value))
-            if found is not None and found[0] is value:
-                names[name] = found[1]
-    _replaced.clear()
-
-
-def _patch_random_seed() -> None:
-    """An unseeded `random.Random()` seeds itself from the node's entropy."""
+    Of those that were `made` before nobody knows whether they were seeded. Default arguments are not, as a rule:
+    aiohttp draws the masks of its websockets from one.
+    """
     real = random.Random.seed
 
     @functools.wraps(real)
     def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        kind = type(self)
         source = running() if a is None else None
-        if source is not None and type(self) is not random.SystemRandom:
+        if a is not None and kind is _Unseeded:
+            self.__class__ = random.Random
+        elif a is None and source is None and kind is random.Random:
+            self.__class__ = _Unseeded
+        elif source is not None and kind is not random.SystemRandom:
             a = source.random.getrandbits(256)
         real(self, a, version)
 
     random.Random.seed = seed  # type: ignore[method-assign]
+    for generator in default_arguments(made):
+        generator.__class__ = _Unseeded
 
 
 def _patch_tempfile() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from sim.kernel import entropy
+from sim.kernel import captured
 from sim.kernel.entropy import running
 from sim.kernel.errors import NotSimulated
 from sim.kernel.handles import Handle
@@ -36,14 +36,14 @@ def check(sig: Any) -> signal.Signals:
 
 
 def install() -> None:
-    """Once a process. `entropy.rebind` has to follow."""
+    """Once a process. `captured.rebind` has to follow."""
     global _installed
     if _installed:
         return
     _installed = True
-    entropy.replace(os, "kill", _on_a_node(os.kill, _kill))
+    captured.replace(os, "kill", _on_a_node(os.kill, _kill))
     for name, simulated in (("raise_signal", _raise), ("signal", _signal), ("getsignal", _getsignal)):
-        entropy.replace(signal, name, _on_a_node(getattr(signal, name), simulated))
+        captured.replace(signal, name, _on_a_node(getattr(signal, name), simulated))
 
 
 def _on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from random import Random
 from threading import Thread, current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Self
 
-from sim.kernel import adopt, entropy, leaks, refuse, signals
+from sim.kernel import adopt, captured, entropy, leaks, refuse, signals
 from sim.kernel.burial import bury
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.interrupt import held
@@ -34,7 +34,7 @@ from sim.trace import Trace, TraceWriteError
 if TYPE_CHECKING:
     from sim.network.environment import Environment
 
-__all__ = ["Simulation", "new_event_loop", "run"]
+__all__ = ["Simulation", "new_event_loop", "prepare", "run"]
 
 LOOK_UP_EVERY = 10_000
 """Events between two looks at whether to stop, or to …"""
@@ -56,6 +56,19 @@ _driving: set[int] = set()
 _NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
 
 
+def prepare() -> None:
+    """Let clocks, randomness and sockets answer from a simulation to code on its nodes; once a process.
+
+    The first simulation does it. What is imported before it has captured the real ones, of which nearly all are found.
+    """
+    entropy.install()
+    adopt.install()
+    leaks.install()
+    refuse.install()
+    signals.install()
+    captured.rebind()
+
+
 class _Nodes(dict[str, Node]):
     """By name; an unknown one is answered with those that there are."""
 
@@ -73,12 +86,7 @@ class Simulation:
     def __init__(self, seed: int = 0, *, tie_break: str = "fifo", trace: Any = None) -> None:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
-        entropy.install()
-        adopt.install()
-        leaks.install()
-        refuse.install()
-        signals.install()
-        entropy.rebind()
+        prepare()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)

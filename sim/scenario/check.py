@@ -12,6 +12,7 @@ from typing import Any
 from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
+from sim.kernel.simulation import prepare
 from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
 from sim.network.network import demand_connected
@@ -225,6 +226,7 @@ class _Check:
         if name in self.apps:
             return self.apps[name]
         self.apps[name] = None
+        prepare()  # what the module captures is to be what answers on a node
         try:
             self.apps[name] = load_app(name)
         except AppError as error:

@@ -107,6 +107,19 @@ def test_a_websocket_with_heartbeats():
     assert answers == ("HELLO", "STILL THERE")
 
 
+def test_a_websocket_is_the_same_to_the_byte_every_time():
+    """A client masks what it sends, with random numbers of a generator that aiohttp made when it was imported."""
+
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.ws_connect("http://server:8080/ws") as ws:
+            await ws.send_str("hello")
+            return (await ws.receive()).data
+
+    (answer, one), (_, other) = on_two_machines(serving(), ask), on_two_machines(serving(), ask)
+    assert answer == "HELLO"
+    assert one == other
+
+
 def test_tls():
     server, client = certificates()
 

@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import secrets
+import ssl
 import sys
 import tempfile
 import threading
@@ -44,6 +45,7 @@ def draw():
         uuid.uuid4().hex,
         secrets.token_bytes(16),
         secrets.randbelow(10**9),
+        ssl.RAND_bytes(16),
     )
 
 
@@ -72,6 +74,29 @@ def test_randomness_outside_of_nodes_is_the_real_one():
     assert random.random() == first
 
 
+def test_a_generator_that_nobody_seeded_draws_from_the_node_that_asks():
+    on_a_node(draw)
+    shared, seeded = random.Random(), random.Random(5)
+
+    def ask():
+        found = (
+            shared.random(),
+            shared.randrange(10**9),
+            shared.gauss(),
+            shared.choice(range(10**6)),
+            shared.randbytes(8),
+        )
+        return found, seeded.random()
+
+    assert on_a_node(ask)[0] == on_a_node(ask)[0] != on_a_node(ask, seed=2)[0]
+    again = random.Random(5)
+    assert [again.random() for _ in range(4)][3] == seeded.random()
+    assert pickle.loads(pickle.dumps(shared)).random() == copy.deepcopy(shared).random() == shared.random()
+    shared.seed(7)
+    assert on_a_node(shared.random) == random.Random(7).random()
+    assert type(shared) is random.Random
+
+
 def test_clocks_of_a_node_are_virtual():
     def ask():
         return (
@@ -81,6 +106,8 @@ def test_clocks_of_a_node_are_virtual():
             captured_monotonic(),
             time.time_ns(),
             time.monotonic_ns(),
+            time.clock_gettime(time.CLOCK_REALTIME),
+            time.clock_gettime_ns(time.CLOCK_MONOTONIC),
             time.gmtime().tm_year,
             datetime.datetime.now(datetime.UTC).timestamp(),
             datetime.date.today().year,
@@ -89,7 +116,8 @@ def test_clocks_of_a_node_are_virtual():
         )
 
     assert on_a_node(ask) == (
-        EPOCH + 5, 5.0, 5.0, 5.0, round((EPOCH + 5) * 1e9), 5 * 10**9, 2025, EPOCH + 5, 2025, "2025", 5.0,
+        EPOCH + 5, 5.0, 5.0, 5.0, round((EPOCH + 5) * 1e9), 5 * 10**9, EPOCH + 5, 5 * 10**9,
+        2025, EPOCH + 5, 2025, "2025", 5.0,
     )  # fmt: skip
 
 
