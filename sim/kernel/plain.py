@@ -9,8 +9,12 @@ from pathlib import Path
 
 __all__ = ["plain"]
 
+_OURS = str(Path(__file__).parents[2])
+"""An editable installation has us where nothing of sys.path is."""
 # Compiled where they are first needed, which a run in which nothing goes wrong never does.
 _REPLACED = (
+    # What a node keeps lies in a directory whose name nobody may guess.
+    (r"""[^\s'"<>(]*\bsim-node-[0-9a-f]{16}\b""", "sim-node-…"),
     (r"\b0x[0-9a-f]{6,}\b", "0x…"),
     # reprlib leaves the end of an address behind its dots.
     (r"\.\.\.[0-9a-fx]{4,}(?=>)", "...…"),
@@ -24,7 +28,7 @@ _REPLACED = (
 
 def plain(text: str) -> str:
     """`text` without what differs between machines and runs."""
-    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix}
+    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix, _OURS}
     for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
         text = text.replace(folder + "/", "")
     for pattern, instead in _REPLACED:

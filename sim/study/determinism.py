@@ -41,8 +41,9 @@ GUESSES = {
     "nothing": "time, a thread, a socket, an address in memory or another process of the real world"
     " (it differs although nothing was changed)",
     "addresses": "a set or dictionary of plain objects is walked by address, or a text holds one (repr): sort it,"
-    " or give them a __hash__ and __repr__ of their own"
-    " (it differs although nothing was changed and nothing outside was called)",
+    " or give them a __hash__ and __repr__ of their own; else a clock or a generator of C's own (numpy.random,"
+    " os.times), a number or a path that the system gave out, a file of the machine"
+    " (it differs although nothing was changed, and no call was seen that reaches outside)",
     "history": "something of a module is kept from run to run (it differs only after other seeds have run before)",
 }
 

@@ -1,9 +1,13 @@
 """Texts lose what differs between machines and runs, and nothing else."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+import sim
+from sim import Simulation
 from sim.kernel.plain import plain
 
 
@@ -26,3 +30,25 @@ from sim.kernel.plain import plain
 )
 def test_what_differs_goes(text, left):
     assert plain(text) == left
+
+
+def test_what_a_node_keeps_lies_nowhere_in_particular():
+    async def main():
+        (simulation.nodes["a"].directory / "state.json").read_bytes()
+
+    said = []
+    for _ in range(2):
+        with Simulation(1) as simulation:
+            task = simulation.add_node("a").start(main)
+            with pytest.raises(FileNotFoundError) as caught:
+                simulation.run_until_complete(task)
+            said.append(plain(repr(caught.value)) + plain(str(caught.value)))
+    assert said[0] == said[1]
+    assert "'sim-node-…/state.json'" in said[0]
+
+
+def test_our_own_files_lie_nowhere_in_particular_wherever_python_found_them(monkeypatch):
+    """An editable installation finds them where nothing of sys.path is."""
+    ours = Path(sim.__file__).parents[1]
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder or ".").resolve() != ours])
+    assert plain(f'File "{ours}/sim/trace/record.py", line 105') == 'File "sim/trace/record.py", line 105'
