@@ -6,6 +6,7 @@ cut short (its process was killed) ends before that record.
 
 import heapq
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, Protocol
@@ -53,7 +54,22 @@ def export(events: Iterable[Event], out: IO[str]) -> None:
     """One JSON object a line: line, time, node, event, cause, and the event's own fields under "fields"."""
     for line, time, node, name, cause, fields in events:
         row = {"line": line, "time": round(time, 9), "node": node, "event": name, "cause": cause, "fields": fields}
-        out.write(json.dumps(row, default=_json_bytes, ensure_ascii=False) + "\n")
+        try:
+            text = json.dumps(row, default=_json_bytes, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError):
+            text = json.dumps(_known_to_json(row), default=_json_bytes, ensure_ascii=False)
+        out.write(text + "\n")
+
+
+def _known_to_json(value: Any) -> Any:
+    """What is no number is null, and a key that is no text its `repr`."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple):
+        return [_known_to_json(each) for each in value]
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else repr(key): _known_to_json(each) for key, each in value.items()}
+    return value
 
 
 def _json_bytes(value: Any) -> str:

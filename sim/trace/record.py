@@ -27,6 +27,21 @@ class TraceWriteError(OSError):
     """A trace could not be written on; what was written before is kept, and readable."""
 
 
+def _packable(value: Any) -> Any:
+    """What MessagePack has not as text: long numbers, halves of surrogate pairs (a file's name that is no UTF-8)."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case int() if not -(2**63) <= value < 2**64:
+            return str(value)
+        case list() | tuple():
+            return tuple(map(_packable, value))
+        case dict():
+            return {_packable(key): _packable(each) for key, each in value.items()}
+        case _:
+            return value
+
+
 class _Positioned:
     """Reads a file that is being written, from a position of its own."""
 
@@ -102,7 +117,12 @@ class Trace:
 
     def record(self, time: float, node: str, name: str, cause: int = 0, /, **fields: object) -> int:
         """Write one event; returns its line. Raises TypeError for a value that MessagePack cannot hold."""
-        values = [v if type(v) in _SCALARS else msgspec.to_builtins(v, builtin_types=(bytes,)) for v in fields.values()]
+        try:
+            values = [
+                v if type(v) in _SCALARS else msgspec.to_builtins(v, builtin_types=(bytes,)) for v in fields.values()
+            ]
+        except TypeError as error:
+            raise TypeError(f"a trace cannot hold all fields of the event {name!r}: {error}; record a text") from error
         return self.append((self.shape(name, *fields), time, self.node(node), cause, *values))
 
     def flush(self) -> None:
@@ -112,7 +132,11 @@ class Trace:
         if not pending or self.error is not None:
             return
         # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
-        packed = memoryview(_encode(pending))[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
+        try:
+            encoded = _encode(pending)
+        except (UnicodeEncodeError, OverflowError):
+            encoded = _encode(_packable(pending))
+        packed = memoryview(encoded)[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
         self._hash.update(packed)
         try:
             # A write may take less than asked, on a disk that is nearly full.

@@ -73,6 +73,31 @@ def test_a_value_that_cannot_be_held_is_refused_at_once():
         trace.record(0.0, "a", "odd", 0, value=object())
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (10**30, "1" + "0" * 30),
+        (-(2**63) - 1, str(-(2**63) - 1)),
+        ("a file \udcff", "a file \\udcff"),
+        ([1, {"\ud800": [2**64]}], (1, {"\\ud800": ("18446744073709551616",)})),
+        ({(1, 2): 2**70}, {(1, 2): str(2**70)}),
+    ],
+)
+def test_what_messagepack_has_no_room_for_is_written_as_text_and_ends_no_run(value, read):
+    with Trace() as trace:
+        trace.record(0.0, "a", "before", fine=1)
+        trace.record(0.0, "a", "x", value=value)
+        trace.record(0.0, "a", "after", fine=2)
+        assert [list(event.fields.values()) for event in trace.events()] == [[1], [read], [2]]
+        export(trace.events(), io.StringIO())
+
+
+def test_names_of_events_and_fields_are_texts_like_any_other():
+    with Trace() as trace:
+        trace.record(0.0, "\udcfe", "\udcff", 0, **{"\ud800": 1})
+        assert [(e.node, e.name, e.fields) for e in trace.events()] == [("\\udcfe", "\\udcff", {"\\ud800": 1})]
+
+
 def test_a_trace_cut_at_any_byte_gives_a_beginning_of_its_events(tmp_path):
     path = tmp_path / "t"
     with Trace(path, batch=1) as trace:
@@ -137,6 +162,17 @@ def test_export_is_one_json_object_a_line():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_export_writes_what_json_does_not_know_as_null_and_keys_as_text():
+    out = io.StringIO()
+    with Trace() as trace:
+        trace.record(0.0, "a", "odd", rates=[float("nan"), 1.5], by={(1, 2): float("inf"), 3: 4})
+        export(trace.events(), out)
+    assert json.loads(out.getvalue(), parse_constant=pytest.fail)["fields"] == {
+        "rates": [None, 1.5],
+        "by": {"(1, 2)": None, "3": 4},
+    }
+
+
 def test_a_full_disk_is_an_error_where_it_happens():
     trace = Trace("/dev/full")
     trace.record(0, "a", "tick")
