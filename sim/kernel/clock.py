@@ -23,12 +23,11 @@ __all__ = ["Clock"]
 class Clock:
     """`now` tells exact virtual seconds."""
 
-    __slots__ = ("_corrected", "_drift", "_gained", "_loop", "_now", "_since", "exact", "offset")
+    __slots__ = ("_corrected", "_drift", "_gained", "_loop", "_now", "_offset", "_since", "exact")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.offset = 0.0
-        """Seconds by which the wall clock is wrong, drift aside."""
+        self._offset = 0.0
         self.exact = True
         """Whether the monotonic clock has always shown virtual time."""
         self._drift = 0.0
@@ -47,11 +46,22 @@ class Clock:
 
     def time(self) -> float:
         """Seconds since 1970, as `time.time` answers on this node."""
-        return EPOCH + self.offset + self.steady() - self._corrected
+        return EPOCH + self._offset + self.steady() - self._corrected
 
     def error(self) -> float:
         """Seconds by which the wall clock is wrong now, what the drift has made of it included."""
-        return self.offset + self.steady() - self._now() - self._corrected
+        return self._offset + self.steady() - self._now() - self._corrected
+
+    @property
+    def offset(self) -> float:
+        """Seconds by which the wall clock is wrong, drift aside."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        if not isinstance(offset, int | float) or not -math.inf < offset < math.inf:
+            raise ValueError(f"a clock's offset is seconds, not {offset!r}")
+        self._offset = offset
 
     @property
     def drift(self) -> float:
@@ -60,7 +70,7 @@ class Clock:
 
     @drift.setter
     def drift(self, drift: float) -> None:
-        if not -1 < drift < math.inf:
+        if not isinstance(drift, int | float) or not -1 < drift < math.inf:
             raise ValueError(f"a clock's drift is above -1 (it would stand still), not {drift!r}")
         if drift == self._drift:
             return

@@ -108,7 +108,7 @@ class Node:
             raise TypeError(f"{main!r} is neither a coroutine function nor a coroutine; write `async def`")
         if inspect.iscoroutine(main) and args:
             raise TypeError("a bare coroutine takes no arguments; pass the coroutine function instead")
-        if not 0 <= delay < math.inf:
+        if not isinstance(delay, int | float) or not 0 <= delay < math.inf:
             raise ValueError(f"delay is virtual seconds, at least 0, not {delay!r}")
         if not self.running:
             raise NodeDown(f"{self.name} is down; restart() it first")
@@ -287,8 +287,8 @@ class Node:
         return self._stall_for(seconds)
 
     def _stall_for(self, seconds: float) -> bool:
-        if not seconds >= 0:
-            raise ValueError(f"a pause lasts at least 0 s, not {seconds!r}")
+        if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise ValueError(f"a pause lasts at least 0 s, and not for ever, not {seconds!r}")
         if not self.running:
             return False
         until = self.simulation.schedule.now + seconds

@@ -47,6 +47,8 @@ COLLECT_ALL_EVERY = 1_600_000
 MANY_OBJECTS = 100_000
 """So many, made before the first look, are not looked through for garbage: they are what the simulation consists of."""
 MAX_EVENTS_AT_ONE_TIME = 5_000_000
+MAX_SECONDS = 2**1000
+"""Whole numbers beyond are no floats."""
 CLOSE_SETTLE = 1.0
 """… and what outlives its main by so long is a leak."""
 CLOSE_GRACE = 10.0
@@ -86,6 +88,8 @@ class Simulation:
     def __init__(self, seed: int = 0, *, tie_break: str = "fifo", trace: Any = None) -> None:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
+        if not hasattr(seed, "__index__"):
+            raise ValueError(f"a seed is a whole number, not {seed!r}")
         prepare()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
@@ -128,7 +132,9 @@ class Simulation:
             from ipaddress import ip_address
 
             for address in given:
-                ip_address(address)  # raises ValueError
+                found = ip_address(str(address))  # raises ValueError
+                if found.is_unspecified or found.is_multicast or found.is_loopback:
+                    raise ValueError(f"{address} means no machine, or each one its own; give {name} another address")
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
@@ -179,10 +185,11 @@ class Simulation:
     def run(self, until: float | None = None) -> None:
         """Run until that time, or until nothing is scheduled. Raises Deadlock where then somebody still waits."""
         if until is not None:
-            if not isinstance(until, int | float):
+            if isinstance(until, bool) or not isinstance(until, int | float):
                 raise SimulationError(f"cannot run until {until!r}: it is virtual seconds since the start, a number")
             if not until >= self.now:
                 raise SimulationError(f"cannot run until {until!r} s: it is {self.now:g} s already")
+            until = float(until) if until < MAX_SECONDS else math.inf
         self.somewhere(lambda: self._run(until))
 
     def _run(self, until: float | None) -> None:

@@ -175,13 +175,13 @@ _FORMS = (
 
 
 def parse_latency(value: "str | float | Distribution") -> Distribution:
-    """Text, seconds or a distribution → a distribution. Raises QuantityError, OSError (samples)."""
-    if not isinstance(value, str | float | int):
+    """Text, seconds or a distribution → a distribution. Raises QuantityError."""
+    if not isinstance(value, str | float | int) and hasattr(value, "sampler"):
         return value
     match = re.fullmatch(_CALL, value) if isinstance(value, str) else None
     if not match:
         try:
-            return Constant(parse_seconds(value))
+            return Constant(parse_seconds(value))  # type: ignore[arg-type]  # it says what it was given
         except QuantityError as error:
             raise QuantityError(f"{error}; a latency is {_FORMS}") from None
     name, arguments = match[1], [part.strip() for part in match[2].split(",")]
@@ -215,8 +215,14 @@ _MAKERS: dict[str, tuple[Callable[[float, float], Distribution], Callable[[str],
 def _samples(path: str) -> Samples:
     import csv
 
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return Samples(tuple(parse_seconds(cell.strip()) for row in csv.reader(file) for cell in row if cell.strip()))
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            cells = [cell.strip() for row in csv.reader(file) for cell in row]
+    except OSError as error:
+        raise QuantityError(f"samples: {path or 'a file without a name'}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise QuantityError(f"samples: {path} is no CSV file of durations: {error}") from error
+    return Samples(tuple(parse_seconds(cell) for cell in cells if cell))
 
 
 def _check(**values: float) -> None:

@@ -75,7 +75,7 @@ class Link(Struct, frozen=True, kw_only=True):
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise QuantityError(f"unknown link setting {key!r}; {hint}allowed: preset, {', '.join(_PARSERS)}")
             try:
-                values[key] = None if value is None else _PARSERS[key](value)
+                values[key] = None if value is None and key in _OPTIONAL else _PARSERS[key](value)
             except QuantityError as error:
                 raise QuantityError(f"{key}: {error}") from None
         return replace(base, **values) if isinstance(base, cls) else cls(**values)
@@ -107,6 +107,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "queue": parse_bytes,
 }
 assert set(_PARSERS) == set(Link.__struct_fields__)
+_OPTIONAL = ("jitter", "bandwidth")
+"""What a link may be without: None says so."""
 
 
 def join(links: Iterable[Link]) -> Link:

@@ -85,7 +85,7 @@ def _checked(value: str | float, units: dict[str, float], what: str, example: st
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise QuantityError(f"{value!r} is not {what}; write it like {example}")
     else:
-        number = float(value)
+        number = float(value) if value < 2**1000 else math.inf
     if not math.isfinite(number) or number < 0:
         raise QuantityError(f"{what} must be a number of at least 0, not {value!r}")
     return number

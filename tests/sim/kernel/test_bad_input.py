@@ -39,6 +39,13 @@ def simulation():
     [
         ({"latency": -0.1}, "latency: a duration must be a number of at least 0, not -0.1"),
         ({"latency": math.nan}, "at least 0, not nan"),
+        ({"latency": None}, "latency: None is not a duration"),
+        ({"latency": ["5ms"]}, "latency: ['5ms'] is not a duration"),
+        ({"latency": 10**400}, "must be a number of at least 0, not 1000"),
+        ({"latency": "samples(/nowhere.csv)"}, "latency: samples: /nowhere.csv: No such file"),
+        ({"latency": "samples(/)"}, "latency: samples: /: Is a directory"),
+        ({"loss": None}, "loss: None is not a probability"),
+        ({"mtu": 5}, "unknown link setting 'mtu'; allowed: preset, latency"),
         ({"latency": "-5ms"}, "at least 0, not '-5ms'"),
         ({"loss": 1.5}, "loss: a probability is between 0 and 1"),
         ({"loss": math.nan}, "at least 0, not nan"),
@@ -80,11 +87,48 @@ def test_a_graph_that_is_not_connected_at_the_start(simulation):
         simulation.run(until=1.0)
 
 
-@pytest.mark.parametrize(("until", "words"), [(1.0, "it is 2 s already"), (math.nan, "already"), ("5s", "a number")])
+@pytest.mark.parametrize(
+    ("until", "words"), [(1.0, "it is 2 s already"), (math.nan, "already"), ("5s", "a number"), (True, "a number")]
+)
 def test_a_time_until_which_it_cannot_run(simulation, until, words):
     simulation.run(until=2.0)
     with pytest.raises(SimulationError, match=f"cannot run until .*{words}"):
         simulation.run(until=until)
+
+
+def test_a_time_that_is_no_float_is_for_ever(simulation):
+    simulation.run(until=10**400)
+    assert simulation.now == 0
+    simulation.run(until=2)
+    assert simulation.now == 2
+
+
+@pytest.mark.parametrize("seed", ["7", None, 1.5, object()])
+def test_a_seed_that_is_no_whole_number(seed):
+    with pytest.raises(ValueError, match="a seed is a whole number, not"):
+        Simulation(seed)
+
+
+def test_a_topology_that_is_no_graph(simulation):
+    with pytest.raises(TypeError, match=r"a topology is a networkx\.Graph, not 5"):
+        simulation.network.graph = 5
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "1s"])
+def test_a_pause_that_cannot_be(simulation, seconds):
+    for stall in (simulation.nodes["a"].pause, simulation.nodes["a"].block):
+        with pytest.raises(ValueError, match="lasts at least 0 s, and not for ever, not"):
+            stall(seconds)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, "1s", None])
+def test_a_clock_that_cannot_be(simulation, wrong):
+    clock = simulation.nodes["a"].clock
+    with pytest.raises(ValueError, match="a clock's offset is seconds, not"):
+        clock.offset = wrong
+    with pytest.raises(ValueError, match="a clock's drift is above -1"):
+        clock.drift = wrong
+    assert (clock.offset, clock.drift) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["", 5, None])
@@ -93,9 +137,20 @@ def test_a_node_without_a_name(simulation, name):
         simulation.add_node(name)
 
 
-def test_an_address_that_is_none(simulation):
-    with pytest.raises(ValueError, match=r"'999\.1' does not appear to be"):
-        simulation.add_node("b", "999.1")
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("999.1", r"'999\.1' does not appear to be"),
+        (5, "'5' does not appear to be"),
+        ("0.0.0.0", r"0\.0\.0\.0 means no machine, or each one its own; give b another address"),
+        ("127.0.0.1", "means no machine"),
+        ("224.0.0.1", "means no machine"),
+        ("::1", "means no machine"),
+    ],
+)
+def test_an_address_that_is_none(simulation, address, words):
+    with pytest.raises(ValueError, match=words):
+        simulation.add_node("b", address)
 
 
 @pytest.mark.parametrize("main", [7, None, generates])
@@ -109,7 +164,7 @@ def test_a_function_that_returns_no_coroutine(simulation):
         simulation.run_until_complete(simulation.nodes["a"].start(lambda: 5))
 
 
-@pytest.mark.parametrize("delay", [-1, math.nan, math.inf])
+@pytest.mark.parametrize("delay", [-1, math.nan, math.inf, "1s"])
 def test_a_delay_that_cannot_be(simulation, delay):
     with pytest.raises(ValueError, match="delay is virtual seconds, at least 0"):
         simulation.nodes["a"].start(one, delay=delay)
