@@ -8,6 +8,7 @@ A path is a tuple of keys and indices: `("fault", 1, "crash")` is `crash` of the
 
 import re
 import tomllib
+from bisect import bisect_left
 from typing import NamedTuple
 
 __all__ = ["Path", "Place", "Places", "locate", "place_of_offset", "place_of_syntax_error"]
@@ -38,7 +39,8 @@ class Places:
     """Where the keys and the values of a document are."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._ends = [end.start() for end in re.finditer("\n", text)]
+        """Of lines. A file of many tables is asked for the place of each."""
         self.keys: dict[Path, int] = {}
         self.values: dict[Path, int] = {}
 
@@ -52,10 +54,14 @@ class Places:
 
     def _nearest(self, path: Path, offsets: dict[Path, int]) -> Place:
         if path in offsets:
-            return place_of_offset(self._text, offsets[path])
+            return self._place(offsets[path])
         while path and path not in self.keys and path not in self.values:
             path = path[:-1]
-        return place_of_offset(self._text, self.keys.get(path, self.values.get(path, 0)))
+        return self._place(self.keys.get(path, self.values.get(path, 0)))
+
+    def _place(self, offset: int) -> Place:
+        before = bisect_left(self._ends, offset)
+        return Place(before + 1, offset - (self._ends[before - 1] if before else -1))
 
 
 def locate(text: str) -> Places:

@@ -130,3 +130,21 @@ def test_at_the_place_of_any_value_stands_that_value(document):
         if path:
             line, column = places.value(path)
             assert text.splitlines()[line - 1][column - 1 :].startswith(spelt(value))
+
+
+class ReadOnce(str):
+    """A text that is not counted through again for each place in it."""
+
+    __slots__ = ()
+
+    def count(self, *_):
+        pytest.fail("the text was read again")
+
+
+def test_places_in_a_file_of_many_tables_do_not_cost_the_length_of_the_file_each():
+    text = "".join(f'[[node]]\nname = "n{number}"\n' for number in range(1000))
+    places = locate(ReadOnce(text))
+    for number in range(1000):
+        assert places.key(("node", number)) == (2 * number + 1, 1)
+        assert places.value(("node", number, "name")) == (2 * number + 2, 8)
+    assert places.key(("nothing",)) == (1, 1)
