@@ -253,9 +253,19 @@ def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path |
         say.note(f"{scenario.name}: {warning}")
     if directory is None:
         return found, None
+    return found, _page(directory, found.result() | {"report": "index.html"}, found.trace.path)
+
+
+def _page(directory: Path, result: dict[str, Any], trace: Path) -> Path:
     from sim.report import write_report  # matplotlib takes its time; only who wants a report pays
 
-    return found, write_report(directory, found.result() | {"report": "index.html"}, found.trace.path)
+    try:
+        return write_report(directory, result, trace)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            why = f"{error.strerror}: the page cannot be written; free some space, or give another directory"
+            raise OSError(error.errno, why, str(directory)) from error
+        raise
 
 
 def _writable(directory: Path) -> Path:
@@ -355,8 +365,6 @@ def report(trace: Path, *, out: Path | None, json: bool) -> int:
     if json:
         export(read(file), sys.stdout)
         return HOLDS
-    from sim.report import write_report
-
     beside = file.parent / RESULT
     result: dict[str, Any] = {}
     if file.name == TRACE and beside.is_file():
@@ -366,7 +374,7 @@ def report(trace: Path, *, out: Path | None, json: bool) -> int:
             raise UsageError(f"{beside}: {error}") from error
     next(read(file), None)  # what is no trace is refused before anything is written
     directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
-    say.line(str(write_report(_writable(directory), result, file)))
+    say.line(str(_page(_writable(directory), result, file)))
     return HOLDS
 
 

@@ -7,6 +7,7 @@ what an expectation looks for. What it gives back can be read long after: events
 import base64
 import html
 import importlib
+import os
 import platform
 import shlex
 import tempfile
@@ -32,7 +33,7 @@ from sim.scenario.seeds import whole
 from sim.scenario.select import draws, labels_of, select
 from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
 from sim.scenario.warn import idle_faults
-from sim.trace import Event, read
+from sim.trace import Event, TraceWriteError, read
 from sim.trace.cause import brief, chains
 
 __all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
@@ -92,9 +93,14 @@ def run(
             warnings=tuple(idle_faults(context)),
             faults=tuple(_fault_rows(context)),
         )
-    except BaseException:
+    except BaseException as error:
         if temporary:
             path.unlink(missing_ok=True)
+            if isinstance(error, TraceWriteError):
+                why = (
+                    f"{os.strerror(error.errno or 0)}: the trace, a temporary file in {path.parent}, cannot be written"
+                )
+                raise TraceWriteError(error.errno, f"{why}; free some space, or write it elsewhere") from error
         raise
     if temporary:
         weakref.finalize(found, path.unlink, missing_ok=True)

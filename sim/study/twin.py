@@ -19,6 +19,7 @@ from rpcnet.app import add_working_directory
 from sim.backends import runner
 from sim.scenario.run import program_of
 from sim.scenario.schema import Scenario
+from sim.trace import TraceWriteError
 
 __all__ = ["ESCAPES", "Answer", "Escape", "Order", "main"]
 
@@ -177,7 +178,13 @@ def main() -> None:
         out.write(msgspec.json.encode(found) + b"\n")
         out.flush()
 
-    run_all(order, answer)
+    try:
+        run_all(order, answer)
+    except TraceWriteError as error:
+        why = os.strerror(error.errno or 0)
+        sys.exit(
+            f"{why}: the traces of two runs, in {order.folder}; free some space, or set TMPDIR to where there is some"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The `rpcnet-sim` command: what it prints where, and its exit codes."""
 
+import errno
 import fcntl
 import json
 import os
 import pty
+import resource
 import signal
 import struct
 import subprocess
@@ -17,6 +19,8 @@ import pytest
 from sim.cli import execute
 from sim.commands import WORST_FIRST, worst
 from sim.trace import read
+
+ROOT = Path(__file__).parents[2]
 
 APP = """
 import asyncio
@@ -35,6 +39,13 @@ async def tells(node) -> None:
     Path("started").touch()
     while True:
         await asyncio.sleep(0.001)
+
+
+async def tells_much(node) -> None:
+    node.ready()
+    for number in range(2000):
+        await asyncio.sleep(0.001)
+        node.record("said", word=str(number) * 100)
 
 
 async def raises(node) -> None:
@@ -465,3 +476,37 @@ def test_a_full_disk_under_the_trace_ends_the_run_in_one_line(capsys):
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
     assert "No space left on device: the trace /dev/full cannot be written on; free some space" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run", "the trace, a temporary file in {folder}, cannot be written; free some space, or write it elsewhere"),
+        ("check-determinism", "the traces of two runs, in {folder}/"),
+    ],
+)
+def test_temporary_files_that_find_no_room_are_one_line_and_gone(command, words, folder):
+    """With the limit on the size of a file in the place of a full disk."""
+    (folder / "much.toml").write_text(FILE.replace(":main", ":tells_much"))
+    (folder / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "sim.cli", command, "much.toml"],
+        env=os.environ | {"TMPDIR": str(folder / "temporary"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1), done.stderr
+    assert "File too large: " + words.format(folder=folder / "temporary") in done.stderr
+    assert list((folder / "temporary").iterdir()) == []
+
+
+def test_a_full_disk_under_the_page_of_a_report_names_the_directory(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sim.report.write_report", full)
+    assert execute(["run", "holds.toml", "--report", "here"]) == 3
+    assert "rpcnet-sim: here: No space left on device: the page cannot be written; free" in capsys.readouterr().err
