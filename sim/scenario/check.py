@@ -61,6 +61,8 @@ MAX_COUNT = 100_000
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 
+_FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,99}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -78,6 +80,8 @@ class Draft:
     """All nodes could be read, so that a name which is not among them is wrong."""
     faults_are_known: bool = True
     sweep: Sweep | None = None
+    name: str = "x"
+    """It has its own mistake where it is missing."""
 
 
 def check(draft: Draft, blame: Blame) -> None:
@@ -103,6 +107,7 @@ def demand(scenario: Scenario) -> None:
         faults=dict(enumerate(scenario.fault)),
         expectations=dict(enumerate(scenario.expect)),
         sweep=scenario.sweep_,
+        name=scenario.name,
     )
     check(draft, blame)
     if mistakes:
@@ -118,6 +123,9 @@ class _Check:
         self.apps: dict[str, App | None] = {}
 
     def everything(self) -> None:
+        if not _FILE_NAME.fullmatch(self.draft.name):
+            rule = "it is part of file names: 1 to 100 characters, no slash, no control character, no dot in front"
+            self.blame(("name",), f"{self.draft.name!r:.120} cannot name a scenario; {rule}")
         if self.draft.duration <= 0:
             self.blame(("duration",), "duration must be above 0")
         try:

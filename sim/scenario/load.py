@@ -157,6 +157,7 @@ class _Reader:
             names_are_known=whole,
             faults_are_known=len(faults) == len(self._list("fault")),
             sweep=self.values.get("sweep_"),
+            name=self.values.get("name", "x"),
         )
 
     def _override(self, overrides: Overrides) -> None:

@@ -426,7 +426,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One scenario: nodes, what happens to them, what must hold."""
 
     name: str
-    """What the run is called, in reports and file names."""
+    """What the run is called, in reports and file names: no `/`, and no dot in front."""
     duration: Duration
     """From time zero to the end, when everything is undone and every node is stopped."""
     summary: str = ""

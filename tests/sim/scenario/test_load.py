@@ -116,6 +116,10 @@ def test_every_table_becomes_its_struct():
 
 # What is changed in the good file, where the mistake is then (a piece of the changed text), and words of the answer.
 MISTAKES = {
+    "no name": ('name = "x"', 'name = ""', '""', "'' cannot name a scenario"),
+    "a name that leads elsewhere": ('name = "x"', 'name = "../x"', '"../x"', "cannot name a scenario; .* no slash"),
+    "a name of control characters": ('name = "x"', 'name = "a\\u0000"', '"a\\u0000"', "'a\\\\x00' cannot name"),
+    "a name that no file can have": ('name = "x"', f'name = "{"a" * 101}"', '"aaa', "1 to 100 characters"),
     "wrong type": ("seed = 7", 'seed = "7"', '"7"', "seed: expected a whole number, got text"),
     "bad duration": ('duration = "40s"', 'duration = "40 sec"', '"40 sec"', "not a duration|is not a duration"),
     "duration without unit": ('at = "12s"', "at = 12", "12", 'text with a unit.*did you mean "12s"'),
