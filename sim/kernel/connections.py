@@ -75,6 +75,11 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     ) -> StreamTransport:
         return StreamTransport(self, self._simulated(sock), protocol, waiter, extra, server)
 
+    def _make_ssl_transport(self, rawsock: Any, *arguments: Any, **options: Any) -> Any:
+        transport: Any = super()._make_ssl_transport(rawsock, *arguments, **options)  # type: ignore[misc]
+        self._simulated(rawsock).veil(transport._ssl_protocol)
+        return transport
+
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> DatagramTransport:

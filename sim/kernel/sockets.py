@@ -276,6 +276,24 @@ class SimulatedSocket(SocketCalls):
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         return self._endpoint.send(data)
 
+    def veil(self, tls: Any) -> None:
+        """From now on asyncio's TLS writes to it: `SSLProtocol`, of 3.11 to 3.13, whose private names these are."""
+        from sim.network.veiled import Veiled, veil
+
+        endpoint = self._endpoint
+        if endpoint is None or isinstance(endpoint, Veiled):
+            return
+        veiled, finish = veil(endpoint), tls._on_handshake_complete
+        self.send_now = endpoint.send
+
+        def completed(error: Any) -> None:
+            del tls._on_handshake_complete
+            # A client's last words, a server's tickets: not written yet.
+            veiled.handshake_ends = endpoint._accepted + tls._outgoing.pending
+            finish(error)
+
+        tls._on_handshake_complete = completed
+
     def listen(self, backlog: int = BACKLOG) -> None:
         self._check_stream()
         if self._endpoint is not None:

@@ -5,6 +5,7 @@ Everything that is not the common case (a full buffer, an end of stream, an erro
 
 import sys
 from asyncio import BufferedProtocol, selector_events
+from asyncio.sslproto import SSLProtocol
 from functools import partial
 from socket import AF_INET
 from typing import Any
@@ -41,6 +42,8 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
 
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
+        if self._buffered and isinstance(protocol, SSLProtocol):
+            self._sock.veil(protocol)
         super().set_protocol(protocol)
         if self._sock is not None and self._sock.reader is not None:
             self._sock.watch(self._sock.reader, self._sock.writer)

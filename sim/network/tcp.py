@@ -70,6 +70,7 @@ class Endpoint:
         "_timeout",
         "_to",
         "_transmitted",
+        "_veil",
         "closed",
         "eof",
         "error",
@@ -89,6 +90,7 @@ class Endpoint:
         self.network, self.host = network, host
         self.local, self.remote = local, remote
         self.peer: Endpoint
+        self._veil: Any  # of one whose bytes are enciphered, see sim.network.veiled
         self._to = ""
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
@@ -146,7 +148,7 @@ class Endpoint:
         if self.error is not None or self._ended:
             return True
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        return self._accepted - acknowledged < SEND_BUFFER_BYTES
+        return self._between(acknowledged, self._accepted) < SEND_BUFFER_BYTES
 
     def send(self, data: bytes) -> int:
         """Take as much of `data` as there is room for; returns how much, 0 = none now, `on_writable` tells.
@@ -181,8 +183,22 @@ class Endpoint:
                 self._lands = when
                 heappush(schedule.queue, (when, 1, schedule.next_key(), _land, (self, data, line)))
             return size
+        return self._take_in(data)
+
+    def _demand_open(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self._ended:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def _between(self, first: int, last: int) -> int:
+        """Bytes of the stream that take room in a buffer."""
+        return last - first
+
+    def _take_in(self, data: bytes) -> int:
+        size = len(data)
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        room = SEND_BUFFER_BYTES - (self._accepted - acknowledged)
+        room = SEND_BUFFER_BYTES - self._between(acknowledged, self._accepted)
         if room <= 0:
             self._block()
             return 0
@@ -278,7 +294,7 @@ class Endpoint:
                 self._transmit(_FIN, 0)
                 return
             read = self._known_read if self._blocked else self.peer._read
-            room = WINDOW_BYTES - (self._transmitted - read)
+            room = WINDOW_BYTES - self._between(read, self._transmitted)
             if room <= 0:
                 self._block()
                 return
@@ -420,7 +436,7 @@ class Endpoint:
         self._acknowledged = max(self._acknowledged, progress[0])
         self._known_read = max(self._known_read, progress[1])
         self._pump()
-        if not self._backlog and self._accepted - self._acknowledged < SEND_BUFFER_BYTES:
+        if not self._backlog and self._between(self._acknowledged, self._accepted) < SEND_BUFFER_BYTES:
             self._blocked = False
         self.on_writable()
 
