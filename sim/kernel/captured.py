@@ -30,6 +30,9 @@ class _Unbound(functools.partial[Any]):
     def __get__(self, instance: object, owner: type | None = None) -> Self:
         return self  # functools.partial itself binds from Python 3.14 on
 
+    def __repr__(self) -> str:
+        return f"<function {self.__qualname__}>"  # type: ignore[attr-defined]
+
     def __reduce__(self) -> Any:
         return self.__name__  # type: ignore[attr-defined]
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from asyncio import events
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
             yield Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
     for timer in sorted(loop._scheduled):
         if not timer._cancelled and _callback(timer) != _SLEEP:
-            yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s")
+            yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s{_runs(timer._callback)}")
 
 
 def _between(transport: Any) -> str:
@@ -120,6 +121,15 @@ def _place(made: tuple[str, int, str] | None, verb: str, preposition: str = "in 
         return "at an unknown place"
     module, line, function = made
     return f"{verb} {preposition}{function} ({module}:{line})"
+
+
+def _runs(callback: Any) -> str:
+    """Where a timer's function is. Nobody has noted where it was set: that would cost each of them."""
+    while isinstance(callback, partial):
+        callback = callback.func
+    callback = getattr(callback, "__func__", callback)
+    code = getattr(callback, "__code__", None)
+    return "" if code is None else f", runs {callback.__module__}:{code.co_firstlineno}"
 
 
 def _callback(handle: Any) -> str:

@@ -8,16 +8,18 @@ TaskGroup._tasks; the local names `self`, `fs`, `fut` and `h` in asyncio.locks, 
 """
 
 import asyncio
+import gc
 import os
 import re
 from collections.abc import Iterable, Iterator
-from types import FrameType
+from types import AsyncGeneratorType, FrameType
 from typing import Any
 
 __all__ = ["waits_for", "where"]
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _INNER = ("cr_await", "gi_yieldfrom", "ag_await")
+_STEPS = ("async_generator_asend", "async_generator_athrow")
 _ASYNCIO = os.path.dirname(asyncio.__file__)
 _LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
 _ADDRESS = r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$"
@@ -64,7 +66,11 @@ def _frames(coroutine: Any) -> Iterator[FrameType]:
         frame = next((f for f in (getattr(coroutine, name, None) for name in _FRAMES) if f is not None), None)
         if frame is not None:
             yield frame
-        coroutine = next((c for c in (getattr(coroutine, name, None) for name in _INNER) if c is not None), None)
+        inner = next((c for c in (getattr(coroutine, name, None) for name in _INNER) if c is not None), None)
+        if type(inner).__name__ in _STEPS:
+            # One step of an asynchronous generator, which does not name it but refers to it.
+            inner = next((c for c in gc.get_referents(inner) if isinstance(c, AsyncGeneratorType)), None)
+        coroutine = inner
 
 
 def _of_asyncio(frame: FrameType) -> str:

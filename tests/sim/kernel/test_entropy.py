@@ -160,6 +160,7 @@ def test_a_function_that_is_replaced_is_pickled_and_copied_by_its_name(function)
     now = getattr(sys.modules[function.__module__ or "random"], function.__name__)
     assert pickle.loads(pickle.dumps(now)) is copy.deepcopy(now) is copy.copy(now) is now
     assert (now.__name__, now.__doc__) == (function.__name__, function.__doc__)
+    assert f"function {function.__qualname__}" in repr(now)
 
 
 def test_types_are_still_the_types():

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import re
 import threading
 
@@ -228,6 +229,26 @@ def test_what_outlives_its_main_is_reported_as_a_leak():
     assert re.fullmatch(
         r"made in careless \([\w.]*test_simulation:\d+\)", found["transport", "server at ('127.0.0.1', 80)"]
     )
+
+
+def test_a_timer_that_is_left_says_which_function_it_runs():
+    def later(_):
+        pass
+
+    class Keeper:
+        def remind(self):
+            pass
+
+    async def careless():
+        for callback in (later, functools.partial(functools.partial(later), 1), Keeper().remind):
+            asyncio.get_running_loop().call_later(1e9, callback)
+
+    simulation = Simulation(1)
+    simulation.run_until_complete(simulation.add_node("a").start(careless))
+    simulation.close()
+    lines = {function.__name__: function.__code__.co_firstlineno for function in (later, Keeper.remind)}
+    runs = [leak.where.partition("test_simulation:")[2] for leak in simulation.leaks]
+    assert sorted(runs) == sorted(map(str, [lines["later"], lines["later"], lines["remind"]]))
 
 
 def test_a_tidy_program_leaks_nothing():

@@ -60,6 +60,16 @@ async def on_group():
             group.create_task(on_event(), name=f"member-{number}")
 
 
+async def numbers():
+    yield 1
+    await asyncio.Event().wait()
+
+
+async def on_generator():
+    async for _ in numbers():
+        pass
+
+
 async def on_reader():
     held = []  # a connection whose writer nobody holds is closed
     await asyncio.start_server(lambda *ends: held.append(ends), "127.0.0.1", 80)
@@ -92,6 +102,13 @@ def test_a_deadlock_says_what_each_task_waits_for(main, words):
         line = next(line for line in str(caught.value).splitlines() if line.startswith("  a: patience"))
         assert re.search(words, line), line
         assert main.__name__ in line and "0x" not in line
+
+
+def test_the_line_in_an_asynchronous_generator_is_told():
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(on_generator, name="patience")
+        with pytest.raises(Deadlock, match=r"patience waits in numbers \(.*in asyncio's wait, for Event \[unset"):
+            simulation.run_until_complete(task)
 
 
 def test_a_task_that_sleeps_or_has_a_time_limit_says_so():
