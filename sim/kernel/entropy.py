@@ -333,7 +333,7 @@ def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]
             return real.__get__(None, cls)(*args, **kwargs)
         return simulated(real, source, cls, *args, **kwargs)
 
-    function.__name__ = real.__name__
+    function.__name__, function.__qualname__, function.__doc__ = real.__name__, real.__qualname__, real.__doc__
     return function
 
 

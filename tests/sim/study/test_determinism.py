@@ -13,7 +13,7 @@ PLANTED = Path(__file__).parents[1] / "planted"
 LEAKS = {
     "text_set": ("greeted", ["a set (or hash()) of text", "PYTHONHASHSEED alone"]),
     "object_set": ("done", ["plain objects is walked by address"]),
-    "thread": ("", ["a thread: planted_thread.py:17 in main"]),
+    "thread": ("", ["a thread: planted_thread.py:18 in main"]),
     "socket": ("listening", ["a real socket: planted_socket.py:5"]),
     "id": ("opened", ["id(), an address in memory: planted_id.py:6 in main"]),
     "listing": ("loaded", ["planted_listing.py:10 in main", "os.listdir"]),
