@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from sim.network.host import Address, Host
 from sim.network.tcp import Endpoint
@@ -44,8 +44,8 @@ class Inbox:
     @staticmethod
     def watch(socket: Endpoint | DatagramSocket) -> None:
         """From now on what arrives for this socket comes here first."""
-        kind = _Endpoint if isinstance(socket, Endpoint) else _DatagramSocket
-        socket.__class__ = kind  # pyright: ignore[reportAttributeAccessIssue] - it becomes one of its own subclass
+        kind: Any = type(socket)
+        socket.__class__ = _that_waits(kind)
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -73,10 +73,8 @@ class Inbox:
                 self._take(*packet)
         if not (self._holds or self._late) and self._host.inbox is self:
             self._host.inbox = None
-            for socket in self._host.datagram_sockets.values():
-                socket.__class__ = DatagramSocket
-            for endpoint in self._host.endpoints:
-                endpoint.__class__ = Endpoint
+            for socket in (*self._host.datagram_sockets.values(), *self._host.endpoints):
+                socket.__class__ = type(socket).without_inbox  # type: ignore[attr-defined]
 
     # -- packets ---------------------------------------------------------------------------------------------------
 
@@ -149,24 +147,28 @@ class _Hold:
         self.kept: deque[_Packet] = deque()
 
 
-class _Endpoint(Endpoint):
-    """One whose machine has an inbox."""
+@cache
+def _that_waits(kind: Any) -> Any:
+    """The class of sockets whose machine has an inbox: of connections, enciphered ones too, or of datagrams."""
+    if hasattr(kind, "without_inbox"):
+        return kind
+    first = _Segments if issubclass(kind, Endpoint) else _Datagrams
+    return type(kind.__name__, (first, kind), {"__slots__": (), "without_inbox": kind})
 
+
+class _Segments:
     __slots__ = ()
 
-    def accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
+    def accept_packet(self: Any, data: bytes, line: int, sender: Endpoint) -> None:
         inbox = self.host.inbox
-        take = super().accept_packet if inbox is None else partial(inbox.segment, self)
+        take = super().accept_packet if inbox is None else partial(inbox.segment, self)  # type: ignore[misc]
         take(data, line, sender)
 
 
-class _DatagramSocket(DatagramSocket):
-    """One whose machine has an inbox."""
-
+class _Datagrams:
     __slots__ = ()
 
-    def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
+    def deliver(self: Any, sender: str, data: bytes, source: Address, line: int) -> bool:
         inbox = self.host.inbox
-        if inbox is None:
-            return super().deliver(sender, data, source, line)
-        return inbox.datagram(self, sender, data, source, line)
+        take: Any = super().deliver if inbox is None else partial(inbox.datagram, self)  # type: ignore[misc]
+        return take(sender, data, source, line)  # type: ignore[no-any-return]

@@ -7,7 +7,6 @@ what it wrote, and count as they are.
 """
 
 import math
-from functools import partial
 from typing import Any
 
 from sim.network.network import Path
@@ -68,13 +67,15 @@ def veil(endpoint: Endpoint) -> Veil:
     """From now on its program writes ciphertext; the caller says where the handshake ends."""
     found = endpoint._veil = Veil()
     endpoint.__class__ = Veiled
+    if endpoint.host.inbox is not None:
+        endpoint.host.inbox.watch(endpoint)
     peer = endpoint.peer
-    peer._record = partial(_received, peer._record, peer._received, found.told)
+    write, received, told = peer._record, peer._received, found.told
+
+    def tell(record: tuple[Any, ...]) -> int:
+        """As much is received as was told when it was sent; see Endpoint.accept_packet for the fields."""
+        size = told.pop(record[3], None) if record[0] == received else None
+        return write(record if size is None else (*record[:-1], size))
+
+    peer._record = tell
     return found
-
-
-def _received(record: Any, received: int, told: dict[int, int], event: Any) -> int:
-    """Tells as much as was told when it was sent; see Endpoint.accept_packet for the fields."""
-    size = told.pop(event[3], None) if event[0] == received else None
-    line: int = record(event if size is None else (*event[:-1], size))
-    return line

@@ -26,7 +26,7 @@ def contexts(mutual):
     return server, client
 
 
-def outcome(link, *, mutual=False, late=False, newest=ssl.TLSVersion.TLSv1_3):
+def outcome(link, *, mutual=False, late=False, newest=ssl.TLSVersion.TLSv1_3, slow_until=None):
     """The events of the network of a conversation in which both ends speak as soon as they can, and its digest."""
     server_context, client_context = contexts(mutual)
     client_context.maximum_version = newest
@@ -56,6 +56,9 @@ def outcome(link, *, mutual=False, late=False, newest=ssl.TLSVersion.TLSv1_3):
     with Simulation(1) as simulation:
         simulation.network.default_link(**link)
         simulation.add_node("server").start(serve)
+        if slow_until is not None:
+            slow = simulation.network.slow_receive("server", "20ms")
+            simulation.schedule.at(slow_until, simulation.network.heal, slow)
         asked = simulation.add_node("client").start(ask, delay=0.1)
         assert simulation.run_until_complete(asked) == PLAIN + 500_000
         told = [event.fields for event in simulation.trace if event.name == "sent"]
@@ -69,8 +72,8 @@ def outcome(link, *, mutual=False, late=False, newest=ssl.TLSVersion.TLSv1_3):
 )
 @pytest.mark.parametrize(
     "how",
-    [{}, {"mutual": True}, {"late": True}, {"newest": ssl.TLSVersion.TLSv1_2}],
-    ids=["usual", "mutual", "start_tls", "1.2"],
+    [{}, {"mutual": True}, {"late": True}, {"newest": ssl.TLSVersion.TLSv1_2}, {"slow_until": 0.14}, {"slow_until": 9}],
+    ids=["usual", "mutual", "start_tls", "1.2", "slow at first", "slow"],
 )
 def test_a_run_with_tls_is_the_same_every_time(link, how):
     """Signatures of ECDSA have one length or another by chance, and so have tickets: ten runs have seen several."""
