@@ -128,8 +128,6 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
         node = running()
         return real(*args, **options) if node is None else simulated(node, *args, **options)
 
-    function.__name__ = function.__qualname__ = real.__name__
-    function.__doc__ = real.__doc__
     return function
 
 

@@ -85,7 +85,9 @@ def install() -> None:
     for method in captured:
         # `datetime.now` makes a new one each time: `default_factory=datetime.now` has one of its own.
         if isinstance(method, types.BuiltinMethodType) and method.__self__ in (datetime.datetime, datetime.date):
-            instead(method, getattr(method.__self__, method.__name__))
+            now = getattr(method.__self__, method.__name__)
+            if now != method:
+                instead(method, now)
     _patch_random_seed(one for one in captured if type(one) is random.Random and one is not modules_own)
     _patch_tempfile()
 
@@ -93,7 +95,6 @@ def install() -> None:
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
     """`simulated(source, …)` on a node, `real(…)` elsewhere."""
 
-    @functools.wraps(real)
     def function(*args: Any, **kwargs: Any) -> Any:
         source = running()
         return real(*args, **kwargs) if source is None else simulated(source, *args, **kwargs)
@@ -106,7 +107,6 @@ def _time() -> dict[str, Callable[..., Any]]:
         if nanoseconds:
             return _dispatch(real, lambda source: round(ask(source) * 1e9))
 
-        @functools.wraps(real)
         def function() -> Any:
             source = running()
             return real() if source is None else ask(source)

@@ -5,7 +5,6 @@ A node's process number is nobody's in the real world, or a stranger's. On a nod
 """
 
 import errno
-import functools
 import os
 import signal
 from collections.abc import Callable
@@ -47,7 +46,6 @@ def install() -> None:
 
 
 def _on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(real)
     def function(*args: Any) -> Any:
         node: Any = running()
         if node is None or not node.loop.is_running():  # else it is what stands beside the nodes: a fault, an interrupt

@@ -3,10 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sim.trace.event import Event
 from sim.trace.record import Trace, TraceWriteError
 
 if TYPE_CHECKING:
+    from sim.trace.event import Event
     from sim.trace.reader import TraceError, export, merge, read
 
 __all__ = ["Event", "Trace", "TraceError", "TraceWriteError", "export", "merge", "read"]
@@ -16,5 +16,5 @@ def __getattr__(name: str) -> Any:
     """What reads a trace is loaded when it is asked for, and its decoder with it: a simulation only writes."""
     if name not in __all__:
         raise AttributeError(f"module 'sim.trace' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module("sim.trace.reader"), name)
+    value = globals()[name] = getattr(import_module("sim.trace.event" if name == "Event" else "sim.trace.reader"), name)
     return value

@@ -4,15 +4,20 @@ Memory does not grow with the length of a run: events are encoded a batch at a t
 simulations, loops or sockets; time is given. Layout of the file: docs/trace.md. Reading: sim.trace.reader.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sim.trace.event import Event
+try:  # What hashlib.blake2b is, without OpenSSL's, which take as long to load as all of sim.network.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
+
+if TYPE_CHECKING:
+    from sim.trace.event import Event
 
 __all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace", "TraceWriteError"]
 
@@ -79,7 +84,7 @@ class Trace:
         self._batch = self._flush_at = batch
         self._shapes: dict[tuple[str, ...], int] = {}
         self._nodes: dict[str, int] = {}
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = blake2b(digest_size=16)
         self._pending: list[tuple[object, ...]] = [(FORMAT, VERSION)]
         self.lines = 0
         """How many events there are."""
@@ -153,14 +158,14 @@ class Trace:
             raise self.error from error
         self.on_error(self.error)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator["Event"]:
         """What has been recorded so far, lazily; the trace may be written on meanwhile."""
         from sim.trace.reader import read_file
 
         self.flush()
         yield from read_file(_Positioned(self._descriptor, str(self.path or "trace")))
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator["Event"]:
         return self.events()
 
     def digest(self) -> str:
