@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from sim.kernel.adopt import adopt
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.handles import Handle
-from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.selector import Selector
+from sim.kernel.sockets import SimulatedSocket
 from sim.kernel.transports import DatagramTransport, StreamTransport
 from sim.network.host import Host
 

@@ -21,8 +21,8 @@ from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
 from sim.kernel.plain import plain
+from sim.kernel.selector import Transports
 from sim.kernel.signals import UNCATCHABLE, check
-from sim.kernel.sockets import Transports
 from sim.kernel.turns import NO_WAKE, Turns, as_made_above
 
 if TYPE_CHECKING:

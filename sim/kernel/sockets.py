@@ -1,8 +1,7 @@
-"""Non-blocking sockets of a simulated machine, and the selector that watches them.
+"""Non-blocking sockets of a simulated machine.
 
 asyncio's own selector transports run on these, unchanged: a SimulatedSocket answers what they (and loop.sock_*) ask of
-a `socket.socket`, and the selector says which of them have something, level-triggered as epoll does. Knows the
-network's endpoints; knows no protocol.
+a `socket.socket`, and tells the selector when it may have something. Knows the network's endpoints; knows no protocol.
 """
 
 import contextlib
@@ -12,8 +11,8 @@ import socket
 from asyncio import Handle
 from collections.abc import Callable
 from operator import index
-from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
-from typing import TYPE_CHECKING, Any
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any
 from weakref import ref
 
 from sim.kernel.calls import SocketCalls
@@ -21,85 +20,18 @@ from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
 from sim.kernel.names import MAPPED, Names
 from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
+from sim.kernel.selector import Selector
 from sim.network.connect import BACKLOG, Connecting, Listener
 from sim.network.host import ANY, Host
 from sim.network.network import Network
 from sim.network.tcp import Endpoint
 from sim.network.udp import DatagramSocket
 
-if TYPE_CHECKING:
-    from sim.kernel.turns import Turns
-
-__all__ = ["Selector", "SimulatedSocket", "Transports"]
-
-FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
-
+__all__ = ["SimulatedSocket"]
 
 _FAMILIES = {int(each): each for each in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)}
 _KINDS = {int(each): each for each in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
 _PROTOCOLS = {int(socket.SOCK_STREAM): int(socket.IPPROTO_TCP), int(socket.SOCK_DGRAM): int(socket.IPPROTO_UDP)}
-
-
-class Selector:
-    """A node's sockets, and which of them may have something (`marked`)."""
-
-    __slots__ = ("_descriptor", "loop", "marked", "sockets")
-
-    def __init__(self, loop: "Turns") -> None:
-        self.loop = loop
-        self.sockets: dict[int, SimulatedSocket] = {}
-        self.marked: dict[int, SimulatedSocket] = {}
-        self._descriptor = FIRST_DESCRIPTOR
-
-    def add(self, added: "SimulatedSocket") -> int:
-        """Give a new socket its descriptor."""
-        self._descriptor += 1
-        self.sockets[self._descriptor] = added
-        return self._descriptor
-
-    def remove(self, descriptor: int) -> None:
-        self.sockets.pop(descriptor, None)
-        self.marked.pop(descriptor, None)
-
-    def get_key(self, descriptor: int) -> SelectorKey:
-        """As a real selector's: a transport's repr() asks it. Raises KeyError."""
-        watched = self.sockets[descriptor]
-        wanted = (EVENT_READ if watched.reader else 0) | (EVENT_WRITE if watched.writer else 0)
-        if not wanted:
-            raise KeyError(descriptor)
-        return SelectorKey(descriptor, descriptor, wanted, (watched.reader, watched.writer))
-
-    def close(self) -> None:
-        self.marked.clear()
-
-
-class Transports:
-    """asyncio's table of transports by descriptor, which holds none of them; kept by the sockets."""
-
-    __slots__ = ("_sockets",)
-
-    def __init__(self, sockets: "dict[int, SimulatedSocket]") -> None:
-        self._sockets = sockets
-
-    def get(self, descriptor: int) -> Any:
-        found = self._sockets.get(descriptor)
-        return None if found is None or found.transport is None else found.transport()
-
-    def __getitem__(self, descriptor: int) -> Any:
-        transport = self.get(descriptor)
-        if transport is None:
-            raise KeyError(descriptor)
-        return transport
-
-    def __setitem__(self, descriptor: int, transport: Any) -> None:
-        self._sockets[descriptor].transport = ref(transport)
-
-    def __delitem__(self, descriptor: int) -> None:
-        self[descriptor]  # raises KeyError
-        self._sockets[descriptor].transport = None
-
-    def values(self) -> list[Any]:
-        return [transport for each in self._sockets if (transport := self.get(each)) is not None]
 
 
 class SimulatedSocket(SocketCalls):

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
 from sim.kernel.handles import Handle, TimerHandle
-from sim.kernel.sockets import Selector, SimulatedSocket
+from sim.kernel.selector import Selector
+from sim.kernel.sockets import SimulatedSocket
 from sim.kernel.waiting import where
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
-"""Stream connections as a program sees them: bytes in order, retransmission, windows, FIN and RST.
+"""Stream connections as a program sees them: bytes in order, windows, FIN and RST.
 
 One simulated event carries one write of up to 64 KiB, however many packets it would be. What is modelled and what is
-left out: docs/network-model.md. Follows RFC 9293 and Linux' defaults. Knows no event loop: an endpoint calls
-`on_readable` and `on_writable`, and answers `send` and `receive` as a non-blocking socket does.
+left out: docs/network-model.md; what becomes of losses: sim.network.retransmission. Follows RFC 9293 and Linux'
+defaults. Knows no event loop: an endpoint calls `on_readable` and `on_writable`, and answers `send` and `receive` as a
+non-blocking socket does.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from heapq import heappush
-from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sim.network.host import AT_ONCE, Address, Host
-from sim.network.network import Network, Path
+from sim.network.network import Network
+from sim.network.retransmission import PACKET_BYTES, Retransmission, Segment
 
 if TYPE_CHECKING:
     from sim.network.connect import Listener
@@ -27,22 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPTED", "Endpoint"]
 
 SEGMENT_BYTES = 64 * 1024
-PACKET_BYTES = 1448  # Ethernet's MTU less IP and TCP headers with timestamps
 SEND_BUFFER_BYTES = 256 * 1024
 WINDOW_BYTES = 256 * 1024  # sent and not yet read by the other program
-MIN_RTO = 0.2  # Linux: TCP_RTO_MIN; the time-out is the round trip plus this
-MAX_RTO = 120.0  # Linux: TCP_RTO_MAX
-FAST_RETRANSMIT_PACKETS = 3  # RFC 5681: three duplicate acknowledgements
-USER_TIMEOUT = 924.6  # Linux: tcp_retries2 = 15
 
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
 
 
-Segment = list[Any]
-"""[time at which it has arrived, data, line of `sent`]: one write under way."""
-
-
-class Endpoint:
+class Endpoint(Retransmission):
     """One end of a connection: a connected socket."""
 
     __slots__ = (
@@ -55,7 +47,6 @@ class Endpoint:
         "_cause",
         "_chunks",
         "_ended",
-        "_holes",
         "_in_flight",
         "_known_read",
         "_lands",
@@ -63,11 +54,8 @@ class Endpoint:
         "_read",
         "_received",
         "_record",
-        "_resend",
         "_schedule",
         "_sent",
-        "_stalled_since",
-        "_timeout",
         "_to",
         "_transmitted",
         "_veil",
@@ -119,11 +107,7 @@ class Endpoint:
         self._in_flight: deque[Segment] = deque()
         # When the last of those is there that went off by themselves, each after the one before.
         self._lands = -math.inf
-        # Lost segments that wait for their time-out, and how many packets have been sent behind each.
-        self._holes: list[tuple[Segment, int]] = []
-        self._resend: deque[tuple[bytes, int]] = deque()
-        self._stalled_since: float | None = None
-        self._timeout = MIN_RTO
+        self._none_lost()
         # What the hot path looks up.
         self._node = network.trace.node(host.name)
         self._sent, self._received = network.sent, network.received
@@ -342,59 +326,6 @@ class Endpoint:
     def _expect(self, segment: Segment) -> None:
         self._schedule.at(segment[0], _arrive, self)
 
-    def _over_a_bad_way(self, path: Path, now: float, data: bytes, line: int) -> Segment:
-        """A segment that takes the wire's time, and more where one of its packets is lost.
-
-        A loss that at least three packets follow is seen after a round trip (fast retransmit, RFC 5681 §3.2); a later
-        segment may bring the third. Else it takes the retransmission time-out (RFC 6298), doubling for each loss again.
-        """
-        packets = max(1, math.ceil(len(data) / PACKET_BYTES))
-        arrival = path.travel(now, len(data), path.round_trip)
-        assert arrival is not None, "it waits where a queue is full"
-        first_lost = _first_lost(path, packets, self.network.random)
-        round_trip = path.round_trip
-        if self._holes:
-            self._follow_holes(packets, arrival + round_trip)
-        segment: Segment = [arrival, data, line]
-        if first_lost is None:
-            return segment
-        following = packets - 1 - first_lost
-        timeout = MIN_RTO + round_trip
-        if following >= FAST_RETRANSMIT_PACKETS:
-            segment[0] += round_trip
-        else:
-            segment[0] += timeout
-            timeout *= 2
-            self._holes.append((segment, following))
-        lost_again = _first_lost(path, 1, self.network.random)
-        while lost_again is not None:
-            segment[0] += timeout
-            timeout = min(2 * timeout, MAX_RTO)
-            lost_again = _first_lost(path, 1, self.network.random)
-        if segment[0] - arrival > USER_TIMEOUT:
-            self._schedule.at(now + USER_TIMEOUT, self._give_up, segment)
-        return segment
-
-    def _give_up(self, segment: Segment) -> None:
-        """It was lost again and again; what came behind it is of no use without it."""
-        if self._alive() and self.error is None and any(each is segment for each in self._in_flight):
-            self._in_flight.clear()
-            self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-
-    def _follow_holes(self, packets: int, when: float) -> None:
-        """So many packets follow what was lost. Behind which they are three, that is sent again and there by `when`.
-
-        Unless its time-out has come before.
-        """
-        waiting = []
-        for hole, behind in self._holes:
-            if behind + packets < FAST_RETRANSMIT_PACKETS:
-                waiting.append((hole, behind + packets))
-            elif when < hole[0]:
-                hole[0] = self._in_order(when)
-                self._expect(hole)
-        self._holes = waiting
-
     def _trace_sent(self, data: bytes) -> int:
         network = self.network
         now = network.schedule.now + self.host.ahead
@@ -439,36 +370,6 @@ class Endpoint:
         if not self._backlog and self._between(self._acknowledged, self._accepted) < SEND_BUFFER_BYTES:
             self._blocked = False
         self.on_writable()
-
-    # -- retransmission --------------------------------------------------------------------------------------------
-
-    def _stall(self, packet: tuple[bytes, int]) -> None:
-        """The way is cut or the other machine silent: keep it, and try again when the time-out has passed."""
-        self._resend.append(packet)
-        if self._stalled_since is None:
-            network = self.network
-            self._stalled_since = network.schedule.now
-            self._timeout = MIN_RTO + network.round_trip(self.host, self.peer.host)
-            network.schedule.after(self._timeout, self._retry, None)
-
-    def _retry(self, _: None) -> None:
-        if not self._alive() or self.error is not None or self._stalled_since is None:
-            return
-        network, now = self.network, self.network.schedule.now
-        if now - self._stalled_since > USER_TIMEOUT:
-            self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-        elif network.path(self.host, self.peer.host) is None or not self.peer.host.up:
-            self._timeout = min(2 * self._timeout, MAX_RTO)
-            network.schedule.after(self._timeout, self._retry, None)
-        else:
-            self._stalled_since = None
-            packets, self._resend = self._resend, deque()
-            while packets:
-                self._transmit(*packets.popleft())
-                if self._stalled_since is not None:
-                    self._resend.extend(packets)
-                    return
-            self._pump()
 
     def give_up(self, error: OSError) -> None:
         """End it for a reason of its host's, unless what was sent is tried again: then that has its own time-out."""
@@ -573,15 +474,6 @@ def _land(packet: tuple[Endpoint, bytes, int]) -> None:
         target.accept_packet(data, line, sender)
     else:
         target.missed(data, line, sender)
-
-
-def _first_lost(path: Path, packets: int, random: Random) -> int | None:
-    """Which of so many packets is the first to be lost: geometric with the link's chance; None = none of them."""
-    passed = path.passed
-    if passed == 1.0:
-        return None
-    first = int(math.log(1.0 - random.random()) / math.log(passed))
-    return first if first < packets else None
 
 
 def _was_reset(endpoint: Endpoint) -> None:

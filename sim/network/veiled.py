@@ -10,7 +10,8 @@ import math
 from typing import Any
 
 from sim.network.network import Path
-from sim.network.tcp import Endpoint, Segment
+from sim.network.retransmission import Segment
+from sim.network.tcp import Endpoint
 
 __all__ = ["HANDSHAKE_BYTES", "Veiled", "veil"]
 

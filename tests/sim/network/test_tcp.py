@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 from functools import partial
 from operator import itemgetter
 
@@ -7,62 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim import Simulation
-
-PORT = 7000
-LATENCY = 0.01
-
-
-class World:
-    """A client node a and a server node b, `latency` apart."""
-
-    def __init__(self, seed=1, tie_break="fifo", **link):
-        self.simulation = Simulation(seed, tie_break=tie_break)
-        self.simulation.network.default_link(**{"latency": LATENCY, **link})
-        self.a, self.b = self.simulation.add_node("a"), self.simulation.add_node("b")
-        self.network = self.simulation.network
-
-    def run(self, client, server=None, at=()):
-        """Run `client()` on a against `server(reader, writer)` on b; `at` = (time, function) pairs."""
-
-        async def serve():
-            async with await asyncio.start_server(server, "0.0.0.0", PORT) as running:
-                await running.serve_forever()
-
-        def timeline(environment):
-            for when, function in at:
-                yield environment.timeout(when - environment.now)
-                function()
-
-        if server is not None:
-            self.b.start(serve)
-        if at:
-            self.simulation.environment.process(timeline(self.simulation.environment))
-        try:
-            return self.simulation.run_until_complete(self.a.start(client))
-        finally:
-            self.simulation.close()
-
-
-def now():
-    return asyncio.get_running_loop().time()
-
-
-async def connect():
-    return await asyncio.open_connection("b", PORT)
-
-
-async def sink(reader, writer):
-    while await reader.read(1 << 20):
-        pass
-    writer.close()
-
-
-async def echo(reader, writer):
-    while data := await reader.read(1 << 20):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+from tests.sim.network.two_nodes import LATENCY, PORT, World, connect, echo, now, sink
 
 
 def test_connecting_takes_a_round_trip():
@@ -202,27 +146,6 @@ def test_what_is_sent_over_a_link_that_has_become_faster_waits_for_what_is_under
     assert b"".join(received) == b"firstsecond"
 
 
-def test_a_lost_segment_costs_a_retransmission_time_out_and_delays_all_behind_it():
-    took = []
-    for seed in range(200):
-        world = World(seed, loss=0.05)
-
-        async def client():
-            reader, writer = await connect()
-            start = now()
-            writer.write(b"x")
-            await reader.read(1)
-            writer.close()
-            return now() - start
-
-        took.append(world.run(client, echo))
-    clean = [t for t in took if t == pytest.approx(2 * LATENCY)]
-    late = [t for t in took if t > 0.2]
-    assert len(clean) + len(late) == 200
-    assert len(late) == pytest.approx(200 * (1 - 0.95**2), abs=15)
-    assert min(late) == pytest.approx(2 * LATENCY + 0.2 + 2 * LATENCY)
-
-
 def test_bandwidth_bounds_the_rate():
     world = World(bandwidth="1MB/s")
 
@@ -332,111 +255,6 @@ def test_writing_to_a_closed_connection_ends_in_a_reset():
     World().run(client, server)
 
 
-def test_a_cut_delays_and_heals():
-    world = World()
-
-    async def client():
-        reader, writer = await connect()
-        await asyncio.sleep(1.98)
-        writer.write(b"during the cut")
-        got = await reader.read(100)
-        writer.close()
-        return got, now()
-
-    got, when = world.run(
-        client,
-        echo,
-        at=[(1.0, lambda: world.network.partition(["a"], ["b"], name="x")), (5.0, lambda: world.network.heal("x"))],
-    )
-    assert got == b"during the cut"
-    # Sent at 2.0 s; the time-out starts at 220 ms and doubles: tried again at 2.22, 2.66, 3.54, 5.3 or 8.82 s.
-    assert when == pytest.approx(5.32, abs=0.05) or when == pytest.approx(8.84, abs=0.05)
-
-
-def test_a_cut_that_stays_ends_in_a_time_out():
-    world = World()
-
-    async def client():
-        reader, writer = await connect()
-        await asyncio.sleep(1.98)
-        writer.write(b"into the void")
-        with pytest.raises(TimeoutError):
-            await reader.read(100)
-        writer.close()
-        return now()
-
-    when = world.run(client, echo, at=[(1.0, lambda: world.network.isolate("b"))])
-    assert 900 < when < 1100
-
-
-def test_a_segment_that_is_lost_again_and_again_ends_in_a_time_out():
-    world = World()
-    read = []
-
-    async def client():
-        reader, writer = await connect()
-        await asyncio.sleep(1)
-        world.network.link("a", "b", loss=0.999)
-        started = now()
-        for _ in range(3):
-            writer.write(b"into the mud")
-        with pytest.raises(TimeoutError):
-            await reader.read()
-        failed = now() - started
-        world.network.heal()
-        writer.close()
-        await asyncio.sleep(10_000)
-        return failed
-
-    async def server(reader, writer):
-        with contextlib.suppress(ConnectionError):
-            read.append(await reader.read())
-        writer.close()
-
-    assert world.run(client, server) == pytest.approx(924.6, abs=1.5)
-    assert read == []
-
-
-def test_a_retransmission_into_a_cut_has_the_round_trip_of_before():
-    world = World(latency=0.5)
-    tried = []
-
-    async def client():
-        _, writer = await connect()
-        await asyncio.sleep(1)
-        started = now()
-        world.network.isolate("b")
-        writer.write(b"x")
-        await asyncio.sleep(1.0)
-        world.network.heal()
-        await asyncio.sleep(5)
-        writer.close()
-        return [when - started for when in tried]
-
-    async def server(reader, writer):
-        await reader.read(1)
-        tried.append(now())
-        writer.close()
-
-    # The time-out is 200 ms and a round trip of 1 s, and then the way.
-    assert world.run(client, server) == [pytest.approx(1.2 + 0.5)]
-
-
-def test_an_idle_connection_survives_a_cut():
-    world = World()
-
-    async def client():
-        reader, writer = await connect()
-        await asyncio.sleep(60)
-        writer.write(b"x")
-        got = await reader.read(100)
-        writer.close()
-        return got
-
-    cut = [(1.0, lambda: world.network.isolate("b", name="x")), (50.0, lambda: world.network.heal("x"))]
-    assert world.run(client, echo, at=cut) == b"x"
-
-
 def test_a_machine_that_came_back_resets_connections_of_before():
     world = World()
 
@@ -451,21 +269,6 @@ def test_a_machine_that_came_back_resets_connections_of_before():
 
     at = [(1.0, world.b.crash), (5.0, world.b.restart)]
     assert world.run(client, echo, at=at) == pytest.approx(10 + 4 * LATENCY, abs=0.01)
-
-
-def test_what_was_sent_to_a_crashed_machine_is_retransmitted_in_silence():
-    world = World()
-
-    async def client():
-        reader, writer = await connect()
-        await asyncio.sleep(2)
-        writer.write(b"x")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(60):
-                await reader.read(100)
-        writer.transport.abort()
-
-    world.run(client, echo, at=[(1.0, world.b.crash)])
 
 
 def test_port_zero_and_a_taken_port():

@@ -1,0 +1,79 @@
+"""The selector that watches a node's simulated sockets, and asyncio's table of the transports above them.
+
+Level-triggered as epoll is. Which sockets may have something is marked by the sockets themselves, so that nobody looks
+at all of them; sim.kernel.turns asks the marked ones.
+"""
+
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+if TYPE_CHECKING:
+    from sim.kernel.sockets import SimulatedSocket
+    from sim.kernel.turns import Turns
+
+__all__ = ["Selector", "Transports"]
+
+FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of the simulation fails
+
+
+class Selector:
+    """A node's sockets, and which of them may have something (`marked`)."""
+
+    __slots__ = ("_descriptor", "loop", "marked", "sockets")
+
+    def __init__(self, loop: "Turns") -> None:
+        self.loop = loop
+        self.sockets: dict[int, SimulatedSocket] = {}
+        self.marked: dict[int, SimulatedSocket] = {}
+        self._descriptor = FIRST_DESCRIPTOR
+
+    def add(self, added: "SimulatedSocket") -> int:
+        """Give a new socket its descriptor."""
+        self._descriptor += 1
+        self.sockets[self._descriptor] = added
+        return self._descriptor
+
+    def remove(self, descriptor: int) -> None:
+        self.sockets.pop(descriptor, None)
+        self.marked.pop(descriptor, None)
+
+    def get_key(self, descriptor: int) -> SelectorKey:
+        """As a real selector's: a transport's repr() asks it. Raises KeyError."""
+        watched = self.sockets[descriptor]
+        wanted = (EVENT_READ if watched.reader else 0) | (EVENT_WRITE if watched.writer else 0)
+        if not wanted:
+            raise KeyError(descriptor)
+        return SelectorKey(descriptor, descriptor, wanted, (watched.reader, watched.writer))
+
+    def close(self) -> None:
+        self.marked.clear()
+
+
+class Transports:
+    """asyncio's table of transports by descriptor, which holds none of them; kept by the sockets."""
+
+    __slots__ = ("_sockets",)
+
+    def __init__(self, sockets: "dict[int, SimulatedSocket]") -> None:
+        self._sockets = sockets
+
+    def get(self, descriptor: int) -> Any:
+        found = self._sockets.get(descriptor)
+        return None if found is None or found.transport is None else found.transport()
+
+    def __getitem__(self, descriptor: int) -> Any:
+        transport = self.get(descriptor)
+        if transport is None:
+            raise KeyError(descriptor)
+        return transport
+
+    def __setitem__(self, descriptor: int, transport: Any) -> None:
+        self._sockets[descriptor].transport = ref(transport)
+
+    def __delitem__(self, descriptor: int) -> None:
+        self[descriptor]  # raises KeyError
+        self._sockets[descriptor].transport = None
+
+    def values(self) -> list[Any]:
+        return [transport for each in self._sockets if (transport := self.get(each)) is not None]
