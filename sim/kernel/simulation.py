@@ -16,6 +16,7 @@ from heapq import heappop
 from itertools import count
 from random import Random
 from threading import Thread, current_thread, get_ident, main_thread
+from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
 
 from sim.kernel import adopt, captured, entropy, leaks, refuse, signals
@@ -104,6 +105,8 @@ class Simulation:
         equal numbers of ten thousand nodes would collide."""
         self.thread = get_ident()
         """The thread that runs the nodes."""
+        self._threads = enumerate_threads()
+        """Those that were there before; what its nodes start is named in a deadlock."""
         self.entered: Turns | None = None
         """The loop that is the running one, whose node answers clocks and randomness of this thread; it stays so until
         another's turn comes, or something else runs."""
@@ -350,6 +353,7 @@ class Simulation:
                 failed.append(error)
 
         thread = Thread(target=in_thread, name="simulation", daemon=True)
+        self._threads.append(thread)
         try:
             thread.start()
             while thread.is_alive():
@@ -366,6 +370,12 @@ class Simulation:
         """The error that names every task that waits, and where."""
         waiting = [f"  {node}: {task.get_name()} waits in {place}" for node, task, place in self.tasks()]
         more = [f"  … and {len(waiting) - 20} more"] if len(waiting) > 20 else []
+        begun = [thread.name for thread in enumerate_threads() if thread not in self._threads]
+        if begun:
+            more.append(
+                f"  beside a thread of real time: {', '.join(begun)}. Virtual time waits for none: have the loop run "
+                "its function (asyncio.to_thread, loop.run_in_executor)"
+            )
         return Deadlock("\n".join([f"{what} at {self.now:g} s; these tasks wait:", *waiting[:20], *more]))
 
     # -- the end ---------------------------------------------------------------------------------------------------

@@ -53,7 +53,9 @@ def waits_for(task: asyncio.Task[Any]) -> str:
     if children:
         return _tasks(children)
     frames = [frame for frame in _frames(task.get_coro()) if frame.f_code.co_filename.startswith(_ASYNCIO)]
-    # The innermost that says something: what waits in a condition waits in its lock.
+    # The innermost that says something: what waits in a condition waits in its lock. But what a queue and a barrier
+    # wait in is their own affair.
+    frames.sort(key=lambda frame: isinstance(frame.f_locals.get("self"), asyncio.Queue | asyncio.Barrier))
     said = (text for frame in reversed(frames) if (text := _of_asyncio(frame)))
     if isinstance(future, asyncio.Task):
         return f"task {future.get_name()}"
@@ -85,6 +87,8 @@ def _of_asyncio(frame: FrameType) -> str:
         return _tasks(several)
     if isinstance(one := known.get("fut"), asyncio.Task):
         return f"task {one.get_name()}"
+    if name.startswith("sock_") and (sock := known.get("sock")) is not None:
+        return f"{sock!r} ({name})"
     if owner is None or isinstance(owner, asyncio.AbstractEventLoop | asyncio.Timeout):
         return ""
     return f"{_described(owner)} ({name.strip('_')})"

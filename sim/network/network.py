@@ -256,6 +256,7 @@ class Network:
         """
         if self._graph is None or not self._graph.has_edge(source, target):
             self._known(source, target)
+        _demand_two(source, target)
         Link.of(edge)
         name = name or f"link {source} {target}"
         changes = self._changes.setdefault(name, {})
@@ -271,6 +272,8 @@ class Network:
         `one_way`: what the first group sends does not reach the others, the way back is open. Returns the name.
         """
         for group in groups:
+            if isinstance(group, str):
+                raise TypeError(f"a group of a partition is a list of nodes, [{group!r}], not the text {group!r}")
             self._known(*group)
         name = name or " | ".join(",".join(group) for group in groups)
         self._cuts[name] = Cut.between([frozenset(group) for group in groups], one_way=one_way)
@@ -288,6 +291,7 @@ class Network:
     def hold(self, source: str, target: str, *, name: str | None = None) -> str:
         """Keep what one machine sends to another, and deliver it when healed, in order. Returns the name."""
         self._known(source, target)
+        _demand_two(source, target)
         name = name or f"hold {source} {target}"
         self._inbox(target, name).hold(name, source)
         return name
@@ -456,6 +460,11 @@ class Network:
         for name in names:
             if name not in self.hosts:
                 raise UnknownNode(name, self.hosts)
+
+
+def _demand_two(source: str, target: str) -> None:
+    if source == target:
+        raise ValueError(f"nothing lies between {source!r} and itself; name two nodes")
 
 
 def _end_held(ended: Iterable[tuple[Host, str]]) -> None:

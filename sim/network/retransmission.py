@@ -37,7 +37,7 @@ Segment = list[Any]
 class Retransmission:
     """Base of Endpoint."""
 
-    __slots__ = ("_holes", "_resend", "_stalled_since", "_timeout")
+    __slots__ = ("_holes", "_resend", "_stalled_since", "_timeout", "_unheard")
 
     # Endpoint's.
     network: Network
@@ -60,6 +60,7 @@ class Retransmission:
         self._resend: deque[tuple[bytes, int]] = deque()
         self._stalled_since: float | None = None
         self._timeout = MIN_RTO
+        self._unheard = False
 
     # -- over a lossy way ------------------------------------------------------------------------------------------
 
@@ -126,6 +127,25 @@ class Retransmission:
             self._stalled_since = network.schedule.now
             self._timeout = MIN_RTO + network.round_trip(self.host, self.peer.host)
             network.schedule.after(self._timeout, self._retry, None)
+
+    def _go_unheard(self) -> None:
+        """The way back is cut: what is sent arrives, but no acknowledgement does, and so it is sent again and again."""
+        if not self._unheard:
+            self._unheard = True
+            timeout = MIN_RTO + self.network.round_trip(self.host, self.peer.host)
+            self._schedule.after(timeout, self._listen, (self._schedule.now, timeout))
+
+    def _listen(self, tried: tuple[float, float]) -> None:
+        since, timeout = tried
+        if not self._alive() or self.error is not None:
+            return
+        if self.network.path(self.peer.host, self.host) is not None:
+            self._unheard = False
+        elif self._schedule.now - since > USER_TIMEOUT:
+            self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+        else:
+            timeout = min(2 * timeout, MAX_RTO)
+            self._schedule.after(timeout, self._listen, (since, timeout))
 
     def _retry(self, _: None) -> None:
         if not self._alive() or self.error is not None or self._stalled_since is None:

@@ -308,6 +308,8 @@ class Endpoint(Retransmission):
         if path is None:
             self._stall((data, line))
             return
+        if network.uniform is None and network.path(target, host) is None:
+            self._go_unheard()
         now = network.schedule.now + host.ahead
         if path.plain or data is ACCEPTED:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
@@ -351,7 +353,7 @@ class Endpoint(Retransmission):
     def _acknowledge(self, progress: tuple[int, int], early: float = 0.0) -> None:
         network = self.network
         path = network.path(self.host, self.peer.host)
-        if not self._alive():
+        if not self._alive() or self.peer.error is not None:
             return
         if path is None:
             network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes

@@ -78,6 +78,15 @@ def test_an_unknown_node_is_answered_with_those_that_there_are(simulation, use):
         use(simulation)
 
 
+def test_a_group_that_is_no_list_and_a_way_from_a_node_to_itself(simulation):
+    network = simulation.network
+    with pytest.raises(TypeError, match=r"a list of nodes, \['a'\], not the text 'a'"):
+        network.partition("a", ["b"])
+    for use in (network.hold, network.link):
+        with pytest.raises(ValueError, match="nothing lies between 'a' and itself"):
+            use("a", "a")
+
+
 def test_a_graph_that_is_not_connected_at_the_start(simulation):
     simulation.add_node("b")
     graph = networkx.Graph()

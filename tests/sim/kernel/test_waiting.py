@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import threading
 
 import pytest
 
@@ -36,6 +38,23 @@ async def on_condition():
     condition = asyncio.Condition()
     async with condition:
         await condition.wait()
+
+
+async def on_join():
+    queue = asyncio.Queue()
+    queue.put_nowait(1)
+    await queue.join()
+
+
+async def on_barrier():
+    await asyncio.Barrier(2).wait()
+
+
+async def on_socket():
+    loop = asyncio.get_running_loop()
+    ends = socket.socketpair()
+    ends[0].setblocking(False)
+    await loop.sock_recv(ends[0], 1)
 
 
 async def on_future():
@@ -86,6 +105,9 @@ async def on_reader():
         (on_full_queue, r"for .*Queue.* \(put\)"),
         (on_semaphore, r"for Semaphore \[locked, waiters:1\] \(acquire\)"),
         (on_condition, r"for Condition \[unlocked, waiters:1\] \(wait\)"),
+        (on_join, r"for Queue.* \(join\)$"),
+        (on_barrier, r"for Barrier \[filling, waiters:\d/2\] \(wait\)$"),
+        (on_socket, r"for <SimulatedSocket \d+ of a, .*> \(sock_recv\)$"),
         (on_future, r"test_waiting\.py:\d+\), for a future that has no result$"),
         (on_task, r"for task other$"),
         (on_gather, r"for tasks second, Task-\d+$"),
@@ -126,3 +148,21 @@ def test_a_task_that_sleeps_or_has_a_time_limit_says_so():
         found = {task.get_name(): place for _, task, place in simulation.tasks()}
         assert found["sleeps"].endswith("in asyncio's sleep, for its sleep to end at 10 s")
         assert re.search(r"for (task Task-\d+|Event \[unset, waiters:1\] \(wait\))$", found["in_time"])
+
+
+def test_a_deadlock_names_the_threads_that_a_program_waits_for():
+    """As anyio's are, which its loop's executor knows nothing of. Virtual time waits for none."""
+    leave = threading.Event()
+
+    async def main():
+        answered = asyncio.get_running_loop().create_future()
+        threading.Thread(target=leave.wait, name="a helper", daemon=True).start()
+        await answered
+
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(main)
+        try:
+            with pytest.raises(Deadlock, match=r"a thread of real time: a helper.*asyncio\.to_thread"):
+                simulation.run_until_complete(task)
+        finally:
+            leave.set()

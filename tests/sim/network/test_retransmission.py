@@ -145,3 +145,44 @@ def test_what_was_sent_to_a_crashed_machine_is_retransmitted_in_silence():
         writer.transport.abort()
 
     world.run(client, echo, at=[(1.0, world.b.crash)])
+
+
+@pytest.mark.parametrize(("size", "healed_after"), [(1, 300.0), (1, None), (1_000_000, 300.0), (1_000_000, None)])
+def test_where_only_the_way_back_is_cut_a_sender_waits_for_its_user_time_out(size, healed_after):
+    """What it sends arrives, and none of the acknowledgements: it cannot know."""
+    world = World()
+    got = []
+
+    async def count(reader, writer):
+        while data := await reader.read(1 << 20):
+            got.append(len(data))
+        writer.close()
+
+    async def client():
+        reader, writer = await connect()
+        await asyncio.sleep(1)
+        name = world.network.partition(["b"], ["a"], one_way=True)
+        writer.write(bytes(size))
+        begun = now()
+        try:
+            if healed_after is None:
+                await reader.read(1)
+            else:
+                await asyncio.sleep(healed_after)
+                world.network.heal(name)
+                await asyncio.sleep(2000)
+                writer.write(b"more")
+                await writer.drain()
+                await asyncio.sleep(10)
+        except TimeoutError:
+            return now() - begun
+        finally:
+            writer.close()
+        return None
+
+    waited = world.run(client, count)
+    if healed_after is None:
+        assert 924.6 < waited < 924.6 + 120
+    else:
+        assert waited is None
+        assert sum(got) == size + len(b"more")
