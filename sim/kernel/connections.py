@@ -195,7 +195,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         start_serving: bool = True,
         **more: Any,
     ) -> asyncio.Server:
-        for name in more.keys() - _OPTIONS_OF_SERVERS:
+        for name in sorted(more.keys() - _OPTIONS_OF_SERVERS):
             raise TypeError(f"create_server() got an unexpected keyword argument {name!r}")
         if isinstance(ssl, bool):
             raise TypeError("ssl argument must be an SSLContext or None")

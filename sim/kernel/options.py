@@ -65,10 +65,10 @@ def as_set(level: int, option: int, value: Any) -> Any:
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
     if (level, option) in _MULTICAST:
         raise NotSimulated("multicast is not simulated; send the datagram to each node")
+    if (level, option) in _SWITCHES:
+        return int(bool(value) if isinstance(value, int) else any(bytes(value)))
     if not isinstance(value, int):
         return bytes(value)
-    if (level, option) in _SWITCHES:
-        return int(bool(value))
     if (level, option) in (_SEND_BUFFER, _RECEIVE_BUFFER):
         return max(2304, min(2 * value, _MOST_BUFFER_BYTES))
     return int(value)

@@ -147,9 +147,15 @@ class SimulatedSocket(SocketCalls):
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
         self._check_open()
-        key: Any = _path(address) if self.family == socket.AF_UNIX else self._address("connect", address)
-        if key[0] in ANY:
-            key = ("::1" if key[0] == "::" else "127.0.0.1"), key[1]  # as Linux takes it
+        key: Any
+        if self.family == socket.AF_UNIX:
+            key = _path(address)
+            if not key:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        else:
+            key = self._address("connect", address)
+            if key[0] in ANY:
+                key = ("::1" if key[0] == "::" else "127.0.0.1"), key[1]  # as Linux takes it
         if self.type == socket.SOCK_DGRAM:
             self.datagrams().connect(key)
             if self.family == socket.AF_INET:
@@ -216,7 +222,8 @@ class SimulatedSocket(SocketCalls):
         if endpoint is None or isinstance(endpoint, Veiled):
             return
         veiled, finish = veil(endpoint), tls._on_handshake_complete
-        self.send_now = endpoint.send
+        if self.family != socket.AF_UNIX:
+            self.send_now = endpoint.send
 
         def completed(error: Any) -> None:
             del tls._on_handshake_complete

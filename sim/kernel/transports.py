@@ -42,7 +42,7 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
 
     def set_protocol(self, protocol: Any) -> None:
         self._buffered = isinstance(protocol, BufferedProtocol)
-        if self._buffered and isinstance(protocol, SSLProtocol):
+        if self._buffered and isinstance(protocol, SSLProtocol) and self._sock is not None:
             self._sock.veil(protocol)
         super().set_protocol(protocol)
         if self._sock is not None and self._sock.reader is not None:

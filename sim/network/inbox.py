@@ -73,7 +73,8 @@ class Inbox:
                 self._take(*packet)
         if not (self._holds or self._late) and self._host.inbox is self:
             self._host.inbox = None
-            for socket in (*self._host.datagram_sockets.values(), *self._host.endpoints):
+            # A socket that hears both families stands there twice.
+            for socket in dict.fromkeys((*self._host.datagram_sockets.values(), *self._host.endpoints)):
                 socket.__class__ = type(socket).without_inbox  # type: ignore[attr-defined]
 
     # -- packets ---------------------------------------------------------------------------------------------------

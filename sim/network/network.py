@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Network", "NotConnected", "Path", "UnknownNode", "demand_connected"]
 
+MANY_SPANS = 64
+"""So many are kept of a wire before those of the past are looked for."""
 LOOPBACK = Link(latency=Constant(25e-6))
 
 
@@ -104,6 +106,8 @@ class Wire:
                 elif end <= now:
                     last[0], last[1] = start, left
                 else:
+                    if len(self._taken) > MANY_SPANS:
+                        self._forget(now)
                     self._taken.append([start, left])
                 return left
         seconds = size / self.bandwidth
@@ -117,14 +121,18 @@ class Wire:
 
     def _room(self, now: float, at: float, seconds: float) -> float:
         """The first moment from then on at which it is free for so long."""
-        taken = self._taken
-        del taken[: min(bisect_right(taken, now, key=itemgetter(1)), len(taken) - 1)]
-        start = at
+        self._forget(now)
+        start, taken = at, self._taken
         for first, end in islice(taken, max(0, bisect_right(taken, at, key=itemgetter(0)) - 1), None):
             if start + seconds <= first:
                 break
             start = max(start, end)
         return start
+
+    def _forget(self, now: float) -> None:
+        """What is past, but for the last."""
+        taken = self._taken
+        del taken[: min(bisect_right(taken, now, key=itemgetter(1)), len(taken) - 1)]
 
     def _put(self, start: float, end: float) -> None:
         taken = self._taken
@@ -193,6 +201,7 @@ class Network:
         """The socket that an address was found to lead to, from any other machine; forgotten when one is closed."""
         self.keepalives: Keepalives | None = None
         """Connections with SO_KEEPALIVE; None = there was none yet."""
+        self._looks = False
         self._graph: Graph | None = None
         self._default = Link()
         self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
@@ -330,9 +339,14 @@ class Network:
         keepalives.set(endpoint, idle, interval, count)
 
     def fell_silent(self) -> None:
-        """A machine may have, for another one: whoever asks for that looks."""
-        if self.keepalives is not None:
-            self.keepalives.look()
+        """A machine may have, for another one: whoever asks for that looks, when all changes of now are made."""
+        if self.keepalives is not None and not self._looks:
+            self._looks = True
+            self.schedule.after(0.0, self._look, self.keepalives)
+
+    def _look(self, keepalives: Keepalives) -> None:
+        self._looks = False
+        keepalives.look()
 
     def heal(self, name: str | None = None) -> bool:
         """Undo the cut, change, hold or slowness of that name, or all of them. False where there was none."""

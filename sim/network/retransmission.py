@@ -89,7 +89,7 @@ class Retransmission:
             timeout *= 2
             self._holes.append((segment, following))
         lost_again = _first_lost(path, 1, self.network.random)
-        while lost_again is not None:
+        while lost_again is not None and segment[0] - arrival <= USER_TIMEOUT:
             segment[0] += timeout
             timeout = min(2 * timeout, MAX_RTO)
             lost_again = _first_lost(path, 1, self.network.random)

@@ -48,6 +48,7 @@ class Endpoint(Retransmission):
         "_chunks",
         "_ended",
         "_in_flight",
+        "_just_came",
         "_known_read",
         "_lands",
         "_node",
@@ -102,6 +103,7 @@ class Endpoint(Retransmission):
         self._ended = False
         # The other direction's receiver keeps these.
         self._arrived = 0
+        self._just_came = 0
         self._read = 0
         # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
         self._in_flight: deque[Segment] = deque()
@@ -209,7 +211,7 @@ class Endpoint(Retransmission):
                 self.on_readable()  # there is more: a reader who took less than asyncio's transports do is asked again
             self._read += len(data)
             if self.peer._blocked:
-                self._tell_sender()
+                self._tell_sender(self._just_came)
             return data
         if self.eof:
             return b""
@@ -409,8 +411,10 @@ class Endpoint(Retransmission):
                 self.unread += size
                 self._chunks.append(data)
                 if sender._blocked:
-                    self._tell_sender()
+                    self._tell_sender(size)
+                self._just_came = size
                 self.on_readable()
+                self._just_came = 0
             elif sender._blocked:
                 self._tell_sender(size)
             cause[0] = 0

@@ -118,6 +118,9 @@ class DatagramSocket:
         if to[0] in ANY:
             to = ("::1" if ":" in to[0] else "127.0.0.1"), *to[1:]  # as Linux takes it
         ip, network = to[0], self.network
+        if ip == "localhost":
+            ip = "127.0.0.1"
+            to = (ip, to[1])
         if ip in BROADCAST or ip == "127.255.255.255":
             if not self.may_broadcast:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -57,16 +57,15 @@ _SAMPLES = re.compile(r"samples\(([^()]+)\)")
 def _with_neighbours(tops: Iterable[str]) -> dict[str, Path]:
     """Modules and packages by name: these, and what they import that lies beside them, and so on."""
     found: dict[str, Path] = {}
-    waiting = [(name, place) for name in tops for place in _places(name)]
+    waiting = [(name, place) for name in sorted(tops) for place in _places(name)]
     while waiting:
         name, place = waiting.pop()
         if name in found:
             continue
         found[name] = place
         if not place.is_relative_to(_INSTALLED):
-            for other in {
-                other for file in _files(place) for other in _imported(file, file.stat().st_mtime_ns)
-            } - found.keys():
+            imported = {each for file in _files(place) for each in _imported(file, file.stat().st_mtime_ns)}
+            for other in sorted(imported - found.keys()):
                 beside = (place.parent / f"{other}.py", place.parent / other)
                 waiting += [(other, path) for path in beside if path.exists()]
     return found

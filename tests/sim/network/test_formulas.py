@@ -6,6 +6,7 @@ One way takes L, a wire of B bytes a second S / B for S bytes, a window of W byt
 import asyncio
 import itertools
 import math
+import socket
 import statistics
 
 import networkx
@@ -20,6 +21,66 @@ from sim.network.retransmission import PACKET_BYTES
 from sim.network.tcp import SEGMENT_BYTES, WINDOW_BYTES
 
 PORT = 7000
+
+
+async def by_hand(size):
+    """A server whose program reads from the socket itself."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("", PORT)) as listening:
+        listening.setblocking(False)
+        accepted, _ = await loop.sock_accept(listening)
+        accepted.setblocking(False)
+        with accepted:
+            while size:
+                size -= len(await loop.sock_recv(accepted, 1 << 20))
+            return loop.time()
+
+
+async def into_a_buffer(size):
+    """One whose transport reads into its protocol's buffer, as asyncio's TLS does."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    class Filled(asyncio.BufferedProtocol):
+        left = size
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def get_buffer(self, hint):
+            return bytearray(1 << 20)
+
+        def buffer_updated(self, count):
+            self.left -= count
+            if not self.left:
+                ended.set_result(loop.time())
+                self.transport.close()
+
+    async with await loop.create_server(Filled, "0.0.0.0", PORT):
+        return await ended
+
+
+@pytest.mark.parametrize("reading", [by_hand, into_a_buffer])
+@pytest.mark.parametrize(("bandwidth", "latency"), [(12.5e6, 0.01), (125e6, 0.01), (12.5e6, 0.001)])
+def test_whoever_reads_gets_them_as_fast(reading, bandwidth, latency):
+    size = 8_000_000
+    expected = transfer(size, latency=latency, bandwidth=bandwidth)["a"]
+    with Simulation(1) as simulation:
+        simulation.network.default_link(latency=latency, bandwidth=bandwidth)
+
+        async def send():
+            reader, writer = await asyncio.open_connection("b", PORT)
+            await asyncio.sleep(1)
+            began = asyncio.get_running_loop().time()
+            writer.write(bytes(size))
+            await reader.read()
+            writer.close()
+            return began
+
+        ended = simulation.add_node("b").start(reading, size)
+        began = simulation.add_node("a").start(send, delay=0.001)
+        took = simulation.run_until_complete(ended) - simulation.run_until_complete(began)
+    assert took == pytest.approx(expected, rel=0.02)
 
 
 def transfer(size, *, seed=1, graph=None, senders=("a",), change=None, **link):

@@ -1,6 +1,7 @@
 """Packets that are held back or read late: in order, complete, and free for those whose packets are not."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -294,3 +295,25 @@ def test_sockets_are_their_plain_selves_before_and_after(simulation):
     assert kinds() == {Endpoint, DatagramSocket}
     assert b.host.inbox is None
     simulation.run(until=15)
+
+
+@pytest.mark.parametrize("rule", ["hold", "slow_receive"])
+def test_a_socket_that_hears_both_families_is_let_go_of_once(simulation, rule):
+    """It stands under two addresses."""
+    heard = Heard()
+
+    async def listen_on_both():
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", PORT))
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: heard, sock=sock)
+        await asyncio.sleep(100)
+
+    simulation.add_node("b").start(listen_on_both)
+    simulation.add_node("a").start(shout, "b", delay=1.0)
+    network = simulation.network
+    name = network.hold("a", "b") if rule == "hold" else network.slow_receive("b", "20ms")
+    simulation.run(until=3.0)
+    network.heal(name)
+    simulation.run(until=5.0)
+    assert len(heard.at) == 5

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import networkx
 import pytest
 
 from sim import Simulation
@@ -158,3 +159,33 @@ def test_a_server_s_connections_have_it_from_the_listening_socket():
         a.crash()
         simulation.run(until=1.0 + IDLE + COUNT * INTERVAL + 1)
         assert isinstance(accepted.error, TimeoutError)
+
+
+def test_a_graph_is_changed_whole_before_anybody_looks_who_has_fallen_silent():
+    """networkx changes it in several steps, of which each tells of itself."""
+    held = []
+    graph = networkx.Graph([("a", "s"), ("s", "b"), ("a", "t"), ("t", "b")])
+    with Simulation(1) as simulation:
+        a, b = simulation.add_node("a"), simulation.add_node("b")
+        simulation.network.graph = graph
+
+        async def serve():
+            async with await asyncio.start_server(lambda *ends: held.append(ends), "0.0.0.0", 80) as server:
+                await server.serve_forever()
+
+        async def ask():
+            held.append(await asyncio.open_connection("b", 80))
+            for option in SHORT:
+                held[-1][1].get_extra_info("socket").setsockopt(*option)
+            await asyncio.sleep(100)
+
+        b.start(serve)
+        a.start(ask, delay=0.1)
+        simulation.run(until=1.0)
+        graph.add_edge("a", "b", latency="10ms")
+        graph["a"]["b"]["latency"] = "50ms"
+        assert graph["b"]["a"] == {"latency": "50ms"}
+        graph.remove_node("s")
+        assert {name: list(graph[name]) for name in graph} == {"a": ["t", "b"], "b": ["t", "a"], "t": ["a", "b"]}
+        graph.clear_edges()
+        assert list(graph.edges) == []

@@ -329,3 +329,24 @@ def test_every_preset_works_and_names_its_source(mesh, preset):
     assert len(PRESETS[preset].source) > 20
     net = mesh("a", "b", preset=preset, latency=PRESETS[preset].settings["latency"])
     assert net.ping("a", "b") is None or net.ping("a", "b") > 0
+
+
+def test_a_wire_forgets_what_has_passed():
+    """Behind the first of a way every packet is a span of its own."""
+    graph = networkx.path_graph(["a", "s", "b"])
+    networkx.set_edge_attributes(graph, "1MB/s", "bandwidth")
+    with Simulation(1) as simulation:
+        a, _ = simulation.add_node("a"), simulation.add_node("b")
+        simulation.network.graph = graph
+
+        async def send():
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                asyncio.DatagramProtocol, ("0.0.0.0", 0)
+            )
+            for _ in range(2000):
+                transport.sendto(b"x", ("b", 9))
+                await asyncio.sleep(0.001)
+            transport.close()
+
+        simulation.run_until_complete(a.start(send))
+        assert max(len(wire._taken) for wire in simulation.network._wires.values()) < 100

@@ -186,3 +186,19 @@ def test_where_only_the_way_back_is_cut_a_sender_waits_for_its_user_time_out(siz
     else:
         assert waited is None
         assert sum(got) == size + len(b"more")
+
+
+def test_a_link_that_loses_next_to_everything_is_given_up_in_no_time():
+    """Whether it is lost once more need not be asked when the user time-out has passed: here, millions of times."""
+    world = World()
+
+    async def client():
+        reader, writer = await connect()
+        world.network.link("a", "b", loss=1 - 1e-12)
+        writer.write(b"x")
+        with pytest.raises(TimeoutError):
+            await reader.read(1)
+        writer.close()
+        return now()
+
+    assert world.run(client, echo) == pytest.approx(924.6, abs=1)

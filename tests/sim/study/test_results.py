@@ -10,6 +10,7 @@ import pytest
 from sim.scenario.verdict import Verdict
 from sim.study import Refused, Row, SweepError, plan
 from sim.study.results import Results, header_of
+from sim.study.sources import _with_neighbours
 
 
 def row(seed: int) -> Row:
@@ -128,6 +129,16 @@ def test_what_an_application_imports_from_beside_it_counts(folder, draws):
     (folder / "study.py").write_text("import sim, sys\n")
     codes.append(header_of(plan(draws())).code)
     assert codes[0] != codes[1] == codes[2]
+
+
+def test_of_two_neighbours_of_one_name_the_same_counts_in_every_process(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"app_of_{name}.py").write_text("import sweep_neighbour\n")
+        (tmp_path / name / "sweep_neighbour.py").write_text(f"# {name}\n")
+        monkeypatch.syspath_prepend(str(tmp_path / name))
+    names = ["app_of_one", "app_of_two"]
+    assert _with_neighbours(names) == _with_neighbours(reversed(names))
 
 
 def test_the_file_of_a_graph_and_measured_latencies_count(folder, draws):

@@ -738,3 +738,19 @@ async def test_what_cannot_be_watched(log: Log):
     for what, watched in (("closed", closed), ("negative", -1), ("text", "socket"), ("nothing", None)):
         for watch in (loop.add_reader, loop.add_writer):
             log.call(what, "watch", watch, watched, print)
+
+
+@twin
+async def test_switches_that_are_set_as_bytes(log: Log):
+    with client() as one:
+        for value in (1, 0):
+            for level, option in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.SOL_SOCKET, socket.SO_REUSEADDR)):
+                one.setsockopt(level, option, struct.pack("i", value))
+                log("set", value, one.getsockopt(level, option))
+
+
+@twin
+async def test_connecting_to_a_path_that_is_empty(log: Log):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.setblocking(False)
+        await log.attempt("connect", "empty", asyncio.get_running_loop().sock_connect(one, ""))
