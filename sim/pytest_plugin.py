@@ -1,8 +1,9 @@
 """pytest's side of the simulator: `@pytest.mark.simulated` runs an `async def` test as a node of a simulation.
 
-One test a seed; a leak, or an exception that nobody handled, fails it; a failure shows what led to it and the command
-that replays it. pytest loads this file wherever rpcnet is installed: nothing of the simulator is imported before a
-marked test runs. What such a run is: sim.simulated_test. For users: docs/howto/testing.md.
+One test a seed; a leak, or an exception that nobody handled, fails it; a failure shows what led to it, where it parts
+from a seed that passed, and the command that replays it. pytest loads this file wherever rpcnet is installed: nothing
+of the simulator is imported before a marked test runs. What such a run is: sim.simulated_test. For users:
+docs/howto/testing.md.
 """
 
 import inspect
@@ -16,6 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sim.kernel import Simulation
+    from sim.simulated_test import Passed
 
 __all__ = ["SimulatedTest", "simulation"]
 
@@ -23,6 +25,10 @@ MARK = "simulated"
 SEED = "_simulated_seed"
 DEFAULT_LIMIT = 3600.0
 ARGUMENTS = ("seeds", "network", "tie_break", "limit")
+PASSED = pytest.StashKey[dict[str, "Passed"]]()
+"""Of the test function whose seeds are run: by its other parameters, the last seed that passed."""
+MAX_PASSED = 16
+"""So many at most: each is an open file, and a test may have any number of other parameters."""
 
 
 # --- what is marked ---------------------------------------------------------------------------------------------------
@@ -86,6 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PASSED] = {}
     config.addinivalue_line(
         "markers",
         f"{MARK}(seeds=1, network=None, tie_break='fifo', limit={DEFAULT_LIMIT:g}): run this `async def` as the node "
@@ -122,6 +129,18 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not isinstance(item, SimulatedTest) and item.get_closest_marker(MARK):
         _refuse(item, "it is for test functions and methods of plain classes, not for unittest's")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """What passed is let go of when another function is next (in a process of pytest-xdist, its own next one)."""
+    try:
+        yield
+    finally:
+        if isinstance(item, SimulatedTest) and not item.is_of_the_function_of(nextitem):
+            passed = item.config.stash[PASSED]
+            while passed:
+                passed.popitem()[1].trace.close()
 
 
 def _chosen(config: pytest.Config, wanted: Wanted) -> tuple[int, ...]:
@@ -166,8 +185,12 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
     try:
         yield made
     finally:
-        made.close()
-        made.trace.close()
+        try:
+            made.close()
+        finally:
+            item.simulation = None
+            if not item.keep(made):
+                made.trace.close()
 
 
 # --- the test ---------------------------------------------------------------------------------------------------------
@@ -179,6 +202,8 @@ class SimulatedTest(pytest.Function):
     wanted: Wanted
     seed: int
     simulation: "Simulation | None" = None
+    lines: int | None = None
+    """Of its trace, when its body was through; None where it has not passed."""
 
     @classmethod
     def of(cls, item: pytest.Function) -> "SimulatedTest":
@@ -220,12 +245,33 @@ class SimulatedTest(pytest.Function):
 
         assert self.simulation is not None
         arguments = {name: self.funcargs[name] for name in self._fixtureinfo.argnames}
-        run_body(self.simulation, self.obj, arguments, self.name, self.wanted.limit)
+        self.lines = None
+        self.lines = run_body(self.simulation, self.obj, arguments, self.name, self.wanted.limit)
+
+    def keep(self, simulation: "Simulation") -> bool:
+        """Keep the trace of a run that passed for the seeds that are still to come, in the place of the one before."""
+        passed = self.config.stash[PASSED]
+        if self.lines is None or self._seed_id is None or (len(passed) >= MAX_PASSED and self.others not in passed):
+            return False
+        from sim.simulated_test import Passed
+
+        if before := passed.get(self.others):
+            before.trace.close()
+        simulation.trace.on_error = None  # it is the simulation's, which shall go
+        passed[self.others] = Passed(self.seed, simulation.trace, self.lines)
+        return True
+
+    def is_of_the_function_of(self, other: pytest.Item | None) -> bool:
+        """Whether the two are runs of one function."""
+        return isinstance(other, SimulatedTest) and (other.parent, other.originalname) == (
+            self.parent,
+            self.originalname,
+        )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         if self.simulation is None:
             return super().repr_failure(excinfo)
-        from sim.simulated_test import OURS, Unclean, what_led_here
+        from sim.simulated_test import OURS, Unclean, apart, what_led_here
 
         error = excinfo.value
         # What we found out about the test is no line of anybody's code.
@@ -233,10 +279,11 @@ class SimulatedTest(pytest.Function):
         if not hasattr(shown, "addsection"):
             return shown
         lines = error.lines if isinstance(error, Unclean) else ()
-        shown.addsection(
-            f"seed {self.seed}, {self.simulation.now:g} s",
-            f"{what_led_here(self.simulation, lines)}\nrun it again: {self.command}",
-        )
+        told = [what_led_here(self.simulation, lines)]
+        if passed := self.config.stash[PASSED].get(self.others):
+            told.append(apart(self.simulation, passed, ended=isinstance(error, Unclean)))
+        told.append(f"run it again: {self.command}")
+        shown.addsection(f"seed {self.seed}, {self.simulation.now:g} s", "\n".join(told))
         return shown
 
     @property
@@ -246,8 +293,17 @@ class SimulatedTest(pytest.Function):
         name = self.nodeid.partition("::")[2]
         if self.name != self.originalname:
             # With --sim-seed there is one seed, and tests are not told apart by it.
-            others = self.callspec.id
-            if SEED in self.callspec.params:
-                others = others.removeprefix(_seed_id(self.seed)).removeprefix("-")
-            name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{others}]" if others else "")
+            name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{self.others}]" if self.others else "")
         return shlex.join(["pytest", f"{path}::{name}", "--sim-seed", str(self.seed)])
+
+    @property
+    def others(self) -> str:
+        """Its parameters without the seed, as they stand in its name."""
+        id_ = self.callspec.id if self.name != self.originalname else ""
+        return id_ if self._seed_id is None else id_.removeprefix(self._seed_id).removeprefix("-")
+
+    @property
+    def _seed_id(self) -> str | None:
+        """What its name begins its parameters with; None where there is one seed."""
+        callspec = getattr(self, "callspec", None)
+        return _seed_id(self.seed) if callspec is not None and SEED in callspec.params else None

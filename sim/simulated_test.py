@@ -9,15 +9,20 @@ import gc
 import itertools
 import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sim.kernel import Deadlock, Simulation
+from sim.trace import Event, Trace
 from sim.trace.cause import chain, shown
+from sim.trace.diff import Kinds, first_difference_in_kind, first_difference_in_order
 
-__all__ = ["NODE", "OURS", "TooLong", "Unclean", "run_body", "what_led_here"]
+__all__ = ["NODE", "OURS", "Passed", "TooLong", "Unclean", "apart", "run_body", "what_led_here"]
 
 NODE = "test"
 SHOWN_LINES = 16
+SHOWN_CAUSES = 4
+"""Events that lead up to one that differs, itself included."""
 SHOWN_PROBLEMS = 10
 
 
@@ -45,12 +50,14 @@ def run_body(
     arguments: Mapping[str, Any],
     name: str,
     limit: float,
-) -> None:
+) -> int:
     """Run it on the node "test", end all nodes in order, and look at what is left.
 
-    Raises what the body raises, Deadlock where it can never end, TooLong, Unclean.
+    Returns how many lines the trace had when the body was through. Raises what the body raises, Deadlock where it can
+    never end, TooLong, Unclean.
     """
     _complete(simulation, simulation.nodes[NODE].start(functools.partial(body, **arguments), name=name), limit)
+    lines = simulation.trace.lines
     # A task that failed and was forgotten says so when it is collected; automatic collection is off while events run.
     gc.collect(1)
     simulation.close()
@@ -58,6 +65,7 @@ def run_body(
     found = list(_problems(simulation))
     if found:
         raise Unclean([text for text, _ in found], [line for _, line in found])
+    return lines
 
 
 def _complete(simulation: Simulation, task: asyncio.Task[Any], limit: float) -> None:
@@ -102,6 +110,45 @@ def what_led_here(simulation: Simulation, lines: Sequence[int] = ()) -> str:
     led = [f"  {shown(event)}" for event in chain(simulation.trace, line, SHOWN_LINES)]
     heading = "what led to it, in the order of time:" if led else "nothing was recorded"
     return "\n".join([*also, heading, *led])
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A seed that passed, for those of the same test that fail after it."""
+
+    seed: int
+    trace: Trace
+    lines: int
+    """Of the trace, when the body was through."""
+
+
+def apart(simulation: Simulation, passed: Passed, ended: bool) -> str:
+    """Where a seed that fails parts from one that passed, and what led to it in each.
+
+    That is the first event of a kind that only one has, messages included, as a test has few; where there is none, the
+    first that is another one in order. Times differ anyway. `ended` is whether the nodes of the one that fails were
+    ended, as those of the other were: else what that recorded after its body is left out.
+    """
+
+    def both() -> tuple[Iterator[Event], Iterator[Event]]:
+        return simulation.trace.events(), itertools.islice(passed.trace.events(), None if ended else passed.lines)
+
+    heading = f"seed {simulation.seed} fails, seed {passed.seed} passed; "
+    one, other = (Kinds(events, aside=()) for events in both())
+    if found := first_difference_in_kind(one, other):
+        lines = [f"{heading}the first that only one of them has:"]
+    elif found := first_difference_in_order(*both()):
+        lines = [f"{heading}they have the same kinds of events, and the first that differs, times aside:"]
+    else:
+        return f"{heading}times aside, the same was recorded of both"
+    for seed, trace, event in (
+        (simulation.seed, simulation.trace, found.one),
+        (passed.seed, passed.trace, found.other),
+    ):
+        lines.append(f"  seed {seed}: {'nothing' if event is None else shown(event)}")
+        led_to = chain(trace, event.line, SHOWN_CAUSES)[:-1] if event else []
+        lines += [f"    because of {shown(cause)}" for cause in reversed(led_to)]
+    return "\n".join(lines)
 
 
 def _last_line(simulation: Simulation) -> int:

@@ -4,14 +4,14 @@ The former is for two runs that should be the same, the latter for two of differ
 their order differ anyway. Reads both lazily; memory does not grow with their length.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
 from sim.trace.cause import MESSAGES
 from sim.trace.event import Event
 
-__all__ = ["Difference", "Kinds", "first_difference", "first_difference_in_kind"]
+__all__ = ["Difference", "Kinds", "first_difference", "first_difference_in_kind", "first_difference_in_order"]
 
 WORDS = ("status", "member", "reason", "verb", "targets", "kind", "method", "level", "error", "message")
 """Fields that say what kind of event it is. The others (numbers, texts, addresses) differ from seed to seed."""
@@ -37,15 +37,26 @@ def first_difference(one: Iterable[Event], other: Iterable[Event]) -> Difference
     return None
 
 
-class Kinds:
-    """What kinds of events a trace has, node by node, each with its first one and how many there are."""
+def first_difference_in_order(one: Iterable[Event], other: Iterable[Event]) -> Difference | None:
+    """The first place at which something else happened, or on another node; when, and because of what, is left out."""
+    for line, (a, b) in enumerate(zip_longest(one, other), 1):
+        if a is None or b is None or (a.node, a.name, a.fields) != (b.node, b.name, b.fields):
+            return Difference(line, a, b)
+    return None
 
-    def __init__(self, events: Iterable[Event]) -> None:
+
+class Kinds:
+    """What kinds of events a trace has, node by node, each with its first one and how many there are.
+
+    Events whose name is in `aside` are not looked at: of a large run every seed loses other messages.
+    """
+
+    def __init__(self, events: Iterable[Event], aside: Collection[str] = MESSAGES) -> None:
         self.first: dict[Kind, Event] = {}
         self.count: dict[Kind, int] = {}
         count = self.count
         for event in events:
-            if event.name in MESSAGES:
+            if event.name in aside:
                 continue
             kind = _kind(event)
             if kind in count:

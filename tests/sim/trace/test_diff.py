@@ -1,7 +1,7 @@
 """Where two traces part."""
 
 from sim.trace import Event
-from sim.trace.diff import Difference, Kinds, first_difference, first_difference_in_kind
+from sim.trace.diff import Difference, Kinds, first_difference, first_difference_in_kind, first_difference_in_order
 
 
 def told(*names):
@@ -46,3 +46,19 @@ def test_who_it_was_and_in_what_words_are_a_difference_in_kind_and_figures_are_n
 def test_what_one_has_and_more_is_told_with_nothing_on_the_other_side():
     more = told("a", "b", "c")
     assert first_difference_in_kind(Kinds(more[:2]), Kinds(more)) == Difference(3, None, more[2])
+
+
+def test_messages_count_where_nothing_is_put_aside():
+    one, other = told("sent", "received"), told("sent", "dropped")
+    found = first_difference_in_kind(Kinds(one, aside=()), Kinds(other, aside=()))
+    assert found == Difference(2, one[1], other[1])
+
+
+def test_times_and_causes_are_no_difference_in_order_and_what_happened_where_is():
+    one = told("a", "b", "c")
+    other = [event._replace(time=event.time + 0.1, cause=1) for event in one]
+    assert first_difference_in_order(one, other) is None
+    for change in ({"node": "m"}, {"name": "x"}, {"fields": {"n": 1}}):
+        changed = [other[0], other[1]._replace(**change), other[2]]
+        assert first_difference_in_order(one, changed) == Difference(2, one[1], changed[1])
+    assert first_difference_in_order(one, other[:2]) == Difference(3, one[2], None)
