@@ -7,6 +7,7 @@ sim.say; what a run is, in sim.scenario.
 """
 
 import errno
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -298,6 +299,7 @@ def sweep(
     add_working_directory()
     scenario = Scenario.load(file, settings)
     kept = out
+    again = _sweep_command(file, seeds, jobs, out, settings, defect)
     try:
         wanted = study.plan(scenario, seeds=seeds, defects=defect)
         kept = out or study.default_out(wanted)
@@ -310,6 +312,7 @@ def sweep(
         raise UsageError(str(error)) from error
     except study.SweepError as error:
         say.wrong(str(error))
+        say.note(f"run what is missing: {again}")
         return INTERNAL
     except KeyboardInterrupt:
         say.note(
@@ -319,12 +322,23 @@ def sweep(
         )
         return INTERRUPTED
     try:
-        study.print_study(found)
+        study.print_study(found, again)
     except BrokenPipeError:
         terminal.unread()
     for crash in found.crashes:
         say.wrong(str(crash))
     return INTERNAL if found.crashes else CODES[found.verdict]
+
+
+def _sweep_command(
+    file: str, seeds: str | None, jobs: int | None, out: Path | None, settings: list[str], defect: list[str]
+) -> str:
+    """The command line that was given: given again it runs what is not in the results yet."""
+    options = {"--seeds": seeds, "--jobs": jobs, "--out": out}
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += [word for name in defect for word in ("--defect", name)]
+    return shlex.join(["rpcnet-sim", "sweep", file, *words])
 
 
 # --- the other commands -----------------------------------------------------------------------------------------------

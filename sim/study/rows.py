@@ -170,11 +170,16 @@ class Study:
 
     @property
     def verdict(self) -> Verdict:
-        """Fails where one fails, inconclusive where one is; of no run at all nothing can be said."""
+        """Fails where one fails, inconclusive where one is or is missing; of no run at all nothing can be said."""
         found = {result.verdict for result in self.results}
         if Verdict.FAILS in found:
             return Verdict.FAILS
-        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found or not found else Verdict.HOLDS
+        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found or self.missing or not found else Verdict.HOLDS
+
+    @property
+    def missing(self) -> int:
+        """How many runs of the plan have no result, as they took their process with them."""
+        return len(self.plan) - len(self.results)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The rows as a data frame. Raises ImportError with what to install where there is no pandas."""

@@ -32,8 +32,11 @@ def print_plan(wanted: Plan, remaining: int, out: str) -> None:
     console.print(Text(f"{len(wanted) - remaining} are in {out}, {remaining} are to be run"))
 
 
-def print_study(study: Study) -> None:
-    """A table of the cells, the runs that do not hold with the command of each, the verdict."""
+def print_study(study: Study, command: str | None = None) -> None:
+    """A table of the cells, the runs that do not hold with the command of each, the verdict.
+
+    Where runs are missing `command` is told, which runs the sweep again.
+    """
     console = terminal.out()
     cells = study.cells
     for first in range(0, len(cells), CELLS_A_TABLE):
@@ -56,11 +59,14 @@ def print_study(study: Study) -> None:
         )
     if len(bad) > MAX_NAMED:
         console.print(Text(f"and {len(bad) - MAX_NAMED} more that do not hold"))
-    done = f"{len(study)} of {len(study.plan)} runs" if len(study) < len(study.plan) else f"{len(study)} runs"
+    done = f"{len(study)} of {len(study.plan)} runs" if study.missing else f"{len(study)} runs"
     console.print(
         Text(f"{SIGNS[study.verdict]} ", STYLES[study.verdict])
         + Text(f"{study.plan.scenario.name}", "bold")
         + Text(f"  {done}: ")
         + Text(str(study.verdict), STYLES[study.verdict])
+        + Text(f", {study.missing} {'run is' if study.missing == 1 else 'runs are'} missing" if study.missing else "")
         + Text(f"  results: {study.out}" if study.out else "")
     )
+    if study.missing and command:
+        console.print(Text(f"run what is missing: {command}"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,6 +123,7 @@ def test_a_run_that_takes_its_process_with_it_is_named_and_the_others_are_done(d
     study = draws(dies=0.1).sweep(seeds=seeds, jobs=2, out=out)
     assert sorted(crash.seed for crash in study.crashes) == deadly
     assert [row["seed"] for row in study.rows] == [seed for seed in seeds if seed not in deadly]
+    assert study.verdict is Verdict.INCONCLUSIVE and study.missing == len(deadly)
     text = str(study.crashes[0])
     assert f"seed {study.crashes[0].seed}: the process that ran it exited with code 7; its last words:" in text
     assert "crashes" not in out.read_text() and "<pre>" in study._repr_html_()
@@ -231,6 +233,22 @@ def test_exit_codes_of_sweeps(draws):
     assert full.returncode == 3 and "No space left on device" in full.stderr
     draws('\n[[expect]]\nstreams_aborted = "one"\n')
     assert command("--seeds", "1:2").returncode == 4
+
+
+def test_a_sweep_with_runs_missing_does_not_hold_and_tells_the_command_that_runs_them(draws):
+    draws()
+    seeds = range(1, 30)
+    deadly = min(seeds, key=drawn)
+    settings = f"node.one.args.dies={drawn(deadly) + 0.001}"
+    words = ("--seeds", "1:29", "--jobs", "1", "--out", "a b.jsonl", "--set", settings)
+    done = command(*words)
+    assert done.returncode == 3 and f"seed {deadly}: the process that ran it" in done.stderr
+    assert "✓" not in done.stdout
+    *_, verdict, again = done.stdout.splitlines()
+    assert verdict == "? draws  28 of 29 runs: inconclusive, 1 run is missing  results: a b.jsonl"
+    assert again == f"run what is missing: rpcnet-sim sweep draws.toml {shlex.join(words)}"
+    all_die = command("--seeds", "1:9", "--set", "node.one.args.dies=1.0")
+    assert "run what is missing: rpcnet-sim sweep draws.toml --seeds 1:9 --set" in all_die.stderr
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
