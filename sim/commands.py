@@ -10,7 +10,7 @@ import errno
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ from sim.scenario.run import Run, RunTrace
 from sim.scenario.schema import Scenario
 from sim.scenario.seeds import parse_seeds
 from sim.scenario.verdict import Verdict
-from sim.trace import TraceError, export, read
+from sim.trace import Event, TraceError, export, read
 from sim.trace.cause import chain
-from sim.trace.diff import first_difference
+from sim.trace.diff import Kinds, first_difference, first_difference_in_kind
 
 __all__ = [
     "WORST_FIRST",
@@ -49,6 +49,7 @@ WORST_FIRST = (INTERRUPTED, INTERNAL, USAGE, FAILS, INCONCLUSIVE, HOLDS)
 CODES = {Verdict.HOLDS: HOLDS, Verdict.FAILS: FAILS, Verdict.INCONCLUSIVE: INCONCLUSIVE}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACE, RESULT = "trace.msgpack", "result.json"
+STARTED = "run_started"
 CAUSES = 4
 """Events that lead up to one that differs, itself included."""
 
@@ -412,12 +413,39 @@ def diff(one: Path, other: Path) -> int:
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file}: no such trace")
-    found = first_difference(*map(read, files))
+    found = first_difference(*(_nameless(read(file)) for file in files))
+    told = [_told_to_be(file) for file in files]
+    apart = [key for key in dict.fromkeys((*told[0], *told[1])) if told[0].get(key) != told[1].get(key)]
     if found is None:
-        say.line("the same")
+        say.line(f"the same, but for what the runs were told to be: {', '.join(apart)}" if apart else "the same")
         return HOLDS
-    say.difference(found, str(one), str(other), [chain(RunTrace(file), found.line, CAUSES) for file in files])
+    in_kind = None
+    if "seed" in apart or "backend" in apart:
+        # From the start their times differ, and the order of their messages; that says nothing.
+        in_kind = first_difference_in_kind(*(Kinds(read(file)) for file in files))
+    found = in_kind or found
+    causes = [
+        chain(RunTrace(file), event.line, CAUSES) if event else []
+        for file, event in zip(files, (found.one, found.other), strict=True)
+    ]
+    first, second = (
+        f"{path}" + "".join(f" ({key} {own[key]})" for key in apart if key in own)
+        for path, own in zip((one, other), told, strict=True)
+    )
+    show = say.difference_in_kind if in_kind else say.difference
+    show(found, first, second, causes)
     return FAILS
+
+
+def _told_to_be(file: Path) -> dict[str, Any]:
+    """What a trace's first event says of its run: scenario, seed, backend."""
+    first = next(read(file), None)
+    return first.fields if first is not None and first.name == STARTED else {}
+
+
+def _nameless(events: Iterator[Event]) -> Iterator[Event]:
+    """The same without that."""
+    return (event._replace(fields={}) if event.name == STARTED else event for event in events)
 
 
 def check_determinism(files: tuple[str, ...], *, seeds: str | None, settings: list[str]) -> int:

@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "apart",
     "difference",
+    "difference_in_kind",
     "item",
     "line",
     "mistakes",
@@ -145,6 +146,15 @@ def difference(found: Difference, one: str, other: str, causes: Sequence[Sequenc
     for name, event, led_to in zip((one, other), (found.one, found.other), causes, strict=True):
         line(f"  {name}: {_event(event)}")
         for cause in reversed([e for e in led_to if event is None or e.line != event.line]):
+            line(f"    because of {shown(cause)}")
+
+
+def difference_in_kind(found: Difference, one: str, other: str, causes: Sequence[Sequence[Event]]) -> None:
+    """The first event that only one of two traces has, times, messages and order aside, and what led to it."""
+    line("the first that only one of them has, times, messages and order aside:")
+    for name, event, led_to in zip((one, other), (found.one, found.other), causes, strict=True):
+        line(f"  {name}: {'nothing' if event is None else shown(event)}")
+        for cause in reversed(led_to[:-1]):
             line(f"    because of {shown(cause)}")
 
 

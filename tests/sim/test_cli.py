@@ -248,17 +248,53 @@ def test_events_are_printed_one_a_line(capsys):
     assert rows[0]["event"] == "run_started"
 
 
-def test_diff_names_the_first_event_that_differs(capsys):
-    for seed in ("1", "1", "2"):
+def test_diff_names_the_first_event_that_differs(folder, capsys):
+    for word in ("hello", "hullo"):
+        execute(["run", "holds.toml", "--set", f"node.one.args.word={word}", "--trace", f"{word}.trace"])
+    capsys.readouterr()
+    assert execute(["diff", "hello.trace", "hello.trace"]) == 0
+    assert capsys.readouterr().out == "the same\n"
+    assert execute(["diff", "hello.trace", "hullo.trace"]) == 1
+    first, one, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("the first event that differs is line ")
+    assert one.startswith("  hello.trace: ") and one.endswith('said (cause 0) {"word": "hello"}')
+    assert execute(["diff", "hello.trace", "nothing"]) == 2
+    assert execute(["diff", "hello.trace", "holds.toml"]) == 2
+
+
+def test_diff_of_two_seeds_names_what_only_one_of_them_has_and_not_the_seeds(capsys):
+    kept, broke = None, None
+    for seed in range(1, 20):
+        code = execute(["run", "fickle.toml", "--seed", str(seed), "--trace", f"{seed}.trace"])
+        kept, broke = (seed, broke) if code == 0 else (kept, seed)
+    assert kept and broke
+    capsys.readouterr()
+    assert execute(["diff", f"{broke}.trace", f"{kept}.trace"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "the first that only one of them has, times, messages and order aside:"
+    assert lines[1].startswith(f"  {broke}.trace (seed {broke}): line ") and lines[1].endswith("one  broke")
+    assert lines[2].startswith("    because of line ") and "one  node_ready" in lines[2]
+    assert any(line.startswith(f"  {kept}.trace (seed {kept}): line ") for line in lines)
+    assert not [line for line in lines if "run_started" in line and "because" not in line]
+
+
+def test_diff_of_two_seeds_with_the_same_kinds_of_events_names_the_first_that_differs(capsys):
+    for seed in ("1", "2"):
         execute(["run", "holds.toml", "--seed", seed, "--trace", f"{seed}.trace"])
     capsys.readouterr()
-    assert execute(["diff", "1.trace", "1.trace"]) == 0
     assert execute(["diff", "1.trace", "2.trace"]) == 1
-    out, _ = capsys.readouterr()
-    assert "the first event that differs is line" in out
-    assert "1.trace: " in out and "2.trace: " in out
-    assert execute(["diff", "1.trace", "nothing"]) == 2
-    assert execute(["diff", "1.trace", "holds.toml"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("the first event that differs is line ") and not lines[0].endswith(" 1:")
+    assert "said" in lines[1] and lines[1].startswith("  1.trace (seed 1): ")
+
+
+def test_diff_does_not_count_what_a_run_is_called(folder, capsys):
+    (folder / "other.toml").write_text(FILE.replace('"talk"', '"other"'))
+    for name in ("holds", "other"):
+        execute(["run", f"{name}.toml", "--trace", f"{name}.trace"])
+    capsys.readouterr()
+    assert execute(["diff", "holds.trace", "other.trace"]) == 0
+    assert capsys.readouterr().out == "the same, but for what the runs were told to be: scenario\n"
 
 
 def test_check_reads_and_runs_nothing(capsys):
