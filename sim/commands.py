@@ -30,6 +30,7 @@ from sim.scenario.verdict import Verdict
 from sim.trace import Event, TraceError, export, read
 from sim.trace.cause import chain
 from sim.trace.diff import Kinds, first_difference, first_difference_in_kind
+from sim.trace.reader import torn_end
 
 __all__ = [
     "WORST_FIRST",
@@ -377,6 +378,8 @@ def report(trace: Path, *, out: Path | None, json: bool) -> int:
     file = trace / TRACE if trace.is_dir() else trace
     if not file.is_file():
         raise UsageError(f"{file}: no such trace")
+    if torn := torn_end(file):
+        say.note(f"{file}: {torn}")
     if json:
         export(read(file), sys.stdout)
         return HOLDS
@@ -413,6 +416,8 @@ def diff(one: Path, other: Path) -> int:
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file}: no such trace")
+        if torn := torn_end(file):
+            say.note(f"{file}: {torn}")
     found = first_difference(*(_nameless(read(file)) for file in files))
     told = [_told_to_be(file) for file in files]
     apart = [key for key in dict.fromkeys((*told[0], *told[1])) if told[0].get(key) != told[1].get(key)]

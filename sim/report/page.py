@@ -23,6 +23,7 @@ from sim.report.rows import Calls, Fault, Node
 from sim.report.tables import Tables, tabulate
 from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
+from sim.trace.reader import TornEnd, torn_end
 
 __all__ = ["render", "write_report"]
 
@@ -44,12 +45,15 @@ def write_report(directory: Path, result: Mapping[str, Any], trace: Path) -> Pat
         shutil.copyfile(trace, kept)
     page = directory / "index.html"
     lines = {e["trace_line"] for e in result.get("expectations") or () if e.get("trace_line")}
-    page.write_text(render(result, tabulate(read(kept), lines)), encoding="utf-8")
+    page.write_text(render(result, tabulate(read(kept), lines), torn_end(kept)), encoding="utf-8")
     return page
 
 
-def render(result: Mapping[str, Any], tables: Tables) -> str:
-    """The page as text. Whatever `result` lacks (a trace alone has none) is left out or taken from the trace."""
+def render(result: Mapping[str, Any], tables: Tables, torn: TornEnd | None = None) -> str:
+    """The page as text. Whatever `result` lacks (a trace alone has none) is left out or taken from the trace.
+
+    `torn` is for a trace that ends in the midst of a record.
+    """
     expectations = list(result.get("expectations") or ())
     verdict = result.get("verdict")
     tables.nodes = _in_order(result, tables)
@@ -62,6 +66,7 @@ def render(result: Mapping[str, Any], tables: Tables) -> str:
         .render(
             result=result,
             tables=tables,
+            torn=torn,
             scenario=result.get("scenario") or tables.scenario or "run",
             seed=result.get("seed", tables.seed),
             backend=result.get("backend") or tables.backend,

@@ -1,7 +1,7 @@
 """Reading traces: a MessagePack stream in, events out, lazily; several files merged by time; JSON lines.
 
 The streaming Unpacker of the msgpack package reads a file of any length in constant memory. A file whose last record is
-cut short (its process was killed) ends before that record.
+cut short (its process was killed, it was copied in part) ends before that record, and `torn_end` tells.
 """
 
 import heapq
@@ -9,14 +9,14 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import msgpack
 
 from sim.trace.event import Event
 from sim.trace.record import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION, Trace
 
-__all__ = ["TraceError", "export", "merge", "read", "read_file"]
+__all__ = ["TornEnd", "TraceError", "export", "merge", "read", "read_file", "torn_end"]
 
 
 class TraceError(Exception):
@@ -27,6 +27,42 @@ def read(path: str | os.PathLike[str]) -> Iterator[Event]:
     """The events of a trace file, in order, their times counted from time zero. Raises TraceError, OSError."""
     with open(path, "rb") as file:
         yield from read_file(file)
+
+
+class TornEnd(NamedTuple):
+    """Of a trace that ends in the midst of a record: the bytes that cannot be read, the events before, the last one's
+    time."""
+
+    bytes: int
+    events: int
+    time: float
+
+    def __str__(self) -> str:
+        read = (
+            f"read were the {self.events:,} events before, up to {self.time:.3f} s" if self.events else "no event was read"
+        )
+        return f"the trace ends in the midst of a record ({self.bytes:,} bytes of it are there); {read}"
+
+
+def torn_end(path: str | os.PathLike[str]) -> TornEnd | None:
+    """Whether a trace file ends in the midst of a record. Raises TraceError, OSError."""
+    with open(path, "rb") as file:
+        unpacker = msgpack.Unpacker(file)
+        whole = 0
+        try:
+            while True:
+                unpacker.skip()
+                whole = unpacker.tell()  # where it ran out of data it also counts what it saw of a record
+        except msgpack.OutOfData:
+            rest = file.seek(0, os.SEEK_END) - whole
+        except (msgpack.UnpackException, ValueError):
+            return None  # broken in another way, which `read` tells
+    if not rest:
+        return None
+    events, time = 0, 0.0
+    for event in read(path):
+        events, time = event.line, event.time
+    return TornEnd(rest, events, time)
 
 
 class _Readable(Protocol):

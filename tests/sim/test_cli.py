@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import fnmatch
 import json
 import os
 import pty
@@ -246,6 +247,23 @@ def test_events_are_printed_one_a_line(capsys):
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["line"] for row in rows] == list(range(1, len(rows) + 1))
     assert rows[0]["event"] == "run_started"
+
+
+def test_a_trace_that_is_cut_in_the_midst_of_a_record_is_said_to_be(folder, capsys):
+    execute(["run", "holds.toml", "--trace", "whole.trace"])
+    events = list(read("whole.trace"))
+    Path("cut.trace").write_bytes(Path("whole.trace").read_bytes()[:-4])
+    said = f"the trace ends in the midst of a record (* bytes of it are there); read were the {len(events) - 1} events "
+    said += f"before, up to {events[-2].time:.3f} s"
+    for words in (["report", "cut.trace", "--json"], ["report", "cut.trace"], ["diff", "cut.trace", "whole.trace"]):
+        capsys.readouterr()
+        assert execute(words) == (1 if "diff" in words else 0)
+        err = capsys.readouterr().err
+        assert fnmatch.fnmatch(err, f"rpcnet-sim: cut.trace: {said}\n")
+    assert fnmatch.fnmatch(Path("cut-report/index.html").read_text(), f"*Not whole:</strong> {said}. What came after*")
+    capsys.readouterr()
+    execute(["report", "whole.trace"])
+    assert not capsys.readouterr().err and "Not whole" not in Path("whole-report/index.html").read_text()
 
 
 def test_diff_names_the_first_event_that_differs(folder, capsys):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.trace import Trace, TraceError, export, merge, read
+from sim.trace.reader import torn_end
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -178,3 +179,24 @@ def test_a_full_disk_is_an_error_where_it_happens():
     trace.record(0, "a", "tick")
     with pytest.raises(OSError, match="No space left"):
         trace.flush()
+
+
+def test_an_end_that_is_torn_is_told_wherever_it_is_cut(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    with Trace(whole) as trace:
+        for number in range(20):
+            trace.record(number / 2, "n", "said", 0, text="x" * number)
+    data = whole.read_bytes()
+    assert torn_end(whole) is None
+    ends = 0
+    for size in range(len(data)):
+        cut.write_bytes(data[:size])
+        events = list(read(cut))
+        torn = torn_end(cut)
+        if torn is None:
+            ends += 1
+        else:
+            assert (torn.events, torn.time) == (len(events), events[-1].time if events else 0.0)
+            assert 0 < torn.bytes < size or not events
+    # Between two records it cannot be known: 20 events, the three records before them, and the empty file.
+    assert ends == 23
