@@ -369,7 +369,8 @@ def _checked_sweep(scenario: Scenario) -> str:
     from sim import study
 
     try:
-        return f"; its sweep is {len(study.plan(scenario))} runs"
+        runs = len(study.plan(scenario))
+        return f"; its sweep is {runs} run{'s' if runs != 1 else ''}"
     except study.Refused as error:
         raise UsageError(str(error)) from error
 

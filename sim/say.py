@@ -109,10 +109,11 @@ def summary(name: str, results: Sequence[Result]) -> None:
     words = ", ".join(f"{count[verdict]} {_plural(verdict, count[verdict])}" for verdict in Verdict if count[verdict])
     verdict = next((v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if count[v]), Verdict.HOLDS)
     text = Text(f"{SIGNS[verdict]} ", STYLES[verdict]) + Text(name, "bold")
-    text += Text(f"  {len(results)} seeds: {words}  in {sum(result.wall_seconds for result in results):.1f} s")
+    seeds = f"{len(results)} seed{'s' if len(results) != 1 else ''}"
+    text += Text(f"  {seeds}: {words}  in {sum(result.wall_seconds for result in results):.1f} s")
     if bad := [str(result.seed) for result in results if result.verdict is not Verdict.HOLDS]:
         rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
-        text += Text(f"  (seeds {', '.join(bad[:MAX_NAMED])}{rest})")
+        text += Text(f"  (seed{'s' if len(bad) != 1 else ''} {', '.join(bad[:MAX_NAMED])}{rest})")
     terminal.data(text)
 
 

@@ -137,8 +137,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number, "at": _at, "value": _value, "fields": _fields, "label": fault_label, "detail": _detail,
-        "p": _percentile, "seconds": _seconds, "problems": _problems,
+        "number": _number, "counted": _counted, "at": _at, "value": _value, "fields": _fields, "label": fault_label,
+        "detail": _detail, "p": _percentile, "seconds": _seconds, "problems": _problems,
     }  # fmt: skip
     return environment
 
@@ -150,6 +150,11 @@ def _number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.4g}" if math.isfinite(value) else str(value)
+
+
+def _counted(count: int, noun: str) -> str:
+    """So many of them, in words that fit one as well."""
+    return f"{_number(count)} {noun}{'s' if count != 1 else ''}"
 
 
 def _at(time: float | None) -> str:

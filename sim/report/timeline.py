@@ -39,6 +39,8 @@ LANE, ROW = 0.44, 0.36
 """Height of a lane's unit in inches, and of a row of streams in such units."""
 CHARACTER = 0.0062
 """Width of a small character, in parts of the width of the axes."""
+LOWEST = 0.12
+"""Height of a band, in parts of a full one, where anybody is in it: one of a hundred would not be seen."""
 RULE = "#D5D9E0"
 
 LIFE = {  # state → face, hatch, legend
@@ -221,10 +223,10 @@ def _draw_views(axes: Axes, lane: _Lane, end: float) -> None:
     floor, room = lane.top + 0.92, 0.42
     base = [floor] * len(times)
     for kind, (face, hatch, _) in VIEWS.items():
-        shares = [getattr(s, kind) / max(s.others, 1) for s in steps]
+        shares = [_share(getattr(s, kind), s.others) for s in steps]
         if not any(shares):
             continue
-        level = [b - room * min(share, 1.0) for b, share in zip(base, [*shares, shares[-1]], strict=True)]
+        level = [b - room * share for b, share in zip(base, [*shares, shares[-1]], strict=True)]
         axes.fill_between(times, base, level, step="post", facecolor=face, hatch=hatch, edgecolor="white", linewidth=0)
         base = level
     left, right = axes.get_xlim()
@@ -234,6 +236,11 @@ def _draw_views(axes: Axes, lane: _Lane, end: float) -> None:
         if count and until - step.time > 0.035 * (right - left):
             middle, text = (step.time + until) / 2, f"{count}/{step.others}"
             axes.text(middle, lane.top + 0.71, text, fontsize=7, ha="center", va="center", bbox=plain)
+
+
+def _share(count: int, others: int) -> float:
+    """How high a band is, in parts of a full one."""
+    return min(max(count / max(others, 1), LOWEST), 1.0) if count else 0.0
 
 
 def _draw_streams(axes: Axes, lane: _Lane, end: float) -> None:
@@ -282,14 +289,14 @@ def _name_lanes(axes: Axes, lanes: list[_Lane], others: int, depth: float) -> No
     names = [_short(lane.node.name) for lane in lanes]
     if others:
         ticks.append(depth + 0.4)
-        names.append(f"{others} others")
+        names.append(f"{others} other{'s' if others != 1 else ''}")
     axes.set_yticks(ticks, names)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     aside = axes.get_yaxis_transform()
     for lane in lanes:
         if lane.crowded:
-            text, at = f"+{lane.crowded} streams", lane.streams_top + 0.12
+            text, at = f"+{lane.crowded} stream{'s' if lane.crowded != 1 else ''}", lane.streams_top + 0.12
             axes.text(-0.006, at, text, fontsize=7, ha="right", va="center", transform=aside)
 
 

@@ -17,7 +17,7 @@ from sim.scenario.seeds import parse_seeds, whole
 from sim.study.refusal import Refused
 from sim.study.sources import named
 
-__all__ = ["MAX_RUNS", "Cell", "Plan", "plan"]
+__all__ = ["MAX_RUNS", "Cell", "Plan", "counted", "plan"]
 
 MAX_RUNS = 10_000_000
 """Runs of one sweep: the results of so many are read into memory at the end."""
@@ -56,8 +56,13 @@ class Plan:
         return itertools.product(range(len(self.cells)), self.seeds)
 
     def __str__(self) -> str:
-        cells = f"{len(self.cells)} cells x " if self.matrix else ""
-        return f"{self.scenario.name}: {cells}{_counted(self.seeds)} = {len(self)} runs"
+        cells = f"{counted(len(self.cells), 'cell')} x " if self.matrix else ""
+        return f"{self.scenario.name}: {cells}{_chosen_in_words(self.seeds)} = {counted(len(self), 'run')}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of them, in words that fit one as well."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
 def plan(
@@ -147,7 +152,9 @@ def _chosen(seeds: Iterable[int] | str) -> Sequence[int]:
     return list(dict.fromkeys(map(whole, seeds)))
 
 
-def _counted(seeds: Sequence[int]) -> str:
-    words = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+def _chosen_in_words(seeds: Sequence[int]) -> str:
+    words = counted(len(seeds), "seed")
     first, last = seeds[0], seeds[-1]
+    if first == last:
+        return f"{words} ({first})"
     return f"{words} ({first}:{last})" if len(seeds) == last - first + 1 else words

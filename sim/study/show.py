@@ -8,7 +8,7 @@ from rich.text import Text
 
 from sim import terminal
 from sim.scenario.verdict import Verdict
-from sim.study.plan import Plan
+from sim.study.plan import Plan, counted
 from sim.study.rows import MAX_NAMED, Study
 
 __all__ = ["print_plan", "print_study"]
@@ -59,7 +59,7 @@ def print_study(study: Study, command: str | None = None) -> None:
         )
     if len(bad) > MAX_NAMED:
         console.print(Text(f"and {len(bad) - MAX_NAMED} more that do not hold"))
-    done = f"{len(study)} of {len(study.plan)} runs" if study.missing else f"{len(study)} runs"
+    done = f"{len(study)} of {len(study.plan)} runs" if study.missing else counted(len(study), "run")
     console.print(
         Text(f"{SIGNS[study.verdict]} ", STYLES[study.verdict])
         + Text(f"{study.plan.scenario.name}", "bold")

@@ -39,7 +39,9 @@ class TornEnd(NamedTuple):
 
     def __str__(self) -> str:
         read = (
-            f"read were the {self.events:,} events before, up to {self.time:.3f} s" if self.events else "no event was read"
+            f"read were the {self.events:,} events before, up to {self.time:.3f} s"
+            if self.events
+            else "no event was read"
         )
         return f"the trace ends in the midst of a record ({self.bytes:,} bytes of it are there); {read}"
 

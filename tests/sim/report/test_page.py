@@ -144,6 +144,14 @@ def test_a_hundred_nodes_fit(tmp_path: Path, result: dict[str, Any], story: Call
     assert page.stat().st_size < 1_000_000
 
 
+def test_of_one_node_and_one_cause_the_page_speaks_in_the_singular() -> None:
+    cause = {"line": 1, "time": 0.0, "node": "a", "event": "node_ready", "cause": 0, "text": ""}
+    expectation = {"name": "logged", "verdict": "fails", "causes": [cause]}
+    text = render({"expectations": [expectation]}, tabulate([Event(1, 0.0, "a", "node_ready", 0, {})]))
+    assert "<summary>1 node</summary>" in text
+    assert "the last 1 causal event<" in text
+
+
 def test_an_empty_trace_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
     empty = tmp_path / "empty.msgpack"
     Trace(empty).close()

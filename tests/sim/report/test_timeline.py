@@ -9,9 +9,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.collections import PolyCollection
 
 from sim.report import tabulate, timeline_png, timeline_svg
-from sim.report.timeline import MAX_LANES, pick_lanes
+from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
 
 
@@ -73,6 +74,24 @@ def test_many_nodes_share_a_lane(story: Callable[..., Any]) -> None:
     text = timeline_svg(read(path))
     assert f">{others} others</text>" in text
     assert "share of the other nodes that is up" in text
+
+
+def test_the_band_of_one_observer_of_a_hundred_is_high_enough_to_be_seen() -> None:
+    names = [f"n-{number}" for number in range(100)]
+    told: list[tuple[float, str, str, dict[str, Any]]] = [(0.0, name, "node_ready", {}) for name in names]
+    told += [(0.1, name, "cluster_started", {"member": name, "run": 1, "address": name}) for name in names]
+    told += [
+        (3.0, "n-1", "member_suspected", {"member": "n-2", "run": 1, "incarnation": 0}),
+        (9.0, "", "run_ended", {}),
+    ]
+    events = [Event(line, time, node, name, 0, fields) for line, (time, node, name, fields) in enumerate(told, 1)]
+    assert ">1/99</text>" in timeline_svg(events)
+    figure = draw_timeline(tabulate(events))
+    bands = [c for c in figure.axes[0].collections if c.get_hatch() == "////" and isinstance(c, PolyCollection)]
+    figure.canvas.draw()
+    # Points; a hundredth of a full band is not a fifth of one.
+    (height,) = [band.get_window_extent().height * 72 / figure.dpi for band in bands]
+    assert height > 1.5
 
 
 def test_more_streams_than_rows_are_counted_beside_the_lane() -> None:

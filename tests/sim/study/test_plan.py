@@ -21,6 +21,8 @@ def test_every_cell_is_run_with_every_seed_cell_by_cell(draws):
     assert list(wanted.tasks()) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
     assert [cell.scenario.network.loss for cell in wanted.cells] == [0.0, 0.5]
     assert str(wanted) == "draws: 2 cells x 3 seeds (1:3) = 6 runs"
+    assert str(plan(draws(), seeds=[9])) == "draws: 1 seed (9) = 1 run"
+    assert str(plan(draws(), seeds=[9], matrix={"network.loss": [0.5]})) == "draws: 1 cell x 1 seed (9) = 1 run"
 
 
 def test_what_is_left_out_is_as_the_file_says(draws):
