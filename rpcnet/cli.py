@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -85,13 +85,13 @@ def main(tokens: Sequence[str] | None = None) -> None:
 def run(tokens: Sequence[str]) -> int:
     """One command line → its exit code."""
     if not tokens or tokens[0] in {"-h", "--help"}:
-        print(USAGE, end="")
+        _help(lambda: print(USAGE, end=""))
         return OK if tokens else USAGE_ERROR
     if tokens[0] != "run":
         return _refuse(f"unknown command {tokens[0]!r}; allowed: run")
     if len(tokens) == 1 or tokens[1].startswith("-"):
         if {"-h", "--help"} & set(tokens):
-            print(USAGE, end="")
+            _help(lambda: print(USAGE, end=""))
             return OK
         return _refuse("name the application first: rpcnet run MODULE:FUNCTION [flags]")
     try:
@@ -116,6 +116,25 @@ def _refuse(text: str) -> int:
     return USAGE_ERROR
 
 
+def _help(show: Callable[[], object]) -> None:
+    """Whoever reads it may have seen enough (`| head -1`): the rest goes nowhere, also what is flushed at exit."""
+    try:
+        show()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _console() -> Any:
+    from rich.console import Console  # it takes its time, and only help wants it
+
+    class _Out(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - rich calls it where it was caught, to exit with 1
+
+    return _Out()
+
+
 def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     """None where the help was asked for and printed. Raises AppError, CycloptsError."""
     add_working_directory()
@@ -138,7 +157,8 @@ def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     command.default(flags)
     chosen, bound, _ = command.parse_args(tokens, print_error=False, exit_on_error=False)
     if chosen is not flags:
-        chosen(*bound.args, **bound.kwargs)
+        bound.arguments["console"] = _console()
+        _help(lambda: chosen(*bound.args, **bound.kwargs))
         return None
     bound.apply_defaults()
     values = bound.arguments

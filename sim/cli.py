@@ -43,16 +43,22 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def execute(tokens: Sequence[str]) -> int:
     """Run one command line; returns its exit code."""
+    from sim import terminal
+
     try:
-        code = app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            list(tokens),
+            console=terminal.help_(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
         # Without a command cyclopts shows the help: nothing was done, so nothing holds, and the usage was wrong.
         return code if isinstance(code, int) else 0 if tokens else 2
     except BrokenPipeError:
-        from sim import terminal
-
         terminal.unread()
-        return 0
+        return 0 if tokens else 2
     except (Exception, KeyboardInterrupt) as error:
         from sim import commands
 

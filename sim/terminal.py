@@ -14,7 +14,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["data", "err", "out", "progress", "unread"]
+__all__ = ["data", "err", "help_", "out", "progress", "unread"]
 
 _bar: "Progress | None" = None
 
@@ -27,6 +27,11 @@ class _Out(Console):
 def out(width: int | None = None) -> Console:
     """Made anew each time: tests and pipes exchange sys.stdout. While there is a bar use `data`."""
     return _Out(soft_wrap=True, highlight=False, width=width)
+
+
+def help_() -> Console:
+    """For --help, whose lines are broken where the terminal ends."""
+    return _Out()
 
 
 def err() -> Console:

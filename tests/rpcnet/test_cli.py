@@ -54,10 +54,10 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(app: Path, *flags: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", "import sys; from rpcnet.cli import main; main(sys.argv[1:])", "run", *flags]
+def start(app: Path, *flags: str, command: tuple[str, ...] = ("run",)) -> "subprocess.Popen[str]":
+    code = "import sys; from rpcnet.cli import main; main(sys.argv[1:])"
     return subprocess.Popen(
-        command,
+        [sys.executable, "-c", code, *command, *flags],
         cwd=app,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -156,3 +156,14 @@ def test_help_of_an_application_lists_its_flags_and_those_of_the_node(
     assert "--streams" in text
     assert "--bind" in text
     assert "Serves." in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--help"], 0), (["run", "--help"], 0), (["run", "cli_app:serve", "--help"], 0), ([], 2)]
+)
+def test_help_that_nobody_reads_to_its_end_changes_no_exit_code(app: Path, words: list[str], code: int) -> None:
+    with start(app, *words, command=()) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == code

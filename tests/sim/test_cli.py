@@ -516,7 +516,18 @@ def test_data_on_a_terminal_does_not_stand_in_one_line_with_the_bar(words):
 
 
 @pytest.mark.gate
-@pytest.mark.parametrize(("words", "code"), [(["list"], 0), (["run", "holds.toml"], 0), (["run", "fails.toml"], 1)])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["list"], 0),
+        (["run", "holds.toml"], 0),
+        (["run", "fails.toml"], 1),
+        (["--help"], 0),
+        (["run", "--help"], 0),
+        (["--version"], 0),
+        ([], 2),
+    ],
+)
 def test_output_that_is_cut_short_changes_no_exit_code(words, code):
     with subprocess.Popen(**command(*words)) as process:
         process.stdout.close()
