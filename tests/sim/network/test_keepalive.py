@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 
 import networkx
 import pytest
@@ -124,6 +125,7 @@ def test_it_may_be_asked_for_when_the_peer_is_silent_already():
 def test_it_can_be_switched_off_again():
     off = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
     assert ends(at=[(1.0, crash)], options=(*SHORT, off)) is None
+    assert ends(at=[(1.0, crash)], options=(*SHORT, (*off[:2], struct.pack("i", 0)))) is None
 
 
 def test_what_is_sent_into_the_silence_is_retransmitted_instead():

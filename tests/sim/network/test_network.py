@@ -335,6 +335,7 @@ def test_a_wire_forgets_what_has_passed():
     """Behind the first of a way every packet is a span of its own."""
     graph = networkx.path_graph(["a", "s", "b"])
     networkx.set_edge_attributes(graph, "1MB/s", "bandwidth")
+    networkx.set_edge_attributes(graph, "20ms", "latency")
     with Simulation(1) as simulation:
         a, _ = simulation.add_node("a"), simulation.add_node("b")
         simulation.network.graph = graph
