@@ -1,7 +1,8 @@
 """Signals that a program sends itself or asks for by the module `signal`: they stay on its simulated machine.
 
 A node's process number is nobody's in the real world, or a stranger's. On a node `os.kill`, `signal.raise_signal`,
-`signal.signal` and `signal.getsignal` answer from the simulation; elsewhere they are the real ones.
+`signal.signal` and `signal.getsignal` answer from the simulation; what would send the real process a signal, or wait
+for one of its, is refused. Elsewhere they are the real ones.
 """
 
 import errno
@@ -21,6 +22,20 @@ __all__ = ["UNCATCHABLE", "check", "install"]
 UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 _IGNORED = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT})
 """Signals that do nothing where nobody handles them."""
+
+_TIMER = "a node's process has no timer that runs in real time; use loop.call_later or asyncio.timeout"
+_OTHERS = "a node's process is alone on its machine, in one thread; use os.kill(os.getpid(), …), or node.stop()"
+_WAIT = "waiting for a signal would stop all nodes; await an asyncio.Event that loop.add_signal_handler(…) sets"
+_REFUSED = {
+    "alarm": _TIMER,
+    "setitimer": _TIMER,
+    "pthread_kill": _OTHERS,
+    "pause": _WAIT,
+    "sigwait": _WAIT,
+    "sigwaitinfo": _WAIT,
+    "sigtimedwait": _WAIT,
+}
+"""Of the module: its default action, or its wait, would be the simulator's own."""
 
 _installed = False
 
@@ -43,16 +58,27 @@ def install() -> None:
     captured.replace(os, "kill", _on_a_node(os.kill, _kill))
     for name, simulated in (("raise_signal", _raise), ("signal", _signal), ("getsignal", _getsignal)):
         captured.replace(signal, name, _on_a_node(getattr(signal, name), simulated))
+    captured.replace(os, "killpg", _on_a_node(os.killpg, _refusing("os.killpg", _OTHERS)))
+    for name, instead in _REFUSED.items():
+        if hasattr(signal, name):
+            captured.replace(signal, name, _on_a_node(getattr(signal, name), _refusing(f"signal.{name}", instead)))
 
 
 def _on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
-    def function(*args: Any) -> Any:
+    def function(*args: Any, **options: Any) -> Any:
         node: Any = running()
         if node is None or not node.loop.is_running():  # else it is what stands beside the nodes: a fault, an interrupt
-            return real(*args)
-        return simulated(node, *args)
+            return real(*args, **options)
+        return simulated(node, *args, **options)
 
     return function
+
+
+def _refusing(name: str, instead: str) -> Callable[..., Any]:
+    def refuse(node: Any, *_: Any, **__: Any) -> Any:
+        raise NotSimulated(f"{name} on {node.name}: {instead}")
+
+    return refuse
 
 
 def _kill(node: Any, pid: int, sig: int) -> None:

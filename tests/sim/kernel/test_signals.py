@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 
@@ -66,3 +67,32 @@ def test_stopping_itself_for_a_while_is_refused():
 
     with Simulation() as simulation:
         simulation.run_until_complete(simulation.add_node("a").start(main))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments", "instead"),
+    [
+        (signal, "alarm", [1], r"signal\.alarm on a: .* loop\.call_later"),
+        (signal, "setitimer", [signal.ITIMER_REAL, 0.01], r"loop\.call_later"),
+        (os, "killpg", [os.getpgrp(), 0], r"os\.killpg on a: .* os\.kill\(os\.getpid\(\), …\), .* node\.stop"),
+        (signal, "pthread_kill", [threading.get_ident(), 0], r"node\.stop"),
+        (signal, "pause", [], r"add_signal_handler"),
+        (signal, "sigwait", [[signal.SIGUSR1]], r"add_signal_handler"),
+        (signal, "sigtimedwait", [[signal.SIGUSR1], 0], r"add_signal_handler"),
+    ],
+)
+def test_what_would_signal_the_real_process_or_wait_for_it_is_refused(module, name, arguments, instead):
+    async def main():
+        function = getattr(module, name)
+        assert hasattr(function, "__wrapped__")  # the real one would end the tests, or wait for ever
+        with pytest.raises(NotSimulated, match=instead):
+            function(*arguments)
+
+    with Simulation() as simulation:
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+
+
+def test_elsewhere_they_are_the_real_ones():
+    Simulation().close()
+    os.killpg(os.getpgrp(), 0)
+    assert signal.sigtimedwait([signal.SIGUSR1], 0) is None
