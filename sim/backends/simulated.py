@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -155,6 +156,8 @@ class _World:
         self._members = {
             node.name: _Member(node, load_app(node.app), simulation.add_node(node.name)) for node in program.nodes
         }
+        for member in self._members.values():
+            member.node.on_death = partial(self._died, member)
         lay_out(simulation.network, program)
         try:
             simulation.network.check_connected()
@@ -317,6 +320,13 @@ class _World:
         member, run = which
         if member.runs == run:
             member.node.kill()
+
+    def _died(self, member: _Member, text: str) -> None:
+        """By a signal that it sent itself."""
+        if not member.is_over:
+            member.is_over = True
+            member.node.record("node_failed", error=text, traceback="")
+            self._fail(f"{member.name} ({member.program.app}): {text}")
 
     def _give_up(self, which: tuple[_Member, int]) -> None:
         """It was told to stop, and its grace is over."""

@@ -18,14 +18,15 @@ import time
 import types
 import uuid
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from ctypes import py_object, pythonapi
 from threading import get_ident
 from typing import Any, Protocol
 
 from sim.kernel.captured import default_arguments, instead, replace
 
-__all__ = ["EPOCH", "Source", "install", "off_loop", "running"]
+__all__ = ["EPOCH", "Source", "install", "off_loop", "outside", "running"]
 
 EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
 
@@ -63,6 +64,20 @@ def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
     finally:
         _set_running_loop(loop)
         del _off_loop[thread]
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Within, no node runs in this thread, though its code may have asked: clocks and the rest are the real ones."""
+    thread, loop = get_ident(), _get_running_loop()
+    source = _off_loop.pop(thread, None)
+    _set_running_loop(None)
+    try:
+        yield
+    finally:
+        _set_running_loop(loop)
+        if source is not None:
+            _off_loop[thread] = source
 
 
 _installed = False

@@ -49,6 +49,7 @@ class Node:
         "loop",
         "name",
         "names",
+        "on_death",
         "on_exit",
         "process_id",
         "running",
@@ -72,6 +73,8 @@ class Node:
         self._stalled_until = 0.0
         self.on_exit: Callable[[SystemExit], None] = self._exit
         """Called when its program calls sys.exit in a task or callback, in the midst of a turn."""
+        self.on_death: Callable[[str], None] | None = None
+        """Called, in place of an event of the trace, when a signal that its program sent itself ends the process."""
         self._boot()
 
     def _boot(self) -> None:
@@ -185,10 +188,26 @@ class Node:
         if not self.running:
             return False
         if not self.loop.deliver(signal.SIGTERM):
-            for task in self._mains:
-                task.cancel()
-            self.loop.kick()
+            self.cancel_mains()
         return True
+
+    def cancel_mains(self) -> None:
+        """As a signal does that asks the process to end."""
+        for task in self._mains:
+            task.cancel()
+        self.loop.kick()
+
+    def end_by(self, sig: int) -> None:
+        """Its program sent itself a signal that it handles nowhere: dead from the end of the running callback on."""
+        if not self.running:
+            return
+        name = next((each.name for each in signal.Signals if each == sig), f"signal {sig}")  # SIGRTMIN + 1 has none
+        text = f"the process ended by {name}"
+        if self.on_death is None:
+            self.record("node_failed", error=text, traceback="")
+        else:
+            self.on_death(text)
+        self.kill()
 
     def shut_down(self, done: Callable[[list[Leak]], None] | None = None, *, settle: float = 0.0) -> None:
         """End the process in order, as asyncio.run does after its main: find leaks, cancel the rest, close the loop.

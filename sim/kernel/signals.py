@@ -13,7 +13,7 @@ from operator import index
 from typing import Any
 
 from sim.kernel import captured
-from sim.kernel.entropy import running
+from sim.kernel.entropy import outside, running
 from sim.kernel.errors import NotSimulated
 from sim.kernel.handles import Handle
 
@@ -22,6 +22,8 @@ __all__ = ["UNCATCHABLE", "check", "install"]
 UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 _IGNORED = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT})
 """Signals that do nothing where nobody handles them."""
+_ASKING = frozenset({signal.SIGTERM, signal.SIGINT})
+"""Signals that cancel the mains there."""
 
 _TIMER = "a node's process has no timer that runs in real time; use loop.call_later or asyncio.timeout"
 _OTHERS = "a node's process is alone on its machine, in one thread; use os.kill(os.getpid(), …), or node.stop()"
@@ -101,38 +103,55 @@ def _raise(node: Any, sig: int) -> None:
 
 
 def _by_default(node: Any, sig: int) -> None:
-    """What a process does that handles it nowhere. From outside of the node: it cannot end itself while it runs."""
+    """What a process does that handles it nowhere."""
     if sig == signal.SIGSTOP:
         raise NotSimulated("a node cannot stop itself; stop it from outside: node.pause(seconds)")
-    if sig in (signal.SIGTERM, signal.SIGINT) and node._mains:
-        node.stop()
-    elif sig not in _IGNORED:
-        node.simulation.schedule.after(0.0, lambda _: node.kill(), None)
+    if sig in _IGNORED:
+        return
+    if node.loop._driven:
+        _end_with_the_driver(node.loop, sig)
+    elif sig in _ASKING and node.mains:
+        node.cancel_mains()
+    else:
+        node.end_by(sig)
 
 
-def _signal(node: Any, sig: int, handler: Any) -> Any:
-    if index(sig) not in signal.valid_signals():
+def _end_with_the_driver(loop: Any, sig: int) -> None:
+    """asyncio.run or a Runner drives this loop: its process is the one that ends."""
+    if sig == signal.SIGINT:
+        with outside():
+            signal.raise_signal(sig)  # the Runner's own handler cancels its main, or raises KeyboardInterrupt
+    else:
+        loop.call_soon(_exit, 128 + sig)  # as a shell tells of it
+
+
+def _exit(status: int) -> None:
+    raise SystemExit(status)
+
+
+def _signal(node: Any, signalnum: int, handler: Any) -> Any:
+    if index(signalnum) not in signal.valid_signals():
         raise ValueError("signal number out of range")
-    if sig in UNCATCHABLE:
+    if signalnum in UNCATCHABLE:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    before = _getsignal(node, sig)
+    before = _getsignal(node, signalnum)
     if handler == signal.SIG_DFL:
-        node.loop.handle_signal(sig, None)
+        node.loop.handle_signal(signalnum, None)
     elif handler == signal.SIG_IGN or callable(handler):
-        callback = _ignore if handler == signal.SIG_IGN else handler
-        node.loop.handle_signal(sig, Handle(callback, (sig, None), node.loop, None))
+        callback = next((stands for meant, stands in _STAND_FOR if handler == meant), handler)
+        node.loop.handle_signal(signalnum, Handle(callback, (signalnum, None), node.loop, None))
     else:
         raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
     return before
 
 
-def _getsignal(node: Any, sig: int) -> Any:
-    if index(sig) not in signal.valid_signals():
+def _getsignal(node: Any, signalnum: int) -> Any:
+    if index(signalnum) not in signal.valid_signals():
         raise ValueError("signal number out of range")
-    handle = node.loop.handler_of(sig)
+    handle = node.loop.handler_of(signalnum)
     if handle is None:
-        return signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
-    return signal.SIG_IGN if handle._callback is _ignore else handle._callback
+        return signal.default_int_handler if signalnum == signal.SIGINT else signal.SIG_DFL
+    return next((meant for meant, stands in _STAND_FOR if handle._callback is stands), handle._callback)
 
 
 def _is_own(handle: Any, sig: int) -> bool:
@@ -142,3 +161,14 @@ def _is_own(handle: Any, sig: int) -> bool:
 
 def _ignore(*_: Any) -> None:
     """Takes the place of SIG_IGN."""
+
+
+def _interrupt(*_: Any) -> None:
+    """Takes the place of default_int_handler, whose KeyboardInterrupt would be that of who runs the simulation."""
+    _by_default(running(), signal.SIGINT)
+
+
+_STAND_FOR: tuple[tuple[Any, Callable[..., None]], ...] = (
+    (signal.SIG_IGN, _ignore),
+    (signal.default_int_handler, _interrupt),
+)

@@ -91,6 +91,14 @@ async def exits(node: NodeContext) -> None:
     os._exit(7)
 
 
+async def kills_itself(node: NodeContext) -> None:
+    node.ready()
+    await asyncio.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(0)
+    node.record("went on")
+
+
 async def prints(node: NodeContext) -> None:
     print("hello from the node")
     node.ready()

@@ -88,6 +88,14 @@ def test_an_application_that_raises_is_told_with_its_traceback(stage: Any) -> No
     assert played.one("b", "node_exited").fields == {"status": "cancelled"}
 
 
+def test_a_process_that_kills_itself_has_failed(stage: Any) -> None:
+    played = stage.play({"a": "kills_itself", "b": "idle"}, duration=0.4)
+    assert played.names("a") == ["node_started", "node_ready", "node_failed"]
+    assert played.one("a", "node_failed").fields == {"error": "the process ended by SIGKILL", "traceback": ""}
+    assert played.outcome.error == "a (apps_under_test:kills_itself): the process ended by SIGKILL"
+    assert played.one("b", "node_exited").fields == {"status": "cancelled"}
+
+
 def test_an_application_that_fails_before_it_is_ready_ends_the_run(stage: Any) -> None:
     played = stage.play({"a": "raises", "b": "idle"}, duration=60)
     assert "the disk is on fire" in played.outcome.error

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sim import NotSimulated, Simulation
+from sim import NotSimulated, Simulation, new_event_loop
 
 
 async def sends_itself(number, ended):
@@ -39,6 +39,91 @@ def test_one_that_ends_a_process_kills_the_node_and_nobody_else(number):
         simulation.run(until=2)
         assert (killed.running, other.running) == (False, True)
         assert ended == ["by itself"]
+
+
+def test_sigint_cancels_the_main_whatever_it_does_at_sigterm():
+    ended, heard = [], []
+
+    async def main():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, heard.append, "SIGTERM")
+        await sends_itself(signal.SIGINT, ended)
+
+    with Simulation() as simulation:
+        simulation.add_node("a").start(main)
+        simulation.run(until=2)
+    assert (ended, heard) == (["cancelled"], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_pythons_own_handler_of_sigint_interrupts_the_node_and_not_who_runs_it(number):
+    ended = []
+
+    async def main():
+        default = signal.getsignal(signal.SIGINT)
+        signal.signal(number, lambda *_: None)
+        signal.signal(number, default)
+        assert signal.getsignal(number) is default is signal.default_int_handler
+        await sends_itself(number, ended)
+
+    with Simulation() as simulation:
+        simulation.add_node("a").start(main)
+        simulation.run(until=2)
+    assert ended == ["cancelled"]
+
+
+def test_a_node_that_kills_itself_does_nothing_more_and_may_be_restarted_at_once():
+    steps = []
+
+    async def main():
+        steps.append("began")
+        if steps == ["began"]:
+            await asyncio.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+            await asyncio.sleep(0)
+            steps.append("went on")
+        await asyncio.sleep(1)
+        steps.append("ended")
+
+    with Simulation() as simulation:
+        node = simulation.add_node("a")
+        node.start(main)
+        simulation.run(until=0.5)
+        simulation.schedule.at(1.0, lambda _: node.restart(), None)
+        simulation.run(until=3)
+        told = [event.fields["error"] for event in simulation.trace if event.name == "node_failed"]
+    assert steps == ["began", "began", "ended"]
+    assert told == ["the process ended by SIGKILL"]
+
+
+@pytest.mark.parametrize("loop_factory", [None, new_event_loop])
+def test_sigint_in_a_runner_cancels_its_main_and_is_raised(loop_factory):
+    ended = []
+    with asyncio.Runner(loop_factory=loop_factory) as runner, pytest.raises(KeyboardInterrupt):
+        runner.run(sends_itself(signal.SIGINT, ended))
+    assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_would_end_the_process_of_a_runner_ends_its_run_with_that_status(number):
+    ended = []
+    with asyncio.Runner(loop_factory=new_event_loop) as runner, pytest.raises(SystemExit) as told:
+        runner.run(sends_itself(number, ended))
+    assert told.value.code == 128 + number
+    assert ended == ["cancelled"]
+
+
+def test_arguments_may_be_named_on_a_node_and_elsewhere():
+    def handle_and_put_back():
+        before = signal.signal(signalnum=signal.SIGUSR1, handler=signal.SIG_IGN)
+        assert signal.getsignal(signalnum=signal.SIGUSR1) == signal.SIG_IGN
+        signal.signal(signalnum=signal.SIGUSR1, handler=before)
+
+    async def main():
+        handle_and_put_back()
+
+    with Simulation() as simulation:
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+        handle_and_put_back()
 
 
 def test_stop_runs_a_handler_that_was_set_with_the_module_signal():
