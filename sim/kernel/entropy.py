@@ -245,7 +245,15 @@ class _Unseeded(random.Random):
         source = running()
         return super().gauss(mu, sigma) if source is None else source.random.gauss(mu, sigma)
 
+    def getstate(self) -> Any:
+        source = running()
+        return super().getstate() if source is None else source.random.getstate()
+
     def setstate(self, state: Any) -> None:
+        source = running()
+        if source is not None:
+            source.random.setstate(state)  # were it to have one of its own, it would have it in the next run as well
+            return
         self.__class__ = random.Random  # type: ignore[assignment]
         self.setstate(state)
 

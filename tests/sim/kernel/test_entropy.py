@@ -97,6 +97,33 @@ def test_a_generator_that_nobody_seeded_draws_from_the_node_that_asks():
     assert type(shared) is random.Random
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_of_a_generator_that_nobody_seeded_draws_from_the_seed(again):
+    on_a_node(draw)
+    shared = random.Random()
+
+    def ask():
+        copied = again(shared)
+        return [copied.random() for _ in range(3)]
+
+    assert on_a_node(ask) == on_a_node(ask) != on_a_node(ask, seed=2)
+
+
+def test_the_state_of_a_generator_that_nobody_seeded_is_that_of_the_node_in_every_run():
+    on_a_node(draw)
+    shared = random.Random()
+
+    def ask():
+        state = shared.getstate()
+        first = shared.random()
+        shared.setstate(state)
+        return first, shared.random()
+
+    first, second = on_a_node(ask)
+    assert first == second
+    assert (first, second) == on_a_node(ask) != on_a_node(ask, seed=2)
+
+
 def test_clocks_of_a_node_are_virtual():
     def ask():
         return (
