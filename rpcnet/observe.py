@@ -35,6 +35,6 @@ def install(observer: Observer, loop: asyncio.AbstractEventLoop | None = None) -
     return remove
 
 
-def current() -> Observer | None:
-    """The observer of the running loop, or None."""
-    return _observers.get(asyncio.get_running_loop())
+def current(loop: asyncio.AbstractEventLoop | None = None) -> Observer | None:
+    """The observer of `loop`, the running one by default, or None."""
+    return _observers.get(loop or asyncio.get_running_loop())

@@ -204,7 +204,7 @@ def main() -> None:
         sys.path.insert(0, here)
     trace = Trace(order.trace, batch=1)
     recorder = Recorder(trace, order.name, order.epoch)
-    logging.getLogger().addHandler(LogEvents(recorder))
+    logging.getLogger().addHandler(LogEvents(lambda: recorder))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to answer.
     child = Child(order, channel, recorder)
     with switched_on(order.defects):

@@ -25,6 +25,7 @@ from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Re
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
+from sim.kernel.entropy import running
 from sim.kernel.errors import SimulationError
 from sim.kernel.node import Node
 from sim.kernel.simulation import Simulation
@@ -93,12 +94,18 @@ def _environment(nodes: Sequence[NodeProgram]) -> Iterator[None]:
 @contextmanager
 def _logged() -> Iterator[None]:
     """Log records of nodes are events of theirs."""
-    handler = LogEvents()
+    handler = LogEvents(_observer_here)
     logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
+
+
+def _observer_here() -> observe.Observer | None:
+    """Of the node that runs; in a function of its executor too, where no loop does."""
+    node: Any = running()
+    return None if node is None else observe.current(node.loop)
 
 
 class _Recorder:

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 
 from rpcnet import observe
 from sim.kernel.plain import plain
@@ -26,20 +27,14 @@ def traceback_text(error: BaseException) -> str:
 
 
 class LogEvents(logging.Handler):
-    """Records of logging at WARNING and above become `log` events of the node whose loop runs.
+    """Records of logging at WARNING and above become `log` events of whose they are; None = nobody's."""
 
-    `default` takes those of other threads and of code outside a loop; without one they are nobody's.
-    """
-
-    def __init__(self, default: observe.Observer | None = None) -> None:
+    def __init__(self, whose: Callable[[], observe.Observer | None]) -> None:
         super().__init__(logging.WARNING)
-        self._default = default
+        self._whose = whose
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            observer = observe.current()
-        except RuntimeError:  # No loop runs here.
-            observer = self._default
+        observer = self._whose()
         if observer is None:
             return
         try:

@@ -5,11 +5,12 @@ Places are given as module and line, never as a path, as they go into the trace:
 
 import sys
 import warnings
-from asyncio import events
 from collections.abc import Iterator
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from sim.kernel.entropy import running
 
 if TYPE_CHECKING:
     from sim.kernel.loop import NodeLoop
@@ -56,7 +57,7 @@ def made_here() -> tuple[str, int, str]:
 
 def _never_awaited(coroutine: Any) -> None:
     """A coroutine that a node's code made and let go is a leak, recorded at once."""
-    node: Any = getattr(events._get_running_loop(), "node", None)
+    node: Any = running()
     if node is None or node.loop._dead:
         return
     # Most are let go on the line that made them.

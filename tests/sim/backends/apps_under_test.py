@@ -163,6 +163,11 @@ async def logs(node: NodeContext) -> None:
     node.ready()
 
 
+async def logs_in_a_thread(node: NodeContext) -> None:
+    node.ready()
+    await asyncio.to_thread(logging.getLogger("app").warning, "odd in here too")
+
+
 def split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)

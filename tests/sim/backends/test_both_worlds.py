@@ -138,6 +138,12 @@ def test_warnings_are_events_and_what_is_below_is_not(stage: Any) -> None:
     ]
 
 
+def test_warnings_of_functions_in_the_executor_are_events_of_their_node(stage: Any) -> None:
+    played = stage.play({"a": "logs_in_a_thread", "b": "idle"})
+    assert [log.fields["text"] for log in played.of("a", "log")] == ["odd in here too"]
+    assert played.of("b", "log") == []
+
+
 def test_defects_and_variables_reach_every_node(stage: Any) -> None:
     node = {"app": "greets", "environment": {"RPCNET_TEST_VARIABLE": "set"}}
     played = stage.play({"a": node}, defects=("apps_under_test:rude",))

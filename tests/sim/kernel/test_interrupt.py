@@ -168,3 +168,19 @@ def test_a_coroutine_that_is_never_awaited_is_a_leak(debug):
     assert (leak.kind, leak.what) == ("coroutine", "sleep was never awaited")
     assert leak.where.startswith("let go in careless (") and "test_interrupt" in leak.where
     assert [event.fields["kind"] for event in simulation.trace if event.name == "leak"] == ["coroutine"]
+
+
+def test_a_coroutine_that_the_executor_never_awaits_is_a_leak():
+    def careless():
+        asyncio.sleep(5)
+
+    async def main():
+        await asyncio.to_thread(careless)
+
+    simulation = Simulation(1)
+    with pytest.warns(RuntimeWarning, match="'sleep' was never awaited"):
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.close()
+    [leak] = simulation.leaks
+    assert (leak.node, leak.kind, leak.what) == ("a", "coroutine", "sleep was never awaited")
+    assert leak.where.startswith("let go in careless (")
