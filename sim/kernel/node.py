@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import signal
-from asyncio import events
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -17,6 +16,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
+from sim.kernel.entropy import outside
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
 from sim.kernel.loop import NodeLoop
@@ -388,12 +388,8 @@ def _unused_place() -> Path:
     """
     import tempfile
 
-    loop = events._get_running_loop()
-    events._set_running_loop(None)
-    try:
+    with outside():
         return Path(tempfile.gettempdir(), f"sim-node-{os.urandom(8).hex()}")
-    finally:
-        events._set_running_loop(loop)
 
 
 def _is_coroutine_function(main: Any) -> bool:

@@ -241,6 +241,21 @@ def test_restart_runs_the_entry_again_and_the_directory_was_kept(death):
     assert not a.directory.exists()
 
 
+def test_a_directory_first_asked_for_in_the_executor_is_no_other_simulations():
+    async def main(node):
+        await asyncio.to_thread(lambda: node.directory)
+
+    simulations = [Simulation(1), Simulation(1)]
+    for simulation in simulations:
+        node = simulation.add_node("a")
+        simulation.run_until_complete(node.start(main, node))
+    first, second = (simulation.nodes["a"].directory for simulation in simulations)
+    assert first != second
+    simulations[0].close()
+    assert (first.exists(), second.exists()) == (False, True)
+    simulations[1].close()
+
+
 def test_a_node_started_with_a_bare_coroutine_cannot_be_restarted():
     simulation, a, _ = two_nodes()
     a.start(asyncio.sleep(1))
