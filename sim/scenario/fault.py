@@ -15,7 +15,10 @@ from random import Random
 from typing import Any
 
 from sim.backends.program import Ready, Script, World
+from sim.network.link import Link as Edge
+from sim.network.partition import Cut
 from sim.network.quantity import parse_drift, parse_offset, parse_probability
+from sim.scenario.cover import Change, does_something
 from sim.scenario.schema import (
     Clock,
     Crash,
@@ -192,6 +195,8 @@ class _Effect:
     """Why nobody was touched, where it is so."""
     covered: bool = False
     """In force, and without effect as long as another one does the same."""
+    change: Change | None = None
+    """What it does between nodes, as far as others may do the same."""
     struck: float = 0.0
     line: int = 0
 
@@ -290,6 +295,7 @@ class _Injector:
 
     def _undo(self, *effects: _Effect) -> None:
         """End these at once, and tell of those that they have covered: from now on those do it alone."""
+        covered = [effect for effect in self.active if effect.covered and not self._does_something(effect)]
         for effect in effects:
             self.active.remove(effect)
             if effect.undo is not None:
@@ -298,11 +304,21 @@ class _Injector:
                 self._tell_idle(effect)
             else:
                 self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
-        touched = {node for effect in effects for node in effect.targets}
-        for effect in self.active:
-            if effect.covered and touched.intersection(effect.targets):
+        for effect in covered:
+            if effect in self.active and self._does_something(effect):
                 effect.covered = False
                 self._tell(effect)
+
+    def _does_something(self, effect: _Effect) -> bool:
+        """Whether it does what none of those does that are told of as in force."""
+        assert effect.change is not None, "only what lies between nodes is covered"
+        index = self.active.index(effect)
+        before, after = (
+            [one.change for one in part if one.change is not None and not one.covered]
+            for part in (self.active[:index], self.active[index + 1 :])
+        )
+        base = Edge.of(self.scenario.network.link())
+        return does_something(effect.change, before, after, base, list(self.nodes))
 
     def _heal(self, healing: _Effect) -> None:
         self._undo(*(e for e in self.active if e.name in healing.detail["healed"]))
@@ -376,7 +392,8 @@ class _Injector:
         news = [self.world.isolate(cut, node) for cut, node in cuts.items()]
         undo = _Healing(self.world, list(cuts))
         idle = f"{', '.join(nodes)}: isolated already"
-        return _Effect(declared.name, "isolate", nodes, undo=undo, idle=idle, covered=not any(news))
+        change = Change(cuts=[Cut.around(node) for node in nodes])
+        return _Effect(declared.name, "isolate", nodes, {}, undo, idle, covered=not any(news), change=change)
 
     def _to_machines(self, declared: Declared, nodes: list[str], **detail: Any) -> _Effect:
         """A change of machines that lasts until it is healed."""
@@ -399,6 +416,7 @@ class _Injector:
             _Healing(self.world, list(held)),
             "what these nodes send each other is held already" if ways else _ALONE,
             covered=not any(news),
+            change=Change(held=frozenset(ways)),
         )
 
     def _partition(self, declared: Declared, groups: list[list[str]], one_way: bool) -> _Effect:
@@ -412,6 +430,7 @@ class _Injector:
             _Healing(self.world, [rule]),
             "these groups are cut off from each other already",
             covered=not news,
+            change=Change(cuts=[Cut.between([frozenset(group) for group in groups], one_way=one_way)]),
         )
 
     def _link(self, declared: Declared, change: LinkChange, pairs: list[tuple[str, str]]) -> _Effect:
@@ -435,6 +454,7 @@ class _Injector:
             _Healing(self.world, [rule]),
             "nothing lies between these nodes, or it is so already" if pairs else _ALONE,
             covered=not any(news),
+            change=Change(linked=frozenset(pairs), edge=edge),
         )
 
     def _find_healed(self, declared: Declared, name: str) -> _Effect:

@@ -316,6 +316,34 @@ def test_a_cut_that_another_one_covers_all_the_while_is_idle(end):
     assert world.cuts == {}
 
 
+def test_the_end_of_another_fault_takes_no_cover_from_a_cut():
+    world = play(
+        Isolate(at=1.0, for_=20.0, isolate="w-1", name="A"),
+        Isolate(at=2.0, for_=10.0, isolate="w-1", name="B"),
+        Pause(at=3.0, for_=1.0, pause="w-1", name="C"),
+        Isolate(at=5.0, for_=1.0, isolate="a", name="D"),
+    )
+    assert [entry for entry in whole(world) if entry[2] in "AB"] == [
+        (1.0, "fault", "A"),
+        (12.0, "fault_idle", "B"),
+        (21.0, "fault_undone", "A"),
+    ]
+
+
+def test_of_two_covered_cuts_the_first_takes_over_and_covers_the_other():
+    world = play(
+        Isolate(at=1.0, for_=9.0, isolate="w-1", name="A"),
+        Isolate(at=2.0, for_=18.0, isolate="w-1", name="B"),
+        Isolate(at=3.0, for_=12.0, isolate="w-1", name="C"),
+    )
+    assert whole(world)[1:] == [
+        (10.0, "fault_undone", "A"),
+        (10.0, "fault", "B"),
+        (15.0, "fault_idle", "C"),
+        (20.0, "fault_undone", "B"),
+    ]
+
+
 def test_one_of_two_equal_cuts_can_be_healed():
     world = play(
         Partition(at=5.0, partition=SPLIT, name="one"),
