@@ -214,6 +214,8 @@ class _Injector:
         self.quiet = False
         self.strikes = count()
         """Numbers the rules of a fault that strikes again and again: each is healed by its own name."""
+        self.lost: set[tuple[str, str]] = set()
+        """From whom no way of the graph leads to whom, as it was told last."""
         self.downed: dict[str, _Effect] = {}
         """What took a node down last."""
 
@@ -279,6 +281,7 @@ class _Injector:
             return
         if effect.undo is not None:
             self.active.append(effect)
+            self._tell_apart()
         if fault.for_ is not None:
             yield float(fault.for_)
             if effect.undo is None:
@@ -308,6 +311,17 @@ class _Injector:
             if effect in self.active and self._does_something(effect):
                 effect.covered = False
                 self._tell(effect)
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        """Of links of a graph that are cut at the same time each one's part depends on the others."""
+        if self.scenario.network.graph is None:
+            return
+        dead = [e.change.linked for e in self.active if e.change is not None and e.change.edge.get("loss", 0.0) >= 1]
+        lost = self.world.apart(sorted(set(chain.from_iterable(dead)))) if dead else set()
+        if lost != self.lost:
+            self.lost = lost
+            self.world.record("apart", pairs=[list(pair) for pair in sorted(lost)])
 
     def _does_something(self, effect: _Effect) -> bool:
         """Whether it does what none of those does that are told of as in force."""

@@ -18,7 +18,7 @@ from sim.scenario.history.facts import (
     Stream,
     StreamEnd,
 )
-from sim.scenario.history.reach import Reach
+from sim.scenario.history.reach import Lost, Reach
 from sim.trace import Event
 
 __all__ = ["History"]
@@ -46,6 +46,7 @@ class History:
         self.publications: list[Publication] = []
         self.streams: list[Stream] = []
         self.quiet: float | None = None
+        self._lost: list[Lost] = []
         self._sighted: dict[str, list[Sighting]] = {}
         self._streams: dict[tuple[str, int], Stream] = {}
         """By connection and number; a process that restarts may use both again."""
@@ -59,7 +60,7 @@ class History:
                     self.end_line = event.line
                 handler(event)
             self.last_time = event.time
-        self.reach = Reach(self.faults, self.lives)
+        self.reach = Reach(self.faults, self.lives, self._lost)
 
     # Questions
 
@@ -120,6 +121,7 @@ class History:
             "run_ended": lambda _: None,
             "fault": self._fault,
             "fault_undone": self._fault_undone,
+            "apart": self._apart,
             "quiet": self._quiet,
             "node_started": self._node_started,
             "node_stopping": self._node_stopping,
@@ -155,6 +157,10 @@ class History:
         # A rolling fault has one name and a turn for each target.
         for fault in [f for f in open_ones if f.targets == targets] or open_ones:
             fault.undone = event.time
+
+    def _apart(self, event: Event) -> None:
+        if not event.node:  # else a word of the application's
+            self._lost.append((event.time, frozenset((a, b) for a, b in event.fields.get("pairs", ()))))
 
     def _quiet(self, event: Event) -> None:
         if not self._ending:

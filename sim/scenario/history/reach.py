@@ -21,13 +21,25 @@ DRAWS = 1000
 """Of a latency, to see how late packets get."""
 
 Span = tuple[float, float]
+Lost = tuple[float, frozenset[tuple[str, str]]]
+"""From when on there is no way through a graph, from whom to whom."""
 
 
 class Reach:
     """Answers from a run's faults and stalls."""
 
-    def __init__(self, faults: Sequence[FaultSeen], lives: Mapping[str, Sequence[Life]]) -> None:
-        self._cuts = [(_span(fault), blocks) for fault in faults if (blocks := cut_by(fault)) is not None]
+    def __init__(
+        self, faults: Sequence[FaultSeen], lives: Mapping[str, Sequence[Life]], lost: Sequence[Lost] = ()
+    ) -> None:
+        self._cuts = [
+            (_span(fault), blocks)
+            for fault in faults
+            # What links of a graph part changes with each that is cut beside them.
+            if not (lost and fault.verb == "link" and fault.detail.get("routed"))
+            and (blocks := cut_by(fault)) is not None
+        ]
+        ends = [*(time for time, _ in lost[1:]), math.inf]
+        self._lost = [((start, end), pairs) for (start, pairs), end in zip(lost, ends, strict=False)]
         self._stalls = {node: _long_stalls(of_node) for node, of_node in lives.items()}
         self._apart: dict[tuple[str, str], list[Span]] = {}
 
@@ -37,6 +49,7 @@ class Reach:
         spans = self._apart.get(key)
         if spans is None:
             cuts = [span for span, blocks in self._cuts if blocks(one, other) or blocks(other, one)]
+            cuts += [span for span, pairs in self._lost if (one, other) in pairs or (other, one) in pairs]
             stalls = [*self._stalls.get(one, ()), *self._stalls.get(other, ())]
             spans = self._apart[key] = merge_spans(cuts + stalls)
         return spans

@@ -13,8 +13,9 @@ import pytest
 from sim.backends.program import ProgramError
 from sim.scenario import Scenario, ScenarioError, Verdict
 from sim.scenario.expect.logged import Logged
+from sim.scenario.history import History
 from sim.scenario.load import load_text
-from sim.scenario.schema import Crash, Isolate, Node
+from sim.scenario.schema import Crash, Isolate, Link, LinkChange, Network, Node
 
 APP = """
 import asyncio
@@ -177,6 +178,31 @@ def test_faults_are_told_as_they_were_drawn_and_idle_ones_warned_of():
     again, cut = run.warnings
     assert again.startswith('fault "again" touched nobody at 2 s')
     assert cut.startswith('fault "cut" cut n-2 at 3 s, and no packet met it')
+
+
+def test_links_of_a_graph_that_are_cut_at_the_same_time_part_nodes_for_as_long_as_both_are_cut():
+    def cut(at, seconds, *between):
+        return Link(at=at, for_=seconds, link=LinkChange(between=between, loss=1.0))
+
+    scenario = Scenario(
+        name="x",
+        duration=12.0,
+        network=Network(graph="cycle_graph(4)"),
+        node=nodes(count=4),
+        fault=(
+            cut(1.0, 5.0, "n-1", "n-2"),
+            cut(2.0, 8.0, "n-1", "n-4"),
+            cut(3.0, 1.0, "n-2", "n-3"),
+            cut(7.0, 1.0, "n-3", "n-4"),
+        ),
+    )
+    run = scenario.run()
+    reach = History(run.trace, scenario.duration).reach
+    assert reach.apart("n-1", "n-2") == reach.apart("n-1", "n-3") == [(2.0, 6.0)]
+    assert reach.apart("n-1", "n-4") == [(2.0, 6.0), (7.0, 8.0)]
+    assert reach.apart("n-3", "n-4") == [(7.0, 8.0)]
+    assert reach.apart("n-2", "n-3") == [(3.0, 4.0)]
+    assert reach.apart("n-2", "n-4") == [(3.0, 4.0), (7.0, 8.0)]
 
 
 def test_the_result_can_be_written_and_read(talk):
