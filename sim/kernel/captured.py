@@ -107,7 +107,9 @@ def _swap_everywhere(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
             holder.__defaults__ = _swapped(holder.__defaults__, swaps)
         elif type(holder) is functools.partial:
             partial: Any = holder
-            partial.__setstate__((_swapped(holder.func, swaps), holder.args, holder.keywords, vars(holder)))
+            # Its arguments are a tuple, made anew in the first round; its keywords a dict, which is its own.
+            swapped = (_swapped(holder.func, swaps), _swapped(holder.args, swaps))
+            partial.__setstate__((*swapped, holder.keywords, vars(holder)))
         elif type(holder) is tuple:
             anew[id(holder)] = holder, tuple(_swapped(value, swaps) for value in holder)
         elif type(holder) is staticmethod:

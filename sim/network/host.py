@@ -178,7 +178,7 @@ class Host:
         raise OSError(errno.EADDRINUSE, f"{self.name} has no free port left")
 
     def _taken(self, table: dict[Any, Any], ip: str, port: int) -> bool:
-        """The families do not meet: asyncio's servers listen on IPv6 alone where they listen on it."""
+        """The families do not meet: who listens on IPv6 and hears IPv4 as well (`dual`) is in the table twice."""
         if ip in ANY:
             six = ":" in ip
             return any(each[1] == port and (":" in each[0]) == six for each in table if isinstance(each, tuple))

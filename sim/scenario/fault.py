@@ -338,12 +338,15 @@ class _Injector:
         self._undo(*(e for e in self.active if e.name in healing.detail["healed"]))
 
     def _start_again(self, effect: _Effect) -> Script:
+        started = []
         for node in effect.targets:
-            yield from self._until_down(node)
-            # Another fault may have taken it down anew since, for longer or for good.
-            if self.downed[node] is effect:
-                self.world.restart(node)
-        self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=effect.targets)
+            # Another fault may have started it since, or taken it down anew, for longer or for good.
+            if self.downed.get(node) is effect:
+                yield from self._until_down(node)
+            if self.downed.get(node) is effect and self.world.restart(node):
+                started.append(node)
+        if started:
+            self.world.record("fault_undone", name=effect.name, verb=effect.verb, targets=started)
 
     def _until_down(self, node: str) -> Generator[float, None, None]:
         """A stopped node may take its time to leave; crash and kill are down at once."""
@@ -394,6 +397,9 @@ class _Injector:
         effect = _Effect(declared.name, verb, list(touched), undo=undo, idle=idle)
         if isinstance(fault, Crash | Kill | Stop):
             self.downed |= dict.fromkeys(effect.targets, effect)
+        elif isinstance(fault, Restart):
+            for node in effect.targets:
+                self.downed.pop(node, None)
         return effect
 
     def _rule(self, declared: Declared) -> str:

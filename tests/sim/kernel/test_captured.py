@@ -35,13 +35,14 @@ def closure(clock):
 
 clocks, table, several = Clocks(), {"wall": time.time}, [time.monotonic]
 partial, inner, seeded = functools.partial(time.time), closure(time.time), random.Random(5)
+handed, named = functools.partial(lambda clock: clock(), time.time), functools.partial(closure, clock=time.time)
 
 def ask():
     row = Row()
     formatted = logging.Formatter("%(asctime)s").format(logging.LogRecord("a", 1, "", 1, "", (), None))
     return [
         row.at, str(row.now), str(row.key), clocks.ask(), by_default(), masked(), table["wall"](), several[0](),
-        partial(), inner(), formatted, seeded.random(),
+        partial(), inner(), handed(), named()(), formatted, seeded.random(),
     ]
 """
 RUN = """
@@ -72,8 +73,8 @@ def found():
 
 
 def test_clocks_are_found_wherever_they_are_kept(found):
-    at, now, _, clocks, by_default, _, table, several, partial, inner, formatted, _ = found[0]
-    assert {at, table, partial, inner, *clocks[1:], by_default[0]} == {SECONDS}
+    at, now, _, clocks, by_default, _, table, several, partial, inner, handed, named, formatted, _ = found[0]
+    assert {at, table, partial, inner, handed, named, *clocks[1:], by_default[0]} == {SECONDS}
     assert {several, clocks[0], by_default[1]} == {0.0}
     assert (now, by_default[2], formatted) == ("2025-01-01 00:00:00", "2025-01-01", "2025-01-01 00:00:00,000")
 
