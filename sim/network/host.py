@@ -133,7 +133,18 @@ class Host:
         self.listeners.pop(path, None)
 
     def ephemeral_port(self) -> int:
-        """A port for an outgoing connection. Counted up: a port is not used again for a long while."""
+        """A port for an outgoing connection, to which no other socket is bound."""
+        port = self._next_port()
+        if self.reserved:
+            taken = {port for _, port, _ in self.reserved.values()}
+            for _ in taken:
+                if port not in taken:
+                    break
+                port = self._next_port()
+        return port
+
+    def _next_port(self) -> int:
+        """Counted up: a port is not used again for a long while."""
         port = self._ephemeral
         self._ephemeral = port + 1 if port < LAST_EPHEMERAL else FIRST_EPHEMERAL
         return port
@@ -171,9 +182,11 @@ class Host:
         return table.get((ip, port)) or table.get(("::" if ":" in ip else "0.0.0.0", port))
 
     def _free_port(self, table: dict[Any, Any]) -> int:
+        reserved = self.reserved.values() if self.reserved and table is self.listeners else ()
+        taken = {port for _, port, _ in reserved}
         for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
-            port = self.ephemeral_port()
-            if not any(bound[1] == port for bound in table if isinstance(bound, tuple)):
+            port = self._next_port()
+            if port not in taken and not any(bound[1] == port for bound in table if isinstance(bound, tuple)):
                 return port
         raise OSError(errno.EADDRINUSE, f"{self.name} has no free port left")
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.network.host import Host
 from tests.sim.network.two_nodes import LATENCY, PORT, World, connect, echo, now, sink
 
 
@@ -306,3 +307,14 @@ def test_names_of_the_ends():
     world.run(client, server)
     assert seen[0] == seen[1]
     assert seen[0][0] == (world.b.host.ip, PORT)
+
+
+def test_ports_that_stream_sockets_are_bound_to_are_nobody_else_s():
+    host = Host("a", "10.0.0.1")
+    for port in (32768, 32769, 32771):
+        host.reserve(object(), "0.0.0.0", port, False)
+    assert [host.ephemeral_port(), host.ephemeral_port()] == [32770, 32772]
+    host.reserve(object(), "0.0.0.0", 32773, True)
+    assert host.bind(host.listeners, "0.0.0.0", 0) == ("0.0.0.0", 32774)
+    host.reserve(object(), "0.0.0.0", 32775, False)
+    assert host.bind(host.datagram_sockets, "0.0.0.0", 0) == ("0.0.0.0", 32775)
