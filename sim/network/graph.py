@@ -118,15 +118,17 @@ def edge_link(data: Mapping[str, Any], default: Link) -> Link:
 def watch(graph: Graph, changed: Callable[[], object]) -> None:
     """Have `changed`, a bound method, called whenever edges of the graph or their data change, as long as it is there.
 
-    networkx tells nobody of that, so the dicts that a graph consists of become ones that do. What is added later is an
-    ordinary dict again: call it anew after a change. A view of another graph has no dicts of its own, and is not
-    watched.
+    networkx tells nobody of that, so the dicts that a graph consists of become ones that do, and stay the same ones, as
+    views of the graph hold them. Edges that are added later have ordinary dicts again: call it anew after a change. A
+    view of another graph has no dicts of its own, and is not watched.
     """
     inside: Any = graph
     adjacency = inside._adj
     if not isinstance(adjacency, dict):
         return
-    bell = adjacency.bell if isinstance(adjacency, _Adjacency) else _Bell()
+    if not isinstance(adjacency, _Adjacency):
+        adjacency = _Adjacency(adjacency, _Bell(), None)
+    bell = adjacency.bell
     bell.add(changed)
     # Both directions of an undirected edge share their data.
     known: dict[int, _EdgeData] = {}
@@ -136,14 +138,13 @@ def watch(graph: Graph, changed: Callable[[], object]) -> None:
             return data
         return known.setdefault(id(data), _EdgeData(data, bell, (a, b)))
 
-    inner = {
-        a: _Neighbours({b: watched(a, b, data) for b, data in neighbours.items()}, bell, a)
-        for a, neighbours in adjacency.items()
-    }
+    for a, neighbours in list(adjacency.items()):
+        dict.update(neighbours, {b: watched(a, b, data) for b, data in neighbours.items()})
     if graph.is_directed():
         for b, before in inside._pred.items():
             before.update((a, watched(a, b, data)) for a, data in list(before.items()))
-    inside._adj = _Adjacency(inner, bell, None)
+    if inside._adj is not adjacency:
+        inside._adj = adjacency
 
 
 class _Bell:
@@ -213,7 +214,20 @@ class _Watched(dict[Any, Any]):
 
 
 class _Adjacency(_Watched):
-    """Node → its neighbours."""
+    """Node → its neighbours, which are watched as well."""
+
+    def __init__(self, content: Mapping[Any, Any], bell: _Bell, place: Any) -> None:
+        super().__init__({a: self._watched(a, neighbours, bell) for a, neighbours in content.items()}, bell, place)
+
+    def update(self, *content: Any, **more: Any) -> None:
+        news = dict(*content, **more)
+        super().update({a: self._watched(a, neighbours, self.bell) for a, neighbours in news.items()})
+
+    @staticmethod
+    def _watched(a: Any, neighbours: Mapping[Any, Any], bell: _Bell) -> "_Neighbours":
+        if isinstance(neighbours, _Neighbours) and neighbours.bell is bell:
+            return neighbours
+        return _Neighbours(neighbours, bell, a)
 
 
 class _Neighbours(_Watched):

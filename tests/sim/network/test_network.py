@@ -203,6 +203,37 @@ def test_a_change_of_the_graph_that_makes_no_sense_is_refused_where_it_is_made(m
     assert net.ping("a", "b") == DIRECT
 
 
+@pytest.mark.parametrize("kind", [networkx.Graph, networkx.DiGraph])
+def test_a_refused_edge_to_a_new_node_leaves_nothing_of_it_in_the_graph(mesh, kind):
+    graph = triangle(kind)
+    net = mesh("a", "b", "c", graph=graph)
+    net.ping("a", "b")
+    edges = list(graph.edges)
+    with pytest.raises(QuantityError, match="edge x – a"):
+        graph.add_edge("x", "a", latency="nonsense")
+    assert (graph.has_edge("x", "a"), graph.has_edge("a", "x"), list(graph.edges)) == (False, False, edges)
+    graph.add_edge("x", "a", latency="1ms")
+    net.ping("a", "b")
+    graph["x"]["a"]["latency"] = "2ms"
+    assert graph.edges["x", "a"] == {"latency": "2ms"}
+
+
+@pytest.mark.parametrize("kind", [networkx.Graph, networkx.DiGraph])
+def test_views_that_are_held_show_the_graph_as_it_is(mesh, kind):
+    graph = triangle(kind)
+    net = mesh("a", "b", "c", graph=graph)
+    net.ping("a", "b")
+    neighbours, edges, part = graph["a"], graph.edges, graph.subgraph(["a", "b"])
+    graph.remove_edge("a", "b")
+    net.ping("a", "b")
+    graph.add_edge("a", "d", latency="1ms")
+    net.ping("a", "b")
+    graph.add_edge("a", "b", latency="5ms")
+    assert list(neighbours) == list(graph["a"]) and {"b", "d"} < set(neighbours)
+    assert list(edges) == list(graph.edges)
+    assert part.has_edge("a", "b")
+
+
 def test_a_machine_that_is_taken_out_of_the_graph_is_silent(mesh):
     graph = triangle()
     net = mesh("a", "b", "c", graph=graph)
