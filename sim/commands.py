@@ -209,6 +209,7 @@ def _run_seeds(scenario: Scenario, order: _Order, codes: list[int]) -> None:
                 elif order.seeds is None or found.verdict is not Verdict.HOLDS:
                     say.run(found, page)
                 advance()
+            check_interrupt()
     finally:
         # Also of a long work that was interrupted: what is done is done.
         if order.seeds is not None and not order.json and results:

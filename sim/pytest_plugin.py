@@ -72,9 +72,9 @@ def _seeds(item: pytest.Item, said: Any) -> tuple[int, ...]:
     if isinstance(said, int) and not isinstance(said, bool) and said >= 1:
         return tuple(range(1, said + 1))
     if isinstance(said, Iterable) and not isinstance(said, str | bytes):
-        seeds = tuple(dict.fromkeys(said))
+        seeds = tuple(said)
         if seeds and all(isinstance(seed, int) for seed in seeds):
-            return seeds
+            return tuple(dict.fromkeys(seeds))
     _refuse(item, f"seeds is how many (20), or which (range(100, 120)), not {said!r}")
     return ()
 

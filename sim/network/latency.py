@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sim.network.quantity import QuantityError, parse_seconds
+from sim.network.spelling import did_you_mean
 
 __all__ = [
     "Constant",
@@ -188,10 +189,7 @@ def parse_latency(value: "str | float | Distribution") -> Distribution:
     if name == "samples" and len(arguments) == 1:
         return _samples(arguments[0])
     if len(arguments) != 2 or name not in _MAKERS:
-        from difflib import get_close_matches
-
-        near = [] if name in _MAKERS else get_close_matches(name, [*_MAKERS, "samples"], 1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = "" if name in _MAKERS else did_you_mean(name, [*_MAKERS, "samples"])
         raise QuantityError(f"{value!r} is not a latency; {hint}allowed: {_FORMS}")
     make, second = _MAKERS[name]
     return make(parse_seconds(arguments[0]), second(arguments[1]))

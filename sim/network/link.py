@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sim.network.latency import Constant, Distribution, parse_latency
 from sim.network.presets import PRESETS
 from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, parse_probability
+from sim.network.spelling import did_you_mean
 
 __all__ = ["Link", "join"]
 
@@ -60,19 +61,13 @@ class Link(Struct, frozen=True, kw_only=True):
         settings = dict(settings)
         if preset := settings.pop("preset", None):
             if preset not in PRESETS:
-                from difflib import get_close_matches
-
-                near = get_close_matches(preset, PRESETS, 1) if isinstance(preset, str) else []
-                hint = f"did you mean {near[0]!r}? " if near else ""
+                hint = did_you_mean(preset, PRESETS)
                 raise QuantityError(f"unknown preset {preset!r}; {hint}allowed: {', '.join(PRESETS)}")
             settings = {**PRESETS[preset].settings, **settings}
         values: dict[str, Any] = {}
         for key, value in settings.items():
             if key not in _PARSERS:
-                from difflib import get_close_matches
-
-                near = get_close_matches(key, _PARSERS, 1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
+                hint = did_you_mean(key, ["preset", *_PARSERS])
                 raise QuantityError(f"unknown link setting {key!r}; {hint}allowed: preset, {', '.join(_PARSERS)}")
             try:
                 values[key] = None if value is None and key in _OPTIONAL else _PARSERS[key](value)

@@ -3,11 +3,11 @@
 Knows no rule of the format; those are in load.py (shapes) and check.py (meaning).
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sim.network.spelling import did_you_mean
 from sim.scenario.locate import Path
 
 __all__ = ["Blame", "Mistake", "ScenarioError", "nearest"]
@@ -46,6 +46,4 @@ class Blame(Protocol):
 def nearest(name: object, allowed: Iterable[str]) -> str:
     """`; did you mean "x"? allowed: …` for the end of a message."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ";"
-    return f"{hint} allowed: {', '.join(names) or 'none'}"
+    return f"; {did_you_mean(name, names)}allowed: {', '.join(names) or 'none'}"

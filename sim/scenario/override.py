@@ -4,12 +4,12 @@ Works on what tomllib gives, not on structs, so that a changed value is checked 
 called by name (`fault.crash`, `expect.converged`) or by number, from 0.
 """
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from sim.network.spelling import did_you_mean
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.locate import Path
 from sim.scenario.schema import FAULTS
@@ -95,9 +95,8 @@ def _index(elements: list[Any], kind: str, step: str) -> int:
         return names.index(step)
     if step.isdigit() and int(step) < len(elements):
         return int(step)
-    near = difflib.get_close_matches(step, names, n=1)
-    hint = f' did you mean "{near[0]}"?' if near else ""
-    raise OverrideError(f'there is no {kind} "{step}";{hint} there are: {", ".join(names) or "none"}')
+    hint = did_you_mean(step, names)
+    raise OverrideError(f'there is no {kind} "{step}"; {hint}there are: {", ".join(names) or "none"}')
 
 
 def _names(elements: list[Any], kind: str) -> list[str]:

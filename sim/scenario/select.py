@@ -10,13 +10,13 @@
 Answers are in the order of the file, without repeats, and never empty: a selector that selects nobody is a mistake.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
+from sim.network.spelling import did_you_mean
 from sim.scenario.schema import Node, Pick, Selector
 
 __all__ = ["Labels", "SelectError", "draws", "labels_of", "select"]
@@ -70,7 +70,7 @@ def _named(text: str, nodes: Labels) -> list[str]:
     found = [name for name in nodes if fnmatchcase(name, text)]
     if not found:
         known = ", ".join(nodes)
-        raise SelectError(f'unknown node "{text}"{_nearest(text, [*nodes, "all"], nodes)} there are: {known}')
+        raise SelectError(f'unknown node "{text}"{_nearest(text, [*nodes, "all"], nodes)}there are: {known}')
     return found
 
 
@@ -80,15 +80,14 @@ def _labelled(text: str, nodes: Labels) -> list[str]:
     if not found:
         known = sorted({f"{k}={v}" for labels in nodes.values() for k, v in labels.items()})
         there = f"there are: {', '.join(known)}" if known else "no node has labels"
-        raise SelectError(f'no node has the label "{text}"{_nearest(text, known, nodes)} {there}')
+        raise SelectError(f'no node has the label "{text}"{_nearest(text, known, nodes)}{there}')
     return found
 
 
 def _nearest(text: str, known: Iterable[str], nodes: Labels) -> str:
     if f"{text}-1" in nodes:
-        return f'; did you mean "{text}-*" or "{text}-1"?'
-    near = difflib.get_close_matches(text, list(known), n=1)
-    return f'; did you mean "{near[0]}"?' if near else ";"
+        return f'; did you mean "{text}-*" or "{text}-1"? '
+    return f"; {did_you_mean(text, known)}"
 
 
 def _picked(pick: Pick, nodes: Labels, random: Random) -> list[str]:
@@ -109,8 +108,7 @@ def _how_many(pick: Pick, among: int) -> int:
         # At least one: "10%" of five nodes is meant to hit somebody.
         many = max(1, round(among * float(match[1]) / 100)) if float(match[1]) else 0
     else:
-        near = difflib.get_close_matches(pick.pick, ["one", "minority", "majority"], n=1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = did_you_mean(pick.pick, ["one", "minority", "majority"])
         raise SelectError(f'unknown pick "{pick.pick}"; {hint}allowed: one, minority, majority, or a share like "30%"')
     if many == 0:
         raise SelectError(f'"{pick.pick}" of {among} node{"s" * (among != 1)} is nobody')

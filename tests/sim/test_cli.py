@@ -54,6 +54,16 @@ async def raises(node) -> None:
     raise ValueError("the disk is on fire")
 
 
+class Deaf:
+    def __del__(self):
+        raise KeyboardInterrupt  # as Ctrl-C does that is pressed meanwhile
+
+
+async def drops(node) -> None:
+    node.ready()
+    Deaf()
+
+
 async def unsteady(node) -> None:
     node.ready()
     for word in {"one", "two", "three", "four", "five", "six", "seven"}:
@@ -434,6 +444,12 @@ def test_interrupt_ends_with_130_and_leaves_no_process(folder, backend):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert _with_environment(marker) == []
+
+
+def test_an_interrupt_that_python_drops_in_the_only_run_is_noticed_after_it(folder, capsys):
+    (folder / "drops.toml").write_text(FILE.replace(":main", ":drops"))
+    assert execute(["run", "drops.toml"]) == 130
+    assert capsys.readouterr().err.endswith("rpcnet-sim: interrupted\n")
 
 
 @pytest.mark.gate

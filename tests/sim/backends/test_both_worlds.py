@@ -388,7 +388,7 @@ def test_a_lossy_link_loses_datagrams_and_delays_streams(stage: Any) -> None:
         ({"a": "idle"}, {"cluster": {"preset": "moon"}}, "unknown cluster preset 'moon'"),
         ({"a": "idle"}, {"seeds": ("b",)}, "seed 'b' is no node"),
         ({"a": "idle"}, {"link": {"latency": "soon"}}, "latency"),
-        ({"a": "idle"}, {"link": {"latencey": "1ms"}}, "did you mean 'latency'"),
+        ({"a": "idle"}, {"link": {"latencey": "1ms"}}, 'did you mean "latency"'),
         ({"a": "idle"}, {"graph": "no_such_generator(3)"}, "no_such_generator"),
         ({"a": "idle"}, {"graph": "nowhere.graphml"}, "nowhere.graphml"),
     ],

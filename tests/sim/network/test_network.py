@@ -333,10 +333,11 @@ def test_edge_data_that_makes_no_sense_names_the_edge(mesh):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"latncy": "1ms"}, "unknown link setting 'latncy'; did you mean 'latency'"),
+        ({"latncy": "1ms"}, "unknown link setting 'latncy'; did you mean \"latency\""),
         ({"loss": 1.5}, "loss: a probability is between 0 and 1"),
-        ({"preset": "lann"}, r"unknown preset 'lann'; did you mean 'lan'\? allowed: loopback, lan"),
+        ({"preset": "lann"}, r"""unknown preset 'lann'; did you mean "lan"\? allowed: loopback, lan"""),
         ({"latency": "unifrm(1ms, 2ms)"}, r'did you mean "uniform"\? allowed: a duration'),
+        ({"presets": "lan"}, r"""unknown link setting 'presets'; did you mean "preset"\?"""),
         ({"colour": "red"}, "unknown link setting 'colour'; allowed: preset, latency"),
         ({"latency": -1.0}, "latency: .*at least 0"),
     ],

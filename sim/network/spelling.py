@@ -1,0 +1,13 @@
+"""What somebody may have meant who wrote a word that there is not."""
+
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean"]
+
+
+def did_you_mean(word: object, allowed: Iterable[str]) -> str:
+    """`did you mean "x"? ` for the text of an error; nothing where none of the allowed ones is near."""
+    from difflib import get_close_matches  # of no use to who makes no mistake, and takes its time
+
+    near = get_close_matches(str(word), list(allowed), 1)
+    return f'did you mean "{near[0]}"? ' if near else ""
