@@ -54,11 +54,13 @@ class Turns(ConnectionMethods):
         "_timer_cancelled_count",
         "_turning",
         "exact",
+        "get_debug",
         "held",
         "node",
         "wake_at",
     )
 
+    get_debug: Any
     # asyncio's own, which its stubs do not show.
     _scheduled: Any
     _stopping: bool
@@ -91,6 +93,11 @@ class Turns(ConnectionMethods):
         """Virtual seconds since the simulation began, as this node's monotonic clock shows them."""
         now: float = self._schedule.now + self._host.ahead
         return now
+
+    def set_debug(self, enabled: bool) -> None:
+        super().set_debug(enabled)
+        # C asks for every future and task that it makes: a type answers faster than a function of Python's.
+        self.get_debug = _yes if enabled else bool
 
     def is_running(self) -> bool:
         return self._turning
@@ -135,7 +142,13 @@ class Turns(ConnectionMethods):
             if (self._ready or self._marked) and not self._halted:
                 self._turns()
         finally:
-            self._rest()
+            if self._halted or not simulation.driving:
+                self._rest()
+            else:  # the same without a call, as after nearly every arrival
+                self._turning = False
+                scheduled = self._scheduled
+                if scheduled and scheduled[0]._when < self.wake_at:
+                    self._arm()
         return True
 
     def run_handle(self, handle: events.Handle) -> None:
@@ -346,6 +359,10 @@ class Turns(ConnectionMethods):
 
 _HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
 """Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
+
+
+def _yes() -> bool:
+    return True
 
 
 def _report(handle: Any, error: BaseException) -> None:
