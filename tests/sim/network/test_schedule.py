@@ -114,7 +114,7 @@ def test_who_is_asked_at_the_horizon_has_the_last_word_until_then():
     one.asks_for = 2.0
     assert not schedule.queue
     run(schedule)
-    assert seen == [(0.53125, "other"), (2.0, "one")]
+    assert seen == [(0.5 + 1 / PAGES_A_SECOND, "other"), (2.0, "one")]
 
 
 def test_peek_says_when_the_next_call_is_due_and_nothing_at_the_end():
