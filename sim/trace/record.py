@@ -24,6 +24,9 @@ __all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace", "TraceWr
 FORMAT, VERSION = "rpcnet-trace", 1
 DEFINE_SHAPE, DEFINE_NODE = -1, -2
 
+BATCH = 256
+"""Four times as many take 6 % more time, in a program of five nodes: by then the first have left the cache."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _SCALARS = frozenset({int, float, str, bool, bytes, type(None)})
 
@@ -71,7 +74,7 @@ class Trace:
     before stays readable, what comes after is dropped.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = 1024) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = BATCH) -> None:
         self._descriptor = -1
         self.path = Path(path) if path is not None else None
         if path is None:
