@@ -1,6 +1,7 @@
 """Calls of a socket that stand on a few others of it: what `socket.socket` offers beside send, recvfrom and connect."""
 
 import socket
+from collections.abc import Callable
 from typing import Any, Self
 
 from sim.kernel.errors import NotSimulated
@@ -10,36 +11,21 @@ __all__ = ["SocketCalls"]
 
 
 class SocketCalls:
-    """Base of SimulatedSocket, which has what is declared first."""
+    """Base of SimulatedSocket."""
 
     __slots__ = ()
 
+    # SimulatedSocket's.
     family: socket.AddressFamily
     type: socket.SocketKind
-
-    def connect(self, address: Any) -> None:
-        raise NotImplementedError
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        raise NotImplementedError
-
-    def sendto(self, data: Any, *arguments: Any) -> int:
-        raise NotImplementedError
-
-    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
-        raise NotImplementedError
-
-    def settimeout(self, value: float | None) -> None:
-        raise NotImplementedError
-
-    def gettimeout(self) -> float | None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def _would_block(self, what: str) -> OSError | NotSimulated:
-        raise NotImplementedError
+    connect: Callable[[Any], None]
+    send: Callable[..., int]
+    sendto: Callable[..., int]
+    recvfrom: Callable[[int, int], tuple[bytes, Any]]
+    settimeout: Callable[[float | None], None]
+    gettimeout: Callable[[], float | None]
+    close: Callable[[], None]
+    _would_block: Callable[[str], OSError | NotSimulated]
 
     def connect_ex(self, address: Any) -> int:
         try:
