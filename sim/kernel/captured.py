@@ -12,14 +12,15 @@ import sys
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from ctypes import py_object, pythonapi
 from typing import Any, Self
 
-__all__ = ["default_arguments", "instead", "rebind", "replace"]
+__all__ = ["default_arguments", "instead", "rebind", "replace", "type_modified"]
 
 Swaps = dict[int, tuple[Any, Any]]
 """What has been replaced, by identity, and by what."""
 _WRAPPED = "__wrapped__"  # functools.wraps: what stands for a function says so itself
+
+_ABSTRACT: Any = vars(type)["__abstractmethods__"]
 
 _replaced: Swaps = {}
 """Until `rebind`."""
@@ -72,8 +73,17 @@ def rebind() -> None:
     anew = _swap_everywhere(_referred_to(swaps, own), own)
     if anew:
         _swap_everywhere(anew, own)
-    # Attributes of classes are cached.
-    pythonapi.PyType_Modified(py_object(object))
+    type_modified(object)
+
+
+def type_modified(kind: type) -> None:
+    """Have Python forget what it has looked up in a class and those below, as it does where an attribute is set.
+
+    Setting this one, which classes of C do not refuse, has no other effect: PyType_Modified would need ctypes, whose
+    import takes longer than all of this.
+    """
+    _ABSTRACT.__set__(kind, ())
+    _ABSTRACT.__delete__(kind)
 
 
 def _referred_to(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:

@@ -7,7 +7,6 @@ system's own timers (TCP's retransmission) stay exact.
 """
 
 import asyncio
-import heapq
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -75,13 +74,14 @@ class Clock:
         if drift == self._drift:
             return
         loop = self._loop
-        timers: list[Any] = [] if loop is None else loop._scheduled
-        due = [self._shown(timer._when) for timer in timers]
+        timers = [] if loop is None else loop._timers
+        due = [self._shown(when) for when, _, _ in timers]
         now = self._now()
         self._gained, self._since, self._drift, self.exact = self._shown(now) - now, now, drift, False
         # Their order stays: a clock never goes back.
-        for timer, when in zip(timers, due, strict=True):
-            timer._when = self._reached(when)
+        for index, ((_, number, timer), shown) in enumerate(zip(timers, due, strict=True)):
+            timer._when = when = self._reached(shown)
+            timers[index] = when, number, timer
         if loop is not None:
             self.govern(loop)
             loop.kick()
@@ -121,9 +121,7 @@ class Clock:
         loop._check_closed()
         timer: Any = _Timer(self._reached(when), callback, args, loop, context)
         timer.shown = when
-        heapq.heappush(loop._scheduled, timer)
-        timer._scheduled = True
-        return timer  # type: ignore[no-any-return]
+        return loop.keep(timer)
 
 
 class _Timer(asyncio.TimerHandle):

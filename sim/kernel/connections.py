@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from sim.kernel.adopt import adopt
 from sim.kernel.errors import NodeDown, NotSimulated
-from sim.kernel.handles import Handle
 from sim.kernel.selector import Selector
 from sim.kernel.sockets import SimulatedSocket
 from sim.kernel.transports import DatagramTransport, StreamTransport
@@ -107,7 +106,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         made = self._socket(family, socket.SOCK_STREAM)
         connected = self.create_future()
         try:
-            made.connect_for(Handle(self._sock_connect_cb, (connected, made, address), self, None), address)
+            made.connect_for(events.Handle(self._sock_connect_cb, (connected, made, address), self, None), address)
             await connected
             protocol = protocol_factory()
         except BaseException:
@@ -387,7 +386,7 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
 
     def _handle(self, callback: Any, args: Any) -> events.Handle:
         self._check_closed()
-        return (events.Handle if self._debug else Handle)(callback, args, self, None)
+        return events.Handle(callback, args, self, None)
 
     # -- what a simulated machine does not have --------------------------------------------------------------------
 

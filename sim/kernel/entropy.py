@@ -20,11 +20,10 @@ import uuid
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from ctypes import py_object, pythonapi
 from threading import get_ident
 from typing import Any, Protocol
 
-from sim.kernel.captured import default_arguments, instead, replace
+from sim.kernel.captured import default_arguments, instead, replace, type_modified
 
 __all__ = ["EPOCH", "Source", "install", "off_loop", "outside", "running"]
 
@@ -363,4 +362,4 @@ def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]
 def _set_in_place(kind: type, name: str, value: Any) -> None:
     (dictionary,) = (found for found in gc.get_referents(kind.__dict__) if isinstance(found, dict))
     dictionary[name] = value
-    pythonapi.PyType_Modified(py_object(kind))
+    type_modified(kind)

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from asyncio import events
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
 __all__ = ["FINDS_LOOP_FAST", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
@@ -90,9 +90,13 @@ class NodeTask(asyncio.Task[Any]):
 
 
 class Handle(events.Handle):
-    """A callback that is ready. One is made for every step of every task."""
+    """A callback that is ready, made empty: `loop.call_soon` sets all the slots. One is made for every step of a task.
+
+    With slots, a constructor of Python's takes as long as all the rest of making one.
+    """
 
     __slots__ = ()
+    __init__ = object.__init__
     # asyncio's own, which its stubs do not show.
     _context: Context
     _loop: Any
@@ -101,19 +105,12 @@ class Handle(events.Handle):
     _repr: Any
     _source_traceback: Any
 
-    def __init__(self, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
-        self._context = copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = self._source_traceback = None
-
 
 class TimerHandle(events.TimerHandle):
-    """A callback for a later time."""
+    """A callback for a later time, made empty too: `loop.call_at` and `call_later` set the slots."""
 
     __slots__ = ()
+    __init__ = object.__init__
     _context: Context
     _loop: Any
     _callback: Any
@@ -122,16 +119,6 @@ class TimerHandle(events.TimerHandle):
     _source_traceback: Any
     _when: float
     _scheduled: bool
-
-    def __init__(self, when: float, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
-        self._context = copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = self._source_traceback = None
-        self._when = when
-        self._scheduled = True
 
     def cancel(self) -> None:
         if self._cancelled:
@@ -144,9 +131,6 @@ class TimerHandle(events.TimerHandle):
         self._callback = self._args = None
         if self._scheduled:
             loop._timer_handle_cancelled(self)
-
-    def __lt__(self, other: Any) -> bool:
-        return self._when < other._when  # type: ignore[no-any-return]
 
 
 # What asyncio's messages and a task's repr() call them.

@@ -95,7 +95,7 @@ def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
     for left in loop._selector.sockets.values():
         if left not in known and left.listens:
             yield Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
-    for timer in sorted(loop._scheduled):
+    for timer in loop._scheduled:
         if not timer._cancelled and _callback(timer) != _SLEEP:
             yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s{_runs(timer._callback)}")
 

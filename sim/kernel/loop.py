@@ -112,6 +112,7 @@ class NodeLoop(Turns):
 
     def close(self) -> None:
         super().close()
+        self._timers.clear()
         self.held = True
         self.wake_at = NO_WAKE  # a wake-up that is still scheduled is stale
         self.node.loop_closed()
@@ -252,7 +253,7 @@ class NodeLoop(Turns):
         self.call_soon = self.call_at = self.call_later = self._after_death  # type: ignore[method-assign]
         self.held = True
         self._ready = _Nothing()
-        self._scheduled.clear()
+        self._timers.clear()
         self._selector.close()
         return kept
 

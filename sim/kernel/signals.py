@@ -8,6 +8,7 @@ for one of its, is refused. Elsewhere they are the real ones.
 import errno
 import os
 import signal
+from asyncio import events
 from collections.abc import Callable
 from operator import index
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 from sim.kernel import captured
 from sim.kernel.entropy import outside, running
 from sim.kernel.errors import NotSimulated
-from sim.kernel.handles import Handle
 
 __all__ = ["UNCATCHABLE", "check", "install"]
 
@@ -139,7 +139,7 @@ def _signal(node: Any, signalnum: int, handler: Any) -> Any:
         node.loop.handle_signal(signalnum, None)
     elif handler == signal.SIG_IGN or callable(handler):
         callback = next((stands for meant, stands in _STAND_FOR if handler == meant), handler)
-        node.loop.handle_signal(signalnum, Handle(callback, (signalnum, None), node.loop, None))
+        node.loop.handle_signal(signalnum, events.Handle(callback, (signalnum, None), node.loop, None))
     else:
         raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
     return before

@@ -11,7 +11,9 @@ _timer_cancelled_count, _timer_handle_cancelled, _stopping. tests/sim/kernel/tes
 import asyncio
 import math
 from asyncio import events, format_helpers
+from contextvars import copy_context
 from heapq import heapify, heappop, heappush
+from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,11 +49,11 @@ class Turns(ConnectionMethods):
         "_marked",
         "_ready",
         "_schedule",
-        "_scheduled",
         "_selector",
         "_simulation",
         "_stopping",
         "_timer_cancelled_count",
+        "_timers",
         "_turning",
         "exact",
         "get_debug",
@@ -62,13 +64,14 @@ class Turns(ConnectionMethods):
 
     get_debug: Any
     # asyncio's own, which its stubs do not show.
-    _scheduled: Any
     _stopping: bool
     _closed: bool
     _timer_cancelled_count: int
 
     def __init__(self, node: "Node") -> None:
         self._turning = self._dead = False  # asyncio's constructor asks already
+        self._timers: list[tuple[float, int, Any]] = []
+        """A heap: (when, number, handle). Numbers are counted up, so that two handles are never compared."""
         # Not that of BaseSelectorEventLoop, which makes a selector and a pipe.
         asyncio.BaseEventLoop.__init__(self)
         self._selector = Selector(self)
@@ -94,6 +97,15 @@ class Turns(ConnectionMethods):
         now: float = self._schedule.now + self._host.ahead
         return now
 
+    @property
+    def _scheduled(self) -> list[Any]:
+        """The timers' handles, as asyncio keeps them. What is put into it is not kept."""
+        return [handle for _, _, handle in sorted(self._timers)]
+
+    @_scheduled.setter
+    def _scheduled(self, _: Any) -> None:
+        """What asyncio's constructor makes."""
+
     def set_debug(self, enabled: bool) -> None:
         super().set_debug(enabled)
         # C asks for every future and task that it makes: a type answers faster than a function of Python's.
@@ -114,18 +126,18 @@ class Turns(ConnectionMethods):
         try:
             self._turns()
         finally:
-            self._rest()
+            if self._halted or not simulation.driving:
+                self._rest()
+            else:  # the same without a call, as nearly always
+                self._turning = False
+                timers = self._timers
+                if timers and timers[0][0] < self.wake_at:
+                    self._arm()
 
     def run_now(self, handle: Any, callback: Any, argument: Any) -> bool:
         """Run a callback in the place of `handle`, and what follows from it; False where it has to wait."""
-        scheduled = self._scheduled
-        if (
-            self._turning
-            or self.held
-            or self._ready
-            or self._marked
-            or (scheduled and scheduled[0]._when <= self._schedule.now)
-        ):
+        timers = self._timers
+        if self._turning or self.held or self._ready or self._marked or (timers and timers[0][0] <= self._schedule.now):
             return False
         simulation = self._simulation
         if simulation.entered is not self:
@@ -144,10 +156,9 @@ class Turns(ConnectionMethods):
         finally:
             if self._halted or not simulation.driving:
                 self._rest()
-            else:  # the same without a call, as after nearly every arrival
+            else:
                 self._turning = False
-                scheduled = self._scheduled
-                if scheduled and scheduled[0]._when < self.wake_at:
+                if timers and timers[0][0] < self.wake_at:
                     self._arm()
         return True
 
@@ -164,26 +175,26 @@ class Turns(ConnectionMethods):
         """After the last turn."""
         self._turning = False
         if not self._simulation.driving:
-            self._simulation.leave()  # somebody steps SimPy's environment by hand
+            self._simulation.stepped()
         if self._halted and not self._dead:
             self._halted = False
             if not self.held:
                 self.node.fall_behind()
-        scheduled = self._scheduled
-        if scheduled and scheduled[0]._when < self.wake_at:
+        timers = self._timers
+        if timers and timers[0][0] < self.wake_at:
             self._arm()
 
     def _turns(self) -> None:
-        marked, now = self._marked, self._schedule.now
+        marked, timers, now = self._marked, self._timers, self._schedule.now
         turns = 0
         while True:
             if marked:
                 self._poll(marked)
-            ready, scheduled = self._ready, self._scheduled
+            ready = self._ready
             # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
             # finds that its deadline has not come and sets the timer again would do so for ever.
-            while scheduled and (scheduled[0]._when <= now or scheduled[0]._cancelled):
-                handle = heappop(scheduled)
+            while timers and timers[0][0] <= now:
+                handle = heappop(timers)[2]
                 handle._scheduled = False
                 if handle._cancelled:
                     self._timer_cancelled_count -= 1
@@ -271,11 +282,11 @@ class Turns(ConnectionMethods):
 
     def _next_timer(self) -> float:
         """When the earliest timer is due that is not cancelled; infinity where there is none."""
-        scheduled = self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heappop(scheduled)._scheduled = False
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)[2]._scheduled = False
             self._timer_cancelled_count -= 1
-        return scheduled[0]._when if scheduled else NO_WAKE
+        return timers[0][0] if timers else NO_WAKE
 
     def wake(self) -> None:
         """The time of a wake-up has come, unless there has been an earlier one since."""
@@ -297,30 +308,30 @@ class Turns(ConnectionMethods):
         """Called by a timer that is cancelled. When they are too many, all are thrown out at once, as asyncio does."""
         if not handle._scheduled:
             return
-        scheduled = self._scheduled
-        if scheduled and scheduled[-1] is handle:
+        timers = self._timers
+        if timers and timers[-1][2] is handle:
             # A heap's last can go at once, and most time-outs are: what they guard has ended before another is set.
-            scheduled.pop()
+            timers.pop()
             handle._scheduled = False
-            while scheduled and scheduled[-1]._cancelled:
-                scheduled.pop()._scheduled = False
+            while timers and timers[-1][2]._cancelled:
+                timers.pop()[2]._scheduled = False
                 self._timer_cancelled_count -= 1
             return
         self._timer_cancelled_count = cancelled = self._timer_cancelled_count + 1
-        if cancelled > MANY_CANCELLED and cancelled > len(scheduled) / 2:
+        if cancelled > MANY_CANCELLED and cancelled > len(timers) / 2:
             kept = []
-            for each in scheduled:
-                if each._cancelled:
-                    each._scheduled = False
+            for entry in timers:
+                if entry[2]._cancelled:
+                    entry[2]._scheduled = False
                 else:
-                    kept.append(each)
+                    kept.append(entry)
             heapify(kept)
-            scheduled[:] = kept
+            timers[:] = kept
             self._timer_cancelled_count = 0
 
     def kick_if_needed(self) -> None:
         """As `kick`, where something was put in from outside of the loop since it ran."""
-        if self._ready or (self._scheduled and self.wake_at == NO_WAKE):
+        if self._ready or (self._timers and self.wake_at == NO_WAKE):
             self.kick()
 
     def kick(self) -> None:
@@ -333,7 +344,11 @@ class Turns(ConnectionMethods):
         """As asyncio's, without its detours where debug mode is off. So are those below."""
         if self._debug or self._closed:
             return as_made_above(super().call_soon(callback, *args, context=context))
-        handle = Handle(callback, args, self, context)
+        handle = Handle()
+        handle._context = copy_context() if context is None else context
+        handle._loop, handle._callback, handle._args = self, callback, args
+        handle._cancelled = False
+        handle._repr = handle._source_traceback = None
         self._ready.append(handle)
         return handle
 
@@ -343,20 +358,35 @@ class Turns(ConnectionMethods):
         if self._debug or self._closed or delay is None or not self.exact:
             return as_made_above(super().call_later(delay, callback, *args, context=context))
         when = self._schedule.now + self._host.ahead + delay
-        timer = TimerHandle(when, callback, args, self, context)
-        heappush(self._scheduled, timer)
+        timer = TimerHandle()
+        timer._context = copy_context() if context is None else context
+        timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
+        timer._cancelled, timer._scheduled = False, True
+        timer._repr = timer._source_traceback = None
+        heappush(self._timers, (when, _number(), timer))
         return timer
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
         if self._debug or self._closed or when is None:
-            return as_made_above(super().call_at(when, callback, *args, context=context))
-        timer = TimerHandle(when, callback, args, self, context)
-        heappush(self._scheduled, timer)
+            return self.keep(as_made_above(super().call_at(when, callback, *args, context=context)))
+        timer = TimerHandle()
+        timer._context = copy_context() if context is None else context
+        timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
+        timer._cancelled, timer._scheduled = False, True
+        timer._repr = timer._source_traceback = None
+        heappush(self._timers, (when, _number(), timer))
         return timer
 
+    def keep(self, timer: Any) -> events.TimerHandle:
+        """Put a timer into the heap, at its `_when`."""
+        timer._scheduled = True
+        heappush(self._timers, (timer._when, _number(), timer))
+        return timer  # type: ignore[no-any-return]
 
+
+_number = count().__next__
 _HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
 """Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
 

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from sim.network.tcp import Endpoint
     from sim.network.udp import DatagramSocket
 
-__all__ = ["ANY", "Address", "Host", "is_loopback"]
+__all__ = ["ANY", "Address", "Host", "Sink", "is_loopback"]
 
 Address = tuple[Any, ...]
+Sink = tuple[Callable[[Any, Any, Any], bool], Any, Any]
+"""Takes what arrives straight away, called with the two others and that; False where it has to wait. A partial() would
+be a detour through C."""
 ANY: Final = frozenset({"0.0.0.0", "::"})
 AT_ONCE = 128
 FIRST_EPHEMERAL, LAST_EPHEMERAL = 32768, 60999  # Linux: net.ipv4.ip_local_port_range

@@ -18,7 +18,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from sim.network.host import AT_ONCE, Address, Host
+from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.network import Network
 from sim.network.retransmission import PACKET_BYTES, Retransmission, Segment
 
@@ -40,6 +40,7 @@ class Endpoint(Retransmission):
     __slots__ = (
         "_accepted",
         "_acknowledged",
+        "_append",
         "_arrived",
         "_backlog",
         "_blocked",
@@ -51,10 +52,10 @@ class Endpoint(Retransmission):
         "_just_came",
         "_known_read",
         "_lands",
+        "_next_line",
         "_node",
         "_read",
         "_received",
-        "_record",
         "_schedule",
         "_sent",
         "_to",
@@ -84,8 +85,7 @@ class Endpoint(Retransmission):
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
         self.on_writable: Callable[[], None] = _nobody
-        self.sink: Callable[[bytes], bool] | None = None
-        """Takes what arrives straight away, where nothing has to wait; False where it has to."""
+        self.sink: Sink | None = None
         self.error: OSError | None = None
         self.closed = False
         self.eof = False
@@ -113,7 +113,7 @@ class Endpoint(Retransmission):
         # What the hot path looks up.
         self._node = network.trace.node(host.name)
         self._sent, self._received = network.sent, network.received
-        self._record = network.trace.append
+        self._append, self._next_line = network.trace.append, network.trace.next_line
         self._schedule = network.schedule
         self._cause = network.cause
         host.endpoints[self] = None
@@ -158,7 +158,8 @@ class Endpoint(Retransmission):
             self._transmitted += size
             schedule = self._schedule
             now = schedule.now + host.ahead
-            line = self._record((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
+            line = self._next_line()
+            self._append((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.uniform
             if path is None or not path.plain or self._in_flight or host is peer.host:
                 self._transmit(data, line)
@@ -334,7 +335,9 @@ class Endpoint(Retransmission):
         network = self.network
         now = network.schedule.now + self.host.ahead
         cause = network.cause[0]
-        return self._record((self._sent, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
+        line = self._next_line()
+        self._append((self._sent, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
+        return line
 
     def _block(self) -> None:
         """From now on the other end's progress counts when its acknowledgement has come back."""
@@ -402,11 +405,12 @@ class Endpoint(Retransmission):
             self._send_reset(sender)
         else:
             size, cause, now = len(data), self._cause, self._schedule.now
-            cause[0] = self._record((self._received, now, self._node, line, self._to, "tcp", size))
+            cause[0] = self._next_line()
+            self._append((self._received, now, self._node, line, self._to, "tcp", size))
             self._arrived += size
             self._read += size
             sink = self.sink
-            if sink is None or self._chunks or not sink(data):
+            if sink is None or self._chunks or not sink[0](sink[1], sink[2], data):
                 self._read -= size
                 self.unread += size
                 self._chunks.append(data)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
 
-from sim.network.host import ANY, AT_ONCE, Address, Host, is_loopback
+from sim.network.host import ANY, AT_ONCE, Address, Host, Sink, is_loopback
 from sim.network.network import Network, Path
 
 __all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "DatagramSocket"]
@@ -32,10 +32,11 @@ class DatagramSocket:
     """
 
     __slots__ = (
+        "_append",
+        "_next_line",
         "_node",
         "_queued_bytes",
         "_received",
-        "_record",
         "_sent",
         "_source",
         "_wildcard",
@@ -63,13 +64,12 @@ class DatagramSocket:
         self.remote: Address | None = None
         self.closed = False
         self.on_readable: Callable[[], None] = _nobody
-        self.sink: Callable[[tuple[bytes, Address]], bool] | None = None
-        """Takes what arrives straight away, where nothing has to wait; False where it has to."""
+        self.sink: Sink | None = None
         # A list, as a deque takes 760 bytes a socket and there are never more than some hundreds in it.
         self.queue: list[tuple[bytes, Address] | OSError] = []
         self._queued_bytes = 0
         trace = network.trace
-        self._record = trace.append
+        self._append, self._next_line = trace.append, trace.next_line
         self._node = trace.node(host.name)
         self._sent, self._received = network.sent, network.received
         if host.inbox is not None:
@@ -103,7 +103,8 @@ class DatagramSocket:
         schedule = network.schedule
         now = schedule.now + host.ahead
         name = hearer.host.name
-        line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
+        line = self._next_line()
+        self._append((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
         packet = (self, hearer, to, self._source, data, line)
         heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), _arrive_at, packet))
 
@@ -140,7 +141,8 @@ class DatagramSocket:
         network, host, schedule = self.network, self.host, self.network.schedule
         now = schedule.now + host.ahead
         name = target.name if target is not None else to[0]
-        line = self._record((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
+        line = self._next_line()
+        self._append((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
         path = network.path(host, target) if target is not None else None
         if path is None or target is None:
             self._drop(now, line, name, "cut" if target is not None else "down")
@@ -194,9 +196,10 @@ class DatagramSocket:
             return False
         network = self.network
         cause, now = network.cause, network.schedule.now
-        cause[0] = self._record((self._received, now, self._node, line, sender, "udp", size))
+        cause[0] = self._next_line()
+        self._append((self._received, now, self._node, line, sender, "udp", size))
         sink, datagram = self.sink, (data, source)
-        if sink is None or self.queue or not sink(datagram):
+        if sink is None or self.queue or not sink[0](sink[1], sink[2], datagram):
             self._queued_bytes += size + OVERHEAD_BYTES
             self.queue.append(datagram)
             self.on_readable()
@@ -270,7 +273,8 @@ class DatagramSocket:
         self._send_otherwise(data, to)
 
     def _drop(self, now: float, line: int, to: str, reason: str) -> None:
-        self.network.trace.append((self.network.dropped, now, self._node, line, to, "udp", reason))
+        self._next_line()
+        self._append((self.network.dropped, now, self._node, line, to, "udp", reason))
 
 
 def _arrive_at(packet: tuple[DatagramSocket, DatagramSocket, Address, Address, bytes, int]) -> None:

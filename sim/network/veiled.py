@@ -54,7 +54,8 @@ class Veiled(Endpoint):
         veil, network = self._veil, self.network
         size = HANDSHAKE_BYTES if self._transmitted <= veil.handshake_ends else len(data)
         now = network.schedule.now + self.host.ahead
-        line = self._record((self._sent, now, self._node, network.cause[0], self._to, "tcp", size, 0))
+        line = self._next_line()
+        self._append((self._sent, now, self._node, network.cause[0], self._to, "tcp", size, 0))
         veil.told[line] = size
         return line
 
@@ -71,12 +72,12 @@ def veil(endpoint: Endpoint) -> Veil:
     if endpoint.host.inbox is not None:
         endpoint.host.inbox.watch(endpoint)
     peer = endpoint.peer
-    write, received, told = peer._record, peer._received, found.told
+    append, received, told = peer._append, peer._received, found.told
 
-    def tell(record: tuple[Any, ...]) -> int:
+    def tell(record: tuple[Any, ...]) -> None:
         """As much is received as was told when it was sent; see Endpoint.accept_packet for the fields."""
         size = told.pop(record[3], None) if record[0] == received else None
-        return write(record if size is None else (*record[:-1], size))
+        append(record if size is None else (*record[:-1], size))
 
-    peer._record = tell
+    peer._append = tell
     return found

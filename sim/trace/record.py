@@ -6,6 +6,7 @@ simulations, loops or sockets; time is given. Layout of the file: docs/trace.md.
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,14 @@ class _Positioned:
 class Trace:
     """A trace that is being written.
 
-    `path` None spools to an unnamed temporary file, which goes with the trace. `batch` is how many events are kept
-    in memory before they are written; 1 writes each at once, so that a killed process loses nothing.
+    `path` None spools to an unnamed temporary file, which goes with the trace. `batch` is how many events `record`
+    keeps in memory before they are written; 1 writes each at once, so that a killed process loses nothing.
     A disk that is full raises TraceWriteError where the batch is written, or tells `on_error` of it; what was written
     before stays readable, what comes after is dropped.
+
+    The hot path records an event by two calls into C, of which neither writes: `next_line()`, then `append` of
+    `(shape, time, node, cause, *values)`, numbers from `shape` and `node`, values builtins that nobody changes
+    afterwards. Who uses it calls `flush` now and then.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, batch: int = BATCH) -> None:
@@ -84,16 +89,25 @@ class Trace:
                 self._descriptor = os.dup(file.fileno())
         else:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        self._batch = self._flush_at = batch
+        self._batch = batch
         self._shapes: dict[tuple[str, ...], int] = {}
         self._nodes: dict[str, int] = {}
         self._hash = blake2b(digest_size=16)
         self._pending: list[tuple[object, ...]] = [(FORMAT, VERSION)]
-        self.lines = 0
-        """How many events there are."""
+        self._others = 1
+        """How many of those are no events."""
+        self._written = 0
+        self.next_line: Callable[[], int] = count(1).__next__
+        """The line of the event that is appended next."""
+        self.append: Callable[[tuple[object, ...]], None] = self._pending.append
         self.error: TraceWriteError | None = None
         self.on_error: Callable[[TraceWriteError], None] | None = None
         """Called in the place of raising, as that would be in the middle of whatever happened to be recorded."""
+
+    @property
+    def lines(self) -> int:
+        """How many events there are."""
+        return self._written + len(self._pending) - self._others
 
     def shape(self, name: str, *fields: str) -> int:
         """The number under which events of this name with these fields are written by `append`."""
@@ -101,7 +115,7 @@ class Trace:
         number = self._shapes.get(key)
         if number is None:
             number = self._shapes[key] = len(self._shapes)
-            self._pending.append((DEFINE_SHAPE, number, name, fields))
+            self._define((DEFINE_SHAPE, number, name, fields))
         return number
 
     def node(self, name: str) -> int:
@@ -109,19 +123,12 @@ class Trace:
         number = self._nodes.get(name)
         if number is None:
             number = self._nodes[name] = len(self._nodes)
-            self._pending.append((DEFINE_NODE, number, name))
+            self._define((DEFINE_NODE, number, name))
         return number
 
-    def append(self, record: tuple[object, ...]) -> int:
-        """The hot path: `(shape, time, node, cause, *values)`, numbers from `shape` and `node`. Returns its line.
-
-        Values must be builtins that nobody changes afterwards.
-        """
+    def _define(self, record: tuple[object, ...]) -> None:
         self._pending.append(record)
-        self.lines = line = self.lines + 1
-        if line >= self._flush_at:
-            self.flush()
-        return line
+        self._others += 1
 
     def record(self, time: float, node: str, name: str, cause: int = 0, /, **fields: object) -> int:
         """Write one event; returns its line. Raises TypeError for a value that MessagePack cannot hold."""
@@ -131,20 +138,34 @@ class Trace:
             ]
         except TypeError as error:
             raise TypeError(f"a trace cannot hold all fields of the event {name!r}: {error}; record a text") from error
-        return self.append((self.shape(name, *fields), time, self.node(node), cause, *values))
+        shape, origin, line = self.shape(name, *fields), self.node(node), self.next_line()
+        self.append((shape, time, origin, cause, *values))
+        self.relieve()
+        return line
+
+    def relieve(self) -> None:
+        """Write what is pending, where it fills a batch."""
+        if len(self._pending) >= self._batch:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is pending."""
-        pending, self._pending = self._pending, []
-        self._flush_at = self.lines + self._batch
-        if not pending or self.error is not None:
+        pending = self._pending
+        if not pending:
+            return
+        self._written, self._others = self.lines, 0
+        if self.error is not None:
+            pending.clear()
             return
         # A list is its records behind a header of 1, 3 or 5 bytes: one call of the encoder a batch.
+        header = 1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5
         try:
             encoded = _encode(pending)
         except (UnicodeEncodeError, OverflowError):
             encoded = _encode(_packable(pending))
-        packed = memoryview(encoded)[1 if len(pending) < 16 else 3 if len(pending) < 65536 else 5 :]
+        finally:
+            pending.clear()
+        packed = memoryview(encoded)[header:]
         self._hash.update(packed)
         try:
             # A write may take less than asked, on a disk that is nearly full.
