@@ -2,19 +2,18 @@
 
 A hold keeps what would arrive from some machines, the packets of TCP's handshake and its resets included, and hands it
 over when it ends, in order. A late reader gets each packet after a delay that is drawn for it, in order as well, while
-its timers are on time: its operating system has the packet already, so buffers and windows fill. Machines that have no
-inbox pay nothing: sockets of one that has it change their class for as long as it is there.
+its timers are on time: its operating system has the packet already, so buffers and windows fill.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sim.network.host import Address, Host
-from sim.network.tcp import Endpoint
+from sim.network.tcp import Packet, land
 from sim.network.udp import OVERHEAD_BYTES, RECEIVE_BUFFER_BYTES, DatagramSocket
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ class Inbox:
         self._waiting: deque[tuple[float, _Packet]] = deque()
         """Read late: when, and what."""
         self._unread = 0
-        for sock in host.datagram_sockets.values():
-            self.watch(sock)
-        for endpoint in host.endpoints:
-            self.watch(endpoint)
-
-    @staticmethod
-    def watch(socket: Endpoint | DatagramSocket) -> None:
-        """From now on what arrives for this socket comes here first."""
-        kind: Any = type(socket)
-        socket.__class__ = _that_waits(kind)
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -73,9 +62,6 @@ class Inbox:
                 self._take(*packet)
         if not (self._holds or self._late) and self._host.inbox is self:
             self._host.inbox = None
-            # A socket that hears both families stands there twice.
-            for socket in dict.fromkeys((*self._host.datagram_sockets.values(), *self._host.endpoints)):
-                socket.__class__ = type(socket).without_inbox  # type: ignore[attr-defined]
 
     # -- packets ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +106,7 @@ class Inbox:
 
         def hand_over() -> None:
             reason = "no_listener" if socket.closed else ""
-            if not reason and not DatagramSocket.deliver(socket, sender, data, source, line):
+            if not reason and not socket.deliver(sender, data, source, line, True):
                 reason = "buffer_full"
             if reason:
                 network = self._network
@@ -130,16 +116,10 @@ class Inbox:
         self._take(sender, hand_over, size)
         return True
 
-    def segment(self, endpoint: Endpoint, data: bytes, line: int, sender: Endpoint) -> None:
-        """As Endpoint.accept_packet; the window bounds how much of a stream can wait here."""
-
-        def hand_over() -> None:
-            if endpoint.there:
-                Endpoint.accept_packet(endpoint, data, line, sender)
-            else:
-                endpoint.missed(data, line, sender)
-
-        self._take(sender.host.name, hand_over, 0)
+    def segment(self, packet: Packet) -> None:
+        """In the place of tcp.land; the window bounds how much of a stream can wait here."""
+        sender, data, line, _ = packet
+        self._take(sender.host.name, partial(land, (sender, data, line, True)), 0)
 
 
 class _Hold:
@@ -147,29 +127,3 @@ class _Hold:
         self.senders: set[str] = set()
         self.kept: deque[_Packet] = deque()
 
-
-@cache
-def _that_waits(kind: Any) -> Any:
-    """The class of sockets whose machine has an inbox: of connections, enciphered ones too, or of datagrams."""
-    if hasattr(kind, "without_inbox"):
-        return kind
-    first = _Segments if issubclass(kind, Endpoint) else _Datagrams
-    return type(kind.__name__, (first, kind), {"__slots__": (), "without_inbox": kind})
-
-
-class _Segments:
-    __slots__ = ()
-
-    def accept_packet(self: Any, data: bytes, line: int, sender: Endpoint) -> None:
-        inbox = self.host.inbox
-        take = super().accept_packet if inbox is None else partial(inbox.segment, self)  # type: ignore[misc]
-        take(data, line, sender)
-
-
-class _Datagrams:
-    __slots__ = ()
-
-    def deliver(self: Any, sender: str, data: bytes, source: Address, line: int) -> bool:
-        inbox = self.host.inbox
-        take: Any = super().deliver if inbox is None else partial(inbox.datagram, self)  # type: ignore[misc]
-        return take(sender, data, source, line)  # type: ignore[no-any-return]

@@ -216,7 +216,9 @@ class Network:
         self._wires: dict[tuple[str, str], Wire] = {}
         self._loopback = Path(LOOPBACK, [(None, LOOPBACK.delay)], random)
         self.uniform: Path | None = None
-        """The one path between any two machines, where the network is that plain."""
+        """The one path between any two machines, where the network is that even …"""
+        self.plain: Path | None = None
+        """… and where that path is plain, for the hot path."""
         self._changed()
 
     # -- what lies between -----------------------------------------------------------------------------------------
@@ -412,6 +414,7 @@ class Network:
         uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
         default = self._default
         self.uniform = Path(default, [(None, default.delay)], self.random) if uniform else None
+        self.plain = self.uniform if default.plain else None
         self.fell_silent()
 
     def round_trip(self, source: Host, target: Host) -> float:

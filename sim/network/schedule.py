@@ -1,7 +1,7 @@
 """Virtual time, and what is to happen in it: a queue of bare calls, one tuple for one call at one point of time.
 
-(when, priority, key, function, argument) is the cheapest event there can be. SimPy's events are calls of `process` in
-the same queue (sim.network.environment), so that its processes run beside the nodes. A call cannot be taken back:
+(when, priority, key, function, argument) is the cheapest event there can be. SimPy's events are calls in the same queue
+(sim.network.environment), so that its processes run beside the nodes. A call cannot be taken back:
 whoever schedules keeps a mark and ignores a stale one. Keys order what happens at the same time.
 
 Wake-ups, of which most are overtaken by others or for timers that are cancelled, stand in a calendar (R. Brown,
@@ -16,10 +16,10 @@ from itertools import count
 from random import Random
 from typing import Any, Protocol
 
-__all__ = ["Schedule", "Sleeper", "process"]
+__all__ = ["Schedule", "Sleeper"]
 
 
-PAGES_A_SECOND = 16  # a power of two, so that a time's page is exact
+PAGES_A_SECOND = 8  # a power of two, so that a time's page is exact
 FAR = 1e9  # seconds; what is later, infinity too, is on no page
 
 
@@ -119,16 +119,6 @@ class Schedule:
         self.now, _, _, function, argument = heappop(self.queue)
         function(argument)
         return True
-
-
-def process(event: Any) -> None:
-    """What SimPy's step() does with an event that it took from the queue."""
-    callbacks, event.callbacks = event.callbacks, None
-    for callback in callbacks:
-        callback(event)
-    if not event._ok and not hasattr(event, "_defused"):
-        error = event._value
-        raise type(error)(*error.args) from error
 
 
 def _shuffled(random: Random) -> Iterator[int]:

@@ -25,13 +25,16 @@ from sim.network.retransmission import PACKET_BYTES, Retransmission, Segment
 if TYPE_CHECKING:
     from sim.network.connect import Listener
 
-__all__ = ["ACCEPTED", "Endpoint"]
+__all__ = ["ACCEPTED", "Endpoint", "Packet", "land"]
 
 SEGMENT_BYTES = 64 * 1024
 SEND_BUFFER_BYTES = 256 * 1024
 WINDOW_BYTES = 256 * 1024  # sent and not yet read by the other program
 
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
+
+Packet = tuple["Endpoint", bytes, int, bool]
+"""One under way: who sent it, data, its line of `sent` (0 = a marker), and whether it has been through the inbox over there."""
 
 
 class Endpoint(Retransmission):
@@ -101,6 +104,7 @@ class Endpoint(Retransmission):
         self._blocked = False
         self._backlog: deque[bytes] = deque()
         self._ended = False
+        """Nothing more can be sent: so it is after `shutdown`, and with an error."""
         # The other direction's receiver keeps these.
         self._arrived = 0
         self._just_came = 0
@@ -117,8 +121,6 @@ class Endpoint(Retransmission):
         self._schedule = network.schedule
         self._cause = network.cause
         host.endpoints[self] = None
-        if host.inbox is not None:
-            host.inbox.watch(self)
 
     def join(self, peer: Endpoint) -> None:
         self.peer, self._to = peer, peer.host.name
@@ -131,7 +133,7 @@ class Endpoint(Retransmission):
 
     @property
     def writable(self) -> bool:
-        if self.error is not None or self._ended:
+        if self._ended:
             return True
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
         return self._between(acknowledged, self._accepted) < SEND_BUFFER_BYTES
@@ -141,10 +143,8 @@ class Endpoint(Retransmission):
 
         Raises OSError once the connection is reset, or after `shutdown`.
         """
-        if self.error is not None:
-            raise self.error
         if self._ended:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise self.error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         size = len(data)
         host, peer = self.host, self.peer
         if (
@@ -160,23 +160,21 @@ class Endpoint(Retransmission):
             now = schedule.now + host.ahead
             line = self._next_line()
             self._append((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
-            path = self.network.uniform
-            if path is None or not path.plain or self._in_flight or host is peer.host:
+            path = self.network.plain
+            if path is None or self._in_flight or host is peer.host:
                 self._transmit(data, line)
             else:
                 when = now + path.delay()
                 if when <= self._lands:
                     when = math.nextafter(self._lands, math.inf)
                 self._lands = when
-                heappush(schedule.queue, (when, 1, schedule.next_key(), _land, (self, data, line)))
+                heappush(schedule.queue, (when, 1, schedule.next_key(), land, (self, data, line, False)))
             return size
         return self._take_in(data)
 
     def _demand_open(self) -> None:
-        if self.error is not None:
-            raise self.error
         if self._ended:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise self.error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def _between(self, first: int, last: int) -> int:
         """Bytes of the stream that take room in a buffer."""
@@ -394,34 +392,14 @@ class Endpoint(Retransmission):
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
-    def accept_packet(self, data: bytes, line: int, sender: Endpoint) -> None:
-        if data is ACCEPTED:
+    def heed(self, marker: bytes) -> None:
+        """What is no data has come."""
+        if marker is ACCEPTED:
             if self.listener is not None:
                 self.listener.add(self)
-        elif data is _FIN:
+        else:
             self.eof = True
             self.on_readable()
-        elif self.closed:
-            self._send_reset(sender)
-        else:
-            size, cause, now = len(data), self._cause, self._schedule.now
-            cause[0] = self._next_line()
-            self._append((self._received, now, self._node, line, self._to, "tcp", size))
-            self._arrived += size
-            self._read += size
-            sink = self.sink
-            if sink is None or self._chunks or not sink[0](sink[1], sink[2], data):
-                self._read -= size
-                self.unread += size
-                self._chunks.append(data)
-                if sender._blocked:
-                    self._tell_sender(size)
-                self._just_came = size
-                self.on_readable()
-                self._just_came = 0
-            elif sender._blocked:
-                self._tell_sender(size)
-            cause[0] = 0
 
     @property
     def there(self) -> bool:
@@ -473,17 +451,41 @@ def _arrive(sender: Endpoint) -> None:
     now = sender._schedule.now
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
-        _land((sender, data, line))
+        land((sender, data, line, False))
 
 
-def _land(packet: tuple[Endpoint, bytes, int]) -> None:
-    sender, data, line = packet
+def land(packet: Packet) -> None:
+    """A packet is at the other machine: the hot path of what is received, in one piece."""
+    sender, data, line, waited = packet
     target = sender.peer
     host = target.host
-    if host.up and host.boots == target._boot and target.error is None:
-        target.accept_packet(data, line, sender)
-    else:
+    if not (host.up and host.boots == target._boot and target.error is None):
         target.missed(data, line, sender)
+    elif host.inbox is not None and not waited:
+        host.inbox.segment(packet)
+    elif not line:
+        target.heed(data)
+    elif target.closed:
+        target._send_reset(sender)
+    else:
+        size, cause = len(data), sender._cause
+        cause[0] = target._next_line()
+        target._append((target._received, sender._schedule.now, target._node, line, target._to, "tcp", size))
+        target._arrived += size
+        target._read += size
+        sink = target.sink
+        if sink is None or target._chunks or not sink[0](sink[1], sink[2], data):
+            target._read -= size
+            target.unread += size
+            target._chunks.append(data)
+            if sender._blocked:
+                target._tell_sender(size)
+            target._just_came = size
+            target.on_readable()
+            target._just_came = 0
+        elif sender._blocked:
+            target._tell_sender(size)
+        cause[0] = 0
 
 
 def _was_reset(endpoint: Endpoint) -> None:

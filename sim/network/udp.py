@@ -72,8 +72,6 @@ class DatagramSocket:
         self._append, self._next_line = trace.append, trace.next_line
         self._node = trace.node(host.name)
         self._sent, self._received = network.sent, network.received
-        if host.inbox is not None:
-            host.inbox.watch(self)
 
     def connect(self, remote: Address) -> None:
         """From now on it sends to that address and hears it alone; a wildcard becomes the address that leads there."""
@@ -88,10 +86,9 @@ class DatagramSocket:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
         network, host = self.network, self.host
         hearer = network.hearers.get(to)
-        path = network.uniform
+        path = network.plain
         if (
             path is None
-            or not path.plain
             or hearer is None
             or hearer.closed
             or hearer.host is host
@@ -189,8 +186,14 @@ class DatagramSocket:
         if link.duplicate and draw() < link.duplicate:
             network.schedule.at(when + path.delay(), _arrive, packet)
 
-    def deliver(self, sender: str, data: bytes, source: Address, line: int) -> bool:
-        """Hand a datagram to its reader, or put it into the receive buffer; False where that is full."""
+    def deliver(self, sender: str, data: bytes, source: Address, line: int, waited: bool) -> bool:
+        """Hand a datagram to its reader, or put it into the receive buffer; False where that is full.
+
+        Unless it has `waited` there, it comes into the machine's inbox first, where there is one.
+        """
+        inbox = self.host.inbox
+        if inbox is not None and not waited:
+            return inbox.datagram(self, sender, data, source, line)
         size = len(data)
         if self.queue and self._queued_bytes + size + OVERHEAD_BYTES > RECEIVE_BUFFER_BYTES:
             return False
@@ -282,7 +285,7 @@ def _arrive_at(packet: tuple[DatagramSocket, DatagramSocket, Address, Address, b
     sender, hearer, to, source, data, line = packet
     if hearer.closed or hearer.remote is not None:
         _arrive((sender, hearer.host, to, source, data, line))
-    elif not hearer.deliver(sender.host.name, data, source, line):
+    elif not hearer.deliver(sender.host.name, data, source, line, False):
         sender._drop(sender.network.schedule.now, line, hearer.host.name, "buffer_full")
 
 
@@ -302,7 +305,7 @@ def _arrive(packet: _Packet) -> None:
             reason = "no_listener"
             sender._unreachable(target)
         elif (socket.remote is not None and socket.remote != source) or socket.deliver(
-            sender.host.name, data, source, line
+            sender.host.name, data, source, line, False
         ):
             return
         else:

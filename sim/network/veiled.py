@@ -69,13 +69,11 @@ def veil(endpoint: Endpoint) -> Veil:
     """From now on its program writes ciphertext; the caller says where the handshake ends."""
     found = endpoint._veil = Veil()
     endpoint.__class__ = Veiled
-    if endpoint.host.inbox is not None:
-        endpoint.host.inbox.watch(endpoint)
     peer = endpoint.peer
     append, received, told = peer._append, peer._received, found.told
 
     def tell(record: tuple[Any, ...]) -> None:
-        """As much is received as was told when it was sent; see Endpoint.accept_packet for the fields."""
+        """As much is received as was told when it was sent; see tcp.land for the fields."""
         size = told.pop(record[3], None) if record[0] == received else None
         append(record if size is None else (*record[:-1], size))
 
