@@ -113,6 +113,7 @@ class NodeLoop(Turns):
     def close(self) -> None:
         super().close()
         self._timers.clear()
+        self._unregister_tasks()
         self.held = True
         self.wake_at = NO_WAKE  # a wake-up that is still scheduled is stale
         self.node.loop_closed()
@@ -255,7 +256,19 @@ class NodeLoop(Turns):
         self._ready = _Nothing()
         self._timers.clear()
         self._selector.close()
+        self._unregister_tasks()
         return kept
+
+    def _unregister_tasks(self) -> None:
+        """Take its tasks out of asyncio's set of all.
+
+        What is left of an ended simulation stays there until Python collects it, and has the same hashes as the next
+        one's: a hundred seeds later each new task is compared with a hundred dead ones.
+        """
+        for each in self._tasks:
+            task = each()
+            if task is not None:
+                asyncio._unregister_task(task)  # type: ignore[attr-defined]
 
     # -- signals ---------------------------------------------------------------------------------------------------
 

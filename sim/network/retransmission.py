@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.network.host import Host
 from sim.network.network import Network, Path
@@ -22,13 +22,27 @@ from sim.network.schedule import Schedule
 if TYPE_CHECKING:
     from sim.network.tcp import Endpoint
 
-__all__ = ["PACKET_BYTES", "Retransmission", "Segment"]
+__all__ = ["EMPTY", "PACKET_BYTES", "Queue", "Retransmission", "Segment", "appended"]
 
 PACKET_BYTES = 1448  # Ethernet's MTU less IP and TCP headers with timestamps
 MIN_RTO = 0.2  # Linux: TCP_RTO_MIN; the time-out is the round trip plus this
 MAX_RTO = 120.0  # Linux: TCP_RTO_MAX
 FAST_RETRANSMIT_PACKETS = 3  # RFC 5681: three duplicate acknowledgements
 USER_TIMEOUT = 924.6  # Linux: tcp_retries2 = 15
+
+_T = TypeVar("_T")
+Queue = deque[_T]
+EMPTY: Any = ()
+"""What a queue is until something is put into it: a deque takes 760 bytes, and most connections need none."""
+
+
+def appended(queue: Queue[_T], item: _T) -> Queue[_T]:
+    """The queue with that at its end."""
+    if queue is EMPTY:
+        return deque((item,))
+    queue.append(item)
+    return queue
+
 
 Segment = list[Any]
 """[time at which it has arrived, data, line of `sent`]: one write under way."""
@@ -45,7 +59,7 @@ class Retransmission:
     peer: Endpoint
     error: OSError | None
     _schedule: Schedule
-    _in_flight: deque[Segment]
+    _in_flight: Queue[Segment]
     _alive: Callable[[], bool]
     _expect: Callable[[Segment], None]
     _fail: Callable[[OSError], None]
@@ -57,7 +71,7 @@ class Retransmission:
         """As it begins."""
         # Lost segments that wait for their time-out, and how many packets have been sent behind each.
         self._holes: list[tuple[Segment, int]] = []
-        self._resend: deque[tuple[bytes, int]] = deque()
+        self._resend: Queue[tuple[bytes, int]] = EMPTY
         self._stalled_since: float | None = None
         self._timeout = MIN_RTO
         self._unheard = False
@@ -121,7 +135,7 @@ class Retransmission:
 
     def _stall(self, packet: tuple[bytes, int]) -> None:
         """The way is cut or the other machine silent: keep it, and try again when the time-out has passed."""
-        self._resend.append(packet)
+        self._resend = appended(self._resend, packet)
         if self._stalled_since is None:
             network = self.network
             self._stalled_since = network.schedule.now
@@ -158,11 +172,12 @@ class Retransmission:
             network.schedule.after(self._timeout, self._retry, None)
         else:
             self._stalled_since = None
-            packets, self._resend = self._resend, deque()
+            packets, self._resend = self._resend, EMPTY
             while packets:
                 self._transmit(*packets.popleft())
                 if self._stalled_since is not None:
-                    self._resend.extend(packets)
+                    for packet in packets:
+                        self._stall(packet)
                     return
             self._pump()
 

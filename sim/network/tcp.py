@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from heapq import heappush
@@ -20,7 +19,7 @@ from zlib import crc32
 
 from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.network import Network
-from sim.network.retransmission import PACKET_BYTES, Retransmission, Segment
+from sim.network.retransmission import EMPTY, PACKET_BYTES, Queue, Retransmission, Segment, appended
 
 if TYPE_CHECKING:
     from sim.network.connect import Listener
@@ -95,14 +94,14 @@ class Endpoint(Retransmission):
         self.unread = 0
         """Bytes that have arrived and nobody has read."""
         self._boot = host.boots
-        self._chunks: deque[bytes] = deque()
+        self._chunks: Queue[bytes] = EMPTY
         # Sending. Counters since the start; what is known of the other end is only looked at when it limits us.
         self._accepted = 0
         self._acknowledged = 0
         self._known_read = 0
         self._transmitted = 0
         self._blocked = False
-        self._backlog: deque[bytes] = deque()
+        self._backlog: Queue[bytes] = EMPTY
         self._ended = False
         """Nothing more can be sent: so it is after `shutdown`, and with an error."""
         # The other direction's receiver keeps these.
@@ -110,7 +109,7 @@ class Endpoint(Retransmission):
         self._just_came = 0
         self._read = 0
         # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
-        self._in_flight: deque[Segment] = deque()
+        self._in_flight: Queue[Segment] = EMPTY
         # When the last of those is there that went off by themselves, each after the one before.
         self._lands = -math.inf
         self._none_lost()
@@ -192,7 +191,7 @@ class Endpoint(Retransmission):
             size = room
             self._block()
         self._accepted += size
-        self._backlog.append(data)
+        self._backlog = appended(self._backlog, data)
         self._pump()
         return size
 
@@ -233,8 +232,10 @@ class Endpoint(Retransmission):
         """End our direction: FIN after all that was taken."""
         if not self._ended:
             self._ended = True
-            self._backlog.append(_FIN)
-            self._pump()
+            if self._backlog or self._stalled_since is not None:
+                self._backlog = appended(self._backlog, _FIN)
+            elif self._alive():
+                self._transmit(_FIN, 0)
 
     def close(self) -> None:
         """Close the socket. What was taken is still sent; unread bytes make it a reset, as on Linux."""
@@ -257,8 +258,7 @@ class Endpoint(Retransmission):
 
     def reset(self) -> None:
         """Send RST and forget the connection."""
-        self._backlog.clear()
-        self._resend.clear()
+        self._backlog = self._resend = EMPTY
         self._ended = True
         self.error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._send_reset(self.peer)
@@ -271,8 +271,7 @@ class Endpoint(Retransmission):
 
     def _pump(self) -> None:
         """Transmit what the window admits."""
-        backlog = self._backlog
-        while backlog and self._stalled_since is None and self._alive():
+        while (backlog := self._backlog) and self._stalled_since is None and self._alive():
             data = backlog[0]
             if data is _FIN:
                 backlog.popleft()
@@ -297,10 +296,9 @@ class Endpoint(Retransmission):
         path = network.uniform
         if host is target:
             now = network.schedule.now
-            if not self._in_flight and host.at_once(now):
-                self._in_flight.append([now, data, line])
+            if not self._in_flight and self._lands < now and host.at_once(now):
                 cause = network.cause[0]
-                _arrive(self)
+                land((self, data, line, False))
                 network.cause[0] = cause
                 return
             path = network.path(host, target)
@@ -315,11 +313,16 @@ class Endpoint(Retransmission):
         if path.plain or data is ACCEPTED:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
             delay = path.delay()
-            segment: Segment = [now + (delay if host is not target else delay * AT_ONCE), data, line]
+            when = self._in_order(now + (delay if host is not target else delay * AT_ONCE))
+            if not self._in_flight:
+                self._lands = when
+                self._schedule.at(when, land, (self, data, line, False))
+                return
+            segment: Segment = [when, data, line]
         else:
             segment = self._over_a_bad_way(path, now, data, line)
-        segment[0] = self._in_order(segment[0])
-        self._in_flight.append(segment)
+            segment[0] = self._in_order(segment[0])
+        self._in_flight = appended(self._in_flight, segment)
         self._expect(segment)
 
     def _in_order(self, when: float) -> float:
@@ -384,8 +387,7 @@ class Endpoint(Retransmission):
     def _fail(self, error: OSError) -> None:
         """The connection is over. What has arrived can still be read, then comes the error."""
         self.error = error
-        self._backlog.clear()
-        self._resend.clear()
+        self._backlog = self._resend = EMPTY
         self._ended = True
         self.on_writable()
         self.on_readable()
@@ -477,7 +479,7 @@ def land(packet: Packet) -> None:
         if sink is None or target._chunks or not sink[0](sink[1], sink[2], data):
             target._read -= size
             target.unread += size
-            target._chunks.append(data)
+            target._chunks = appended(target._chunks, data)
             if sender._blocked:
                 target._tell_sender(size)
             target._just_came = size
