@@ -98,8 +98,8 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
         self, protocol_factory: Callable[[], Any], host: Any = None, port: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """As asyncio's, in the same turns, without its detours where there is one address to try and nothing asked."""
-        direct = host and _is_port(port) and not (options or self._debug) and self._asks_node()
-        infos = self.node.names.getaddrinfo(host, port, type=socket.SOCK_STREAM) if direct else ()
+        direct = type(host) is str and host and _is_port(port) and not (options or self._debug) and self._asks_node()
+        infos = self.node.names.streams_to(host, port) if direct else ()
         if len(infos) != 1:
             return await super().create_connection(protocol_factory, host, port, **options)
         ((family, _, _, _, address),) = infos

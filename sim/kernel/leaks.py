@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Leak", "install", "left_behind", "made_here"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
-_ENGINE = ("sim.kernel.simulation", "sim.network")  # what calls loops: there is no program above
+_ENGINE = ("sim.kernel.turns", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
 _PASSED: dict[str, bool | None] = {}
 """By module: whether its frames are passed over; None where the search ends."""
 _SLEEP = "_set_result_unless_cancelled"  # what asyncio.sleep waits for: the task that sleeps is told of already

@@ -14,6 +14,8 @@ from sim.network.network import Network
 
 __all__ = ["MAPPED", "Names"]
 
+MANY_KEPT = 1000
+"""Answers that are kept of one machine."""
 MAPPED = "::ffff:"
 """What an address of IPv4 begins with where it is shown as one of IPv6."""
 _KINDS = (
@@ -30,10 +32,11 @@ _KNOWN_FAMILIES = frozenset({0, int(socket.AF_INET), int(socket.AF_INET6)})
 class Names:
     """What one machine answers."""
 
-    __slots__ = ("_host", "_network")
+    __slots__ = ("_host", "_network", "_streams")
 
     def __init__(self, network: Network, host: Host) -> None:
         self._network, self._host = network, host
+        self._streams: dict[tuple[str, int, int], list[Any]] = {}
 
     def getaddrinfo(
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
@@ -71,6 +74,16 @@ class Names:
         infos = [(_family(ip), kind, protocol, "", _address(ip, number)) for ip in wanted for kind, protocol in kinds]
         if canonical and infos:
             infos[0] = (*infos[0][:3], canonical, infos[0][4])
+        return infos
+
+    def streams_to(self, host: str, port: int) -> list[Any]:
+        """What `getaddrinfo` says of streams, kept for those who connect again and again."""
+        key = host, port, len(self._network.hosts)
+        infos = self._streams.get(key)
+        if infos is None:
+            if len(self._streams) >= MANY_KEPT:
+                self._streams.clear()
+            infos = self._streams[key] = self.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return infos
 
     def _unnamed(self, passive: bool) -> list[str]:

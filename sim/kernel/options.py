@@ -59,6 +59,8 @@ _DEFAULTS: Options = {
 
 def as_set(level: int, option: int, value: Any) -> Any:
     """What is kept of a value that a program sets. Raises TypeError, OSError, and NotSimulated for multicast."""
+    if isinstance(value, int) and (level, option) in _SWITCHES:
+        return int(bool(value))
     if value is None or isinstance(value, str | float):
         raise TypeError(f"an integer or bytes is required, not {type(value).__name__}")
     if level not in _LEVELS:
@@ -66,7 +68,7 @@ def as_set(level: int, option: int, value: Any) -> Any:
     if (level, option) in _MULTICAST:
         raise NotSimulated("multicast is not simulated; send the datagram to each node")
     if (level, option) in _SWITCHES:
-        return int(bool(value) if isinstance(value, int) else any(bytes(value)))
+        return int(any(bytes(value)))
     if not isinstance(value, int):
         return bytes(value)
     if (level, option) in (_SEND_BUFFER, _RECEIVE_BUFFER):

@@ -95,7 +95,8 @@ class SimulatedSocket(SocketCalls):
         self._reads_no_more = False
         self.transport: ref[Any] | None = None
         self._when_connected: Handle | None = None
-        self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
+        if kind != socket.SOCK_STREAM:
+            self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
 
     # -- readiness -------------------------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class SimulatedSocket(SocketCalls):
         self.reader, self.writer = reader, writer
         source = self._endpoint or self._datagrams
         if source is not None:
-            source.sink = self._sink()
+            source.sink = None if reader is None else self._sink()
         if (reader or writer) and self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
             self._selector.marked[self._descriptor] = self
 
@@ -202,7 +203,8 @@ class SimulatedSocket(SocketCalls):
     def _attach(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         endpoint.on_readable = endpoint.on_writable = self._mark
-        endpoint.sink = self._sink()
+        if self.reader is not None:
+            endpoint.sink = self._sink()
         self.send_now = endpoint.send if self.family != socket.AF_UNIX else self._send_on_the_machine
         if self._options is not None:
             self._keep_alive()
@@ -532,6 +534,8 @@ class SimulatedSocket(SocketCalls):
             if owned is not None:
                 owned.close()
         self._endpoint = self._listener = self._datagrams = None
+        # It goes at once, not when garbage is collected: these are methods of its own.
+        self.send_now = self.send_to_now = self.receive_now = _closed
         self._host.release(self)
 
     @staticmethod
@@ -568,3 +572,7 @@ def _path(address: Any) -> str:
     if len(os.fsencode(path)) > 107 + path.startswith("\0"):
         raise OSError("AF_UNIX path too long")
     return path
+
+
+def _closed(*_: Any) -> Any:
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
