@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-__all__ = ["default_arguments", "instead", "rebind", "replace", "type_modified"]
+__all__ = ["default_arguments", "instead", "look_out", "rebind", "replace", "type_modified"]
 
 Swaps = dict[int, tuple[Any, Any]]
 """What has been replaced, by identity, and by what."""
@@ -24,6 +24,8 @@ _ABSTRACT: Any = vars(type)["__abstractmethods__"]
 
 _replaced: Swaps = {}
 """Until `rebind`."""
+_kinds: list[type] = []
+_heed: Callable[[list[Any]], None] = bool
 
 
 class _Unbound(functools.partial[Any]):
@@ -53,12 +55,21 @@ def instead(original: Any, function: Any) -> None:
     _replaced[id(original)] = (original, function)
 
 
+def look_out(kinds: Iterable[type], heed: Callable[[list[Any]], None]) -> None:
+    """Have `rebind` tell what refers to one of these classes: their instances and methods, among others.
+
+    It is told before anything is rebound, and what is replaced then is seen to.
+    """
+    global _heed
+    _kinds.extend(kinds)
+    _heed = heed
+
+
 def rebind() -> None:
     """Whoever captured what has been replaced gets the replacement."""
     if not _replaced:
         return
-    swaps = dict(_replaced)
-    _replaced.clear()
+    swaps = _taken()
     # Most have it under its own name: what is left to search for by who refers to it is little, and takes a while.
     wanted = {original.__name__ for original, _ in swaps.values()}
     for module in list(sys.modules.values()):
@@ -69,11 +80,22 @@ def rebind() -> None:
             if gc.get_freeze_count():  # hidden from that search
                 _swap_values(names, swaps)
     own = _own_cells(function for _, function in swaps.values())
+    swaps = _referred_to(swaps, own)
+    # One search for all: it looks at every object that there is.
+    holders = _holders(swaps, _kinds)
+    _heed(holders)
     # What cannot be changed is made anew, and swapped itself: the tuple of a function's defaults, a staticmethod.
-    anew = _swap_everywhere(_referred_to(swaps, own), own)
+    anew = _swap_in(holders, swaps, own) | _taken()
+    del holders
     if anew:
-        _swap_everywhere(anew, own)
+        _swap_in(_holders(anew), anew, own)
     type_modified(object)
+
+
+def _taken() -> Swaps:
+    global _replaced
+    taken, _replaced = _replaced, {}
+    return taken
 
 
 def type_modified(kind: type) -> None:
@@ -97,20 +119,26 @@ def _referred_to(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
     return {key: pair for key, pair in swaps.items() if sys.getrefcount(pair[0]) > least + ours[key]}
 
 
-def _swap_everywhere(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
-    """In all that refers to the originals; returns what has to be made anew for that."""
-    if not swaps:
-        return {}
+def _holders(swaps: Swaps, kinds: Iterable[type] = ()) -> list[Any]:
+    """What refers to the originals, or to those classes."""
+    searched = tuple(original for original, _ in swaps.values()), tuple(kinds)
+    looked_for = (*searched[0], *searched[1])
+    found = gc.get_referrers(*looked_for) if looked_for else []
+    ours = {id(each) for each in (*searched, looked_for, *swaps.values())}
+    return [holder for holder in found if id(holder) not in ours]
+
+
+def _swap_in(holders: Iterable[Any], swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
+    """In all these; returns what has to be made anew for that."""
     anew: Swaps = {}
-    pairs = set(map(id, swaps.values()))
-    originals = tuple(original for original, _ in swaps.values())  # not a list, of which the call made a tuple
-    for holder in gc.get_referrers(*originals):
-        if holder is originals or id(holder) in own or id(holder) in pairs:
+    for holder in holders:
+        if id(holder) in own:
             continue
         if isinstance(holder, dict):
             _swap_values(holder, swaps)
         elif isinstance(holder, list):
-            holder[:] = [_swapped(value, swaps) for value in holder]
+            if _any_of(holder, swaps):
+                holder[:] = [_swapped(value, swaps) for value in holder]
         elif isinstance(holder, types.CellType):
             holder.cell_contents = _swapped(holder.cell_contents, swaps)
         elif isinstance(holder, types.FunctionType):
@@ -121,9 +149,11 @@ def _swap_everywhere(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
             swapped = (_swapped(holder.func, swaps), _swapped(holder.args, swaps))
             partial.__setstate__((*swapped, holder.keywords, vars(holder)))
         elif type(holder) is tuple:
-            anew[id(holder)] = holder, tuple(_swapped(value, swaps) for value in holder)
+            if _any_of(holder, swaps):
+                anew[id(holder)] = holder, tuple(_swapped(value, swaps) for value in holder)
         elif type(holder) is staticmethod:
-            anew[id(holder)] = holder, staticmethod(_swapped(holder.__func__, swaps))
+            if _any_of((holder.__func__,), swaps):
+                anew[id(holder)] = holder, staticmethod(_swapped(holder.__func__, swaps))
         elif type(names := _attributes(holder)) is dict:
             _swap_values(names, swaps)
     return anew
@@ -134,8 +164,12 @@ def _swapped(value: Any, swaps: Swaps) -> Any:
     return found[1] if found is not None and found[0] is value else value
 
 
+def _any_of(values: Iterable[Any], swaps: Swaps) -> bool:
+    return not swaps.keys().isdisjoint(map(id, values))
+
+
 def _swap_values(names: dict[Any, Any], swaps: Swaps) -> None:
-    if swaps.keys().isdisjoint(map(id, list(names.values()))):
+    if not _any_of(list(names.values()), swaps):
         return
     for name, value in list(names.items()):
         found = swaps.get(id(value))

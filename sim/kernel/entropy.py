@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, Protocol
 
-from sim.kernel.captured import default_arguments, instead, replace, type_modified
+from sim.kernel.captured import default_arguments, instead, look_out, replace, type_modified
 
 __all__ = ["EPOCH", "Source", "install", "off_loop", "outside", "running"]
 
@@ -88,7 +88,6 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    captured = gc.get_referrers(random.Random, datetime.datetime, datetime.date)
     modules_own = getattr(random.random, "__self__", None)
     modules = ((time, _time()), (os, _os()), (random, _random()), (uuid, _uuid()), (sys.modules.get("ssl"), _ssl()))
     for module, functions in modules:
@@ -96,14 +95,19 @@ def install() -> None:
             if module is not None and hasattr(module, name):
                 replace(module, name, function)
     _patch_datetime()
-    for method in captured:
-        # `datetime.now` makes a new one each time: `default_factory=datetime.now` has one of its own.
-        if isinstance(method, types.BuiltinMethodType) and method.__self__ in (datetime.datetime, datetime.date):
-            now = getattr(method.__self__, method.__name__)
-            if now != method:
-                instead(method, now)
-    _patch_random_seed(one for one in captured if type(one) is random.Random and one is not modules_own)
+    _patch_random_seed()
     _patch_tempfile()
+
+    def heed(captured: list[Any]) -> None:
+        for method in captured:
+            # `datetime.now` makes a new one each time: `default_factory=datetime.now` has one of its own.
+            if isinstance(method, types.BuiltinMethodType) and method.__self__ in (datetime.datetime, datetime.date):
+                now = getattr(method.__self__, method.__name__)
+                if now != method:
+                    instead(method, now)
+        _unseed(one for one in captured if type(one) is random.Random and one is not modules_own)
+
+    look_out((random.Random, datetime.datetime, datetime.date), heed)
 
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
@@ -260,12 +264,8 @@ class _Unseeded(random.Random):
         return random.Random, (), self.getstate()
 
 
-def _patch_random_seed(made: Iterable[random.Random]) -> None:
-    """An unseeded `random.Random()` seeds itself from the node's entropy, or draws from the node that asks.
-
-    Of those that were `made` before nobody knows whether they were seeded. Default arguments are not, as a rule:
-    aiohttp draws the masks of its websockets from one.
-    """
+def _patch_random_seed() -> None:
+    """An unseeded `random.Random()` seeds itself from the node's entropy, or draws from the node that asks."""
     real = random.Random.seed
 
     @functools.wraps(real)
@@ -281,6 +281,12 @@ def _patch_random_seed(made: Iterable[random.Random]) -> None:
         real(self, a, version)
 
     random.Random.seed = seed  # type: ignore[method-assign]
+
+
+def _unseed(made: Iterable[random.Random]) -> None:
+    """Of those that were made before nobody knows whether they were seeded. Default arguments are not, as a rule:
+    aiohttp draws the masks of its websockets from one.
+    """
     for generator in default_arguments(made):
         generator.__class__ = _Unseeded
 
