@@ -25,7 +25,7 @@ _ABSTRACT: Any = vars(type)["__abstractmethods__"]
 _replaced: Swaps = {}
 """Until `rebind`."""
 _kinds: list[type] = []
-_heed: Callable[[list[Any]], None] = bool
+_heed: Callable[[list[Any]], object] = bool
 
 
 class _Unbound(functools.partial[Any]):
@@ -55,7 +55,7 @@ def instead(original: Any, function: Any) -> None:
     _replaced[id(original)] = (original, function)
 
 
-def look_out(kinds: Iterable[type], heed: Callable[[list[Any]], None]) -> None:
+def look_out(kinds: Iterable[type], heed: Callable[[list[Any]], object]) -> None:
     """Have `rebind` tell what refers to one of these classes: their instances and methods, among others.
 
     It is told before anything is rebound, and what is replaced then is seen to.

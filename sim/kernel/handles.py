@@ -96,7 +96,7 @@ class Handle(events.Handle):
     """
 
     __slots__ = ()
-    __init__ = object.__init__
+    __init__: Any = object.__init__
     # asyncio's own, which its stubs do not show.
     _context: Context
     _loop: Any
@@ -110,7 +110,7 @@ class TimerHandle(events.TimerHandle):
     """A callback for a later time, made empty too: `loop.call_at` and `call_later` set the slots."""
 
     __slots__ = ()
-    __init__ = object.__init__
+    __init__: Any = object.__init__
     _context: Context
     _loop: Any
     _callback: Any

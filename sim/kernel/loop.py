@@ -268,7 +268,7 @@ class NodeLoop(Turns):
         for each in self._tasks:
             task = each()
             if task is not None:
-                asyncio._unregister_task(task)  # type: ignore[attr-defined]
+                asyncio._unregister_task(task)
 
     # -- signals ---------------------------------------------------------------------------------------------------
 

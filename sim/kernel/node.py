@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
-from types import FunctionType
+from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
@@ -105,8 +105,8 @@ class Node:
         A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
         restarted. Raises NodeDown, TypeError.
         """
-        if not _is_coroutine_function(main) and (
-            not (inspect.iscoroutine(main) or callable(main)) or inspect.isasyncgenfunction(main)
+        if not (_is_coroutine_function(main) or inspect.iscoroutine(main)) and (
+            not callable(main) or inspect.isasyncgenfunction(main)
         ):
             raise TypeError(f"{main!r} is neither a coroutine function nor a coroutine; write `async def`")
         if inspect.iscoroutine(main) and args:
@@ -393,10 +393,10 @@ def _unused_place() -> Path:
 
 
 def _is_coroutine_function(main: Any) -> bool:
-    """As inspect's, which takes five times as long to find that it is a plain one."""
+    """As inspect's, which takes five times as long to find that it is a plain one, or a coroutine."""
     if type(main) is FunctionType and main.__code__.co_flags & inspect.CO_COROUTINE:
         return True
-    return inspect.iscoroutinefunction(main)
+    return type(main) is not CoroutineType and inspect.iscoroutinefunction(main)
 
 
 async def _call(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...], delay: float) -> Any:

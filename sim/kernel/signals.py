@@ -138,7 +138,7 @@ def _signal(node: Any, signalnum: int, handler: Any) -> Any:
     if handler == signal.SIG_DFL:
         node.loop.handle_signal(signalnum, None)
     elif handler == signal.SIG_IGN or callable(handler):
-        callback = next((stands for meant, stands in _STAND_FOR if handler == meant), handler)
+        callback: Any = next((stands for meant, stands in _STAND_FOR if handler == meant), handler)
         node.loop.handle_signal(signalnum, events.Handle(callback, (signalnum, None), node.loop, None))
     else:
         raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")

@@ -295,7 +295,7 @@ class Simulation:
         try:
             while True:
                 write_at = done + WRITE_EVERY - done % WRITE_EVERY
-                for processed in range(done, write_at):
+                for processed in range(done, write_at):  # noqa: B007 - `finally` does
                     if stop is not None and stop():
                         return True
                     if not queue or (when := queue[0][0]) >= bound:
@@ -317,13 +317,12 @@ class Simulation:
 
     def _goes_on(self, until: float) -> bool:
         """Look ahead, where the next event is none within the horizon; False where there is none until then."""
-        schedule = self.schedule
-        within = bool(schedule.queue) and schedule.queue[0][0] < schedule.horizon
-        if within or not schedule.look_ahead():
-            if until != math.inf:
-                schedule.now = until
-            return False
-        return True
+        schedule, queue = self.schedule, self.schedule.queue
+        known = bool(queue) and queue[0][0] < schedule.horizon  # it is too late, or somebody else has looked ahead
+        goes_on = queue[0][0] <= until if known else schedule.look_ahead()
+        if not goes_on and until != math.inf:
+            schedule.now = until
+        return goes_on
 
     def _look_up(self, processed: int, function: Any, argument: Any) -> None:
         """Now and then, between two events: garbage, Ctrl-C, time that does not advance."""

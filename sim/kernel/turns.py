@@ -344,7 +344,7 @@ class Turns(ConnectionMethods):
         """As asyncio's, without its detours where debug mode is off. So are those below."""
         if self._debug or self._closed:
             return as_made_above(super().call_soon(callback, *args, context=context))
-        handle = Handle()
+        handle: Handle = Handle()
         handle._context = copy_context() if context is None else context
         handle._loop, handle._callback, handle._args = self, callback, args
         handle._cancelled = False
@@ -358,7 +358,7 @@ class Turns(ConnectionMethods):
         if self._debug or self._closed or delay is None or not self.exact:
             return as_made_above(super().call_later(delay, callback, *args, context=context))
         when = self._schedule.now + self._host.ahead + delay
-        timer = TimerHandle()
+        timer: TimerHandle = TimerHandle()
         timer._context = copy_context() if context is None else context
         timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
         timer._cancelled, timer._scheduled = False, True
@@ -371,7 +371,7 @@ class Turns(ConnectionMethods):
     ) -> events.TimerHandle:
         if self._debug or self._closed or when is None:
             return self.keep(as_made_above(super().call_at(when, callback, *args, context=context)))
-        timer = TimerHandle()
+        timer: TimerHandle = TimerHandle()
         timer._context = copy_context() if context is None else context
         timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
         timer._cancelled, timer._scheduled = False, True

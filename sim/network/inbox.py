@@ -126,4 +126,3 @@ class _Hold:
     def __init__(self) -> None:
         self.senders: set[str] = set()
         self.kept: deque[_Packet] = deque()
-

@@ -33,7 +33,7 @@ WINDOW_BYTES = 256 * 1024  # sent and not yet read by the other program
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
 
 Packet = tuple["Endpoint", bytes, int, bool]
-"""One under way: who sent it, data, its line of `sent` (0 = a marker), and whether it has been through the inbox over there."""
+"""One under way: who sent it, data, its line of `sent` (0 = a marker), whether it has been through the inbox there."""
 
 
 class Endpoint(Retransmission):

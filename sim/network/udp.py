@@ -203,11 +203,14 @@ class DatagramSocket:
         self._append((self._received, now, self._node, line, sender, "udp", size))
         sink, datagram = self.sink, (data, source)
         if sink is None or self.queue or not sink[0](sink[1], sink[2], datagram):
-            self._queued_bytes += size + OVERHEAD_BYTES
-            self.queue.append(datagram)
-            self.on_readable()
+            self._keep(datagram)
         cause[0] = 0
         return True
+
+    def _keep(self, datagram: tuple[bytes, Address]) -> None:
+        self._queued_bytes += len(datagram[0]) + OVERHEAD_BYTES
+        self.queue.append(datagram)
+        self.on_readable()
 
     def receive(self) -> tuple[bytes, Address]:
         """The next datagram. Raises IndexError when there is none, OSError when a datagram of ours was refused."""
@@ -281,12 +284,20 @@ class DatagramSocket:
 
 
 def _arrive_at(packet: tuple[DatagramSocket, DatagramSocket, Address, Address, bytes, int]) -> None:
-    """As `_arrive`, at the socket that heard that address when the datagram was sent."""
+    """As `_arrive`, at the socket that heard that address when the datagram was sent: the hot path, in one piece."""
     sender, hearer, to, source, data, line = packet
-    if hearer.closed or hearer.remote is not None:
-        _arrive((sender, hearer.host, to, source, data, line))
-    elif not hearer.deliver(sender.host.name, data, source, line, False):
-        sender._drop(sender.network.schedule.now, line, hearer.host.name, "buffer_full")
+    host, sink = hearer.host, hearer.sink
+    if sink is None or hearer.closed or hearer.queue or hearer.remote is not None or host.inbox is not None:
+        _arrive((sender, host, to, source, data, line))
+        return
+    network = hearer.network
+    cause, now = network.cause, network.schedule.now
+    cause[0] = hearer._next_line()
+    hearer._append((hearer._received, now, hearer._node, line, sender.host.name, "udp", len(data)))
+    datagram = data, source
+    if not sink[0](sink[1], sink[2], datagram):
+        hearer._keep(datagram)
+    cause[0] = 0
 
 
 def _hearer(target: Host, to: Address) -> DatagramSocket | None:

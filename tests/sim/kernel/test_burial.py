@@ -2,7 +2,11 @@
 
 import asyncio
 import gc
+import socket
 import sys
+from weakref import ref
+
+import pytest
 
 from sim import Simulation
 from sim.kernel import burial
@@ -28,6 +32,41 @@ def test_objects_do_not_grow_with_the_number_of_simulations(monkeypatch):
     for seed in range(300):
         simulate(seed)
     assert len(gc.get_objects()) < before + 10_000
+
+
+def test_tasks_of_an_ended_simulation_stand_in_no_set_of_asyncios():
+    """They stay until Python collects them, and have the hashes of the next simulation's, which collide there."""
+    registered = getattr(asyncio.tasks, "_scheduled_tasks", getattr(asyncio.tasks, "_all_tasks", None))
+    if registered is None:
+        pytest.skip("from Python 3.14 on it is a list")
+    before = set(registered)
+
+    async def main():
+        await asyncio.sleep(1e6)
+
+    simulation = Simulation(1)
+    tasks = [simulation.add_node(name).start(main) for name in "abc"]
+    simulation.run(until=1)
+    assert set(registered) >= set(tasks)
+    simulation.nodes["a"].crash()
+    simulation.nodes["b"].kill()
+    simulation.close()
+    assert set(registered) <= before
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_socket_that_is_closed_goes_without_a_collection(kind):
+    with Simulation(1) as simulation:
+        made = simulation.add_node("a").loop._socket(socket.AF_INET, kind)
+        made.bind(("0.0.0.0", 0))
+        alive = ref(made)
+        gc.disable()
+        try:
+            made.close()
+            del made
+            assert alive() is None
+        finally:
+            gc.enable()
 
 
 def test_nothing_is_collected_while_little_has_been_made(monkeypatch):

@@ -69,6 +69,31 @@ def test_of_all_timers_those_run_that_were_not_cancelled_each_at_its_time(delays
     assert all(when == delays[n] for when, n in fired)
 
 
+def test_timers_of_one_time_run_in_the_order_in_which_they_were_set():
+    fired = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_at(1.0, fired.append, n) for n in range(20)]
+        for n in (3, 4, 17):
+            timers[n].cancel()
+        await asyncio.sleep(2)
+
+    sim.run(main())
+    assert fired == [n for n in range(20) if n not in (3, 4, 17)]
+
+
+def test_timers_stand_where_asyncio_keeps_them():
+    with contextlib.closing(sim.new_event_loop()) as loop:
+        later, sooner = loop.call_later(2.0, print), loop.call_later(1.0, print)
+        loop.call_later(3.0, print).cancel()
+        assert loop._scheduled == [sooner, later]
+        loop.set_debug(True)
+        in_debug_mode = loop.call_at(1.5, print)
+        assert loop._scheduled == [sooner, in_debug_mode, later]
+    assert loop._scheduled == []
+
+
 def test_a_loop_has_a_slot_for_all_that_asyncio_sets():
     """A dictionary beside the slots is a third of a kilobyte a node."""
     with contextlib.closing(sim.new_event_loop()) as loop:
@@ -79,13 +104,15 @@ def test_handles_have_asyncios_slots_all_of_them_set():
     loop, context = sim.new_event_loop(), copy_context()
     with contextlib.closing(loop):
         pairs = [
-            (Handle(print, (1,), loop, context), asyncio.Handle(print, (1,), loop, context)),
-            (TimerHandle(2.0, print, (1,), loop, context), asyncio.TimerHandle(2.0, print, (1,), loop, context)),
+            (loop.call_soon(print, 1, context=context), asyncio.Handle(print, (1,), loop, context)),
+            (loop.call_at(2.0, print, 1, context=context), asyncio.TimerHandle(2.0, print, (1,), loop, context)),
+            (loop.call_later(2.0, print, 1, context=context), asyncio.TimerHandle(2.0, print, (1,), loop, context)),
         ]
         for ours, theirs in pairs:
+            assert type(ours) in (Handle, TimerHandle)
             slots = [slot for kind in type(theirs).__mro__ for slot in getattr(kind, "__slots__", ())]
             different = [s for s in slots if s != "__weakref__" and getattr(ours, s) != getattr(theirs, s)]
-            # Ours is made where it is put into the heap.
+            # Ours is in the heap.
             assert different == (["_scheduled"] if isinstance(ours, TimerHandle) else [])
             ours.cancel()
             assert ours.cancelled()

@@ -144,6 +144,50 @@ def test_simpy_can_step_our_events_itself():
         assert task.result() == "done"
 
 
+def test_the_trace_is_written_while_events_are_processed_whoever_drives(tmp_path):
+    """Memory does not grow with the length of a run."""
+
+    async def tick():
+        while True:
+            await asyncio.sleep(1)
+            simulation.record("a", "tick")
+
+    async def chatter():
+        _, writer = await asyncio.open_connection("a", 7)
+        for _ in range(1000):
+            writer.write(b"x")
+            await asyncio.sleep(0.001)
+        writer.close()
+
+    async def serve():
+        async with await asyncio.start_server(lambda *_: None, "a", 7) as server:
+            await server.serve_forever()
+
+    path = tmp_path / "trace"
+    with Simulation(1, trace=path) as simulation:
+        simulation.add_node("a").start(tick)
+        simulation.nodes["a"].start(serve)
+        simulation.add_node("b").start(chatter, delay=0.1)
+        simulation.run(until=5)
+        sent_and_received = path.stat().st_size
+        assert sent_and_received > 20_000
+        simulation.environment.run(until=1005)
+        assert path.stat().st_size > sent_and_received + 4000
+
+
+def test_a_condition_of_a_run_may_look_ahead():
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(sleeper, 3.0)
+        simulation.nodes["a"].start(sleeper, 0.5)
+        peek = simulation.schedule.peek
+        assert simulation.drive(lambda: peek() > 2.5)
+        assert simulation.now == 0.5
+        assert not simulation.drive(lambda: peek() < 0, until=2.0)
+        assert simulation.now == 2.0
+        assert simulation.drive(lambda: peek() < 0 or task.done())
+        assert simulation.now == 3.0
+
+
 def test_step_processes_one_event():
     with Simulation(1) as simulation:
         task = simulation.add_node("a").start(sleeper, 3.0)

@@ -6,8 +6,7 @@ import socket
 import pytest
 
 from sim.kernel.simulation import Simulation
-from sim.network.tcp import Endpoint
-from sim.network.udp import RECEIVE_BUFFER_BYTES, DatagramSocket
+from sim.network.udp import RECEIVE_BUFFER_BYTES
 
 PORT = 5000
 
@@ -274,26 +273,21 @@ def test_a_machine_without_connections_has_none_to_reset(simulation):
     assert not simulation.add_node("a").reset()
 
 
-def test_sockets_are_their_plain_selves_before_and_after(simulation):
-    """The hot path knows nothing of holds: who has none has the plain classes."""
+def test_a_machine_has_an_inbox_only_while_there_is_a_rule(simulation):
     b = simulation.add_node("b")
     b.start(echo)
     b.start(listen, Heard())
-    simulation.add_node("a").start(talk, [], 50)
+    a = simulation.add_node("a")
+    a.start(talk, [], 50)
     simulation.run(until=0.1)
-
-    def kinds():
-        hosts = simulation.network.hosts.values()
-        return {type(s) for host in hosts for s in (*host.datagram_sockets.values(), *host.endpoints)}
-
-    assert kinds() == {Endpoint, DatagramSocket}
+    assert (a.host.inbox, b.host.inbox) == (None, None)
     simulation.network.hold("a", "b", name="h")
     simulation.network.slow_receive("a", "1s", name="s")
-    assert kinds().isdisjoint({Endpoint, DatagramSocket})
+    assert a.host.inbox is not None
+    assert b.host.inbox is not None
     simulation.network.heal()
     simulation.run(until=0.2)
-    assert kinds() == {Endpoint, DatagramSocket}
-    assert b.host.inbox is None
+    assert (a.host.inbox, b.host.inbox) == (None, None)
     simulation.run(until=15)
 
 

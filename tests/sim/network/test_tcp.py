@@ -318,3 +318,32 @@ def test_ports_that_stream_sockets_are_bound_to_are_nobody_else_s():
     assert host.bind(host.listeners, "0.0.0.0", 0) == ("0.0.0.0", 32774)
     host.reserve(object(), "0.0.0.0", 32775, False)
     assert host.bind(host.datagram_sockets, "0.0.0.0", 0) == ("0.0.0.0", 32775)
+
+
+@pytest.mark.parametrize("pause", [0.0, 1e-6, 1e-4])
+def test_bytes_stay_in_order_on_one_machine_whether_they_took_time_or_not(pause):
+    """What is written in one moment is there at once up to a limit; the rest takes a while, and what follows waits."""
+
+    async def serve():
+        async with await asyncio.start_server(take, "127.0.0.1", PORT) as server:
+            await server.serve_forever()
+
+    async def take(reader, writer):
+        taken.set_result(await reader.read(-1))
+        writer.close()
+
+    async def client():
+        nonlocal taken
+        taken = asyncio.get_running_loop().create_future()
+        _, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        for n in range(400):
+            writer.write(n.to_bytes(2, "big"))
+            if n % 150 == 149:
+                await asyncio.sleep(pause)
+        writer.close()
+        return await taken
+
+    taken = None
+    world = World()
+    world.a.start(serve)
+    assert world.run(client) == b"".join(n.to_bytes(2, "big") for n in range(400))

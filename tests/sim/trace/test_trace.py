@@ -127,6 +127,25 @@ def test_digest_follows_every_event():
     assert len(digests) == 2
 
 
+def test_what_is_appended_is_written_by_a_flush_and_counted_at_once(tmp_path):
+    with Trace(tmp_path / "t", batch=2) as trace:
+        shape, node = trace.shape("tick", "i"), trace.node("a")
+        for i in range(5):
+            assert trace.next_line() == i + 1
+            trace.append((shape, float(i), node, 0, i))
+            assert trace.lines == i + 1
+        assert (tmp_path / "t").stat().st_size == 0
+        trace.relieve()
+        assert (tmp_path / "t").stat().st_size > 0
+        trace.relieve()
+        assert trace.record(5.0, "b", "tock", 5) == 6
+        assert trace.lines == 6
+    assert [(e.line, e.name, e.fields) for e in read(tmp_path / "t")] == [
+        *((i + 1, "tick", {"i": i}) for i in range(5)),
+        (6, "tock", {}),
+    ]
+
+
 def test_batches_change_neither_bytes_nor_digest(tmp_path):
     found = set()
     for batch in (1, 3, 1024, 100_000):
