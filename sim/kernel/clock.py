@@ -74,15 +74,15 @@ class Clock:
         if drift == self._drift:
             return
         loop = self._loop
-        timers = [] if loop is None else loop._timers
-        due = [self._shown(when) for when, _, _ in timers]
+        timers = [] if loop is None else sorted(loop._timers)
+        due = [(self._shown(when), timer) for when, _, timer in timers]
         now = self._now()
         self._gained, self._since, self._drift, self.exact = self._shown(now) - now, now, drift, False
-        # Their order stays: a clock never goes back.
-        for index, ((_, number, timer), shown) in enumerate(zip(timers, due, strict=True)):
-            timer._when = when = self._reached(shown)
-            timers[index] = when, number, timer
         if loop is not None:
+            loop._timers.clear()
+            for when, timer in due:  # in order, which stays as it is: a clock never goes back
+                timer._when = self._reached(when)
+                loop.add_timer(timer)
             self.govern(loop)
             loop.kick()
 
@@ -121,7 +121,7 @@ class Clock:
         loop._check_closed()
         timer: Any = _Timer(self._reached(when), callback, args, loop, context)
         timer.shown = when
-        return loop.keep(timer)
+        return loop.add_timer(timer)
 
 
 class _Timer(asyncio.TimerHandle):

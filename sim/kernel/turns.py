@@ -370,7 +370,7 @@ class Turns(ConnectionMethods):
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
         if self._debug or self._closed or when is None:
-            return self.keep(as_made_above(super().call_at(when, callback, *args, context=context)))
+            return self.add_timer(as_made_above(super().call_at(when, callback, *args, context=context)))
         timer: TimerHandle = TimerHandle()
         timer._context = copy_context() if context is None else context
         timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
@@ -379,7 +379,7 @@ class Turns(ConnectionMethods):
         heappush(self._timers, (when, _number(), timer))
         return timer
 
-    def keep(self, timer: Any) -> events.TimerHandle:
+    def add_timer(self, timer: Any) -> events.TimerHandle:
         """Put a timer into the heap, at its `_when`."""
         timer._scheduled = True
         heappush(self._timers, (timer._when, _number(), timer))

@@ -26,7 +26,6 @@ FORMAT, VERSION = "rpcnet-trace", 1
 DEFINE_SHAPE, DEFINE_NODE = -1, -2
 
 BATCH = 256
-"""Four times as many take 6 % more time, in a program of five nodes: by then the first have left the cache."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _SCALARS = frozenset({int, float, str, bool, bytes, type(None)})

@@ -1,6 +1,7 @@
 """A machine's clock may be wrong, and run at another pace: what its program is told, and when its timers fire."""
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -125,3 +126,20 @@ def test_a_program_that_sleeps_without_yielding_sleeps_by_its_own_clock():
 def test_a_clock_cannot_stand_still_or_go_back(drift):
     with Simulation(1) as simulation, pytest.raises(ValueError, match="above -1"):
         simulation.add_node("a").clock.drift = drift
+
+
+def test_timers_keep_their_order_where_a_drift_brings_them_together():
+    fired = []
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        simulation.run(until=1e6)
+        first = 1e6 + 1
+        times = [first]
+        for _ in range(40):
+            times.append(math.nextafter(times[-1], math.inf))
+        for when in reversed(times):
+            node.loop.call_at(when, fired.append, when)
+        node.clock.drift = 9.0
+        assert len({when for when, _, _ in node.loop._timers}) < len(times)
+        simulation.run(until=1e6 + 2)
+    assert fired == times
