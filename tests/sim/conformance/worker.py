@@ -192,6 +192,7 @@ class Outcome(unittest.TestResult):
         if name not in self.failed and name not in self.skips:
             (self.ran if turned else self.passed_without).append(name)
         loops.clear()
+        gc.collect()  # else what it left unclosed is heard in a test that counts warnings
 
     def addError(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
         self.failed[short(test)] = self._exc_info_to_string(err, test)  # type: ignore[attr-defined]
