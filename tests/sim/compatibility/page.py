@@ -26,7 +26,12 @@ TWINS = {
     "test_streams": "TCP: transports, protocols, streams, servers",
     "test_datagrams": "UDP",
     "test_tls": "TLS",
-    "test_sockets": "`sock_*`, sockets of one's own, ports, addresses, names, Unix sockets",
+    "test_sockets": "`sock_*`, sockets of one's own",
+    "test_socket_options": "options of sockets",
+    "test_socket_refusals": "what a socket refuses",
+    "test_addresses": "ports and addresses",
+    "test_names": "names of hosts and services",
+    "test_unix_sockets": "Unix sockets",
     "test_loop": "order of callbacks, timers, tasks, executor, contexts, signals",
 }
 
