@@ -159,8 +159,12 @@ def test_the_trace_is_written_while_events_are_processed_whoever_drives(tmp_path
             await asyncio.sleep(0.001)
         writer.close()
 
+    async def take(reader, writer):
+        await reader.read()
+        writer.close()
+
     async def serve():
-        async with await asyncio.start_server(lambda *_: None, "a", 7) as server:
+        async with await asyncio.start_server(take, "a", 7) as server:
             await server.serve_forever()
 
     path = tmp_path / "trace"

@@ -66,6 +66,7 @@ def test_what_led_to_the_difference_is_shown_too_and_messages_count(run):
     text = f"""{ECHO}
 async def mute(reader, writer):
     await reader.read()
+    writer.close()
 
 @pytest.mark.simulated(seeds=2)
 async def test_echo(simulation):
