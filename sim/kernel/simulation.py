@@ -318,7 +318,9 @@ class Simulation:
     def _goes_on(self, until: float) -> bool:
         """Look ahead, where the next event is none within the horizon; False where there is none until then."""
         schedule, queue = self.schedule, self.schedule.queue
-        known = bool(queue) and queue[0][0] < schedule.horizon  # it is too late, or somebody else has looked ahead
+        horizon = schedule.horizon
+        # It is too late, or never, or somebody else has looked ahead.
+        known = bool(queue) and (queue[0][0] < horizon or horizon == math.inf)
         goes_on = queue[0][0] <= until if known else schedule.look_ahead()
         if not goes_on and until != math.inf:
             schedule.now = until

@@ -124,6 +124,14 @@ def test_simpy_processes_run_beside_the_nodes():
     assert seen == [2.0]
 
 
+def test_what_never_happens_keeps_no_run_from_its_end():
+    with Simulation(1) as simulation:
+        never = simulation.environment.timeout(float("inf"))
+        simulation.add_node("a").start(sleeper, 3.0)
+        simulation.run(until=5.0)
+        assert (simulation.now, never.processed) == (5.0, False)
+
+
 def test_a_failing_simpy_process_fails_the_run():
     def process(environment):
         yield environment.timeout(2.0)
