@@ -75,7 +75,7 @@ class Clock:
             return
         loop = self._loop
         timers = [] if loop is None else sorted(loop._timers)
-        due = [(self._shown(when), timer) for when, _, timer in timers]
+        due = [(self._shown(when) if when < math.inf else when, timer) for when, _, timer in timers]
         now = self._now()
         self._gained, self._since, self._drift, self.exact = self._shown(now) - now, now, drift, False
         if loop is not None:

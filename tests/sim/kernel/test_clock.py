@@ -48,6 +48,21 @@ def test_a_drift_that_begins_and_ends_changes_the_timers_that_wait():
         assert (wall, steady) == (pytest.approx(8), pytest.approx(10))
 
 
+@pytest.mark.parametrize("drift", [0.25, -0.25])
+def test_a_timer_that_never_fires_leaves_the_others_alone(drift):
+    """Infinity times no drift is no number."""
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(sleeper, math.inf)
+        task = node.start(sleeper, 1.0)
+        simulation.run(until=0.5)
+        node.clock.drift = drift
+        simulation.run_until_complete(task)
+        node.clock.drift = 0.0
+        simulation.run_until_complete(node.start(sleeper, 1.0))
+        assert simulation.now == pytest.approx(0.5 + 0.5 / (1 + drift) + 1.0)
+
+
 def test_a_clock_that_is_slowed_does_not_wake_its_program_too_soon():
     with Simulation(1) as simulation:
         node = simulation.add_node("a")
