@@ -331,7 +331,7 @@ class Turns(ConnectionMethods):
 
     def kick_if_needed(self) -> None:
         """As `kick`, where something was put in from outside of the loop since it ran."""
-        if self._ready or (self._timers and self.wake_at == NO_WAKE):
+        if self._ready or (self._timers and self._timers[0][0] < self.wake_at):
             self.kick()
 
     def kick(self) -> None:

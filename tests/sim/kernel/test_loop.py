@@ -94,6 +94,17 @@ def test_timers_stand_where_asyncio_keeps_them():
     assert loop._scheduled == []
 
 
+def test_a_timer_that_is_set_between_two_runs_fires_at_its_time_whatever_waits_already():
+    with sim.Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(asyncio.sleep, 10.0)
+        simulation.run(until=1.0)
+        fired = []
+        node.loop.call_at(3.0, lambda: fired.append(simulation.now))
+        simulation.run(until=20.0)
+        assert fired == [3.0]
+
+
 def test_a_loop_has_a_slot_for_all_that_asyncio_sets():
     """A dictionary beside the slots is a third of a kilobyte a node."""
     with contextlib.closing(sim.new_event_loop()) as loop:
