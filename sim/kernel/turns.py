@@ -67,6 +67,8 @@ class Turns(ConnectionMethods):
     _stopping: bool
     _closed: bool
     _timer_cancelled_count: int
+    _check_callback: Any
+    _check_thread: Any
 
     def __init__(self, node: "Node") -> None:
         self._turning = self._dead = False  # asyncio's constructor asks already
@@ -370,7 +372,11 @@ class Turns(ConnectionMethods):
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
         if self._debug or self._closed or when is None:
-            return self.add_timer(as_made_above(super().call_at(when, callback, *args, context=context)))
+            if self._closed or when is None:
+                return super().call_at(when, callback, *args, context=context)  # raises
+            self._check_thread()
+            self._check_callback(callback, "call_at")
+            return self.add_timer(as_made_above(events.TimerHandle(when, callback, args, self, context)))
         timer: TimerHandle = TimerHandle()
         timer._context = copy_context() if context is None else context
         timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when

@@ -94,6 +94,17 @@ def test_timers_stand_where_asyncio_keeps_them():
     assert loop._scheduled == []
 
 
+def test_a_timer_costs_no_more_in_debug_mode_where_many_wait(monkeypatch):
+    """asyncio's own would put it into a list that is made, and sorted, each time."""
+    with contextlib.closing(sim.new_event_loop()) as loop:
+        loop.set_debug(True)
+        monkeypatch.setattr(type(loop), "_scheduled", None)
+        timers = [loop.call_later(1.0, print), loop.call_at(1.0, print)]
+        assert [each._source_traceback[-1].filename for each in timers] == [__file__, __file__]
+        monkeypatch.undo()
+        assert loop._scheduled == timers
+
+
 def test_a_timer_that_is_set_between_two_runs_fires_at_its_time_whatever_waits_already():
     with sim.Simulation(1) as simulation:
         node = simulation.add_node("a")
