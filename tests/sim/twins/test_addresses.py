@@ -74,6 +74,13 @@ async def test_a_local_address_of_ones_own_choice(log: Log):
     server.close()
 
 
+def a_port_that_ipv4_has_free():
+    """Not just one that IPv6 has: on a real machine it may be that of a test beside this one."""
+    with socket.socket(socket.AF_INET6) as both:
+        both.bind(("::", 0))
+        return both.getsockname()[1]
+
+
 @twin
 async def test_an_ipv6_wildcard_accepts_ipv4_too(log: Log):
     loop = asyncio.get_running_loop()
@@ -83,9 +90,9 @@ async def test_an_ipv6_wildcard_accepts_ipv4_too(log: Log):
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
             listening.setblocking(False)
             mapped.setblocking(False)
-            listening.bind(("::", 0))
+            port = a_port_that_ipv4_has_free()
+            listening.bind(("::", port))
             listening.listen()
-            port = listening.getsockname()[1]
             await log.attempt(who, "IPv4", loop.sock_connect(one, ("127.0.0.1", port)))
             await log.attempt(who, "mapped", loop.sock_connect(mapped, ("::ffff:127.0.0.1", port, 0, 0)))
             with socket.socket() as other:
