@@ -5,12 +5,13 @@ sockets have (one datagram or one read each), then due timers, then the callback
 wake-up, for its earliest timer; an event cannot be taken back, so a stale one is ignored.
 
 Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._ready, _scheduled,
-_timer_cancelled_count, _timer_handle_cancelled, _stopping. tests/sim/kernel/test_loop.py notices a change.
+_timer_cancelled_count, _timer_handle_cancelled, _stopping; futures._set_result_unless_cancelled.
+tests/sim/kernel/test_loop.py notices a change.
 """
 
 import asyncio
 import math
-from asyncio import events, format_helpers
+from asyncio import events, format_helpers, futures
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -217,6 +218,10 @@ class Turns(ConnectionMethods):
                             handle._context.run(handle._callback)
                         elif len(arguments) == 1:
                             handle._context.run(handle._callback, arguments[0])
+                        elif handle._callback is _WAKE_UP:
+                            future, result = arguments
+                            if not future.cancelled():
+                                future.set_result(result)
                         else:
                             handle._context.run(handle._callback, *arguments)
                     except KeyboardInterrupt:
@@ -393,6 +398,8 @@ class Turns(ConnectionMethods):
 
 
 _number = count().__next__
+_WAKE_UP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+"""What asyncio.sleep has called. It is done here, without its frame and its context, of which nothing of it knows."""
 _HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
 """Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sim
 from sim import NotSimulated
+from sim.kernel import turns
 from sim.kernel.handles import Handle, TimerHandle
 
 
@@ -67,6 +68,29 @@ def test_of_all_timers_those_run_that_were_not_cancelled_each_at_its_time(delays
     assert {n for _, n in fired} <= {n for n, delay in enumerate(delays) if delay <= first.get(n, 99)}
     assert {n for _, n in fired} >= {n for n, delay in enumerate(delays) if delay < first.get(n, 99)}
     assert all(when == delays[n] for when, n in fired)
+
+
+def test_what_asyncio_sleeps_by_is_known_to_the_loop():
+    async def main():
+        loop = asyncio.get_running_loop()
+        sleeping = asyncio.ensure_future(asyncio.sleep(1, "woke"))
+        cancelled = asyncio.ensure_future(asyncio.sleep(1))
+        await asyncio.sleep(0)
+        assert {timer._callback for timer in loop._scheduled} == {turns._WAKE_UP}
+        cancelled.cancel()
+        done, _ = await asyncio.wait([sleeping, cancelled])
+        assert [each.cancelled() for each in (sleeping, cancelled)] == [False, True]
+        told = []
+        loop.set_exception_handler(lambda loop, context: told.append(context["message"]))
+        done = loop.create_future()
+        done.set_result("before")
+        loop.call_later(1, turns._WAKE_UP, done, "too late")
+        await asyncio.sleep(2)
+        return sleeping.result(), done.result(), loop.time(), told
+
+    result, done, time, (told,) = sim.run(main())
+    assert (result, done, time) == ("woke", "before", 3.0)
+    assert "_set_result_unless_cancelled" in told
 
 
 def test_timers_of_one_time_run_in_the_order_in_which_they_were_set():
