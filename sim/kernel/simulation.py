@@ -298,13 +298,13 @@ class Simulation:
                 for processed in range(done, write_at):  # noqa: B007 - `finally` does
                     if stop is not None and stop():
                         return True
-                    if not queue or (when := queue[0][0]) >= bound:
+                    while not queue or (when := queue[0][0]) >= bound:
                         if not self._goes_on(until):
                             return False
                         bound = min(schedule.horizon, too_late)
-                        if bound < math.inf or not queue:
-                            continue
-                        when = queue[0][0]
+                        if bound == math.inf and queue:
+                            when = queue[0][0]  # which may be never
+                            break
                     _, _, _, function, argument = heappop(queue)
                     schedule.now = when
                     function(argument)

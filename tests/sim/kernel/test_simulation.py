@@ -200,6 +200,22 @@ def test_a_condition_of_a_run_may_look_ahead():
         assert simulation.now == 3.0
 
 
+def test_a_step_is_an_event_though_the_next_one_is_far():
+    async def tick():
+        for _ in range(5):
+            await asyncio.sleep(1.0)
+            ticks.append(simulation.now)
+
+    ticks = []
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(tick)
+        simulation.run(until=0)
+        for number in range(1, 6):
+            assert simulation.step()
+            assert ticks == [float(each) for each in range(1, number + 1)]
+        assert not simulation.step()
+
+
 def test_step_processes_one_event():
     with Simulation(1) as simulation:
         task = simulation.add_node("a").start(sleeper, 3.0)
