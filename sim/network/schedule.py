@@ -19,7 +19,7 @@ from typing import Any, Protocol
 __all__ = ["Schedule", "Sleeper"]
 
 
-PAGES_A_SECOND = 8  # a power of two, so that a time's page is exact
+PAGES_A_SECOND = 4  # a power of two, so that a time's page is exact
 FAR = 1e9  # seconds; what is later, infinity too, is on no page
 
 
