@@ -365,23 +365,20 @@ class Turns(ConnectionMethods):
         if self._debug or self._closed or delay is None or not self.exact:
             return as_made_above(super().call_later(delay, callback, *args, context=context))
         when = self._schedule.now + self._host.ahead + delay
-        timer: TimerHandle = TimerHandle()
-        timer._context = copy_context() if context is None else context
-        timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
-        timer._cancelled, timer._scheduled = False, True
-        timer._repr = timer._source_traceback = None
-        heappush(self._timers, (when, _number(), timer))
-        return timer
+        return self._timer(when, callback, args, context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> events.TimerHandle:
-        if self._debug or self._closed or when is None:
-            if self._closed or when is None:
-                return super().call_at(when, callback, *args, context=context)  # raises
+        if self._closed or when is None:
+            return super().call_at(when, callback, *args, context=context)  # raises
+        if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_at")
             return self.add_timer(as_made_above(events.TimerHandle(when, callback, args, self, context)))
+        return self._timer(when, callback, args, context)
+
+    def _timer(self, when: float, callback: Any, args: Any, context: Any) -> events.TimerHandle:
         timer: TimerHandle = TimerHandle()
         timer._context = copy_context() if context is None else context
         timer._loop, timer._callback, timer._args, timer._when = self, callback, args, when
