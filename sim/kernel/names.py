@@ -36,7 +36,7 @@ class Names:
 
     def __init__(self, network: Network, host: Host) -> None:
         self._network, self._host = network, host
-        self._streams: dict[tuple[str, int, int], list[Any]] = {}
+        self._streams: dict[tuple[str, int], list[Any]] = {}
 
     def getaddrinfo(
         self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
@@ -77,8 +77,8 @@ class Names:
         return infos
 
     def streams_to(self, host: str, port: int) -> list[Any]:
-        """What `getaddrinfo` says of streams, kept for those who connect again and again."""
-        key = host, port, len(self._network.hosts)
+        """As `getaddrinfo` for a stream; answers are kept, as a node keeps its addresses."""
+        key = host, port
         infos = self._streams.get(key)
         if infos is None:
             if len(self._streams) >= MANY_KEPT:

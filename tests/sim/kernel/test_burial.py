@@ -55,10 +55,10 @@ def test_tasks_of_an_ended_simulation_stand_in_no_set_of_asyncios():
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_socket_that_is_closed_goes_without_a_collection(kind):
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_socket_that_is_closed_goes_without_a_collection(family, kind):
     with Simulation(1) as simulation:
-        made = simulation.add_node("a").loop._socket(socket.AF_INET, kind)
-        made.bind(("0.0.0.0", 0))
+        made = simulation.add_node("a").loop._socket(family, kind)
         alive = ref(made)
         gc.disable()
         try:

@@ -85,6 +85,9 @@ def test_what_asyncio_sleeps_by_is_known_to_the_loop():
         done = loop.create_future()
         done.set_result("before")
         loop.call_later(1, turns._WAKE_UP, done, "too late")
+        gone = loop.create_future()
+        gone.cancel()
+        loop.call_later(1, turns._WAKE_UP, gone, "nobody waits")
         await asyncio.sleep(2)
         return sleeping.result(), done.result(), loop.time(), told
 
