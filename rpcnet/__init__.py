@@ -1,9 +1,8 @@
 """RPC, streams and SWIM cluster membership for asyncio. This file is a list; see docs/architecture.md for the rooms."""
 
-from rpcnet.bidirectional import BidirectionalStream
-from rpcnet.call import CurrentCall, Peer, current_call
 from rpcnet.client import RpcClient
-from rpcnet.client_stream import ClientStream
+from rpcnet.client.bidirectional import BidirectionalStream
+from rpcnet.client.stream import ClientStream
 from rpcnet.cluster import (
     Cluster,
     ClusterClosed,
@@ -25,6 +24,7 @@ from rpcnet.cluster import (
     WatchOverflow,
 )
 from rpcnet.config import ClusterConfig, RpcConfig
+from rpcnet.context import CurrentCall, Peer, current_call
 from rpcnet.errors import (
     Aborted,
     AlreadyExists,

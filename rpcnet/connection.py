@@ -1,7 +1,7 @@
 """One connection, as both ends see it: greeting, frames in, frames out, credit, ping, farewell.
 
-The shell of wire.parser, wire.writer and calls.credit over a transport of the running loop. Knows no method and no
-handler: frames of streams go to `stream_frame`, which caller.py and handler.py supply. Replies resolve their futures
+The shell of wire.parser, wire.writer and flow.credit over a transport of the running loop. Knows no method and no
+handler: frames of streams go to `stream_frame`, which client/ and server/ supply. Replies resolve their futures
 straight in `data_received`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from rpcnet.calls.credit import ReceiveCredit, granted
-from rpcnet.calls.deadline import Patience
 from rpcnet.config import RpcConfig
 from rpcnet.errors import ProtocolError, Status, Unavailable
+from rpcnet.flow.credit import ReceiveCredit, granted
+from rpcnet.flow.deadline import Patience
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         "reads",
         "receive_credit",
         "transport",
-        "turns",
+        "writers",
     )
 
     def __init__(self, config: RpcConfig, observer: Observer | None) -> None:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self.heard_at = self.loop.time()
         self.credit = 0
         self.receive_credit = ReceiveCredit(config.connection_window_bytes)
-        self.turns: deque[asyncio.Future[None]] = deque()
+        self.writers: deque[asyncio.Future[None]] = deque()
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
@@ -126,7 +126,11 @@ class Connection(asyncio.Protocol):
 
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         """A frame of a stream has come."""
-        raise AssertionError("supplied by caller.py and handler.py")
+        raise AssertionError("supplied by the two ends")
+
+    def forget(self, number: int) -> None:
+        """A call of this connection is over at both ends: its place is free."""
+        raise AssertionError("supplied by the two ends")
 
     def opened(self) -> None:
         """The peer's HELLO was good."""
@@ -180,7 +184,7 @@ class Connection(asyncio.Protocol):
         if self._pong is not None:
             token, self._pong = self._pong, None
             self.write(writer.ping(PONG, token))
-        self.pass_turn()
+        self.wake_writer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -194,11 +198,11 @@ class Connection(asyncio.Protocol):
         if not self.greeted.done():
             self.greeted.set_exception(error)
             self.greeted.exception()  # whoever waits sees it; nobody waiting is no mistake
-        for turn in self.turns:
-            if not turn.done():
-                turn.set_exception(error)
-                turn.exception()
-        self.turns.clear()
+        for waiter in self.writers:
+            if not waiter.done():
+                waiter.set_exception(error)
+                waiter.exception()
+        self.writers.clear()
         self.gone(error)
         if self.peer_hello is not None and self.observer is not None:
             self.observer.record(
@@ -253,31 +257,31 @@ class Connection(asyncio.Protocol):
 
     def may_write(self, cost: int) -> bool:
         """Whether an item of this cost may be written now, before anybody who waits."""
-        return cost <= self.credit and not self._paused and not self.turns
+        return cost <= self.credit and not self._paused and not self.writers
 
-    async def turn(self, cost: int) -> None:
-        """Wait, in order, until an item of this cost may be written; its writer then calls `pass_turn`."""
-        ahead = bool(self.turns)
+    async def wait_to_write(self, cost: int) -> None:
+        """Wait, in order, until an item of this cost may be written; its writer then calls `wake_writer`."""
+        ahead = bool(self.writers)
         while ahead or self._paused or self.credit < cost:
             if self.closed:
                 raise Unavailable(f"connection to {self.peer} is over")
             waiter = self.loop.create_future()
             # Who was woken for nothing keeps its place at the head.
-            self.turns.append(waiter) if ahead or not self.turns else self.turns.appendleft(waiter)
+            self.writers.append(waiter) if ahead or not self.writers else self.writers.appendleft(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
-                if waiter in self.turns:
-                    self.turns.remove(waiter)
+                if waiter in self.writers:
+                    self.writers.remove(waiter)
                 else:
-                    self.pass_turn()
+                    self.wake_writer()
                 raise
             ahead = False
 
-    def pass_turn(self) -> None:
+    def wake_writer(self) -> None:
         """Wake whoever is next, if it may write."""
-        while self.turns and not self._paused and self.credit > ITEM_COST:
-            waiter = self.turns.popleft()
+        while self.writers and not self._paused and self.credit > ITEM_COST:
+            waiter = self.writers.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -312,7 +316,7 @@ class Connection(asyncio.Protocol):
             self._greet(decode_hello(payload))
         elif kind == CREDIT:
             self.credit = granted(self.credit, decode_number(payload))
-            self.pass_turn()
+            self.wake_writer()
         elif kind == PING:
             if len(payload) != PING_BYTES:
                 raise ProtocolError(f"PING has {len(payload)} bytes of payload instead of {PING_BYTES}")

@@ -8,13 +8,22 @@ stream.
 import collections.abc
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from rpcnet.codec import decoder
-from rpcnet.handler import Method
 from rpcnet.wire.frame import SHAPES
 
-__all__ = ["Signature", "method_names", "read_signature", "service", "service_name", "shape_number", "typed_method"]
+__all__ = [
+    "Method",
+    "Signature",
+    "method_names",
+    "read_signature",
+    "service",
+    "service_name",
+    "shape_number",
+    "typed_method",
+]
 
 _STREAMS = (
     collections.abc.AsyncIterator,
@@ -23,6 +32,17 @@ _STREAMS = (
 )
 _SERVICE = "__rpcnet_service__"
 Class = TypeVar("Class", bound=type)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What is registered under a name."""
+
+    name: str
+    shape: int
+    handler: Callable[[Any], Any]
+    decode: Callable[[bytes], Any] | None
+    """None: bytes as they come."""
 
 
 class Signature:

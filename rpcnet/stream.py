@@ -1,10 +1,12 @@
 """One call at one of its two ends: what has come and is unread, what waits to be sent, and for how long.
 
-`Flow` is what caller.py and handler.py share: receiving with credit, sending in parts as credit comes, and the idle
-timer. The rules are in calls.state and calls.credit; this is their shell. Knows no method table and no user-facing
-handle, so that a handle that is dropped is freed at once, whatever still runs here.
+`Stream` is what client/call.py and server/call.py share: receiving with credit, sending in parts as credit comes, and
+the idle timer. The rules are in flow.state and flow.credit; this is their shell. Knows no method table and no
+user-facing handle, so that a handle that is dropped is freed at once, whatever still runs here.
 
 An error ends the stream: it is raised once, afterwards there is only StopAsyncIteration.
+
+Tests: tests/rpcnet/test_shapes.py, test_time.py, test_flow_control.py and test_letting_go.py, in both worlds.
 """
 
 import asyncio
@@ -12,19 +14,17 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from rpcnet.calls.credit import ReceiveCredit, granted
-from rpcnet.calls.state import START, step
 from rpcnet.connection import Connection, frame_room
 from rpcnet.errors import ResourceExhausted, RpcError, StreamTimeout
+from rpcnet.flow.credit import ReceiveCredit, granted
+from rpcnet.flow.state import START, step
 from rpcnet.wire import writer
-from rpcnet.wire.frame import CREDIT, FLAG_END, FLAG_MORE, HEADER, ITEM, ITEM_COST, SHAPES, decode_number
+from rpcnet.wire.frame import CREDIT, FLAG_END, FLAG_MORE, ITEM, ITEM_COST, SHAPES, decode_number
 
-__all__ = ["Flow"]
-
-_pack = HEADER.pack
+__all__ = ["Stream"]
 
 
-class Flow:
+class Stream:
     """Both directions of one call, seen from one end."""
 
     __slots__ = (
@@ -107,7 +107,7 @@ class Flow:
 
     def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
         """End the call here with this error."""
-        raise AssertionError("supplied by caller.py and handler.py")
+        raise AssertionError("supplied by the two ends")
 
     # Receiving.
 
@@ -125,7 +125,7 @@ class Flow:
 
     def other(self, kind: int, payload: bytes) -> None:
         """END, CANCEL and METADATA, which differ between the ends."""
-        raise AssertionError("supplied by caller.py and handler.py")
+        raise AssertionError("supplied by the two ends")
 
     def item(self, flags: int, payload: bytes) -> None:
         """An item, or a part of one; its credit is charged, whether anybody wants it or not."""
@@ -287,7 +287,7 @@ class Flow:
         if last:
             self.output_ended = True
             self.sending_last()
-        connection.write(_pack(len(payload), ITEM, FLAG_END if last else 0, self.number) + payload)
+        connection.write(writer.item(self.number, FLAG_END if last else 0, payload))
 
     def sending_last(self) -> None:
         """The last item is about to be written."""
@@ -328,9 +328,9 @@ class Flow:
             want = min(left, least) + ITEM_COST
             await self._credit_for(want)
             if not connection.may_write(want):
-                await self._turn(connection, want)
+                await self._wait_to_write(connection, want)
                 if self.credit < want or self.output_ended:
-                    connection.pass_turn()
+                    connection.wake_writer()
                     continue
             size = min(left, room, self.credit - ITEM_COST, connection.credit - ITEM_COST)
             left -= size
@@ -343,14 +343,14 @@ class Flow:
                 self.sending_last()
             connection.write(writer.item(self.number, flags, view[at : at + size]))
             at += size
-            connection.pass_turn()
+            connection.wake_writer()
             if not left:
                 return
 
-    async def _turn(self, connection: Connection, want: int) -> None:
+    async def _wait_to_write(self, connection: Connection, want: int) -> None:
         self.begin_waiting()
         try:
-            await connection.turn(want)
+            await connection.wait_to_write(want)
         except RpcError:
             if not self.output_ended:
                 raise
@@ -373,7 +373,7 @@ class Flow:
 
     def cannot_send(self) -> BaseException:
         """Why nothing can be sent any more."""
-        raise AssertionError("supplied by caller.py and handler.py")
+        raise AssertionError("supplied by the two ends")
 
     def _wake_writer(self) -> None:
         if self._writer is not None and not self._writer.done():

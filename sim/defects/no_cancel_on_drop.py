@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from rpcnet.caller import Call
+from rpcnet.client.call import ClientCall
 
 __all__ = ["no_cancel_on_drop"]
 
 
 @contextmanager
 def no_cancel_on_drop() -> Iterator[None]:
-    def say_nothing(call: Call, code: int) -> None:
+    def say_nothing(call: ClientCall, code: int) -> None:
         """Instead of a CANCEL frame."""
 
-    with patch.object(Call, "_let_go", say_nothing):
+    with patch.object(ClientCall, "_let_go", say_nothing):
         yield

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from rpcnet.stream import Flow
+from rpcnet.stream import Stream
 
 __all__ = ["no_idle_timeout"]
 
 
 @contextmanager
 def no_idle_timeout() -> Iterator[None]:
-    def wait_on(flow: Flow) -> None:
+    def wait_on(flow: Stream) -> None:
         """Instead of StreamTimeout."""
 
-    with patch.object(Flow, "_idle_judged", wait_on):
+    with patch.object(Stream, "_idle_judged", wait_on):
         yield

@@ -22,9 +22,9 @@ from rpcnet import (
     StreamTransportError,
     Unavailable,
 )
-from rpcnet.caller import Call
+from rpcnet.client.call import ClientCall
 from rpcnet.errors import STATUS_ERRORS, Unknown
-from rpcnet.handler import ServedCall
+from rpcnet.server.call import ServedCall
 
 
 def test_there_is_one_class_for_each_of_grpcs_sixteen_statuses() -> None:
@@ -169,7 +169,7 @@ def test_an_error_larger_than_the_limits_still_arrives(world, pair) -> None:
 def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
     def living() -> list[object]:
         """By identity, because a module-level error of another test is none of ours."""
-        return [thing for thing in gc.get_objects() if isinstance(thing, Call | ServedCall | NotFound)]
+        return [thing for thing in gc.get_objects() if isinstance(thing, ClientCall | ServedCall | NotFound)]
 
     async def fail(payload: object) -> bytes:
         raise NotFound("gone")

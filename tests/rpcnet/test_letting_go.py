@@ -269,7 +269,7 @@ def test_what_was_let_go_returns_its_credit(world, pair, idle, way) -> None:
                 await idle(server, client)
             connection = client._dialer.connection
             assert connection is not None
-            (served,) = server._handlers.connections
+            (served,) = server._connections
             for here, there in ((connection, served), (served, connection)):
                 assert here.receive_credit.held == 0
                 assert here.credit == there.receive_credit.allowed

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from rpcnet.calls.state import FIRST, HALF_NAMES, REQUEST, RESPONSE
+from rpcnet.flow.state import FIRST, HALF_NAMES, REQUEST, RESPONSE
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     FLAG_END,

@@ -1,6 +1,6 @@
 """A burst, then a rate."""
 
-from rpcnet.calls.ration import Ration
+from rpcnet.flow.ration import Ration
 
 
 def test_a_burst_is_given_at_once_and_then_so_many_a_second() -> None:

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 
 from rpcnet import observe
 from rpcnet.address import Address
-from rpcnet.caller import CallerConnection
+from rpcnet.client.connection import ClientConnection
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 
 __all__ = ["Dialer", "OpenTransport"]
 
-OpenTransport: TypeAlias = Callable[[Callable[[], CallerConnection]], Coroutine[Any, Any, None]]
+OpenTransport: TypeAlias = Callable[[Callable[[], ClientConnection]], Coroutine[Any, Any, None]]
 """Makes a connection, given what makes its protocol. OSError where it cannot."""
 
 
@@ -36,9 +36,9 @@ class Dialer:
     ) -> None:
         self.address = address
         self.connected_at: float | None = None
-        self.connection: CallerConnection | None = None
+        self.connection: ClientConnection | None = None
         """The one that new calls go to; look at `is_usable` first."""
-        self.connections: dict[CallerConnection, None] = {}
+        self.connections: dict[ClientConnection, None] = {}
         self.observer = observe.current()
         self._tls = tls
         self._open_transport = open_transport or self._open_socket
@@ -46,7 +46,7 @@ class Dialer:
         self._random = random
         self._wall_clock = wall_clock
         self._loop = asyncio.get_running_loop()
-        self._connecting: asyncio.Task[CallerConnection] | None = None
+        self._connecting: asyncio.Task[ClientConnection] | None = None
         self._reason = ""
         self._failures = 0
         self._not_before = 0.0
@@ -58,7 +58,7 @@ class Dialer:
         if self._closed:
             raise FailedPrecondition(f"this client of {self.address} was closed")
 
-    async def place(self, deadline: float | None) -> CallerConnection:
+    async def place(self, deadline: float | None) -> ClientConnection:
         """A connection that may take one more call."""
         while True:
             self.check_open()
@@ -72,7 +72,7 @@ class Dialer:
                 if connection.is_usable:
                     return connection
 
-    async def connected(self, deadline: float | None) -> CallerConnection:
+    async def connected(self, deadline: float | None) -> ClientConnection:
         """Connect, together with whoever else waits for it."""
         connection = self.connection
         if connection is not None and connection.is_usable:
@@ -86,7 +86,7 @@ class Dialer:
             raise Unavailable(f"{self.address} cannot be reached: {self._reason}")
         return connection
 
-    def _connect_done(self, task: asyncio.Task[CallerConnection]) -> None:
+    def _connect_done(self, task: asyncio.Task[ClientConnection]) -> None:
         self._connecting = None
         if task.cancelled():
             self._reason = "the client was closed"
@@ -132,7 +132,7 @@ class Dialer:
         """Seconds for which we were held up, as far as they count."""
         return min(max(0.0, self._loop.time() - due), self._config.late_timer_grace)
 
-    async def _reconnect(self) -> CallerConnection:
+    async def _reconnect(self) -> ClientConnection:
         now = self._loop.time()
         made_at, self._made_at = self._made_at, None
         if made_at is not None:
@@ -160,13 +160,13 @@ class Dialer:
         self._failures = min(self._failures + 1, 30)
         self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
 
-    async def _dial(self) -> CallerConnection:
+    async def _dial(self) -> ClientConnection:
         """Connect and greet, within connect_timeout."""
         name = f"{self._random.getrandbits(48):012x}"
-        made: list[CallerConnection] = []
+        made: list[ClientConnection] = []
 
-        def protocol() -> CallerConnection:
-            made.append(CallerConnection(self._config, self.observer, name))
+        def protocol() -> ClientConnection:
+            made.append(ClientConnection(self._config, self.observer, name))
             return made[-1]
 
         seconds = self._config.connect_timeout
@@ -187,7 +187,7 @@ class Dialer:
         connection.lost.add_done_callback(lambda _: self.connections.pop(connection, None))
         return connection
 
-    async def _greeted(self, connection: CallerConnection, until: float) -> None:
+    async def _greeted(self, connection: ClientConnection, until: float) -> None:
         """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""
 
         def give_up() -> None:
@@ -200,7 +200,7 @@ class Dialer:
         finally:
             timer.cancel()
 
-    async def _open_socket(self, protocol: Callable[[], CallerConnection]) -> None:
+    async def _open_socket(self, protocol: Callable[[], ClientConnection]) -> None:
         options: dict[str, Any] = {"ssl": self._tls}
         if self._tls is not None:
             self._tls.set_alpn_protocols([ALPN])

@@ -8,7 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from rpcnet.caller import Call
+from rpcnet.client.call import ClientCall
 from rpcnet.codec import PayloadError, decoder, encode
 from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError
 
@@ -34,7 +34,7 @@ class ClientStream(Generic[T]):
 
     __slots__ = ("__weakref__", "_call", "_decode", "_writes")
 
-    def __init__(self, call: Call, response: Any, max_depth: int, writes: bool = False) -> None:
+    def __init__(self, call: ClientCall, response: Any, max_depth: int, writes: bool = False) -> None:
         self._call = call
         self._decode = None if response is None else decoder(response, max_depth)
         self._writes = writes
@@ -111,7 +111,7 @@ class ClientStream(Generic[T]):
         self._call.abort("its block was left")
 
     def __del__(self) -> None:
-        call: Call | None = getattr(self, "_call", None)
+        call: ClientCall | None = getattr(self, "_call", None)
         if call is None or (call.finished and not call.has_unread):
             return
         loop = call.loop

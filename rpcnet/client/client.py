@@ -1,6 +1,8 @@
 """`RpcClient`: one server, one connection that is made again when it is lost, and calls in all four shapes.
 
-Which connection a call goes to is dial.py's matter, what happens to it there caller.py's.
+Which connection a call goes to is client/reconnect.py's matter, what happens to it there client/call.py's.
+
+Tests: tests/rpcnet/test_one_page.py, test_shapes.py and test_letting_go.py.
 """
 
 import asyncio
@@ -12,14 +14,15 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 from rpcnet import address as addresses
-from rpcnet.bidirectional import BidirectionalStream, ItemStream
-from rpcnet.call import inherited_deadline
-from rpcnet.caller import Call, CallerConnection
-from rpcnet.calls.deadline import earliest
-from rpcnet.client_stream import ClientStream, encode_request
+from rpcnet.client.bidirectional import BidirectionalStream, ItemStream
+from rpcnet.client.call import ClientCall
+from rpcnet.client.connection import ClientConnection
+from rpcnet.client.proxy import ServiceProxy
+from rpcnet.client.reconnect import Dialer, OpenTransport
+from rpcnet.client.stream import ClientStream, encode_request
 from rpcnet.codec import PayloadError, decoder
 from rpcnet.config import RpcConfig
-from rpcnet.dial import Dialer, OpenTransport
+from rpcnet.context import inherited_deadline
 from rpcnet.errors import (
     Internal,
     Metadata,
@@ -27,7 +30,7 @@ from rpcnet.errors import (
     StreamTransportError,
     Unavailable,
 )
-from rpcnet.proxy import ServiceProxy
+from rpcnet.flow.deadline import earliest
 from rpcnet.stats import RpcStats
 from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
 
@@ -137,7 +140,7 @@ class RpcClient:
         connection = self._dialer.connection
         if connection is None or not connection.is_usable or connection.is_full:
             connection = await self._dialer.place(deadline)
-        call = Call(self._loop, method, UNARY, deadline, None, True)
+        call = ClientCall(self._loop, method, UNARY, deadline, None, True)
         reply = call.reply
         assert reply is not None
         try:
@@ -162,7 +165,7 @@ class RpcClient:
         return answer if response is None else self._decode(response, answer, method)
 
     @staticmethod
-    async def _send_last(call: Call, payload: bytes) -> None:
+    async def _send_last(call: ClientCall, payload: bytes) -> None:
         """The request in parts. If the call ends meanwhile its reply says why."""
         try:
             await call.send(payload, last=True)
@@ -317,15 +320,15 @@ class RpcClient:
 
     # Opening calls.
 
-    def _stream_call(self, method: str, shape: int, timeout: Seconds, idle_timeout: Seconds) -> Call:
+    def _stream_call(self, method: str, shape: int, timeout: Seconds, idle_timeout: Seconds) -> ClientCall:
         self._dialer.check_open()
         idle = self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout
         if idle is not None and not idle > 0:
             raise ValueError(f"idle_timeout must be above 0, not {idle!r}")
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
-        return Call(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING)
+        return ClientCall(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING)
 
-    def _launch(self, call: Call, payload: bytes | None, metadata: Metadata | None) -> None:
+    def _launch(self, call: ClientCall, payload: bytes | None, metadata: Metadata | None) -> None:
         """Put a streaming call on the wire: now if that can be, else as soon as there is a connection with a place."""
         connection = self._dialer.connection
         if connection is not None and connection.is_usable and not connection.is_full:
@@ -334,7 +337,7 @@ class RpcClient:
             call.opener = self._spawn(self._launch_later(call, payload, metadata), call.method)
 
     def _begin(
-        self, call: Call, connection: CallerConnection, payload: bytes | None, metadata: Metadata | None
+        self, call: ClientCall, connection: ClientConnection, payload: bytes | None, metadata: Metadata | None
     ) -> None:
         try:
             started = connection.start(call, payload, metadata, last=payload is not None)
@@ -345,7 +348,7 @@ class RpcClient:
             assert payload is not None
             call.pump = self._spawn(self._pump_request(call, payload), call.method)
 
-    async def _launch_later(self, call: Call, payload: bytes | None, metadata: Metadata | None) -> None:
+    async def _launch_later(self, call: ClientCall, payload: bytes | None, metadata: Metadata | None) -> None:
         try:
             connection = await self._dialer.place(None)
             call.opener = None
@@ -361,7 +364,7 @@ class RpcClient:
             call.fail(error, tell_peer=False)
 
     @staticmethod
-    async def _pump_request(call: Call, payload: bytes) -> None:
+    async def _pump_request(call: ClientCall, payload: bytes) -> None:
         """A request that did not fit into OPEN."""
         try:
             await call.send(payload, last=True)
@@ -370,7 +373,7 @@ class RpcClient:
         finally:
             call.pump = None
 
-    def _feed(self, call: Call, items: Items) -> None:
+    def _feed(self, call: ClientCall, items: Items) -> None:
         if isinstance(items, BidirectionalStream):
             items = items.stream
         try:
@@ -418,7 +421,7 @@ class RpcClient:
         connections = list(self._dialer.connections)
         return RpcStats(
             running_handlers=sum(len(connection.calls) for connection in connections),
-            open_streams=sum(len(connection.calls) - connection.let_go for connection in connections),
+            open_streams=sum(connection.open_streams for connection in connections),
             queued_bytes=sum(connection.queued_bytes for connection in connections),
             connections=len(connections),
         )

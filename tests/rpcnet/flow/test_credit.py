@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpcnet.calls.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, granted
 from rpcnet.errors import ProtocolError
+from rpcnet.flow.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, granted
 
 
 @given(

@@ -17,10 +17,10 @@ from rpcnet import observe
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
-from rpcnet.handler import Method
 from rpcnet.listener import stop_listening
-from rpcnet.service import method_names, service_name, shape_number, typed_method
-from rpcnet.serving import Handlers, ServerConnection
+from rpcnet.server.connection import ServerConnection
+from rpcnet.server.handlers import Handlers
+from rpcnet.service import Method, method_names, service_name, shape_number, typed_method
 from rpcnet.stats import RpcStats
 
 __all__ = ["RpcServer"]
@@ -49,6 +49,7 @@ class RpcServer:
         self._bind = addresses.parse(address)
         self._tls = tls
         self._handlers = Handlers(self.config, random or Random(), wall_clock)
+        self._connections: dict[ServerConnection, None] = {}
         self._listener: asyncio.Server | None = None
         self._address = address
         self._observer: observe.Observer | None = None
@@ -138,7 +139,7 @@ class RpcServer:
 
     def accept(self) -> ServerConnection:
         """The protocol of one connection, for a transport that brings it."""
-        return ServerConnection(self.config, self._observer, self._handlers)
+        return ServerConnection(self.config, self._observer, self._handlers, self._connections)
 
     @property
     def is_running(self) -> bool:
@@ -154,9 +155,9 @@ class RpcServer:
         handlers = self._handlers
         return RpcStats(
             running_handlers=handlers.running,
-            open_streams=sum(len(connection.calls) for connection in handlers.connections),
-            queued_bytes=sum(connection.queued_bytes for connection in handlers.connections),
-            connections=len(handlers.connections),
+            open_streams=sum(len(connection.calls) for connection in self._connections),
+            queued_bytes=sum(connection.queued_bytes for connection in self._connections),
+            connections=len(self._connections),
         )
 
     async def stop(self, grace: float = DEFAULT_GRACE) -> None:
@@ -176,20 +177,20 @@ class RpcServer:
         handlers.draining = True
         if self._listener is not None:
             await stop_listening(self._listener)
-        for connection in list(handlers.connections):
+        for connection in list(self._connections):
             connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
-        for connection in list(handlers.connections):
+        for connection in list(self._connections):
             for call in list(connection.calls.values()):
                 call.cancel(Status.CANCELLED)
         await self._wait_until_idle(CANCEL_SECONDS)
-        for connection in list(handlers.connections):
+        for connection in list(self._connections):
             for call in connection.calls.values():
                 _log.warning(
                     "handler of %r goes on although it was cancelled; the server stops without it", call.method
                 )
             connection.close("the server stopped")
-        open_connections = [connection.lost for connection in handlers.connections]
+        open_connections = [connection.lost for connection in self._connections]
         if open_connections:
             await asyncio.wait(open_connections)
         self.stats.record_closed(self._observer, "server")

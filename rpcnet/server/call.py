@@ -1,18 +1,19 @@
 """A call as its handler's end sees it: the handler's task, what it reads and writes, and with which status it ends.
 
 END is sent when the handler has really ended, `finally` blocks included; that frees the caller's place. Knows no
-listening socket (server.py), no table of methods (serving.py) and no types: a method comes with its decoder.
+listening socket, no table of methods and no types: a method comes with its decoder.
+
+Tests: tests/rpcnet/server/test_call.py, and in both worlds test_shapes.py, test_errors.py and test_letting_go.py.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final
 
-from rpcnet.call import CURRENT, Peer
-from rpcnet.calls.state import REQUEST
 from rpcnet.codec import PayloadError, encode
+from rpcnet.connection import Connection
+from rpcnet.context import CURRENT, Peer
 from rpcnet.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -24,44 +25,31 @@ from rpcnet.errors import (
     StreamTimeout,
     status_name,
 )
+from rpcnet.flow.state import REQUEST
 from rpcnet.metadata import checked_metadata
-from rpcnet.stream import Flow
+from rpcnet.server.handlers import Handlers
+from rpcnet.service import Method
+from rpcnet.stream import Stream
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
-    HEADER,
     ITEM_COST,
     MAX_TEXT_BYTES,
     SHAPES,
     Ending,
 )
 
-if TYPE_CHECKING:
-    from rpcnet.serving import ServerConnection
-
-__all__ = ["Items", "Method", "ServedCall"]
+__all__ = ["Items", "ServedCall"]
 
 _log = logging.getLogger("rpcnet")
-_pack = HEADER.pack
 CLIENT_STREAMS: Final = 1
 SERVER_STREAMS: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """What is registered under a name."""
-
-    name: str
-    shape: int
-    handler: Callable[[Any], Any]
-    decode: Callable[[bytes], Any] | None
-    """None: bytes as they come."""
-
-
-class ServedCall(Flow):
+class ServedCall(Stream):
     """A call as its handler's end sees it."""
 
     __slots__ = (
@@ -71,6 +59,7 @@ class ServedCall(Flow):
         "_started_at",
         "deadline",
         "entry",
+        "handlers",
         "metadata",
         "received_at",
         "task",
@@ -78,12 +67,13 @@ class ServedCall(Flow):
         "wrote",
     )
 
-    # `attach` gives each end its own kind of connection.
-    connection: "ServerConnection"  # pyright: ignore[reportIncompatibleVariableOverride]
+    connection: Connection  # pyright: ignore[reportIncompatibleVariableOverride]
+    """From the first: the call came over it."""
 
     def __init__(
         self,
-        connection: "ServerConnection",
+        connection: Connection,
+        handlers: Handlers,
         entry: Method,
         shape: int,
         metadata: dict[str, str | bytes],
@@ -91,6 +81,7 @@ class ServedCall(Flow):
         state: int,
     ) -> None:
         super().__init__(connection.loop, entry.name, shape, REQUEST, None)
+        self.handlers = handlers
         self.entry = entry
         self.receiving = state
         self.task: asyncio.Task[None] | None = None
@@ -99,7 +90,7 @@ class ServedCall(Flow):
         self.metadata = metadata
         self.deadline = deadline
         self.trailers: dict[str, str | bytes] = {}
-        wall_clock = connection.handlers.wall_clock
+        wall_clock = handlers.wall_clock
         self.received_at = wall_clock() if wall_clock is not None else None
         self._runs = False
         self._cancel_status: int | None = None
@@ -309,10 +300,10 @@ class ServedCall(Flow):
             code = Status.DEADLINE_EXCEEDED if isinstance(error, StreamTimeout) else error.code
             self._done(code, error.message, error.details, error.trailers)
             return
-        name = f"{self.connection.handlers.random.getrandbits(32):08x}"
+        name = f"{self.handlers.random.getrandbits(32):08x}"
         _log.error("handler of %r raised (error %s)", self.method, name, exc_info=error)
         text = f"the handler raised (error {name})"
-        if self.connection.handlers.expose_errors:
+        if self.handlers.expose_errors:
             text = f"{type(error).__name__}: {error} (error {name})"
         self._done(Status.INTERNAL, text)
 
@@ -365,7 +356,7 @@ class ServedCall(Flow):
                 status=status,
                 seconds=self.loop.time() - self._started_at,
             )
-        connection.forget(self)
+        connection.forget(self.number)
 
 
 class Items:

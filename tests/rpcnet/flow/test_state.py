@@ -4,8 +4,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rpcnet.calls.state import ABORTED, ENDED, HALF_NAMES, OPENED, PARTIAL, REQUEST, RESPONSE, START, step
 from rpcnet.errors import ProtocolError
+from rpcnet.flow.state import ABORTED, ENDED, HALF_NAMES, OPENED, PARTIAL, REQUEST, RESPONSE, START, step
 from rpcnet.wire.frame import CANCEL, CREDIT, END, FLAG_END, FLAG_MORE, ITEM, METADATA, NAMES
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rpcnet.calls.deadline import MAX_MICROS, Patience, at, earliest, micros_left
+from rpcnet.flow.deadline import MAX_MICROS, Patience, at, earliest, micros_left
 
 
 @pytest.mark.parametrize(

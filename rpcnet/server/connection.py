@@ -1,51 +1,31 @@
 """The server's end of a connection: which calls it takes, and how many handlers run.
 
 A call counts as a running handler from its OPEN until its handler has really ended. Knows no listening socket
-(server.py), and nothing of what happens inside a call (handler.py).
+(server/server.py), and nothing of what happens inside a call (server/call.py).
+
+Tests: tests/rpcnet/test_server.py and test_hostile.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from random import Random
 from typing import cast
 
-from rpcnet.calls.deadline import at
-from rpcnet.calls.ration import Ration
-from rpcnet.calls.state import FIRST
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
 from rpcnet.errors import ProtocolError, Status, Unavailable
-from rpcnet.handler import Method, ServedCall
+from rpcnet.flow.deadline import at
+from rpcnet.flow.ration import Ration
+from rpcnet.flow.state import FIRST
 from rpcnet.observe import Observer
+from rpcnet.server.call import ServedCall
+from rpcnet.server.handlers import Handlers
+from rpcnet.service import Method
 from rpcnet.wire import writer
 from rpcnet.wire.frame import CANCEL, FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, Ending, decode_open
 
-__all__ = ["Handlers", "ServerConnection"]
+__all__ = ["ServerConnection"]
 
 _log = logging.getLogger("rpcnet")
-
-
-class Handlers:
-    """What all connections of a server share: its methods, and how many handlers run."""
-
-    __slots__ = ("connections", "draining", "expose_errors", "idle", "methods", "random", "running", "wall_clock")
-
-    def __init__(self, config: RpcConfig, random: Random, wall_clock: Callable[[], float] | None) -> None:
-        self.methods: dict[str, Method] = {}
-        self.connections: dict[ServerConnection, None] = {}
-        self.running = 0
-        self.draining = False
-        self.idle: asyncio.Future[None] | None = None
-        """Resolved when no handler runs, where somebody waits for it."""
-        self.expose_errors = config.expose_errors
-        self.random = random
-        self.wall_clock = wall_clock
-
-    def done(self) -> None:
-        self.running -= 1
-        if not self.running and self.idle is not None and not self.idle.done():
-            self.idle.set_result(None)
 
 
 class ServerConnection(Connection):
@@ -53,11 +33,18 @@ class ServerConnection(Connection):
 
     side = "server"
 
-    __slots__ = ("_last_served", "_resets", "calls", "handlers", "last")
+    __slots__ = ("_all", "_last_served", "_resets", "calls", "handlers", "last")
 
-    def __init__(self, config: RpcConfig, observer: Observer | None, handlers: Handlers) -> None:
+    def __init__(
+        self,
+        config: RpcConfig,
+        observer: Observer | None,
+        handlers: Handlers,
+        connections: "dict[ServerConnection, None]",
+    ) -> None:
         super().__init__(config, observer)
         self.handlers = handlers
+        self._all = connections
         self.calls: dict[int, ServedCall] = {}
         self.last = 0
         self._last_served: int | None = None
@@ -70,11 +57,11 @@ class ServerConnection(Connection):
             self.closed = True
             cast("asyncio.Transport", transport).abort()
             return
-        self.handlers.connections[self] = None
+        self._all[self] = None
         super().connection_made(transport)
 
     def gone(self, error: Unavailable) -> None:
-        self.handlers.connections.pop(self, None)
+        self._all.pop(self, None)
         for call in list(self.calls.values()):
             call.cancel(Status.CANCELLED)
 
@@ -135,7 +122,7 @@ class ServerConnection(Connection):
             self.write(writer.end(stream, Ending(status, text)))
             return
         now = self.loop.time()
-        call = ServedCall(self, method, shape, metadata, at(micros, now), state)
+        call = ServedCall(self, self.handlers, method, shape, metadata, at(micros, now), state)
         call.attach(self, stream)
         self.calls[stream] = call
         self.handlers.running += 1
@@ -162,8 +149,8 @@ class ServerConnection(Connection):
             )
         return None
 
-    def forget(self, call: "ServedCall") -> None:
-        del self.calls[call.number]
+    def forget(self, number: int) -> None:
+        del self.calls[number]
         self.handlers.done()
         if self._last_served is not None:
             self._close_if_done()

@@ -1,0 +1,34 @@
+"""What all connections of a server share: its methods, how many handlers run, and how errors are told.
+
+Tests: tests/rpcnet/test_server.py.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from rpcnet.config import RpcConfig
+from rpcnet.service import Method
+
+__all__ = ["Handlers"]
+
+
+class Handlers:
+    """What all connections of a server share: its methods, and how many handlers run."""
+
+    __slots__ = ("draining", "expose_errors", "idle", "methods", "random", "running", "wall_clock")
+
+    def __init__(self, config: RpcConfig, random: Random, wall_clock: Callable[[], float] | None) -> None:
+        self.methods: dict[str, Method] = {}
+        self.running = 0
+        self.draining = False
+        self.idle: asyncio.Future[None] | None = None
+        """Resolved when no handler runs, where somebody waits for it."""
+        self.expose_errors = config.expose_errors
+        self.random = random
+        self.wall_clock = wall_clock
+
+    def done(self) -> None:
+        self.running -= 1
+        if not self.running and self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
