@@ -6,11 +6,15 @@ attrs, TypedDict, builtins. Knows no call and no status: what does not fit raise
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-__all__ = ["PayloadError", "decoder", "encode"]
+__all__ = ["PACKED", "RAW", "PayloadError", "decoder", "encode"]
+
+RAW: Final = 0
+PACKED: Final = 8
+"""The layouts of a payload: bytes as they are, or MessagePack. Numbers of the flag on the wire (docs/protocol.md)."""
 
 
 class PayloadError(ValueError):
@@ -20,26 +24,27 @@ class PayloadError(ValueError):
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def encode(value: Any) -> bytes:
-    """The bytes of a payload; bytes are their own."""
-    if type(value) is bytes:
-        return value
+def encode(value: Any) -> tuple[bytes, int]:
+    """The bytes of a payload, and how they are laid out: RAW or PACKED. Bytes are their own."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
+        return bytes(value), RAW
     try:
-        return _encode(value)
+        return _encode(value), PACKED
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise PayloadError(f"{type(value).__qualname__} cannot be encoded: {error}") from None
 
 
 @lru_cache(maxsize=1024)
-def decoder(kind: Any, max_depth: int = 64) -> Callable[[bytes], Any]:
-    """A function from bytes to a value of this type. `bytes` (and None, which means untyped) is the identity."""
+def decoder(kind: Any, max_depth: int = 64) -> Callable[[bytes, int], Any]:
+    """A function from a payload and its layout to a value of this type.
+
+    `bytes` (and None, which means untyped) is the identity.
+    """
     if kind is None or kind is bytes:
         return _identity
     decode = msgspec.msgpack.Decoder(kind).decode
 
-    def checked(payload: bytes) -> Any:
+    def checked(payload: bytes, layout: int) -> Any:
         try:
             value = decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -54,14 +59,14 @@ def decoder(kind: Any, max_depth: int = 64) -> Callable[[bytes], Any]:
     return checked if _may_nest(kind) else _unnested(decode)
 
 
-def _identity(payload: bytes) -> bytes:
+def _identity(payload: bytes, layout: int) -> bytes:
     return payload
 
 
-def _unnested(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _unnested(decode: Callable[[bytes], Any]) -> Callable[[bytes, int], Any]:
     """For types whose depth is their own: nothing to walk."""
 
-    def checked(payload: bytes) -> Any:
+    def checked(payload: bytes, layout: int) -> Any:
         try:
             return decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from rpcnet.codec import decoder
+from rpcnet.codec import decoder, encode
 from rpcnet.wire.frame import SHAPES
 
 __all__ = [
@@ -41,8 +41,10 @@ class Method:
     name: str
     shape: int
     handler: Callable[[Any], Any]
-    decode: Callable[[bytes], Any] | None
-    """None: bytes as they come."""
+    decode: Callable[[bytes, int], Any] | None
+    """From a payload and its layout; None: bytes as they come."""
+    encode: Callable[[Any], tuple[bytes, int]]
+    """An answer to its payload and layout; PayloadError where it is none of its type."""
 
 
 class Signature:
@@ -103,7 +105,7 @@ def typed_method(
     if shape is not None:
         number = shape_number(shape)
     kind: Any = type(None) if request is None else request
-    return Method(name, number, handler, decoder(kind, max_depth))
+    return Method(name, number, handler, decoder(kind, max_depth), encode)
 
 
 def service(cls: Class) -> Class:

@@ -19,7 +19,7 @@ from rpcnet.errors import ResourceExhausted, RpcError, StreamTimeout
 from rpcnet.flow.credit import ReceiveCredit, granted
 from rpcnet.flow.state import START, step
 from rpcnet.wire import writer
-from rpcnet.wire.frame import CREDIT, FLAG_END, FLAG_MORE, ITEM, ITEM_COST, SHAPES, decode_number
+from rpcnet.wire.frame import CREDIT, FLAG_END, FLAG_MORE, FLAG_PACKED, ITEM, ITEM_COST, SHAPES, decode_number
 
 __all__ = ["Stream"]
 
@@ -34,6 +34,7 @@ class Stream:
         "_parts",
         "_parts_bytes",
         "_parts_held",
+        "_parts_layout",
         "_queue",
         "_reader",
         "_senders",
@@ -81,8 +82,10 @@ class Stream:
         """Nothing more will be queued."""
         self.output_ended = False
         """Nothing more may be sent."""
-        self._queue: deque[tuple[bytes, int]] | None = None
+        self._queue: deque[tuple[bytes, int, int]] | None = None
+        """Payload, its layout, the credit that it holds."""
         self._parts: list[bytes] | None = None
+        self._parts_layout = 0
         self._parts_bytes = 0
         self._parts_held = 0
         self._reader: asyncio.Future[None] | None = None
@@ -146,26 +149,27 @@ class Stream:
             whole = self._part(flags, payload, cost)
             if whole is None:
                 return
-            payload, cost = whole
+            payload, flags, cost = whole
         elif len(payload) > connection.config.max_message_bytes:
             self._too_large(len(payload))
             return
-        self.message(payload, cost)
+        self.message(payload, flags & FLAG_PACKED, cost)
         if flags & FLAG_END:
             self.end_input()
 
-    def message(self, payload: bytes, held: int) -> None:
+    def message(self, payload: bytes, layout: int, held: int) -> None:
         """A whole message: queue it, and keep its credit until somebody reads it."""
         if self._queue is None:
             self._queue = deque()
-        self._queue.append((payload, held))
+        self._queue.append((payload, layout, held))
         self._wake_reader()
 
-    def _part(self, flags: int, payload: bytes, cost: int) -> tuple[bytes, int] | None:
+    def _part(self, flags: int, payload: bytes, cost: int) -> tuple[bytes, int, int] | None:
         """Gather a message that comes in parts. While it is the next to be read its credit goes back at once: else a
         message larger than the window would never be complete. Behind unread ones it waits."""
         if self._parts is None:
             self._parts = []
+            self._parts_layout = flags & FLAG_PACKED
         self._parts.append(payload)
         self._parts_bytes += len(payload)
         self._parts_held += cost
@@ -177,7 +181,7 @@ class Stream:
             if not self._queue:
                 self._release_parts()
             return None
-        whole = b"".join(self._parts), self._parts_held
+        whole = b"".join(self._parts), flags | self._parts_layout, self._parts_held
         self._parts, self._parts_bytes, self._parts_held = None, 0, 0
         return whole
 
@@ -215,7 +219,7 @@ class Stream:
         """Throw away what is unread and return its credit."""
         held = self._parts_held
         if self._queue:
-            held += sum(cost for _, cost in self._queue)
+            held += sum(held for _, _, held in self._queue)
             self._queue.clear()
         self._parts, self._parts_held = None, 0
         self.input_ended = True
@@ -226,19 +230,19 @@ class Stream:
     def has_unread(self) -> bool:
         return bool(self._queue) or self._parts_held > 0
 
-    async def receive(self) -> bytes:
-        """The next item. Raises what ended the stream, once; then StopAsyncIteration."""
+    async def receive(self) -> tuple[bytes, int]:
+        """The next item and its layout. Raises what ended the stream, once; then StopAsyncIteration."""
         while not self._queue:
             if self.input_ended:
                 if self.failure is not None:
                     raise self.take_failure()
                 raise StopAsyncIteration
             await self._wait_for_input()
-        payload, held = self._queue.popleft()
+        payload, layout, held = self._queue.popleft()
         self.release(held)
         if self._parts_held and not self._queue:
             self._release_parts()
-        return payload
+        return payload, layout
 
     async def _wait_for_input(self) -> None:
         if self._reader is not None:
@@ -263,8 +267,8 @@ class Stream:
 
     # Sending.
 
-    async def send(self, payload: bytes, last: bool = False) -> None:
-        """Send one item, as soon as credit allows.
+    async def send(self, payload: bytes, flags: int = 0) -> None:
+        """Send one item, as soon as credit allows. `flags`: its layout, and FLAG_END where it is the last.
 
         Cancelled in the middle of an item that goes in parts, the call is lost: whoever cancels must abort it.
         """
@@ -278,25 +282,25 @@ class Stream:
             or not connection.may_write(cost)
             or len(payload) > connection.config.part_bytes
         ):
-            await self._send_slowly(payload, last)
+            await self._send_slowly(payload, flags)
             return
         self.credit -= cost
         connection.credit -= cost
         if self.idle_timeout is not None:
             self._activity = self.loop.time()
-        if last:
+        if flags & FLAG_END:
             self.output_ended = True
             self.sending_last()
-        connection.write(writer.item(self.number, FLAG_END if last else 0, payload))
+        connection.write(writer.item(self.number, flags, payload))
 
     def sending_last(self) -> None:
         """The last item is about to be written."""
 
-    async def _send_slowly(self, payload: bytes, last: bool) -> None:
+    async def _send_slowly(self, payload: bytes, flags: int) -> None:
         """In parts, as credit comes, after whoever sends on this stream already."""
         async with self.in_order():
             await self._credit_for(ITEM_COST)
-            await self._send_parts(payload, last)
+            await self._send_parts(payload, flags)
 
     @asynccontextmanager
     async def in_order(self) -> AsyncIterator[None]:
@@ -312,7 +316,7 @@ class Stream:
             if not self._senders:
                 self._lock = None
 
-    async def _send_parts(self, payload: bytes, last: bool) -> None:
+    async def _send_parts(self, payload: bytes, flags: int) -> None:
         connection = self.connection
         assert connection is not None and connection.peer_hello is not None
         hello = connection.peer_hello
@@ -337,11 +341,12 @@ class Stream:
             self.credit -= size + ITEM_COST
             connection.credit -= size + ITEM_COST
             self._activity = self.loop.time()
-            flags = FLAG_MORE if left else FLAG_END if last else 0
-            if last and not left:
+            layout = flags & FLAG_PACKED if at == 0 else 0
+            end = 0 if left else flags & FLAG_END
+            if end:
                 self.output_ended = True
                 self.sending_last()
-            connection.write(writer.item(self.number, flags, view[at : at + size]))
+            connection.write(writer.item(self.number, layout | end | (FLAG_MORE if left else 0), view[at : at + size]))
             at += size
             connection.wake_writer()
             if not left:

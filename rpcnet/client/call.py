@@ -27,7 +27,7 @@ from rpcnet.errors import (
 from rpcnet.flow.state import RESPONSE
 from rpcnet.stream import Stream
 from rpcnet.wire import writer
-from rpcnet.wire.frame import END, FLAG_END, ITEM_COST, SHAPES, decode_ending, decode_metadata
+from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
 __all__ = ["ClientCall"]
 
@@ -64,9 +64,9 @@ class ClientCall(Stream):
     ) -> None:
         super().__init__(loop, method, shape, RESPONSE, idle_timeout)
         self.deadline = deadline
-        self.reply: asyncio.Future[bytes] | None = loop.create_future() if single else None
+        self.reply: asyncio.Future[tuple[bytes, int]] | None = loop.create_future() if single else None
         """Where one answer is awaited; None where items are read."""
-        self._single: bytes | None = None
+        self._single: tuple[bytes, int] | None = None
         self.initial_metadata: dict[str, str | bytes] = {}
         self.trailers: dict[str, str | bytes] = {}
         self.is_let_go = False
@@ -94,19 +94,19 @@ class ClientCall(Stream):
         else:
             self.initial_metadata = decode_metadata(payload)
 
-    def message(self, payload: bytes, held: int) -> None:
+    def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.reply is None:
-            super().message(payload, held)
+            super().message(payload, layout, held)
             return
         self.release(held)
         if self._single is not None:
             self.fail(Internal(f"call {self.method!r} was answered twice; it expects one answer"))
             return
-        self._single = payload
+        self._single = payload, layout
 
     def item(self, flags: int, payload: bytes) -> None:
         # The hot path of unary calls: one whole answer, and it is over.
-        if flags == FLAG_END and self.reply is not None and self._parts is None and self._single is None:
+        if flags & ~FLAG_PACKED == FLAG_END and self.reply is not None and self._parts is None and self._single is None:
             connection = self.connection
             assert connection is not None
             cost = len(payload) + ITEM_COST
@@ -115,7 +115,7 @@ class ClientCall(Stream):
             if not self.finished:
                 if len(payload) > connection.config.max_message_bytes:
                     self._too_large(len(payload))
-                self._single = payload
+                self._single = payload, flags & FLAG_PACKED
             self.ended(_OK, "", b"", {})
             return
         super().item(flags, payload)
@@ -278,14 +278,14 @@ class ClientCall(Stream):
                 iterator = aiter(items)
                 try:
                     async for item in iterator:
-                        await self.send(encode(item))
+                        await self.send(*encode(item))
                 finally:
                     close = getattr(iterator, "aclose", None)
                     if close is not None:
                         await close()
             else:
                 for item in items:
-                    await self.send(encode(item))
+                    await self.send(*encode(item))
             await self.end_output()
         except asyncio.CancelledError:
             self.abort("its items were cancelled")

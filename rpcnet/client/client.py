@@ -20,7 +20,7 @@ from rpcnet.client.connection import ClientConnection
 from rpcnet.client.proxy import ServiceProxy
 from rpcnet.client.reconnect import Dialer, OpenTransport
 from rpcnet.client.stream import ClientStream, encode_request
-from rpcnet.codec import PayloadError, decoder
+from rpcnet.codec import RAW, PayloadError, decoder
 from rpcnet.config import RpcConfig
 from rpcnet.context import inherited_deadline
 from rpcnet.errors import (
@@ -32,7 +32,7 @@ from rpcnet.errors import (
 )
 from rpcnet.flow.deadline import earliest
 from rpcnet.stats import RpcStats
-from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
+from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, FLAG_END, SERVER_STREAMING, UNARY
 
 __all__ = ["DEFAULT", "Default", "RpcClient"]
 
@@ -47,6 +47,7 @@ class Default(Enum):
 
 DEFAULT: Final = Default.DEFAULT
 Seconds: TypeAlias = float | Literal[Default.DEFAULT] | None
+Payload: TypeAlias = tuple[bytes, int]
 Items: TypeAlias = AsyncIterable[Any] | Iterable[Any] | BidirectionalStream[Any]
 
 
@@ -135,7 +136,7 @@ class RpcClient:
         subclass, one a status. Cancelling it cancels the handler. A call that crossed the server's GOAWAY, so that no
         handler has seen it, is made again on a new connection.
         """
-        body = payload if type(payload) is bytes else encode_request(payload)
+        body, layout = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
         connection = self._dialer.connection
         if connection is None or not connection.is_usable or connection.is_full:
@@ -144,9 +145,9 @@ class RpcClient:
         reply = call.reply
         assert reply is not None
         try:
-            started = connection.start(call, body, metadata, True)
+            started = connection.start(call, body, layout, metadata, True)
             if not started:
-                await self._send_last(call, body)
+                await self._send_last(call, body, layout)
             answer = await reply
         except asyncio.CancelledError:
             call.abort("it was cancelled")
@@ -162,13 +163,13 @@ class RpcClient:
         if answer is None:
             left = None if deadline is None else max(deadline - self._loop.time(), 1e-9)
             return await self.call(method, payload, response=response, timeout=left, metadata=metadata)
-        return answer if response is None else self._decode(response, answer, method)
+        return answer[0] if response is None else self._decode(response, *answer, method)
 
     @staticmethod
-    async def _send_last(call: ClientCall, payload: bytes) -> None:
+    async def _send_last(call: ClientCall, payload: bytes, layout: int) -> None:
         """The request in parts. If the call ends meanwhile its reply says why."""
         try:
-            await call.send(payload, last=True)
+            await call.send(payload, layout | FLAG_END)
         except RpcError:
             if not call.finished:
                 raise
@@ -261,7 +262,7 @@ class RpcClient:
             raise
         finally:
             del reply, call
-        return answer if response is None else self._decode(response, answer, method)
+        return answer[0] if response is None else self._decode(response, *answer, method)
 
     @overload
     def call_streaming(
@@ -328,7 +329,7 @@ class RpcClient:
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
         return ClientCall(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING)
 
-    def _launch(self, call: ClientCall, payload: bytes | None, metadata: Metadata | None) -> None:
+    def _launch(self, call: ClientCall, payload: Payload | None, metadata: Metadata | None) -> None:
         """Put a streaming call on the wire: now if that can be, else as soon as there is a connection with a place."""
         connection = self._dialer.connection
         if connection is not None and connection.is_usable and not connection.is_full:
@@ -337,18 +338,23 @@ class RpcClient:
             call.opener = self._spawn(self._launch_later(call, payload, metadata), call.method)
 
     def _begin(
-        self, call: ClientCall, connection: ClientConnection, payload: bytes | None, metadata: Metadata | None
+        self,
+        call: ClientCall,
+        connection: ClientConnection,
+        payload: tuple[bytes, int] | None,
+        metadata: Metadata | None,
     ) -> None:
         try:
-            started = connection.start(call, payload, metadata, last=payload is not None)
+            body, layout = (None, RAW) if payload is None else payload
+            started = connection.start(call, body, layout, metadata, last=body is not None)
         except RpcError as error:
             call.fail(error, tell_peer=False)
             return
         if not started:
-            assert payload is not None
-            call.pump = self._spawn(self._pump_request(call, payload), call.method)
+            assert body is not None
+            call.pump = self._spawn(self._pump_request(call, body, layout), call.method)
 
-    async def _launch_later(self, call: ClientCall, payload: bytes | None, metadata: Metadata | None) -> None:
+    async def _launch_later(self, call: ClientCall, payload: Payload | None, metadata: Metadata | None) -> None:
         try:
             connection = await self._dialer.place(None)
             call.opener = None
@@ -364,10 +370,10 @@ class RpcClient:
             call.fail(error, tell_peer=False)
 
     @staticmethod
-    async def _pump_request(call: ClientCall, payload: bytes) -> None:
+    async def _pump_request(call: ClientCall, payload: bytes, layout: int) -> None:
         """A request that did not fit into OPEN."""
         try:
-            await call.send(payload, last=True)
+            await call.send(payload, layout | FLAG_END)
         except RpcError as error:
             call.fail(error)
         finally:
@@ -405,9 +411,9 @@ class RpcClient:
             raise ValueError(f"timeout must be above 0, not {timeout!r}")
         return earliest(self._loop.time() + timeout, inherited)
 
-    def _decode(self, kind: Any, payload: bytes, method: str) -> Any:
+    def _decode(self, kind: Any, payload: bytes, layout: int, method: str) -> Any:
         try:
-            return decoder(kind, self.config.max_depth)(payload)
+            return decoder(kind, self.config.max_depth)(payload, layout)
         except PayloadError as error:
             raise Internal(f"answer of {method!r} does not fit its type: {error}") from None
 

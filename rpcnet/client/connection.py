@@ -80,7 +80,9 @@ class ClientConnection(Connection):
                 waiter.set_result(None)
                 return
 
-    def start(self, call: ClientCall, payload: bytes | None, metadata: Metadata | None, last: bool) -> bool:
+    def start(
+        self, call: ClientCall, payload: bytes | None, layout: int, metadata: Metadata | None, last: bool
+    ) -> bool:
         """Open a call, with its first message if that fits now. Returns whether it went along.
 
         InvalidArgument or ResourceExhausted where its name or metadata cannot be sent; nothing was opened then.
@@ -102,7 +104,7 @@ class ClientConnection(Connection):
             if len(payload) <= self.config.part_bytes and cost <= call.credit and self.may_write(cost):
                 call.credit -= cost
                 self.credit -= cost
-                flags, body = FLAG_ITEM, payload
+                flags, body = FLAG_ITEM | layout, payload
                 if last:
                     flags |= FLAG_END
                     call.output_ended = True

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from rpcnet.client.call import ClientCall
-from rpcnet.codec import PayloadError, decoder, encode
+from rpcnet.codec import RAW, PayloadError, decoder, encode
 from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError
 
 __all__ = ["ClientStream", "encode_request"]
@@ -17,8 +17,8 @@ __all__ = ["ClientStream", "encode_request"]
 T = TypeVar("T")
 
 
-def encode_request(value: Any) -> bytes:
-    """What a caller sends; InvalidArgument where it cannot be encoded."""
+def encode_request(value: Any) -> tuple[bytes, int]:
+    """What a caller sends, and its layout; InvalidArgument where it cannot be encoded."""
     try:
         return encode(value)
     except PayloadError as error:
@@ -46,8 +46,8 @@ class ClientStream(Generic[T]):
         """The next item; StreamError, once, where the stream ended otherwise than well."""
         call = self._call
         try:
-            payload = await call.receive()
-            return payload if self._decode is None else self._decode(payload)  # type: ignore[return-value]
+            payload, layout = await call.receive()
+            return payload if self._decode is None else self._decode(payload, layout)  # type: ignore[return-value]
         except asyncio.CancelledError:
             call.abort("its reader was cancelled")
             raise
@@ -67,10 +67,10 @@ class ClientStream(Generic[T]):
         """Send an item, as soon as credit allows. StreamError once the call is over."""
         if not self._writes:
             raise FailedPrecondition(f"call {self._call.method!r} sends the items it was given; it takes no others")
-        payload = item if type(item) is bytes else encode_request(item)
+        payload, layout = (item, RAW) if type(item) is bytes else encode_request(item)
         call = self._call
         try:
-            await call.send(payload)
+            await call.send(payload, layout)
         except asyncio.CancelledError:
             call.abort("its writer was cancelled")
             raise

@@ -12,7 +12,7 @@ Knows no transport and no items. docs/protocol.md draws these tables.
 from typing import Final
 
 from rpcnet.errors import ProtocolError
-from rpcnet.wire.frame import CANCEL, CREDIT, END, FLAG_END, FLAG_ITEM, FLAG_MORE, ITEM, METADATA, NAMES
+from rpcnet.wire.frame import CANCEL, CREDIT, END, FLAG_END, FLAG_ITEM, FLAG_MORE, FLAG_PACKED, ITEM, METADATA, NAMES
 
 __all__ = ["ABORTED", "ENDED", "FIRST", "HALF_NAMES", "OPENED", "PARTIAL", "REQUEST", "RESPONSE", "START", "step"]
 
@@ -35,6 +35,8 @@ FIRST: Final[dict[int, int]] = {
     FLAG_ITEM | FLAG_END: ENDED,
     FLAG_END: ENDED,
 }
+
+FIRST.update({flags | FLAG_PACKED: half for flags, half in list(FIRST.items()) if flags & FLAG_ITEM})
 
 # (state, frame, flags) → state
 REQUEST: Final[dict[tuple[int, int, int], int]] = {
@@ -74,6 +76,13 @@ RESPONSE: Final[dict[tuple[int, int, int], int]] = {
     # A handler may fail, or be cancelled, in the middle of a message. (With status OK it is a mistake.)
     (PARTIAL, END, 0): ENDED,
 }
+
+
+# The first frame of a message says whether it is MessagePack; the parts after it say nothing more.
+for _table in (REQUEST, RESPONSE):
+    for (_half, _kind, _flags), _after in list(_table.items()):
+        if _kind == ITEM and _half != PARTIAL:
+            _table[_half, _kind, _flags | FLAG_PACKED] = _after
 
 
 def step(table: dict[tuple[int, int, int], int], half: int, kind: int, flags: int) -> int:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final
 
-from rpcnet.codec import PayloadError, encode
+from rpcnet.codec import PayloadError
 from rpcnet.connection import Connection
 from rpcnet.context import CURRENT, Peer
 from rpcnet.errors import (
@@ -36,6 +36,7 @@ from rpcnet.wire.frame import (
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
+    FLAG_PACKED,
     ITEM_COST,
     MAX_TEXT_BYTES,
     SHAPES,
@@ -119,19 +120,19 @@ class ServedCall(Stream):
             if len(body) > self.connection.config.max_message_bytes:
                 self._too_large(len(body))
                 return
-            self._start(self._serve_one(body))
+            self._start(self._serve_one(body, flags & FLAG_PACKED))
             return
         self.connection.receive_credit.allowed += cost
         self.item(flags & ~FLAG_ITEM & ~FLAG_END, body)
 
-    def message(self, payload: bytes, held: int) -> None:
+    def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.shape & CLIENT_STREAMS:
-            super().message(payload, held)
+            super().message(payload, layout, held)
             return
         self.release(held)
         if self.task is not None:
             raise ProtocolError(f"{SHAPES[self.shape]} call {self.method!r} was sent a second request")
-        self._start(self._serve_one(payload))
+        self._start(self._serve_one(payload, layout))
 
     def end_input(self) -> None:
         super().end_input()
@@ -149,13 +150,13 @@ class ServedCall(Stream):
     def _start(self, serve: Any) -> None:
         self.task = self.loop.create_task(serve, name=self.method)
 
-    async def _serve_one(self, payload: bytes) -> None:
+    async def _serve_one(self, payload: bytes, layout: int) -> None:
         """A handler that takes one request."""
         CURRENT.set(self)
         self._runs = True
         entry = self.entry
         try:
-            request = payload if entry.decode is None else self._decode(payload)
+            request = payload if entry.decode is None else self._decode(payload, layout)
             await self._answer(entry.handler(request))
         except asyncio.CancelledError:
             self._done(Status.CANCELLED, "the handler was cancelled")
@@ -181,12 +182,10 @@ class ServedCall(Stream):
 
     async def _answer(self, answer: Any) -> None:
         if not self.shape & SERVER_STREAMS:
-            payload = await answer
-            if type(payload) is not bytes or self.entry.decode is not None:
-                payload = encode(payload)
+            payload, layout = self.entry.encode(await answer)
             if self._cancel_status is not None:
                 raise asyncio.CancelledError
-            await self._reply(payload)
+            await self._reply(payload, layout)
             return
         if isinstance(answer, Awaitable):
             answer = await answer
@@ -195,21 +194,22 @@ class ServedCall(Stream):
             raise asyncio.CancelledError
         self._done(Status.OK, "")
 
-    async def _reply(self, payload: bytes) -> None:
+    async def _reply(self, payload: bytes, layout: int) -> None:
         """The one answer: a frame that is the end as well, unless there are trailers."""
         self.wrote = True
         if self.trailers:
-            await self.send(payload)
+            await self.send(payload, layout)
             self._done(Status.OK, "")
             return
-        await self.send(payload, last=True)
+        await self.send(payload, layout | FLAG_END)
         self._ended("OK")
 
     async def _stream(self, answers: AsyncIterator[Any]) -> None:
+        encode = self.entry.encode
         try:
             async for answer in answers:
                 self.wrote = True
-                await self.send(answer if type(answer) is bytes else encode(answer))
+                await self.send(*encode(answer))
         except asyncio.CancelledError:
             # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
             throw = getattr(answers, "athrow", None)
@@ -224,22 +224,22 @@ class ServedCall(Stream):
             if close is not None:
                 await close()
 
-    def _decode(self, payload: bytes) -> Any:
+    def _decode(self, payload: bytes, layout: int) -> Any:
         assert self.entry.decode is not None
         try:
-            return self.entry.decode(payload)
+            return self.entry.decode(payload, layout)
         except PayloadError as error:
             raise InvalidArgument(f"request of {self.method!r} does not fit its type: {error}") from None
 
     async def next_item(self) -> Any:
         """The next item for the handler."""
         try:
-            payload = await self.receive()
+            payload, layout = await self.receive()
         except StopAsyncIteration:
             if self._cancel_status is None and not self.finished:
                 raise
             raise self.cannot_send() from None  # being cancelled is never a plain end
-        return payload if self.entry.decode is None else self._decode(payload)
+        return payload if self.entry.decode is None else self._decode(payload, layout)
 
     # What the handler may do through current_call().
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 from rpcnet import address as addresses
 from rpcnet import observe
+from rpcnet.codec import encode
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
@@ -60,14 +61,14 @@ class RpcServer:
 
     def register(self, method: str, handler: Callable[[bytes], Any]) -> None:
         """Register a unary method: `async def handler(payload: bytes) -> bytes`."""
-        self._add(Method(method, 0, handler, None))
+        self._add(Method(method, 0, handler, None, encode))
 
     def register_streaming(self, method: str, handler: Callable[..., Any], *, shape: str = "bidirectional") -> None:
         """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming.
 
         A handler whose caller streams is given an AsyncIterator; one that streams itself is an async generator.
         """
-        self._add(Method(method, shape_number(shape), handler, None))
+        self._add(Method(method, shape_number(shape), handler, None, encode))
 
     def register_typed(
         self,

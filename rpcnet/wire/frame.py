@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from rpcnet.codec import PACKED
 from rpcnet.config import MIN_WINDOW_BYTES
 from rpcnet.errors import Metadata, ProtocolError
 
@@ -22,6 +23,7 @@ __all__ = [
     "FLAG_END",
     "FLAG_ITEM",
     "FLAG_MORE",
+    "FLAG_PACKED",
     "GOAWAY",
     "HEADER",
     "HEADER_BYTES",
@@ -90,6 +92,9 @@ FLAG_MORE: Final = 2
 """On OPEN and ITEM: the message goes on in the next ITEM of this stream."""
 FLAG_ITEM: Final = 4
 """On OPEN: the rest of the payload is the first item, or its first part."""
+
+FLAG_PACKED: Final = PACKED
+"""On the first frame of a message (OPEN, ITEM): it is MessagePack; without it the message is raw bytes."""
 
 SHAPES: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
 """By number: bit 0 says that the caller streams, bit 1 that the handler does."""

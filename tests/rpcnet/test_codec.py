@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpcnet.codec import PayloadError, decoder, encode
+from rpcnet.codec import PACKED, RAW, PayloadError, decoder, encode
 
 
 @dataclass
@@ -47,10 +47,10 @@ BUILTINS = st.recursive(
 @given(BUILTINS)
 def test_the_msgpack_package_writes_and_reads_the_same_bytes(value: Any) -> None:
     if isinstance(value, bytes):
-        assert encode(value) == value
+        assert encode(value) == (value, RAW)
         return
-    assert msgpack.unpackb(encode(value)) == value
-    assert decoder(Any, 64)(msgpack.packb(value)) == value
+    assert msgpack.unpackb(encode(value)[0]) == value
+    assert decoder(Any, 64)(msgpack.packb(value), PACKED) == value
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_the_msgpack_package_writes_and_reads_the_same_bytes(value: Any) -> None
     ],
 )
 def test_values_of_all_kinds_come_back_as_their_type(value: Any, kind: Any) -> None:
-    assert decoder(kind)(encode(value)) == value
+    assert decoder(kind)(*encode(value)) == value
 
 
 def test_bytes_are_never_decoded() -> None:
     payload = b"\xc1 no MessagePack at all"
-    assert encode(payload) is payload
-    assert encode(bytearray(payload)) == payload
-    assert encode(memoryview(payload)) == payload
-    assert decoder(bytes)(payload) is payload
+    assert encode(payload) == (payload, RAW)
+    assert encode(bytearray(payload)) == (payload, RAW)
+    assert encode(memoryview(payload)) == (payload, RAW)
+    assert decoder(bytes)(payload, RAW) is payload
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_bytes_are_never_decoded() -> None:
 )
 def test_what_does_not_fit_names_the_field(payload: Any, kind: Any, path: str) -> None:
     with pytest.raises(PayloadError) as caught:
-        decoder(kind)(encode(payload))
+        decoder(kind)(*encode(payload))
     assert path in str(caught.value)
 
 
 def test_what_is_no_messagepack_or_cannot_be_is_an_error() -> None:
     for broken in (b"", b"\xc1", b"\x92\x01", b"\x01\x02"):
         with pytest.raises(PayloadError):
-            decoder(int)(broken)
+            decoder(int)(broken, PACKED)
     for value in (object(), 2**70, {1j: 2}):
         with pytest.raises(PayloadError, match="cannot be encoded"):
             encode(value)
@@ -109,23 +109,23 @@ def nested(depth: int) -> bytes:
 def test_depth_is_bounded_where_the_type_does_not_bound_it(kind: Any) -> None:
     for depth in (65, 100, 5000, 100_000):
         with pytest.raises(PayloadError):
-            decoder(kind, 64)(nested(depth))
+            decoder(kind, 64)(nested(depth), PACKED)
 
 
 def test_depth_within_the_bound_is_fine_and_trees_are_bounded_too() -> None:
-    decoder(Any, 64)(nested(62))
+    decoder(Any, 64)(nested(62), PACKED)
 
     def tree(depth: int) -> bytes:
         return b"\x81\xa8children\x91" * depth + b"\x80"
 
-    decoder(Tree, 64)(tree(20))
+    decoder(Tree, 64)(tree(20), PACKED)
     for depth in (70, 50_000):
         with pytest.raises(PayloadError, match="max_depth"):
-            decoder(Tree, 64)(tree(depth))
+            decoder(Tree, 64)(tree(depth), PACKED)
 
 
 @pytest.mark.parametrize("kind", [dict[str, int], str, list[str]])
 def test_text_that_is_not_utf_8_is_refused(kind: type) -> None:
     for payload in (b"\xa2\x00\x80", b"\x81\xa2\x00\x80\x01", b"\x91\xa1\x80"):
         with pytest.raises(PayloadError):
-            decoder(kind)(payload)
+            decoder(kind)(payload, PACKED)

@@ -13,7 +13,7 @@ from rpcnet.wire.frame import CANCEL, CREDIT, END, FLAG_END, FLAG_MORE, ITEM, ME
 def test_every_pair_is_listed_or_an_error(table) -> None:
     for half in HALF_NAMES:
         for kind in (*NAMES, 99):
-            for flags in range(8):
+            for flags in range(16):
                 if (half, kind, flags) in table:
                     assert step(table, half, kind, flags) in HALF_NAMES
                 else:
