@@ -52,8 +52,9 @@ class RpcConfig:
     """Silence after a ping until the connection is given up."""
     stream_window_bytes: int = 256 * KIB
     """Credit of one stream: what a peer may have sent and nobody has read."""
-    connection_window_bytes: int = 4 * MIB
-    """Credit of one connection, over all its streams."""
+    connection_window_bytes: int | None = None
+    """Credit of one connection, over all its streams. None: max_streams * stream_window_bytes, which is also the least:
+    who does not read holds up no other stream."""
     part_bytes: int = 64 * KIB
     """A larger message travels in parts of this size, so that it holds up nobody."""
     max_resets: int = 1000
@@ -71,11 +72,23 @@ class RpcConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        for name in ("stream_window_bytes", "connection_window_bytes", "part_bytes"):
+        for name in ("stream_window_bytes", "connection_window", "part_bytes"):
             if not MIN_WINDOW_BYTES <= getattr(self, name) <= MAX_WINDOW_BYTES:
                 raise ValueError(
                     f"RpcConfig.{name} must be {MIN_WINDOW_BYTES} to {MAX_WINDOW_BYTES}, not {getattr(self, name)!r}"
                 )
+        least = self.max_streams * self.stream_window_bytes
+        if self.connection_window < least:
+            raise ValueError(
+                f"RpcConfig.connection_window_bytes ({self.connection_window}) must be at least max_streams"
+                f" * stream_window_bytes ({least}), or a few streams that nobody reads would stop all others"
+            )
+
+    @property
+    def connection_window(self) -> int:
+        """Bytes of credit of one connection; `connection_window_bytes`, or what stands for None there."""
+        window = self.connection_window_bytes
+        return self.max_streams * self.stream_window_bytes if window is None else window
 
     def with_default_timeout(self, seconds: float | None) -> Self:
         return replace(self, default_timeout=seconds)

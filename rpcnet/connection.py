@@ -10,7 +10,6 @@ The first frame of a loop turn is written at once, the others of that turn leave
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,14 +17,13 @@ from rpcnet.config import RpcConfig
 from rpcnet.errors import ProtocolError, Status, Unavailable
 from rpcnet.flow.credit import ReceiveCredit, granted
 from rpcnet.flow.deadline import Patience
+from rpcnet.line import Line
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CREDIT,
     GOAWAY,
-    HEADER_BYTES,
     HELLO,
-    ITEM_COST,
     MAX_METHOD_BYTES,
     NAMES,
     PING,
@@ -84,11 +82,14 @@ class Connection(asyncio.Protocol):
         "name",
         "observer",
         "parser",
+        "part_room",
         "peer",
         "peer_hello",
         "reads",
         "receive_credit",
+        "room",
         "transport",
+        "worthwhile",
         "writers",
     )
 
@@ -107,8 +108,14 @@ class Connection(asyncio.Protocol):
         self.reads = 0
         self.heard_at = self.loop.time()
         self.credit = 0
-        self.receive_credit = ReceiveCredit(config.connection_window_bytes)
-        self.writers: deque[asyncio.Future[None]] = deque()
+        self.receive_credit = ReceiveCredit(config.connection_window, config.stream_window_bytes // 2)
+        self.room = 0
+        """Bytes of the largest message that goes to this peer in one frame."""
+        self.part_room = 0
+        """Bytes of the largest part of a message."""
+        self.worthwhile = 0
+        """Bytes of a part that a sender waits for; it must never need more than half of a window (flow/credit.py)."""
+        self.writers = Line()
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
@@ -131,6 +138,9 @@ class Connection(asyncio.Protocol):
     def forget(self, number: int) -> None:
         """A call of this connection is over at both ends: its place is free."""
         raise AssertionError("supplied by the two ends")
+
+    def all_read(self) -> None:
+        """A call that was over with unread items has none any more."""
 
     def opened(self) -> None:
         """The peer's HELLO was good."""
@@ -184,7 +194,7 @@ class Connection(asyncio.Protocol):
         if self._pong is not None:
             token, self._pong = self._pong, None
             self.write(writer.ping(PONG, token))
-        self.wake_writer()
+        self.writers.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -198,11 +208,6 @@ class Connection(asyncio.Protocol):
         if not self.greeted.done():
             self.greeted.set_exception(error)
             self.greeted.exception()  # whoever waits sees it; nobody waiting is no mistake
-        for waiter in self.writers:
-            if not waiter.done():
-                waiter.set_exception(error)
-                waiter.exception()
-        self.writers.clear()
         self.gone(error)
         if self.peer_hello is not None and self.observer is not None:
             self.observer.record(
@@ -259,38 +264,15 @@ class Connection(asyncio.Protocol):
         """Whether an item of this cost may be written now, before anybody who waits."""
         return cost <= self.credit and not self._paused and not self.writers
 
-    async def wait_to_write(self, cost: int) -> None:
-        """Wait, in order, until an item of this cost may be written; its writer then calls `wake_writer`."""
-        ahead = bool(self.writers)
-        while ahead or self._paused or self.credit < cost:
-            if self.closed:
-                raise Unavailable(f"connection to {self.peer} is over")
-            waiter = self.loop.create_future()
-            # Who was woken for nothing keeps its place at the head.
-            self.writers.append(waiter) if ahead or not self.writers else self.writers.appendleft(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self.writers:
-                    self.writers.remove(waiter)
-                else:
-                    self.wake_writer()
-                raise
-            ahead = False
-
-    def wake_writer(self) -> None:
-        """Wake whoever is next, if it may write."""
-        while self.writers and not self._paused and self.credit > ITEM_COST:
-            waiter = self.writers.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def can_take(self, cost: int) -> bool:
+        """Whether an item of this cost may be written now by the first in the line of writers."""
+        return cost <= self.credit and not self._paused
 
     # Credit of the whole connection.
 
     def release(self, cost: int) -> None:
         """Bytes of some stream were read or thrown away."""
-        amount = self.receive_credit.release(cost, self.loop.time())
+        amount = self.receive_credit.release(cost, self.loop.time)
         if amount:
             self.write(writer.credit(0, amount))
 
@@ -316,7 +298,7 @@ class Connection(asyncio.Protocol):
             self._greet(decode_hello(payload))
         elif kind == CREDIT:
             self.credit = granted(self.credit, decode_number(payload))
-            self.wake_writer()
+            self.writers.wake()
         elif kind == PING:
             if len(payload) != PING_BYTES:
                 raise ProtocolError(f"PING has {len(payload)} bytes of payload instead of {PING_BYTES}")
@@ -338,12 +320,15 @@ class Connection(asyncio.Protocol):
             max_metadata_bytes=config.max_metadata_bytes,
             max_streams=config.max_streams,
             stream_window_bytes=config.stream_window_bytes,
-            connection_window_bytes=config.connection_window_bytes,
+            connection_window_bytes=config.connection_window,
         )
 
     def _greet(self, hello: Hello) -> None:
         self.peer_hello = hello
         self.credit = hello.connection_window_bytes
+        self.part_room = min(self.config.part_bytes, hello.max_frame_bytes)
+        self.room = min(self.part_room, hello.max_message_bytes)
+        self.worthwhile = min(self.part_room, hello.stream_window_bytes // 4, hello.connection_window_bytes // 4)
         self.name = self.name or hello.connection
         if self._keepalive is not None:
             self._keepalive.cancel()
@@ -429,11 +414,6 @@ class Connection(asyncio.Protocol):
         self._close_reason = self._close_reason or reason
         self.closed = True
         self.transport.abort()
-
-
-def frame_room(hello: Hello, config: RpcConfig) -> int:
-    """Payload bytes of the longest part to send to this peer."""
-    return min(config.part_bytes, hello.max_frame_bytes - HEADER_BYTES)
 
 
 def _text(address: Any) -> str:

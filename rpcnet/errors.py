@@ -1,11 +1,13 @@
 """What can go wrong with a call, as exceptions that a caller would catch separately.
 
 RpcError                          a call ended with a status other than OK
-├── Cancelled … Unauthenticated   one class for each of gRPC's sixteen statuses; what unary callers catch
+├── Cancelled … Unauthenticated   one class for each of gRPC's sixteen statuses
 └── StreamError                   reading or writing a stream
-    ├── StreamTimeout             the peer was silent for idle_timeout (a TimeoutError too)
-    ├── StreamTransportError      the connection broke (a ConnectionError too); `.cause`
+    ├── StreamTimeout             the peer was silent for idle_timeout (a DeadlineExceeded too)
+    ├── StreamTransportError      the connection broke (an Unavailable and a ConnectionError too); `.cause`
     └── StreamApplicationError    the handler, or a deadline, ended it; `.code .message .payload`
+        └── StreamNotFound …      one class for each status, an instance of that status's class too
+Whatever the shape of a call, `except NotFound` catches that status. A deadline is a TimeoutError everywhere.
 ProtocolError                     the peer broke a rule of docs/protocol.md; its connection is closed
 
 Knows no transport. The peer sees a status and a short text, never a traceback.
@@ -13,7 +15,7 @@ Knows no transport. The peer sees a status and a short text, never a traceback.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 __all__ = [
     "Aborted",
@@ -229,13 +231,13 @@ class StreamError(RpcError):
     Application: "ClassVar[type[StreamApplicationError]]"
 
 
-class StreamTimeout(StreamError, TimeoutError):
+class StreamTimeout(StreamError, DeadlineExceeded):
     """The peer was silent for `idle_timeout` while something was awaited of it."""
 
     code = Status.DEADLINE_EXCEEDED
 
 
-class StreamTransportError(StreamError, ConnectionError):
+class StreamTransportError(StreamError, Unavailable, ConnectionError):
     """The connection broke before the stream's end; `cause` says how."""
 
     code = Status.UNAVAILABLE
@@ -247,11 +249,20 @@ class StreamTransportError(StreamError, ConnectionError):
 
 
 class StreamApplicationError(StreamError):
-    """The stream was ended with a status other than OK: by its handler, a deadline, or an abort at this end."""
+    """The stream was ended with a status other than OK: by its handler, a deadline, or an abort at this end.
+
+    What is made is an instance of the status's own class too: `StreamApplicationError("…", code=Status.NOT_FOUND)` is a
+    NotFound.
+    """
 
     code: Status
     payload: bytes
     """The `details` of what the handler raised."""
+
+    def __new__(cls, message: str = "", *, code: int = Status.UNKNOWN, **_: Any) -> "StreamApplicationError":
+        wanted = _STREAM_STATUS_ERRORS.get(code, cls) if cls is StreamApplicationError else cls
+        # The base of a deadline is OSError: the way to __new__ is that of the class that is made.
+        return super(StreamApplicationError, wanted).__new__(wanted, message)
 
     def __init__(
         self, message: str = "", *, code: int = Status.UNKNOWN, payload: bytes = b"", trailers: Metadata | None = None
@@ -260,6 +271,19 @@ class StreamApplicationError(StreamError):
         self.code = Status(code) if code in STATUS_ERRORS else Status.UNKNOWN
         self.payload = payload
 
+
+def _of_status(base: type[RpcError]) -> type[StreamApplicationError]:
+    """The class of streams that ended with this status."""
+    name = f"Stream{base.__name__}"
+    facts = {"__doc__": f"A stream ended with {base.code.name}.", "__module__": __name__}
+    made: type[StreamApplicationError] = type(name, (StreamApplicationError, base), facts)
+    globals()[name] = made  # errors are pickled by the name of their class
+    return made
+
+
+_STREAM_STATUS_ERRORS: dict[int, type[StreamApplicationError]] = {
+    code: _of_status(base) for code, base in STATUS_ERRORS.items()
+}
 
 StreamError.Timeout = StreamTimeout
 StreamError.Transport = StreamTransportError

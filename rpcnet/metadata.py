@@ -1,17 +1,44 @@
-"""Metadata of a call, checked before it is sent. Knows no call and no frame."""
+"""Metadata of a call, checked before it is sent. Knows no call and no frame.
 
-from rpcnet.errors import InvalidArgument, Metadata, ResourceExhausted
+Tests: tests/rpcnet/test_metadata.py.
+"""
 
-__all__ = ["checked_metadata"]
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rpcnet.errors import InvalidArgument, ResourceExhausted
+
+__all__ = ["checked_metadata", "encoded_metadata"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def checked_metadata(metadata: Metadata, limit: int) -> dict[str, str | bytes]:
-    """A copy whose keys are text, whose values are text or bytes, and that fits the limit."""
-    size = 0
+def checked_metadata(metadata: Any) -> dict[str, str | bytes]:
+    """A copy, whose keys are text and whose values are text or bytes. InvalidArgument where that is not so."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidArgument(f"metadata must be a mapping of text to text or bytes, not {type(metadata).__name__}")
+    checked: dict[str, str | bytes] = {}
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str | bytes):
-            raise InvalidArgument(f"metadata {key!r} must be text to text or bytes, not {type(value).__name__}")
-        size += len(key.encode()) + len(value.encode() if isinstance(value, str) else value) + 10
-    if size > limit:
-        raise ResourceExhausted(f"metadata of about {size} bytes exceeds max_metadata_bytes ({limit})")
-    return dict(metadata)
+            kinds = f"{type(key).__name__} to {type(value).__name__}"
+            raise InvalidArgument(f"metadata must be text to text or bytes, not {kinds}")
+        checked[_text(key)] = _text(value) if isinstance(value, str) else bytes(value)
+    return checked
+
+
+def encoded_metadata(metadata: Any, limit: int) -> bytes:
+    """Metadata as a frame carries it. InvalidArgument, or ResourceExhausted above `limit` bytes."""
+    encoded = _encode(checked_metadata(metadata))
+    if len(encoded) > limit:
+        raise ResourceExhausted(f"metadata of {len(encoded)} bytes exceeds max_metadata_bytes ({limit})")
+    return encoded
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"metadata {value!r} is not text that UTF-8 can hold: {error.reason}") from None
+    return str(value)

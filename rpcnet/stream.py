@@ -1,8 +1,12 @@
 """One call at one of its two ends: what has come and is unread, what waits to be sent, and for how long.
 
 `Stream` is what client/call.py and server/call.py share: receiving with credit, sending in parts as credit comes, and
-the idle timer. The rules are in flow.state and flow.credit; this is their shell. Knows no method table and no
+the clocks of its waits. The rules are in flow.state and flow.credit; this is their shell. Knows no method table and no
 user-facing handle, so that a handle that is dropped is freed at once, whatever still runs here.
+
+Each wait for the peer has a clock of its own, which starts when the wait starts: a reader's restarts with each item, or
+part of one, of this call; a writer's with each CREDIT for this stream. Nothing that is sent from here restarts any, so
+that a talkative caller of a dead peer is not kept waiting. One timer serves both: it looks which wait is due first.
 
 An error ends the stream: it is raised once, afterwards there is only StopAsyncIteration.
 
@@ -13,22 +17,44 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
 
-from rpcnet.connection import Connection, frame_room
-from rpcnet.errors import ResourceExhausted, RpcError, StreamTimeout
+from rpcnet.connection import Connection
+from rpcnet.errors import (
+    ResourceExhausted,
+    RpcError,
+    Status,
+    StreamApplicationError,
+    StreamTimeout,
+)
 from rpcnet.flow.credit import ReceiveCredit, granted
 from rpcnet.flow.state import START, step
 from rpcnet.wire import writer
-from rpcnet.wire.frame import CREDIT, FLAG_END, FLAG_MORE, FLAG_PACKED, ITEM, ITEM_COST, SHAPES, decode_number
+from rpcnet.wire.frame import (
+    CREDIT,
+    FLAG_END,
+    FLAG_MORE,
+    FLAG_PACKED,
+    ITEM,
+    ITEM_COST,
+    SHAPES,
+    decode_number,
+)
 
-__all__ = ["Stream"]
+__all__ = ["Sent", "Stream"]
+
+Sent: TypeAlias = list[tuple[bytes | memoryview, int]]
+"""Payloads and flags of items that went out."""
+NEVER: Final = float("inf")
+"""Since when somebody waits, where nobody does."""
+EARLY: Final = 1e-9
+"""Seconds: a timer may fire so much before its time."""
 
 
 class Stream:
     """Both directions of one call, seen from one end."""
 
     __slots__ = (
-        "_activity",
         "_idle_timer",
         "_lock",
         "_parts",
@@ -36,10 +62,11 @@ class Stream:
         "_parts_held",
         "_parts_layout",
         "_queue",
+        "_read_since",
         "_reader",
         "_senders",
-        "_waiting",
-        "_writer",
+        "_write_since",
+        "_writers",
         "connection",
         "credit",
         "failure",
@@ -53,8 +80,10 @@ class Stream:
         "peer",
         "receive_credit",
         "receiving",
+        "resending",
         "shape",
         "table",
+        "unheard",
     )
 
     def __init__(
@@ -82,6 +111,10 @@ class Stream:
         """Nothing more will be queued."""
         self.output_ended = False
         """Nothing more may be sent."""
+        self.resending: Sent | None = None
+        """What went out on a connection that did not take the call, while it goes out again; new items wait."""
+        self.unheard: Sent | None = None
+        """Payloads and flags of the items sent, until the peer's first frame: where they must be sent again if not."""
         self._queue: deque[tuple[bytes, int, int]] | None = None
         """Payload, its layout, the credit that it holds."""
         self._parts: list[bytes] | None = None
@@ -89,11 +122,11 @@ class Stream:
         self._parts_bytes = 0
         self._parts_held = 0
         self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = _NOBODY
         self._lock: asyncio.Lock | None = None
         self._senders = 0
-        self._waiting = 0
-        self._activity = 0.0
+        self._read_since = NEVER
+        self._write_since = NEVER
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def attach(self, connection: Connection, number: int) -> None:
@@ -103,14 +136,32 @@ class Stream:
         self.number = number
         self.peer = connection.peer
         self.credit = connection.peer_hello.stream_window_bytes
-        if self._writer is not None:
-            self._wake_writer()
+        if self._writers:
+            self._wake_writers()
 
     # What the two ends supply.
 
     def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
         """End the call here with this error."""
         raise AssertionError("supplied by the two ends")
+
+    def cannot_send(self) -> BaseException:
+        """Why nothing can be sent any more."""
+        raise AssertionError("supplied by the two ends")
+
+    def other(self, kind: int, payload: bytes) -> None:
+        """END, CANCEL and METADATA, which differ between the ends."""
+        raise AssertionError("supplied by the two ends")
+
+    def sending_last(self) -> None:
+        """The last item is about to be written."""
+
+    def all_read(self) -> None:
+        """After the end of the input: nothing is unread any more."""
+
+    def waits_for(self) -> str:
+        """What a call that is not yet on the wire waits for."""
+        return "a connection"
 
     # Receiving.
 
@@ -121,14 +172,12 @@ class Stream:
             self.item(flags, payload)
         elif kind == CREDIT:
             self.credit = granted(self.credit, decode_number(payload))
-            self._activity = self.loop.time()
-            self._wake_writer()
+            if self._writers:
+                if self._write_since != NEVER:
+                    self._write_since = self.loop.time()
+                self._wake_writers()
         else:
             self.other(kind, payload)
-
-    def other(self, kind: int, payload: bytes) -> None:
-        """END, CANCEL and METADATA, which differ between the ends."""
-        raise AssertionError("supplied by the two ends")
 
     def item(self, flags: int, payload: bytes) -> None:
         """An item, or a part of one; its credit is charged, whether anybody wants it or not."""
@@ -141,10 +190,11 @@ class Stream:
             return
         credit = self.receive_credit
         if credit is None:
-            credit = self.receive_credit = ReceiveCredit(connection.config.stream_window_bytes)
+            window = connection.config.stream_window_bytes
+            credit = self.receive_credit = ReceiveCredit(window, window // 2)
         credit.charge(cost)
-        if self.idle_timeout is not None:
-            self._activity = self.loop.time()
+        if self._read_since != NEVER:
+            self._read_since = self.loop.time()
         if flags & FLAG_MORE or self._parts is not None:
             whole = self._part(flags, payload, cost)
             if whole is None:
@@ -205,8 +255,11 @@ class Stream:
         connection = self.connection
         assert connection is not None
         connection.release(cost)
-        if self.receive_credit is not None and not self.input_ended:
-            amount = self.receive_credit.release(cost, self.loop.time())
+        if self.input_ended:
+            if not self._queue:
+                self.all_read()
+        elif self.receive_credit is not None:
+            amount = self.receive_credit.release(cost, self.loop.time)
             if amount:
                 connection.write(writer.credit(self.number, amount))
 
@@ -225,6 +278,7 @@ class Stream:
         self.input_ended = True
         if held and self.connection is not None and not self.connection.closed:
             self.connection.release(held)
+        self.all_read()
 
     @property
     def has_unread(self) -> bool:
@@ -248,12 +302,12 @@ class Stream:
         if self._reader is not None:
             raise RuntimeError(f"another task is already reading {SHAPES[self.shape]} call {self.method!r}")
         self._reader = self.loop.create_future()
-        self.begin_waiting()
+        self.begin_reading()
         try:
             await self._reader
         finally:
             self._reader = None
-            self._waiting -= 1
+            self._read_since = NEVER
 
     def take_failure(self) -> BaseException:
         """What ended the stream; it is kept no longer, so that no reference cycle runs through its traceback."""
@@ -262,6 +316,7 @@ class Stream:
         return failure
 
     def _wake_reader(self) -> None:
+        self._read_since = NEVER
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
@@ -280,27 +335,35 @@ class Stream:
             or cost > self.credit
             or self._lock is not None
             or not connection.may_write(cost)
-            or len(payload) > connection.config.part_bytes
+            or len(payload) > connection.room
         ):
             await self._send_slowly(payload, flags)
             return
         self.credit -= cost
         connection.credit -= cost
-        if self.idle_timeout is not None:
-            self._activity = self.loop.time()
+        if self.unheard is not None:
+            self.unheard.append((payload, flags))
         if flags & FLAG_END:
             self.output_ended = True
             self.sending_last()
         connection.write(writer.item(self.number, flags, payload))
 
-    def sending_last(self) -> None:
-        """The last item is about to be written."""
-
     async def _send_slowly(self, payload: bytes, flags: int) -> None:
         """In parts, as credit comes, after whoever sends on this stream already."""
         async with self.in_order():
-            await self._credit_for(ITEM_COST)
-            await self._send_parts(payload, flags)
+            await self.credit_for(ITEM_COST)
+            connection = self.connection
+            assert connection is not None and connection.peer_hello is not None
+            limit = connection.peer_hello.max_message_bytes
+            if len(payload) > limit:
+                text = (
+                    f"message of {len(payload)} bytes to {self.peer} exceeds its max_message_bytes ({limit});"
+                    " raise it there, or stream smaller ones"
+                )
+                if self.shape:
+                    raise StreamApplicationError(text, code=Status.RESOURCE_EXHAUSTED)
+                raise ResourceExhausted(text)
+            await self.send_parts(payload, flags)
 
     @asynccontextmanager
     async def in_order(self) -> AsyncIterator[None]:
@@ -316,91 +379,141 @@ class Stream:
             if not self._senders:
                 self._lock = None
 
-    async def _send_parts(self, payload: bytes, flags: int) -> None:
-        connection = self.connection
-        assert connection is not None and connection.peer_hello is not None
-        hello = connection.peer_hello
-        if len(payload) > hello.max_message_bytes:
-            raise ResourceExhausted(
-                f"message of {len(payload)} bytes to {self.peer} exceeds its max_message_bytes"
-                f" ({hello.max_message_bytes}); raise it there, or stream smaller ones"
-            )
-        room = frame_room(hello, connection.config)
-        least = min(room, hello.stream_window_bytes // 4, hello.connection_window_bytes // 4)
+    @asynccontextmanager
+    async def ahead_of_others(self, sent: Sent) -> AsyncIterator[None]:
+        """Send again what went out before, while all other senders of this call wait, also one between two parts."""
+        self._senders += 1
+        if self._lock is None:
+            self._lock = asyncio.Lock()  # nobody holds it, but it closes the fast path
+        try:
+            yield
+        finally:
+            if self.resending is sent:
+                self.resending = None
+            self._senders -= 1
+            if not self._senders:
+                self._lock = None
+            self._wake_writers()
+
+    async def send_parts(self, payload: bytes | memoryview, flags: int, again: bool = False) -> None:
+        """Write an item, or what is a part of one already, in as many parts as credit and the peer's limits ask for.
+
+        `again`: it went out before, on a connection that did not take the call.
+        """
         view, at, left = memoryview(payload), 0, len(payload)
+        layout = flags & FLAG_PACKED
         while True:
-            want = min(left, least) + ITEM_COST
-            await self._credit_for(want)
-            if not connection.may_write(want):
-                await self._wait_to_write(connection, want)
-                if self.credit < want or self.output_ended:
-                    connection.wake_writer()
-                    continue
-            size = min(left, room, self.credit - ITEM_COST, connection.credit - ITEM_COST)
+            connection = await self._turn_to_write(left, again)
+            size = min(left, connection.part_room, self.credit - ITEM_COST, connection.credit - ITEM_COST)
             left -= size
             self.credit -= size + ITEM_COST
             connection.credit -= size + ITEM_COST
-            self._activity = self.loop.time()
-            layout = flags & FLAG_PACKED if at == 0 else 0
-            end = 0 if left else flags & FLAG_END
-            if end:
+            part = view[at : at + size]
+            part_flags = layout | (FLAG_MORE if left else flags & (FLAG_END | FLAG_MORE))
+            layout = 0
+            if self.unheard is not None:
+                self.unheard.append((part, part_flags))
+            if part_flags & FLAG_END:
                 self.output_ended = True
                 self.sending_last()
-            connection.write(writer.item(self.number, layout | end | (FLAG_MORE if left else 0), view[at : at + size]))
+            connection.write(writer.item(self.number, part_flags, part))
             at += size
-            connection.wake_writer()
+            connection.writers.wake()
             if not left:
                 return
 
-    async def _wait_to_write(self, connection: Connection, want: int) -> None:
-        self.begin_waiting()
-        try:
-            await connection.wait_to_write(want)
-        except RpcError:
-            if not self.output_ended:
-                raise
-            raise self.cannot_send() from None
-        finally:
-            self._waiting -= 1
+    async def _turn_to_write(self, left: int, again: bool) -> Connection:
+        """Wait until a part of so much, or a worthwhile one, may be written on the connection that this returns."""
+        while True:
+            # The call may be on another connection after each wait.
+            await self.credit_for(ITEM_COST, again)
+            connection = self.connection
+            assert connection is not None
+            want = min(left, connection.worthwhile) + ITEM_COST
+            if self.credit < want:
+                await self.credit_for(want, again)
+            elif connection.may_write(want) or (await self._wait_to_write(connection, want) and self.credit >= want):
+                return connection
 
-    async def _credit_for(self, want: int) -> None:
-        """Wait until the peer has granted this much for this stream."""
-        while not self.output_ended and (self.credit < want or self.connection is None):
-            self._writer = self.loop.create_future()
-            self.begin_waiting()
+    async def _wait_to_write(self, connection: Connection, want: int) -> bool:
+        """Wait in the connection's line of writers; False where the call is over, or has left the connection."""
+
+        def given_up() -> bool:
+            return self.output_ended or self.connection is not connection
+
+        def may_go() -> bool:
+            return connection.can_take(want)
+
+        self._begin_writing()
+        try:
+            return await connection.writers.wait(may_go, given_up, self._sleep)
+        finally:
+            self._end_writing()
+
+    async def credit_for(self, want: int, again: bool = False) -> None:
+        """Wait until the call is on the wire and the peer has granted this much for it; raises where it is over."""
+        while not self.output_ended and (
+            self.connection is None or self.credit < want or (self.resending is not None and not again)
+        ):
+            self._begin_writing()
             try:
-                await self._writer
+                await self._sleep()
             finally:
-                self._writer = None
-                self._waiting -= 1
+                self._end_writing()
         if self.output_ended:
             raise self.cannot_send()
 
-    def cannot_send(self) -> BaseException:
-        """Why nothing can be sent any more."""
-        raise AssertionError("supplied by the two ends")
+    def _sleep(self) -> asyncio.Future[None]:
+        """What a writer sleeps on until something changes for this call."""
+        waiter = self.loop.create_future()
+        if self._writers is _NOBODY:
+            self._writers = []
+        self._writers.append(waiter)
+        return waiter
 
-    def _wake_writer(self) -> None:
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+    def _wake_writers(self) -> None:
+        waiting, self._writers = self._writers, _NOBODY
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    # Silence.
+    # The clocks of the waits.
 
-    def begin_waiting(self) -> None:
-        """Something is awaited of the peer from now on: the idle timer runs only while it is."""
-        self._waiting += 1
+    def begin_reading(self) -> None:
+        """An item, or the answer, is awaited of the peer from now on."""
         if self.idle_timeout is not None and not self.finished:
-            self._activity = now = self.loop.time()
-            if self._idle_timer is None:
-                self._idle_timer = self.loop.call_at(now + self.idle_timeout, self._idle_due)
+            self._read_since = self.loop.time()
+            self._arm_idle()
+
+    def _begin_writing(self) -> None:
+        """Credit, or a connection, is awaited from now on; who waits in several steps waits once."""
+        if self.idle_timeout is not None and not self.finished and self._write_since == NEVER:
+            self._write_since = self.loop.time()
+            self._arm_idle()
+
+    def _end_writing(self) -> None:
+        if not self._writers or all(waiter.done() for waiter in self._writers):
+            self._write_since = NEVER
+
+    def _arm_idle(self) -> None:
+        # One that is armed is due no later: every wait that it looks at began before this one.
+        if self._idle_timer is None:
+            assert self.idle_timeout is not None
+            self._idle_timer = self.loop.call_at(self._idle_due_at(), self._idle_due)
+
+    def _idle_due_at(self) -> float:
+        """When the wait that began first has lasted idle_timeout; NEVER where nobody waits."""
+        assert self.idle_timeout is not None
+        return min(self._read_since, self._write_since) + self.idle_timeout
 
     def _idle_due(self) -> None:
-        """One timer serves many waits: it looks when the last sign of life was, and comes back."""
         self._idle_timer = None
-        if self.finished or not self._waiting or self.idle_timeout is None:
+        if self.finished:
             return
-        due = self._activity + self.idle_timeout
-        if self.loop.time() + 1e-9 < due:
+        due = self._idle_due_at()
+        if due == NEVER:
+            return
+        if self.loop.time() + EARLY < due:
             self._idle_timer = self.loop.call_at(due, self._idle_due)
         elif self.connection is not None:
             self.connection.judge(self._idle_judged)
@@ -408,26 +521,43 @@ class Stream:
             self._idle_judged()
 
     def _idle_judged(self) -> None:
-        idle = self.idle_timeout
-        if self.finished or not self._waiting or idle is None or self._idle_timer is not None or self._queue:
+        if self.finished or self._idle_timer is not None:
             return
-        due = self._activity + idle
-        if self.loop.time() + 1e-9 < due:
+        due = self._idle_due_at()
+        if due == NEVER:
+            return
+        if self.loop.time() + EARLY < due:
             self._idle_timer = self.loop.call_at(due, self._idle_due)
             return
-        self.fail(
-            StreamTimeout(f"{self.peer or 'the peer'} was silent for idle_timeout ({idle:g} s) in call {self.method!r}")
-        )
+        self.fail(StreamTimeout(self._idle_text()))
+
+    def _idle_text(self) -> str:
+        allowed = f"idle_timeout ({self.idle_timeout:g} s)"
+        connection = self.connection
+        if connection is None:
+            return f"call {self.method!r} waited for {self.waits_for()} longer than {allowed}"
+        peer = self.peer or "the peer"
+        if self._read_since <= self._write_since:
+            return f"{peer} was silent for {allowed} in call {self.method!r}"
+        if self.credit > ITEM_COST and connection.credit < connection.worthwhile + ITEM_COST:
+            return f"{peer} granted the connection no credit for {allowed}, for which call {self.method!r} waits"
+        return f"{peer} granted call {self.method!r} no credit for {allowed}: its handler does not read"
 
     # Ending.
 
     def finish(self) -> None:
-        """Nothing runs for this call any more: timers, waiters and unread bytes go."""
+        """Nothing runs for this call any more: timers and waiters go; what is unread may still be read."""
         self.finished = True
         self.output_ended = True
         self.input_ended = True
+        self.unheard = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
         self._wake_reader()
-        self._wake_writer()
+        if self._writers:
+            self._wake_writers()
+
+
+_NOBODY: list[asyncio.Future[None]] = []
+"""Shared by all calls in which nobody waits to write; never filled."""

@@ -5,6 +5,7 @@ service is the simulator's matter (sim).
 """
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -25,9 +26,11 @@ async def connected(server: RpcServer, *, config: RpcConfig | None = None) -> As
     begun = not server.is_running
     if begun:
         server.begin()
+    # As over a socket: handlers see the context variables of whoever started the server, not the caller's.
+    context = contextvars.copy_context()
 
     async def join(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-        near, far = MemoryTransport(protocol()), MemoryTransport(server.accept())
+        near, far = MemoryTransport(protocol()), MemoryTransport(server.accept(), context)
         near.meet(far)
         far.meet(near)
 
@@ -46,10 +49,12 @@ class MemoryTransport(asyncio.Transport):
     Needs no pause_writing: nothing stays longer than a turn, and what a peer may send unread is bounded by credit.
     """
 
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol, context: contextvars.Context | None = None) -> None:
+        """`context` is what the protocol's callbacks run in; the present one where left out."""
         super().__init__({"peername": ADDRESS.removeprefix("unix:")})
         self._loop = asyncio.get_running_loop()
         self._protocol: asyncio.BaseProtocol | None = protocol
+        self._context = contextvars.copy_context() if context is None else context
         self._peer: MemoryTransport | None = None
         self._closing = False
         self._on_the_way = 0
@@ -57,12 +62,12 @@ class MemoryTransport(asyncio.Transport):
     def meet(self, peer: "MemoryTransport") -> None:
         assert self._protocol is not None
         self._peer = peer
-        self._loop.call_soon(self._protocol.connection_made, self)
+        self._loop.call_soon(self._protocol.connection_made, self, context=self._context)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._peer is not None and not self._closing:
             self._on_the_way += len(data)
-            self._loop.call_soon(self._arrive, self._peer, bytes(data))
+            self._loop.call_soon(self._arrive, self._peer, bytes(data), context=self._peer._context)
 
     def _arrive(self, peer: "MemoryTransport", data: bytes) -> None:
         self._on_the_way -= len(data)
@@ -79,7 +84,7 @@ class MemoryTransport(asyncio.Transport):
         """Behind what was written, which still arrives."""
         if not self._closing:
             self._closing = True
-            self._loop.call_soon(self._end)
+            self._loop.call_soon(self._end, context=self._context)
 
     def abort(self) -> None:
         self.close()

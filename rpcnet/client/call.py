@@ -1,19 +1,24 @@
 """A call as its caller's end sees it: the answer or the items, the deadline, letting go, and what feeds it.
 
 What a user holds refers to a call, never the other way round. Knows no connection but the base of both ends': which
-calls a client's connection keeps, and how many places it has, is client/connection.py's matter.
+calls a client's connection keeps, and how many places it has, is client/connection.py's matter, and putting a call on
+a connection client/launch.py's.
+
+One call runs its handler once: it is made again only where the server said, by a GOAWAY that breaks no rule, that no
+handler has seen it (`may_be_made_again`), and then what it sent goes out again (`unheard`).
 
 Tests: tests/rpcnet/client/test_call.py, and in both worlds test_shapes.py, test_time.py and test_letting_go.py.
 """
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any
+from typing import Any, Final, Protocol
 
 from rpcnet.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
+    Metadata,
     ProtocolError,
     RpcError,
     Status,
@@ -24,14 +29,39 @@ from rpcnet.errors import (
     Unavailable,
     status_name,
 )
-from rpcnet.flow.state import RESPONSE
+from rpcnet.flow.state import RESPONSE, START
 from rpcnet.stream import Stream
 from rpcnet.wire import writer
 from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
-__all__ = ["ClientCall"]
+__all__ = ["MAX_ATTEMPTS", "ClientCall", "Launcher", "may_be_made_again"]
 
+MAX_ATTEMPTS: Final = 3
+"""How often a call is made again after a server refused it unseen."""
+END_FRAME: Final = -1
+"""Stands in `unheard` for the half-close that went as a frame of its own."""
+EARLY: Final = 0.001
+"""Seconds that a timer may be late without anybody having been held up."""
 _OK = Status.OK
+_UNSEEN = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
+
+
+class Launcher(Protocol):
+    """What puts calls on connections (client/launch.py)."""
+
+    late_timer_grace: float
+
+    def again(self, call: "ClientCall") -> None: ...
+    def waits_for(self) -> str: ...
+
+
+def may_be_made_again(status: int, unheard: object, attempts: int) -> bool:
+    """Whether a call above the last stream of a GOAWAY may run on another connection.
+
+    Only where the server stopped in order or rations resets: after a broken rule its word about the last stream is
+    worth nothing. Nor where it has answered already, which says that a handler has seen the call.
+    """
+    return status in _UNSEEN and unheard is not None and attempts <= MAX_ATTEMPTS
 
 
 class ClientCall(Stream):
@@ -40,16 +70,20 @@ class ClientCall(Stream):
     __slots__ = (
         "_deadline_timer",
         "_single",
+        "attempts",
         "deadline",
         "error",
         "initial_metadata",
         "is_let_go",
+        "keeps_place",
+        "launcher",
+        "metadata",
         "opener",
         "pump",
         "reply",
+        "request",
         "started_at",
         "trailers",
-        "was_refused",
         "when_finished",
     )
 
@@ -61,17 +95,25 @@ class ClientCall(Stream):
         deadline: float | None,
         idle_timeout: float | None,
         single: bool,
+        request: tuple[bytes, int] | None = None,
+        metadata: Metadata | None = None,
     ) -> None:
         super().__init__(loop, method, shape, RESPONSE, idle_timeout)
         self.deadline = deadline
+        self.request = request
+        """The one request and its layout; None where the caller streams."""
+        self.metadata = metadata
         self.reply: asyncio.Future[tuple[bytes, int]] | None = loop.create_future() if single else None
         """Where one answer is awaited; None where items are read."""
         self._single: tuple[bytes, int] | None = None
+        self.unheard = []
+        self.attempts = 0
+        self.launcher: Launcher | None = None
         self.initial_metadata: dict[str, str | bytes] = {}
         self.trailers: dict[str, str | bytes] = {}
         self.is_let_go = False
-        self.was_refused = False
-        """No handler has seen it: it may be made again, elsewhere."""
+        self.keeps_place = False
+        """Over, with items that nobody has read: they hold credit of the connection, so the place is not free yet."""
         self.error: RpcError | None = None
         """Why nothing can be sent any more."""
         self.pump: asyncio.Task[None] | None = None
@@ -82,6 +124,9 @@ class ClientCall(Stream):
         self._deadline_timer: asyncio.TimerHandle | None = None
         if deadline is not None:
             self._deadline_timer = loop.call_at(deadline, self._deadline_due)
+
+    def waits_for(self) -> str:
+        return "a connection" if self.launcher is None else self.launcher.waits_for()
 
     # What comes.
 
@@ -136,6 +181,7 @@ class ClientCall(Stream):
             self.complete()
         else:
             self._end_with(self._error_of(status, message, details, trailers), status_name(status))
+        self.keeps_place = self.has_unread
         connection.forget(self.number)
 
     def complete(self) -> None:
@@ -149,6 +195,12 @@ class ClientCall(Stream):
             assert self._single is not None
             reply.set_result(self._single)
         self.finish_as("OK")
+
+    def all_read(self) -> None:
+        if self.keeps_place:
+            self.keeps_place = False
+            assert self.connection is not None
+            self.connection.all_read()
 
     def _error_of(self, status: int, message: str, details: bytes, trailers: dict[str, str | bytes]) -> RpcError:
         if self.shape == 0:
@@ -170,12 +222,16 @@ class ClientCall(Stream):
 
     def _end_with(self, error: RpcError, status: str) -> None:
         self.error = _again(error)  # the error itself goes to the reader, and its traceback must not lead back here
+        self._deliver(error)
+        self.finish_as(status)
+
+    def _deliver(self, error: BaseException) -> None:
+        """To whoever reads, or awaits the answer; a caller that is gone is no mistake."""
         if self.reply is None:
             self.failure = error
         elif not self.reply.done():
             self.reply.set_exception(error)
-            self.reply.exception()  # whoever waits sees it; a caller that is gone is no mistake
-        self.finish_as(status)
+            self.reply.exception()
 
     def _let_go(self, code: int) -> None:
         """Tell the peer to cancel its handler; the place is kept until it says that it did."""
@@ -193,8 +249,8 @@ class ClientCall(Stream):
             code = Status.CANCELLED
             self.fail(StreamApplicationError(f"call {self.method!r} is over: {why}", code=code))
 
-    def cut(self, error: Unavailable) -> None:
-        """The connection is gone. What has come may still be read; then comes the error, never a plain end."""
+    def cut(self, error: RpcError) -> None:
+        """The connection is gone, or there is none. What has come may be read; then comes the error, never an end."""
         if self.finished:
             return
         broken: RpcError = error
@@ -204,26 +260,50 @@ class ClientCall(Stream):
             broken = Unavailable(f"call {self.method!r} was cut: {error.message}")
         self._end_with(broken, "UNAVAILABLE")
 
-    def refused(self, text: str) -> None:
-        """The server went away before it took this call."""
-        self.was_refused = True
-        if not self.is_let_go:
-            self.cut(Unavailable(f"the server is going away and did not take the call: {text}"))
+    def refused(self, status: int, text: str) -> None:
+        """The server's GOAWAY says that it will not take this call, which its connection has forgotten."""
         assert self.connection is not None
-        self.connection.forget(self.number)
+        if self.finished:
+            return
+        self.attempts += 1
+        if self.launcher is None or not may_be_made_again(status, self.unheard, self.attempts):
+            self.cut(Unavailable(f"the server is going away and did not take the call: {text}"))
+            return
+        self._record_end("UNAVAILABLE")
+        sent = self.unheard if self.resending is None else self.resending
+        assert sent is not None
+        self._cancel_tasks(self.opener, self.pump if self.request is not None else None)
+        self.connection, self.number, self.credit = None, 0, 0
+        self.receiving = START
+        self.receive_credit = None
+        self.output_ended = False
+        self.resending = sent or None
+        self.unheard = []
+        self._wake_writers()  # those who wait for the old connection's credit now wait for another connection
+        self.launcher.again(self)
 
     def _deadline_due(self) -> None:
         self._deadline_timer = None
         if self.finished:
             return
-        if self.connection is None:
-            self._deadline_judged()
-        else:
+        if self.connection is not None:
             self.connection.judge(self._deadline_judged)
+            return
+        # No connection can be asked whether an answer has arrived: where the loop was held up the time is given back.
+        assert self.deadline is not None
+        late = self.loop.time() - self.deadline
+        if late > EARLY and self.launcher is not None:
+            back = min(late, self.launcher.late_timer_grace)
+            self._deadline_timer = self.loop.call_later(back, self._deadline_judged)
+        else:
+            self._deadline_judged()
 
     def _deadline_judged(self) -> None:
-        if not self.finished:
-            self.fail(DeadlineExceeded(f"call {self.method!r} to {self.peer or 'the server'} passed its deadline"))
+        self._deadline_timer = None
+        if self.finished:
+            return
+        where = f" while it waited for {self.waits_for()}" if self.connection is None else ""
+        self.fail(DeadlineExceeded(f"call {self.method!r} to {self.peer or 'the server'} passed its deadline{where}"))
 
     def finish_as(self, status: str) -> None:
         """Once a call: its timers, tasks and waiters go, and its end is recorded."""
@@ -231,13 +311,21 @@ class ClientCall(Stream):
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
-        for task in (self.pump, self.opener):
-            if task is not None and task is not _current_task():
-                task.cancel()
-        self.pump = self.opener = None
+        if self.pump is not None or self.opener is not None:
+            self._cancel_tasks(self.pump, self.opener)
+            self.pump = self.opener = None
+        self.request = self.metadata = None
         if self.when_finished is not None:
             tell, self.when_finished = self.when_finished, None
             tell()
+        self._record_end(status)
+
+    def _cancel_tasks(self, *tasks: asyncio.Task[None] | None) -> None:
+        for task in tasks:
+            if task is not None and task is not _current_task():
+                task.cancel()
+
+    def _record_end(self, status: str) -> None:
         connection = self.connection
         if connection is not None and connection.observer is not None:
             connection.observer.record(
@@ -259,6 +347,10 @@ class ClientCall(Stream):
         error = FailedPrecondition(f"nothing can be sent in call {self.method!r}: {ended}")
         return StreamApplicationError(error.message, code=error.code)
 
+    def sending_last(self) -> None:
+        if self.reply is not None:
+            self.begin_reading()  # now the answer is awaited, and nothing else
+
     async def end_output(self) -> None:
         """The half-close: no more items from here."""
         if self.output_ended:
@@ -266,10 +358,45 @@ class ClientCall(Stream):
         async with self.in_order():
             if self.output_ended:
                 return
-            await self._credit_for(0)
-            self.output_ended = True
-            assert self.connection is not None
-            self.connection.write(writer.end(self.number))
+            try:
+                await self.credit_for(0)
+            except RpcError:
+                if self.error is None:
+                    return  # ended meanwhile, by another end() or by the server in order
+                raise
+            self.half_close()
+
+    def half_close(self) -> None:
+        """Write END now."""
+        assert self.connection is not None
+        self.output_ended = True
+        if self.unheard is not None:
+            self.unheard.append((b"", END_FRAME))
+        self.sending_last()
+        self.connection.write(writer.end(self.number))
+
+    async def send_again(self) -> None:
+        """Write what went out before on another connection, whose server said that it did not take it."""
+        sent = self.resending
+        if sent is None:
+            return
+        async with self.ahead_of_others(sent):
+            for payload, flags in sent:
+                if flags == END_FRAME:
+                    await self.credit_for(0, again=True)
+                    self.half_close()
+                else:
+                    await self.send_parts(payload, flags, again=True)
+
+    async def send_request(self) -> None:
+        """Send a request that did not fit into OPEN. If the call ends meanwhile, its end says why."""
+        assert self.request is not None
+        payload, layout = self.request
+        try:
+            await self.send(payload, layout | FLAG_END)
+        except RpcError as error:
+            self.fail(error)
+        self.pump = None
 
     async def pump_items(self, items: AsyncIterable[Any] | Iterable[Any], encode: Any) -> None:
         """Send what an iterable gives; its errors end the call and are the reader's."""
@@ -290,27 +417,25 @@ class ClientCall(Stream):
         except asyncio.CancelledError:
             self.abort("its items were cancelled")
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            self.abort("its items ended the process")
+            raise
+        except BaseException as error:
             self._items_failed(error)
         finally:
             self.pump = None
 
-    def _items_failed(self, error: Exception) -> None:
+    def _items_failed(self, error: BaseException) -> None:
         """What the user's iterable raised goes to whoever reads, as it is."""
         if self.finished:
             return
         self.drop_input()
-        if isinstance(error, RpcError):
-            self.error = _again(error)
-        else:
-            self.error = StreamApplicationError(
-                f"call {self.method!r} is over: its items raised", code=Status.CANCELLED
-            )
-        if self.reply is None:
-            self.failure = error
-        elif not self.reply.done():
-            self.reply.set_exception(error)
-            self.reply.exception()
+        text = f"call {self.method!r} is over: its items raised {type(error).__name__}"
+        self.error = StreamApplicationError(text, code=Status.CANCELLED)
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            # A future takes no StopIteration, and a reader would take the other one for the end of the stream.
+            error = RuntimeError(f"the items of call {self.method!r} raised {type(error).__name__}")
+        self._deliver(error)
         self.finish_as("CANCELLED")
         self._let_go(Status.CANCELLED)
 
@@ -319,11 +444,11 @@ def _again(error: RpcError) -> RpcError:
     """An error of the same kind with the same facts, for a second place that has to raise it."""
     if isinstance(error, StreamTransportError):
         return StreamTransportError(error.message, cause=error.cause)
+    if isinstance(error, StreamTimeout):
+        return StreamTimeout(error.message)
     if isinstance(error, StreamApplicationError):
-        return StreamApplicationError(error.message, code=error.code, payload=error.payload)
-    copy = type(error)(error.message)
-    copy.details = error.details
-    return copy
+        return StreamApplicationError(error.message, code=error.code, payload=error.payload, trailers=error.trailers)
+    return RpcError.of(error.code, error.message, error.details, error.trailers)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

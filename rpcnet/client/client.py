@@ -16,23 +16,20 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, cast, overload
 from rpcnet import address as addresses
 from rpcnet.client.bidirectional import BidirectionalStream, ItemStream
 from rpcnet.client.call import ClientCall
-from rpcnet.client.connection import ClientConnection
+from rpcnet.client.launch import CallLauncher
 from rpcnet.client.proxy import ServiceProxy
 from rpcnet.client.reconnect import Dialer, OpenTransport
-from rpcnet.client.stream import ClientStream, encode_request
-from rpcnet.codec import RAW, PayloadError, decoder
+from rpcnet.client.stream import ClientStream, cause_of, encode_request, why_not
+from rpcnet.codec import RAW, decoder
 from rpcnet.config import RpcConfig
 from rpcnet.context import inherited_deadline
 from rpcnet.errors import (
     Internal,
     Metadata,
-    RpcError,
-    StreamTransportError,
-    Unavailable,
 )
-from rpcnet.flow.deadline import earliest
+from rpcnet.flow.deadline import earliest, seconds
 from rpcnet.stats import RpcStats
-from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, FLAG_END, SERVER_STREAMING, UNARY
+from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
 
 __all__ = ["DEFAULT", "Default", "RpcClient"]
 
@@ -47,8 +44,8 @@ class Default(Enum):
 
 DEFAULT: Final = Default.DEFAULT
 Seconds: TypeAlias = float | Literal[Default.DEFAULT] | None
-Payload: TypeAlias = tuple[bytes, int]
-Items: TypeAlias = AsyncIterable[Any] | Iterable[Any] | BidirectionalStream[Any]
+Iterables: TypeAlias = AsyncIterable[Any] | Iterable[Any]
+Items: TypeAlias = Iterables | BidirectionalStream[Any]
 
 
 class RpcClient:
@@ -72,7 +69,7 @@ class RpcClient:
         self._loop = asyncio.get_running_loop()
         self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock, open_transport)
         self._closed = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._launcher = CallLauncher(self._dialer, self.config.late_timer_grace)
 
     @classmethod
     def connect(
@@ -93,7 +90,7 @@ class RpcClient:
     async def open(self) -> Self:
         """Connect; what `connect` does."""
         try:
-            await self._dialer.connected(None)
+            await self._dialer.connected()
         except BaseException:
             await self.close()
             raise
@@ -136,43 +133,21 @@ class RpcClient:
         subclass, one a status. Cancelling it cancels the handler. A call that crossed the server's GOAWAY, so that no
         handler has seen it, is made again on a new connection.
         """
-        body, layout = (payload, RAW) if type(payload) is bytes else encode_request(payload)
+        request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
-        connection = self._dialer.connection
-        if connection is None or not connection.is_usable or connection.is_full:
-            connection = await self._dialer.place(deadline)
-        call = ClientCall(self._loop, method, UNARY, deadline, None, True)
+        self._dialer.check_open()
+        call = ClientCall(self._loop, method, UNARY, deadline, None, True, request, metadata)
         reply = call.reply
         assert reply is not None
+        self._launcher.launch(call)
         try:
-            started = connection.start(call, body, layout, metadata, True)
-            if not started:
-                await self._send_last(call, body, layout)
             answer = await reply
         except asyncio.CancelledError:
             call.abort("it was cancelled")
             raise
-        except RpcError:
-            if not call.finished:
-                call.abort("it could not be sent")
-            if not call.was_refused:
-                raise
-            answer = None
         finally:
             del reply, call  # no cycle through the traceback of an error
-        if answer is None:
-            left = None if deadline is None else max(deadline - self._loop.time(), 1e-9)
-            return await self.call(method, payload, response=response, timeout=left, metadata=metadata)
         return answer[0] if response is None else self._decode(response, *answer, method)
-
-    @staticmethod
-    async def _send_last(call: ClientCall, payload: bytes, layout: int) -> None:
-        """The request in parts. If the call ends meanwhile its reply says why."""
-        try:
-            await call.send(payload, layout | FLAG_END)
-        except RpcError:
-            if not call.finished:
-                raise
 
     @overload
     def call_server_streaming(
@@ -212,8 +187,7 @@ class RpcClient:
         the whole call. Raises StreamError while it is read.
         """
         request = encode_request(payload)
-        call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout)
-        self._launch(call, request, metadata)
+        call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout, metadata, request)
         return ClientStream(call, response, self.config.max_depth)
 
     @overload
@@ -249,12 +223,11 @@ class RpcClient:
         metadata: Metadata | None = None,
     ) -> Any:
         """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is."""
-        call = self._stream_call(method, CLIENT_STREAMING, timeout, idle_timeout)
+        items = _iterable(items)
+        call = self._stream_call(method, CLIENT_STREAMING, timeout, idle_timeout, metadata)
         reply = call.reply
         assert reply is not None
-        self._launch(call, None, metadata)
         self._feed(call, items)
-        call.begin_waiting()
         try:
             answer = await reply
         except asyncio.CancelledError:
@@ -297,10 +270,10 @@ class RpcClient:
         metadata: Metadata | None = None,
     ) -> "ClientStream[Any]":
         """Call a bidirectional method. Without `items` you write with `send` and `end`; else they are sent for you."""
-        call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout)
-        self._launch(call, None, metadata)
-        if items is not None:
-            self._feed(call, items)
+        given = None if items is None else _iterable(items)
+        call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout, metadata)
+        if given is not None:
+            self._feed(call, given)
         return ClientStream(call, response, self.config.max_depth, writes=items is None)
 
     def call_streaming_with_timeout(
@@ -321,101 +294,48 @@ class RpcClient:
 
     # Opening calls.
 
-    def _stream_call(self, method: str, shape: int, timeout: Seconds, idle_timeout: Seconds) -> ClientCall:
-        self._dialer.check_open()
-        idle = self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout
-        if idle is not None and not idle > 0:
-            raise ValueError(f"idle_timeout must be above 0, not {idle!r}")
-        deadline = self._deadline(None if timeout is DEFAULT else timeout)
-        return ClientCall(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING)
-
-    def _launch(self, call: ClientCall, payload: Payload | None, metadata: Metadata | None) -> None:
-        """Put a streaming call on the wire: now if that can be, else as soon as there is a connection with a place."""
-        connection = self._dialer.connection
-        if connection is not None and connection.is_usable and not connection.is_full:
-            self._begin(call, connection, payload, metadata)
-        else:
-            call.opener = self._spawn(self._launch_later(call, payload, metadata), call.method)
-
-    def _begin(
+    def _stream_call(
         self,
-        call: ClientCall,
-        connection: ClientConnection,
-        payload: tuple[bytes, int] | None,
+        method: str,
+        shape: int,
+        timeout: Seconds,
+        idle_timeout: Seconds,
         metadata: Metadata | None,
-    ) -> None:
-        try:
-            body, layout = (None, RAW) if payload is None else payload
-            started = connection.start(call, body, layout, metadata, last=body is not None)
-        except RpcError as error:
-            call.fail(error, tell_peer=False)
-            return
-        if not started:
-            assert body is not None
-            call.pump = self._spawn(self._pump_request(call, body, layout), call.method)
+        request: tuple[bytes, int] | None = None,
+    ) -> ClientCall:
+        """A streaming call, launched."""
+        self._dialer.check_open()
+        idle = seconds("idle_timeout", self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout)
+        deadline = self._deadline(None if timeout is DEFAULT else timeout)
+        single = shape == CLIENT_STREAMING
+        call = ClientCall(self._loop, method, shape, deadline, idle, single, request, metadata)
+        self._launcher.launch(call)
+        return call
 
-    async def _launch_later(self, call: ClientCall, payload: Payload | None, metadata: Metadata | None) -> None:
-        try:
-            connection = await self._dialer.place(None)
-            call.opener = None
-            if not call.finished:
-                self._begin(call, connection, payload, metadata)
-        except Unavailable as error:
-            call.opener = None
-            call.fail(
-                StreamTransportError(f"call {call.method!r} could not start: {error}", cause=error), tell_peer=False
-            )
-        except RpcError as error:
-            call.opener = None
-            call.fail(error, tell_peer=False)
-
-    @staticmethod
-    async def _pump_request(call: ClientCall, payload: bytes, layout: int) -> None:
-        """A request that did not fit into OPEN."""
-        try:
-            await call.send(payload, layout | FLAG_END)
-        except RpcError as error:
-            call.fail(error)
-        finally:
-            call.pump = None
-
-    def _feed(self, call: ClientCall, items: Items) -> None:
-        if isinstance(items, BidirectionalStream):
-            items = items.stream
-        try:
-            if isinstance(items, ItemStream):
+    def _feed(self, call: ClientCall, items: Iterables) -> None:
+        """Have a call send what an iterable gives, which `iterable` has looked at."""
+        if isinstance(items, ItemStream):
+            try:
                 items.bind(call.abort)
-                call.when_finished = items.over
-            elif not isinstance(items, AsyncIterable | Iterable):
-                raise TypeError(f"items must be an iterable or a BidirectionalStream, not {type(items).__name__}")
-        except (RuntimeError, TypeError):
-            call.abort("its items cannot be taken")
-            raise
-        if call.finished:
-            if call.when_finished is not None:
-                call.when_finished()
-        else:
-            call.pump = self._spawn(call.pump_items(items, encode_request), call.method)
-
-    def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = self._loop.create_task(coroutine, name=f"rpcnet call {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            except RuntimeError:
+                call.abort("its items cannot be taken")
+                raise
+            call.when_finished = items.over
+        if not call.finished:
+            call.pump = self._launcher.spawn(call.pump_items(items, encode_request), call.method)
+        elif call.when_finished is not None:
+            call.when_finished()
 
     def _deadline(self, timeout: float | None) -> float | None:
+        left = seconds("timeout", timeout)
         inherited = inherited_deadline(self._loop)
-        if timeout is None:
-            return inherited
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0, not {timeout!r}")
-        return earliest(self._loop.time() + timeout, inherited)
+        return inherited if left is None else earliest(self._loop.time() + left, inherited)
 
     def _decode(self, kind: Any, payload: bytes, layout: int, method: str) -> Any:
         try:
             return decoder(kind, self.config.max_depth)(payload, layout)
-        except PayloadError as error:
-            raise Internal(f"answer of {method!r} does not fit its type: {error}") from None
+        except Exception as error:
+            raise Internal(f"answer of {method!r} does not fit its type: {why_not(error)}") from cause_of(error)
 
     @property
     def connected_at(self) -> float | None:
@@ -440,11 +360,11 @@ class RpcClient:
         for connection in list(self._dialer.connections):
             for call in list(connection.calls.values()):
                 call.abort("the client was closed")
-        for task in list(self._tasks):
+        for task in list(self._launcher.tasks):
             task.cancel()
         await self._dialer.close()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        if self._launcher.tasks:
+            await asyncio.wait(list(self._launcher.tasks))
         self.stats.record_closed(self._dialer.observer, "client")
 
     async def __aenter__(self) -> Self:
@@ -454,6 +374,17 @@ class RpcClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _iterable(items: Items) -> Iterables:
+    """What gives the items of a call; TypeError where nothing does, before anything is sent."""
+    if isinstance(items, BidirectionalStream):
+        return items.stream
+    if isinstance(items, bytes | bytearray | memoryview | str):
+        raise TypeError(f"items must be an iterable of items; these {type(items).__name__} are one item: write [item]")
+    if not isinstance(items, AsyncIterable | Iterable):
+        raise TypeError(f"items must be an iterable or a BidirectionalStream, not {type(items).__name__}")
+    return items
 
 
 class Connecting:

@@ -1,29 +1,39 @@
 """A client's connection: which calls it may open, and how a call goes on the wire.
 
 A call that was let go stays in the table, empty, until the server says that its handler has really ended: only then
-is its place free, so that nobody can pile up cancelled handlers. Knows no address and no reconnection
-(client/reconnect.py), and nothing of what a user holds.
+is its place free, so that nobody can pile up cancelled handlers. One that ended with unread items keeps its place until
+they are read: they hold credit of the connection. Knows no address and no reconnection (client/reconnect.py), and
+nothing of what a user holds.
 
 Tests: tests/rpcnet/client/test_connection.py.
 """
 
-import asyncio
-from collections import deque
 from typing import Final
 
 from rpcnet.client.call import ClientCall
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
-from rpcnet.errors import InvalidArgument, Metadata, ProtocolError, ResourceExhausted, Unavailable
+from rpcnet.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    Metadata,
+    ProtocolError,
+    ResourceExhausted,
+    Status,
+    Unavailable,
+)
 from rpcnet.flow.deadline import micros_left
-from rpcnet.metadata import checked_metadata
+from rpcnet.line import Line
+from rpcnet.metadata import encoded_metadata
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
-from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, SHAPES, encode_metadata
+from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, OPEN_HEAD, SHAPES
 
 __all__ = ["ClientConnection"]
 
 MAX_STREAM_NUMBER: Final = 2**32 - 1
+_ORDERLY = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
+"""What a GOAWAY says after which calls that are served go on."""
 
 
 class ClientConnection(Connection):
@@ -31,16 +41,26 @@ class ClientConnection(Connection):
 
     side = "client"
 
-    __slots__ = ("_next", "_places", "calls", "retired")
+    __slots__ = ("_next", "calls", "line", "places", "retired", "unread")
 
     def __init__(self, config: RpcConfig, observer: Observer | None, name: str) -> None:
         super().__init__(config, observer)
         self.name = name
         self.calls: dict[int, ClientCall] = {}
+        self.places = 0
+        """How many calls at a time: what the server allows, and what our window holds if nobody reads."""
+        self.unread = 0
+        """Calls that are over and have unread items."""
+        self.line = Line()
+        """Those who wait for a place."""
         self.retired = False
         """No new calls: the server said GOAWAY, or stream numbers are used up."""
         self._next = 1
-        self._places: deque[asyncio.Future[None]] = deque()
+
+    def opened(self) -> None:
+        assert self.peer_hello is not None
+        windows = self.config.connection_window // self.config.stream_window_bytes
+        self.places = min(self.peer_hello.max_streams, windows)
 
     @property
     def is_usable(self) -> bool:
@@ -53,45 +73,40 @@ class ClientConnection(Connection):
 
     @property
     def is_full(self) -> bool:
-        assert self.peer_hello is not None
-        return len(self.calls) >= self.peer_hello.max_streams or bool(self._places)
+        return bool(self.line) or len(self.calls) + self.unread >= self.places
 
     async def place(self) -> None:
-        """Wait, in order, until the server may run one more handler for this connection."""
-        assert self.peer_hello is not None
-        ahead = bool(self._places)
-        while self.is_usable and (ahead or len(self.calls) >= self.peer_hello.max_streams):
-            waiter = self.loop.create_future()
-            self._places.append(waiter) if ahead or not self._places else self._places.appendleft(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self._places:
-                    self._places.remove(waiter)
-                else:
-                    self._pass_place()
-                raise
-            ahead = False
+        """Wait, in order, until the server may run one more handler for this connection, or until it is not usable."""
+        await self.line.wait(self._has_place, self._is_over, self.loop.create_future)
 
-    def _pass_place(self) -> None:
-        while self._places:
-            waiter = self._places.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def _has_place(self) -> bool:
+        return len(self.calls) + self.unread < self.places
 
-    def start(
-        self, call: ClientCall, payload: bytes | None, layout: int, metadata: Metadata | None, last: bool
-    ) -> bool:
-        """Open a call, with its first message if that fits now. Returns whether it went along.
+    def _is_over(self) -> bool:
+        return not self.is_usable
 
-        InvalidArgument or ResourceExhausted where its name or metadata cannot be sent; nothing was opened then.
+    def start(self, call: ClientCall) -> bool:
+        """Open a call, with its request if that fits now. Returns whether it went along.
+
+        InvalidArgument or ResourceExhausted where its name or metadata cannot be sent, DeadlineExceeded where there is
+        no time left for it; nothing was opened then.
         """
-        try:
-            method, facts = encode_method(call.method), self._encode_metadata(metadata) if metadata else b""
-        except BaseException:
-            self._pass_place()  # it takes none: whoever waits may have it
-            raise
+        assert self.peer_hello is not None
+        request = call.request
+        method = encode_method(call.method)
+        facts = self._encode_metadata(call.metadata) if call.metadata else b""
+        micros = 0
+        if call.deadline is not None:
+            now = self.loop.time()
+            if call.deadline <= now:
+                raise DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent")
+            micros = micros_left(call.deadline, now)
+        room = self.peer_hello.max_frame_bytes - OPEN_HEAD.size - len(method) - len(facts)
+        if room < 0:
+            raise ResourceExhausted(
+                f"metadata of {len(facts)} bytes and a name of {len(method)} do not fit into a frame of {self.peer}"
+                f" (max_frame_bytes {self.peer_hello.max_frame_bytes})"
+            )
         number = self._next
         self._next = number + 1
         if number == MAX_STREAM_NUMBER:
@@ -99,19 +114,15 @@ class ClientConnection(Connection):
         self.calls[number] = call
         call.attach(self, number)
         flags, body = 0, b""
-        if payload is not None:
-            cost = len(payload) + ITEM_COST
-            if len(payload) <= self.config.part_bytes and cost <= call.credit and self.may_write(cost):
+        if request is not None:
+            payload, layout = request
+            size = len(payload)
+            cost = size + ITEM_COST
+            if size <= self.room and size <= room and cost <= call.credit and self.may_write(cost):
                 call.credit -= cost
                 self.credit -= cost
-                flags, body = FLAG_ITEM | layout, payload
-                if last:
-                    flags |= FLAG_END
-                    call.output_ended = True
-        elif last:
-            flags = FLAG_END
-            call.output_ended = True
-        micros = 0 if call.deadline is None else micros_left(call.deadline, self.loop.time())
+                flags, body = FLAG_ITEM | FLAG_END | layout, payload
+                call.output_ended = True
         if self.observer is not None:
             call.started_at = self.loop.time()
             self.observer.record(
@@ -123,47 +134,47 @@ class ClientConnection(Connection):
                 peer=self.peer,
             )
         self.write(writer.open_call(number, flags, call.shape, method, facts, micros, body))
-        return bool(flags & FLAG_ITEM) or payload is None
+        return request is None or flags != 0
 
     def _encode_metadata(self, metadata: Metadata) -> bytes:
         assert self.peer_hello is not None
-        limit = min(self.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes)
-        encoded = encode_metadata(checked_metadata(metadata, limit))
-        if len(encoded) > limit:
-            raise ResourceExhausted(f"metadata of {len(encoded)} bytes exceeds max_metadata_bytes ({limit})")
-        return encoded
+        return encoded_metadata(metadata, min(self.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes))
 
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         call = self.calls.get(stream)
         if call is None:
             raise ProtocolError(f"a frame came for stream {stream}, which has ended or never was")
+        call.unheard = None  # the server has seen this call
         call.frame(kind, flags, payload)
 
     def forget(self, number: int) -> None:
-        """The server has ended this call: its place is free."""
-        del self.calls[number]
-        if self._places:
-            self._pass_place()
+        """The server has ended this call: its place is free, unless somebody has yet to read what came."""
+        call = self.calls.pop(number)
+        if call.keeps_place:
+            self.unread += 1
+        elif self.line:
+            self.line.wake()
         if self.retired and not self.calls:
             self.close("no calls are left after GOAWAY")
 
+    def all_read(self) -> None:
+        self.unread -= 1
+        self.line.wake()
+
     def went_away(self, last: int, status: int, text: str) -> None:
         self.retired = True
-        self._wake_places()
-        if status:
-            self._close_reason = self._close_reason or f"the server closed it: {text}"
+        self.line.wake_all()
+        self._close_reason = self._close_reason or f"the server closed it: {text}"
+        if status not in _ORDERLY:
+            self.close(f"the server closed it: {text}")
+            return
         for number in [number for number in self.calls if number > last]:
-            self.calls[number].refused(text)
+            self.calls.pop(number).refused(status, text)
         if not self.calls:
             self.close("the server is going away")
 
-    def _wake_places(self) -> None:
-        """Those who wait for a place find that there is none here, and look for another connection."""
-        while self._places:
-            self._pass_place()
-
     def gone(self, error: Unavailable) -> None:
-        self._wake_places()
+        self.line.wake_all()
         calls, self.calls = self.calls, {}
         for call in calls.values():
             call.cut(error)

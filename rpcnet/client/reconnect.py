@@ -14,7 +14,7 @@ from rpcnet.address import Address
 from rpcnet.client.connection import ClientConnection
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
-from rpcnet.errors import DeadlineExceeded, FailedPrecondition, Unavailable
+from rpcnet.errors import FailedPrecondition, ResourceExhausted, Unavailable
 
 __all__ = ["Dialer", "OpenTransport"]
 
@@ -58,21 +58,34 @@ class Dialer:
         if self._closed:
             raise FailedPrecondition(f"this client of {self.address} was closed")
 
-    async def place(self, deadline: float | None) -> ClientConnection:
-        """A connection that may take one more call."""
+    async def place(self) -> ClientConnection:
+        """A connection that may take one more call; the call takes it before anything else is awaited.
+
+        Unavailable where there is none to be had; whoever cannot wait so long cancels.
+        """
         while True:
             self.check_open()
             connection = self.connection
             if connection is None or not connection.is_usable:
-                connection = await self.connected(deadline)
-            elif not connection.is_full:
+                connection = await self.connected()
+            if not connection.is_full:
                 return connection
-            else:
-                await self._until(deadline, connection.place())
-                if connection.is_usable:
-                    return connection
+            if not connection.places:
+                raise ResourceExhausted(f"{self.address} takes no calls: its max_streams is 0")
+            await connection.place()
+            if connection.is_usable:
+                return connection
 
-    async def connected(self, deadline: float | None) -> ClientConnection:
+    def waits_for(self) -> str:
+        """What those wait for who are not on the wire, for people."""
+        connection = self.connection
+        if connection is None or not connection.is_usable:
+            why = f" ({self._reason})" if self._reason else ""
+            return f"a connection to {self.address}{why}"
+        unread = f", {connection.unread} of them by calls with unread items" if connection.unread else ""
+        return f"one of the {connection.places} places for calls to {self.address} (max_streams); all are taken{unread}"
+
+    async def connected(self) -> ClientConnection:
         """Connect, together with whoever else waits for it."""
         connection = self.connection
         if connection is not None and connection.is_usable:
@@ -80,7 +93,7 @@ class Dialer:
         if self._connecting is None:
             self._connecting = self._loop.create_task(self._reconnect(), name=f"rpcnet connect {self.address}")
             self._connecting.add_done_callback(self._connect_done)
-        await self._until(deadline, _finished(self._connecting))
+        await asyncio.wait([self._connecting])
         connection = self.connection
         if connection is None or not connection.is_usable:
             raise Unavailable(f"{self.address} cannot be reached: {self._reason}")
@@ -92,13 +105,6 @@ class Dialer:
             self._reason = "the client was closed"
         elif task.exception() is not None:
             self._reason = str(task.exception()) or type(task.exception()).__name__
-
-    async def _until(self, deadline: float | None, waiting: Coroutine[Any, Any, None]) -> None:
-        """Wait for a connection or a place, no longer than a call may."""
-        if deadline is None:
-            await waiting
-        elif not await self._within(deadline, waiting):
-            raise DeadlineExceeded(f"no connection to {self.address} with a free place before the deadline")
 
     async def _within(self, until: float, waiting: Coroutine[Any, Any, None]) -> bool:
         """Whether it came to its end by then; else it was cancelled.
@@ -224,8 +230,3 @@ class Dialer:
             await asyncio.wait(pending)
             # The callbacks that take them off the list were scheduled before this task was woken.
             await asyncio.sleep(0)
-
-
-async def _finished(task: asyncio.Task[Any]) -> None:
-    """Wait for a task that others wait for too, whatever becomes of it."""
-    await asyncio.wait([task])

@@ -12,7 +12,7 @@ from rpcnet.client.call import ClientCall
 from rpcnet.codec import RAW, PayloadError, decoder, encode
 from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError
 
-__all__ = ["ClientStream", "encode_request"]
+__all__ = ["ClientStream", "cause_of", "encode_request", "why_not"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,16 @@ def encode_request(value: Any) -> tuple[bytes, int]:
         return encode(value)
     except PayloadError as error:
         raise InvalidArgument(str(error)) from None
+
+
+def why_not(error: Exception) -> str:
+    """Why a payload cannot be made into its type; the constructor of a user's type may raise anything."""
+    return str(error) if isinstance(error, PayloadError) else f"its constructor raised {type(error).__name__}"
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """What a user wants to see beside that: nothing where the text says it all."""
+    return None if isinstance(error, PayloadError) else error
 
 
 class ClientStream(Generic[T]):
@@ -47,15 +57,20 @@ class ClientStream(Generic[T]):
         call = self._call
         try:
             payload, layout = await call.receive()
-            return payload if self._decode is None else self._decode(payload, layout)  # type: ignore[return-value]
+            if self._decode is None:
+                return payload  # type: ignore[return-value]
+            try:
+                return self._decode(payload, layout)  # type: ignore[no-any-return]
+            except BaseException as error:
+                call.abort("an item does not fit its type")
+                call.failure = None
+                if not isinstance(error, Exception):
+                    raise
+                text = f"item of {call.method!r} does not fit its type: {why_not(error)}"
+                raise StreamApplicationError(text, code=Status.INTERNAL) from cause_of(error)
         except asyncio.CancelledError:
             call.abort("its reader was cancelled")
             raise
-        except PayloadError as error:
-            call.abort("an item does not fit its type")
-            call.failure = None
-            text = f"item of {call.method!r} does not fit its type: {error}"
-            raise StreamApplicationError(text, code=Status.INTERNAL) from None
         finally:
             del call
 

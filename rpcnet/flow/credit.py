@@ -1,13 +1,20 @@
 """Credit: how many bytes a sender may have on the way and unread, for one stream or one connection.
 
 The sending side is one integer, kept where it is used. This is the receiving side: what was granted, what is held
-unread, and when what has been read is granted again. Half a window is granted at a time, so that CREDIT frames are
-few; a sender that is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that its idle
-timer sees a slow reader move.
+unread, and when what has been read is granted again. Up to `hold_back` bytes are not told at once, so that CREDIT
+frames are few; a sender that is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that
+the clock of its wait restarts while a slow reader moves.
 
-Knows no frame, no transport and no clock: `now` is an argument.
+A stream holds back half of its window. A connection holds back half of a *stream's*, however large its own window is:
+where all other streams are full and unread, what is left of the connection's window is one stream's, and a writer that
+waits for more than the other half of it would wait for ever.
+
+Knows no frame and no transport; the clock is a function that is given.
+
+Tests: tests/rpcnet/flow/test_credit.py.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from rpcnet.errors import ProtocolError
@@ -22,12 +29,13 @@ STARVED_INTERVAL: Final = 0.1
 class ReceiveCredit:
     """allowed + owed + held = window, always: what the peer may send, what was read and not told, what is unread."""
 
-    __slots__ = ("_told", "allowed", "owed", "window")
+    __slots__ = ("_hold_back", "_told", "allowed", "owed", "window")
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, hold_back: int) -> None:
         self.window = window
         self.allowed = window
         self.owed = 0
+        self._hold_back = hold_back
         self._told = float("-inf")
 
     @property
@@ -43,15 +51,15 @@ class ReceiveCredit:
             )
         self.allowed -= cost
 
-    def release(self, cost: int, now: float) -> int:
+    def release(self, cost: int, clock: Callable[[], float]) -> int:
         """It was read, or thrown away. Returns what to grant the peer now, often 0."""
         owed = self.owed + cost
-        if owed * 2 < self.window and (self.allowed * 8 > self.window or now - self._told < STARVED_INTERVAL):
+        if owed < self._hold_back and (self.allowed * 8 > self.window or clock() - self._told < STARVED_INTERVAL):
             self.owed = owed
             return 0
         self.owed = 0
         self.allowed += owed
-        self._told = now
+        self._told = clock()
         return owed
 
 

@@ -7,8 +7,9 @@ brought nothing new, but not for ever (`late_timer_grace`): a flood must not pos
 
 from typing import Final
 
-__all__ = ["Patience", "at", "earliest", "micros_left"]
+__all__ = ["Patience", "at", "earliest", "micros_left", "seconds"]
 
+INFINITE: Final = float("inf")
 MAX_MICROS: Final = 2**63
 
 
@@ -17,6 +18,19 @@ def micros_left(deadline: float | None, now: float) -> int:
     if deadline is None:
         return 0
     return min(max(1, int((deadline - now) * 1e6)), MAX_MICROS)
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """A number of seconds that a user gave; None = no limit, and so is infinity. TypeError, ValueError for NaN."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds or None, not {value!r}")
+    if value < INFINITE:
+        return value
+    if value == INFINITE:
+        return None
+    raise ValueError(f"{name} must be a number of seconds or None, not {value!r}")
 
 
 def at(micros: int, now: float) -> float | None:

@@ -22,11 +22,11 @@ from rpcnet.errors import (
     RpcError,
     Status,
     StreamApplicationError,
-    StreamTimeout,
     status_name,
 )
 from rpcnet.flow.state import REQUEST
-from rpcnet.metadata import checked_metadata
+from rpcnet.metadata import encoded_metadata
+from rpcnet.server.ending import LAST_RESORT, Limits, error_of_group, fitting, of_rpc_error, ran_out_of_a_stream
 from rpcnet.server.handlers import Handlers
 from rpcnet.service import Method
 from rpcnet.stream import Stream
@@ -38,7 +38,6 @@ from rpcnet.wire.frame import (
     FLAG_MORE,
     FLAG_PACKED,
     ITEM_COST,
-    MAX_TEXT_BYTES,
     SHAPES,
     Ending,
 )
@@ -48,6 +47,8 @@ __all__ = ["Items", "ServedCall"]
 _log = logging.getLogger("rpcnet")
 CLIENT_STREAMS: Final = 1
 SERVER_STREAMS: Final = 2
+_ENDS_THE_PROCESS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What a task hands on to its loop, after its caller was told; asyncio keeps all others in the task."""
 
 
 class ServedCall(Stream):
@@ -56,6 +57,7 @@ class ServedCall(Stream):
     __slots__ = (
         "_cancel_status",
         "_deadline_timer",
+        "_is_told",
         "_runs",
         "_started_at",
         "deadline",
@@ -94,6 +96,7 @@ class ServedCall(Stream):
         wall_clock = handlers.wall_clock
         self.received_at = wall_clock() if wall_clock is not None else None
         self._runs = False
+        self._is_told = True
         self._cancel_status: int | None = None
         self._started_at = 0.0
         self._deadline_timer: asyncio.TimerHandle | None = None
@@ -158,13 +161,10 @@ class ServedCall(Stream):
         try:
             request = payload if entry.decode is None else self._decode(payload, layout)
             await self._answer(entry.handler(request))
-        except asyncio.CancelledError:
-            self._done(Status.CANCELLED, "the handler was cancelled")
-        except Exception as error:
-            self._failed(error)
-        except BaseException:
-            self._done(Status.INTERNAL, "the server is going down")
-            raise
+        except BaseException as error:
+            self._raised(error)
+            if isinstance(error, _ENDS_THE_PROCESS):
+                raise
 
     async def _serve_items(self) -> None:
         """A handler that takes a stream."""
@@ -172,13 +172,10 @@ class ServedCall(Stream):
         self._runs = True
         try:
             await self._answer(self.entry.handler(Items(self)))
-        except asyncio.CancelledError:
-            self._done(Status.CANCELLED, "the handler was cancelled")
-        except Exception as error:
-            self._failed(error)
-        except BaseException:
-            self._done(Status.INTERNAL, "the server is going down")
-            raise
+        except BaseException as error:
+            self._raised(error)
+            if isinstance(error, _ENDS_THE_PROCESS):
+                raise
 
     async def _answer(self, answer: Any) -> None:
         if not self.shape & SERVER_STREAMS:
@@ -192,17 +189,24 @@ class ServedCall(Stream):
         await self._stream(aiter(answer))
         if self._cancel_status is not None:
             raise asyncio.CancelledError
-        self._done(Status.OK, "")
+        self._done(self._ending_well())
 
     async def _reply(self, payload: bytes, layout: int) -> None:
         """The one answer: a frame that is the end as well, unless there are trailers."""
         self.wrote = True
         if self.trailers:
+            ending = self._ending_well()
             await self.send(payload, layout)
-            self._done(Status.OK, "")
+            self._done(ending)
             return
         await self.send(payload, layout | FLAG_END)
         self._ended("OK")
+
+    def _ending_well(self) -> Ending:
+        ending = fitting(Status.OK, "", b"", self.trailers, self._limits)
+        if ending.status != Status.OK:
+            _log.error("handler of %r: %s", self.method, ending.message)
+        return ending
 
     async def _stream(self, answers: AsyncIterator[Any]) -> None:
         encode = self.entry.encode
@@ -246,8 +250,10 @@ class ServedCall(Stream):
     def send_metadata(self, metadata: Metadata) -> None:
         if self.wrote or self.output_ended:
             raise FailedPrecondition("send_metadata() works once, before the first item")
+        limits = self._limits
+        encoded = encoded_metadata(metadata, min(limits.max_metadata_bytes, limits.max_frame_bytes))
         self.wrote = True
-        self.connection.write(writer.metadata(self.number, checked_metadata(metadata, self._metadata_limit)))
+        self.connection.write(writer.metadata(self.number, encoded))
 
     def peer_facts(self) -> Peer:
         transport = self.connection.transport
@@ -255,10 +261,11 @@ class ServedCall(Stream):
         return Peer(self.peer, certificate or None)
 
     @property
-    def _metadata_limit(self) -> int:
+    def _limits(self) -> Limits:
         hello = self.connection.peer_hello
         assert hello is not None
-        return min(hello.max_metadata_bytes, self.connection.config.max_metadata_bytes)
+        most = min(hello.max_metadata_bytes, self.connection.config.max_metadata_bytes)
+        return Limits(hello.max_frame_bytes, most)
 
     def cannot_send(self) -> BaseException:
         return StreamApplicationError(f"call {self.method!r} is over", code=Status.CANCELLED)
@@ -266,7 +273,7 @@ class ServedCall(Stream):
     # Ending.
 
     def cancel(self, status: int) -> None:
-        """The caller let go, a deadline passed, the connection broke, or the server stops."""
+        """The caller let go, a deadline passed, or the connection broke."""
         if self.finished or self._cancel_status is not None:
             return
         self._cancel_status = status
@@ -274,14 +281,19 @@ class ServedCall(Stream):
         if self.task is not None:
             self.task.cancel()
         if not self._runs:
-            self._done(status, "")  # a task that is cancelled before its first step runs nothing of ours
+            self._done(Ending(status))  # a task that is cancelled before its first step runs nothing of ours
+
+    def stop(self) -> None:
+        """The server stops: no END is sent, which would be the handler's word; the closing connection says it."""
+        self._is_told = False
+        self.cancel(Status.UNAVAILABLE)
 
     def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
         """A rule was broken at this end: the handler is cancelled and the caller told why."""
         if self.finished:
             return
         if self.task is None:
-            self._failed(error)
+            self._done(of_rpc_error(error, {}, self._limits))
         else:
             self.failure = error
             self.cancel(error.code)
@@ -294,48 +306,53 @@ class ServedCall(Stream):
         if not self.finished:
             self.cancel(Status.DEADLINE_EXCEEDED)
 
-    def _failed(self, error: Exception) -> None:
+    def _raised(self, error: BaseException) -> None:
+        """The handler has ended with this, whatever it is: the caller is told."""
+        try:
+            ending = self._ending_of(error_of_group(error))
+        except Exception:  # of a user's value, or of a handler of log records
+            ending = LAST_RESORT
+        self._done(ending)
+
+    def _ending_of(self, error: BaseException) -> Ending:
         """One status for each exception: an RpcError its own, anything else INTERNAL without its text."""
+        if isinstance(error, asyncio.CancelledError):
+            return Ending(Status.CANCELLED, "the handler was cancelled")
+        if isinstance(error, _ENDS_THE_PROCESS):
+            return Ending(Status.INTERNAL, "the server is going down")
         if isinstance(error, RpcError):
-            code = Status.DEADLINE_EXCEEDED if isinstance(error, StreamTimeout) else error.code
-            self._done(code, error.message, error.details, error.trailers)
-            return
+            return of_rpc_error(error, self.trailers, self._limits)
+        if isinstance(error, PayloadError):
+            text = f"answer of {self.method!r} does not fit its type: {error}"
+            _log.error("%s", text)
+            return fitting(Status.INTERNAL, text, b"", self.trailers, self._limits)
         name = f"{self.handlers.random.getrandbits(32):08x}"
         _log.error("handler of %r raised (error %s)", self.method, name, exc_info=error)
         text = f"the handler raised (error {name})"
-        if self.handlers.expose_errors:
+        if ran_out_of_a_stream(error):
+            text = (
+                f"the handler let StopAsyncIteration out (error {name}): the end of a stream that it read with"
+                " receive(); read it with `async for`"
+            )
+        elif self.handlers.expose_errors:
             text = f"{type(error).__name__}: {error} (error {name})"
-        self._done(Status.INTERNAL, text)
+        return fitting(Status.INTERNAL, text, b"", self.trailers, self._limits)
 
-    def _done(self, status: int, message: str, details: bytes = b"", trailers: Metadata | None = None) -> None:
+    def _done(self, ending: Ending) -> None:
         """The handler is done: tell the caller, and forget."""
         if self.finished:
             return
         if self._cancel_status is not None:
-            status, details = self._cancel_status, b""
-            message = "the deadline passed" if status == Status.DEADLINE_EXCEEDED else "the call was cancelled"
-            if isinstance(self.failure, RpcError):
-                message = self.failure.message
-        if not self.output_ended and not self.connection.closed:
-            sent = {**self.trailers, **(trailers or {})}
-            self.connection.write(writer.end(self.number, self._ending(status, message, details, sent)))
-        self._ended(status_name(status))
+            ending = self._ending_of_cancelled(self._cancel_status)
+        if self._is_told and not self.output_ended and not self.connection.closed:
+            self.connection.write(writer.end(self.number, ending))
+        self._ended(status_name(ending.status))
 
-    def _ending(self, status: int, message: str, details: bytes, trailers: dict[str, str | bytes]) -> Ending:
-        """Within the peer's limits, whatever a handler put into it."""
-        limit = self._metadata_limit
-        text = message.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
-        if len(details) > limit:
-            _log.warning(
-                "handler of %r: %d bytes of details exceed max_metadata_bytes (%d)", self.method, len(details), limit
-            )
-            details = b""
-        try:
-            trailers = checked_metadata(trailers, limit)
-        except RpcError as error:
-            _log.warning("handler of %r: trailers are not sent: %s", self.method, error)
-            trailers = {}
-        return Ending(status, text, details, trailers)
+    def _ending_of_cancelled(self, status: int) -> Ending:
+        if isinstance(self.failure, RpcError):
+            return of_rpc_error(self.failure, {}, self._limits)
+        text = "the deadline passed" if status == Status.DEADLINE_EXCEEDED else "the call was cancelled"
+        return Ending(status, text)
 
     def _ended(self, status: str) -> None:
         connection = self.connection

@@ -108,7 +108,7 @@ class RpcServer:
     # Life.
 
     async def start(self) -> None:
-        """Listen. OSError where the address cannot be bound."""
+        """Listen. OSError where the address cannot be bound. A server that was stopped may be started again."""
         self.begin()
         try:
             await self._listen()
@@ -118,9 +118,14 @@ class RpcServer:
 
     def begin(self) -> None:
         """Serve connections that `accept` is asked for; `start` does this, and listens."""
-        if self._closed is not None:
+        if self._closed is not None and not self._closed.done() and not self._closed.get_loop().is_closed():
             raise RuntimeError(f"server at {self._address} was started already")
         self._observer = observe.current()
+        self._handlers.running = 0
+        self._handlers.draining = False
+        self._connections.clear()
+        self._listener = None
+        self._stopping = None
         self._closed = asyncio.get_running_loop().create_future()
 
     async def _listen(self) -> None:
@@ -144,7 +149,7 @@ class RpcServer:
 
     @property
     def is_running(self) -> bool:
-        return self._closed is not None and self._stopping is None
+        return self._closed is not None and not self._closed.done() and self._stopping is None
 
     @property
     def address(self) -> str:
@@ -166,7 +171,7 @@ class RpcServer:
 
         Takes at most the grace, and a few seconds. Called again, it waits for the stop that is under way.
         """
-        if self._closed is None:
+        if self._closed is None or self._closed.done():
             return
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(grace), name="rpcnet server stop")
@@ -183,7 +188,7 @@ class RpcServer:
         await self._wait_until_idle(grace)
         for connection in list(self._connections):
             for call in list(connection.calls.values()):
-                call.cancel(Status.CANCELLED)
+                call.stop()
         await self._wait_until_idle(CANCEL_SECONDS)
         for connection in list(self._connections):
             for call in connection.calls.values():
@@ -212,7 +217,7 @@ class RpcServer:
 
     async def wait_closed(self) -> None:
         """Wait until it has stopped."""
-        if self._closed is not None:
+        if self._closed is not None and not self._closed.done():
             await asyncio.shield(self._closed)
 
     async def serve_forever(self) -> None:

@@ -24,7 +24,6 @@ from rpcnet.wire.frame import (
     PREFACE,
     Ending,
     Hello,
-    encode_metadata,
 )
 
 __all__ = ["cancel", "credit", "end", "goaway", "greeting", "item", "metadata", "open_call", "ping"]
@@ -57,8 +56,8 @@ def end(stream: int, ending: Ending = _OK_END) -> bytes:
     return _pack(len(payload), END, 0, stream) + payload
 
 
-def metadata(stream: int, values: dict[str, str | bytes]) -> bytes:
-    payload = encode_metadata(values)
+def metadata(stream: int, payload: bytes) -> bytes:
+    """METADATA; `payload` is encoded already."""
     return _pack(len(payload), METADATA, 0, stream) + payload
 
 

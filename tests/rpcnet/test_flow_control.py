@@ -111,11 +111,11 @@ def test_many_small_items_fill_the_window_as_well(world, pair) -> None:
 
 
 def test_streams_share_the_connection_in_turns(world, pair) -> None:
-    """Twenty writers and little credit: all get on, none of them starves."""
+    """Ten writers and little credit: all get on, none of them starves."""
 
     async def main() -> None:
         flood = Flood()
-        config = RpcConfig(connection_window_bytes=64 * 1024, stream_window_bytes=32 * 1024, part_bytes=4096)
+        config = RpcConfig(max_streams=10, stream_window_bytes=6400, part_bytes=4096)
         async with pair(flood.register, config) as (_, client):
 
             async def read() -> None:
@@ -211,7 +211,7 @@ def test_items_of_a_stream_that_has_ended_and_that_nobody_reads_give_their_credi
 
     async def main() -> None:
         # Without it the window would be used up by the third stream, and the connection stand still.
-        async with pair(methods, RpcConfig(connection_window_bytes=256 * 1024)) as (server, client):
+        async with pair(methods, RpcConfig(max_streams=3, stream_window_bytes=80 * 1024)) as (server, client):
             for _ in range(10):
                 stream = client.call_server_streaming("burst", idle_timeout=5.0)
                 await stream.receive()

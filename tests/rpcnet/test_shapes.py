@@ -94,7 +94,7 @@ def test_items_arrive_whole_and_in_order_in_all_four_shapes_empty_ones_too(world
 
 
 def test_a_message_larger_than_any_window_travels_in_parts_in_every_shape(world, pair) -> None:
-    config = RpcConfig(stream_window_bytes=8192, connection_window_bytes=16384, part_bytes=4096)
+    config = RpcConfig(stream_window_bytes=8192, max_streams=2, part_bytes=4096)
     big = bytes(range(256)) * 800
 
     async def main() -> None:

@@ -1,6 +1,7 @@
 """Deadlines, idle timeouts and late timers: who is late, and who only looks so."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -22,6 +23,10 @@ async def never(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 async def many(payload: bytes) -> AsyncIterator[bytes]:
     for number in range(int(payload)):
         yield b"%d" % number
+
+
+async def echo(payload: bytes) -> bytes:
+    return payload
 
 
 def register(server: RpcServer) -> None:
@@ -200,7 +205,7 @@ def test_a_handler_ends_at_its_deadline_and_its_own_calls_with_it(world, pair, i
     world.run(main())
 
 
-ROOMY = RpcConfig(stream_window_bytes=16 << 20, connection_window_bytes=32 << 20, max_message_bytes=8 << 20)
+ROOMY = RpcConfig(stream_window_bytes=16 << 20, max_streams=10, max_message_bytes=8 << 20)
 
 
 def blocks_the_loop(server: RpcServer) -> None:
@@ -262,14 +267,38 @@ def test_a_flood_does_not_postpone_a_verdict_for_ever(world, pair) -> None:
     world.run(main())
 
 
-def test_a_timeout_below_or_at_zero_is_refused(world, pair) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, 0.0, -1e9])
+def test_a_timeout_of_zero_or_less_is_over(world, pair, timeout) -> None:
     async def main() -> None:
-        async with pair(register) as (_, client):
-            for wrong in (0, -1, float("nan")):
-                with pytest.raises(ValueError, match="above 0"):
-                    await client.call("never", timeout=wrong)
-                with pytest.raises(ValueError, match="above 0"):
-                    client.call_streaming("never", idle_timeout=wrong)
+        async with pair(register) as (server, client):
+            with pytest.raises(DeadlineExceeded):
+                await client.call("echo", timeout=timeout)
+            with pytest.raises(DeadlineExceeded):
+                await anext(client.call_streaming("never", timeout=timeout))
+            with pytest.raises(StreamError.Timeout):
+                await anext(client.call_streaming("never", idle_timeout=timeout))
+            assert server.stats.running_handlers <= 1
+
+    world.run(main())
+
+
+def test_an_infinite_timeout_is_no_limit_and_nan_is_refused(world, pair) -> None:
+    async def main() -> None:
+        def methods(server: RpcServer) -> None:
+            register(server)
+            server.register("echo", echo)
+
+        async with pair(methods, client_config=RpcConfig(default_timeout=math.inf)) as (_, client):
+            assert await client.call("echo", b"x", timeout=math.inf) == b"x"
+            assert await client.call("echo", b"x") == b"x"
+            stream = client.call_server_streaming("many", b"2", idle_timeout=math.inf, timeout=math.inf)
+            assert [item async for item in stream] == [b"0", b"1"]
+            with pytest.raises(ValueError, match="timeout must be a number of seconds"):
+                await client.call("echo", timeout=math.nan)
+            with pytest.raises(ValueError, match="idle_timeout must be a number of seconds"):
+                client.call_streaming("never", idle_timeout=math.nan)
+            with pytest.raises(TypeError, match="timeout must be a number of seconds"):
+                await client.call("echo", timeout="3 s")
 
     world.run(main())
 

@@ -11,9 +11,7 @@ from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, StreamErro
 from sim import Node, Simulation
 
 LARGE = 1_500_000
-ROOMY = RpcConfig(
-    insecure=True, stream_window_bytes=16 << 20, connection_window_bytes=32 << 20, max_message_bytes=8 << 20
-)
+ROOMY = RpcConfig(insecure=True, stream_window_bytes=16 << 20, max_streams=10, max_message_bytes=8 << 20)
 
 
 async def answer(payload: bytes) -> bytes:

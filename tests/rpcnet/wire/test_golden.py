@@ -60,7 +60,7 @@ WRITTEN = {
     "PING": writer.ping(PING, bytes(range(8))),
     "PONG": writer.ping(PONG, bytes(range(8))),
     "GOAWAY": writer.goaway(2, 0, "the server is stopping"),
-    "METADATA": writer.metadata(2, {"seen": "1"}),
+    "METADATA": writer.metadata(2, encode_metadata({"seen": "1"})),
 }
 
 

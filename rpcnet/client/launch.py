@@ -1,0 +1,75 @@
+"""Puts calls on a connection: at once where that can be, else as soon as there is a connection with a free place.
+
+Also those that a server has refused unseen, again. Owns the tasks that do so. Calls refer to it, it refers to no handle
+and to no client, so that a client that is dropped is freed whatever still runs here.
+
+Tests: tests/rpcnet/client/test_launch.py, and in both worlds tests/rpcnet/test_runs_once.py.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from rpcnet.client.call import ClientCall
+from rpcnet.client.connection import ClientConnection
+from rpcnet.client.reconnect import Dialer
+from rpcnet.errors import RpcError, Unavailable
+
+__all__ = ["CallLauncher"]
+
+
+class CallLauncher:
+    """Launches the calls of one client."""
+
+    __slots__ = ("_dialer", "_loop", "late_timer_grace", "tasks")
+
+    def __init__(self, dialer: Dialer, late_timer_grace: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._dialer = dialer
+        self.late_timer_grace = late_timer_grace
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    def launch(self, call: ClientCall) -> None:
+        """Put a new call on the wire, now or later. What goes wrong ends the call, and is told there."""
+        call.launcher = self
+        connection = self._dialer.connection
+        if connection is not None and connection.is_usable and not connection.is_full:
+            self._begin(call, connection)
+        else:
+            call.opener = self.spawn(self._begin_later(call), call.method)
+
+    def again(self, call: ClientCall) -> None:
+        """Put a call on another connection: its server has said that no handler saw it."""
+        call.opener = self.spawn(self._begin_later(call), call.method)
+
+    def waits_for(self) -> str:
+        """What those wait for who are not on the wire."""
+        return self._dialer.waits_for()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine, name=f"rpcnet call {name}")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def _begin(self, call: ClientCall, connection: ClientConnection) -> None:
+        try:
+            went_along = connection.start(call)
+        except RpcError as error:
+            call.fail(error, tell_peer=False)
+            return
+        if not went_along:
+            call.pump = self.spawn(call.send_request(), call.method)
+
+    async def _begin_later(self, call: ClientCall) -> None:
+        try:
+            connection = await self._dialer.place()
+            if not call.finished:
+                self._begin(call, connection)
+                await call.send_again()
+        except Unavailable as error:
+            call.cut(error)
+        except RpcError as error:
+            call.fail(error, tell_peer=False)
+        if call.opener is asyncio.current_task():
+            call.opener = None
