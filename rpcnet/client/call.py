@@ -271,8 +271,11 @@ class ClientCall(Stream):
             return
         self._record_end("UNAVAILABLE")
         sent = self.unheard if self.resending is None else self.resending
-        assert sent is not None
-        self._cancel_tasks(self.opener, self.pump if self.request is not None else None)
+        self._cancel_tasks(self.opener)
+        if self.request is not None:
+            sent = None  # it goes out again as a whole
+            self._cancel_tasks(self.pump)
+            self.pump = None
         self.connection, self.number, self.credit = None, 0, 0
         self.receiving = START
         self.receive_credit = None
