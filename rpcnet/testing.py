@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 from rpcnet.client import RpcClient
 from rpcnet.config import RpcConfig
@@ -19,9 +20,16 @@ ADDRESS = "unix:in-process"
 
 
 @asynccontextmanager
-async def connected(server: RpcServer, *, config: RpcConfig | None = None) -> AsyncIterator[RpcClient]:
+async def connected(
+    server: RpcServer,
+    *,
+    config: RpcConfig | None = None,
+    random: Random | None = None,
+    wall_clock: Callable[[], float] | None = None,
+) -> AsyncIterator[RpcClient]:
     """A client of `server`: `async with connected(server) as client`. The server need not be started, and is stopped
-    at the end if this started it. `config` is the client's; the server's own where left out.
+    at the end if this started it; a server object may be used so again and again. `config` is the client's; the
+    server's own where left out. `random` and `wall_clock` are those of RpcClient.
     """
     begun = not server.is_running
     if begun:
@@ -34,7 +42,9 @@ async def connected(server: RpcServer, *, config: RpcConfig | None = None) -> As
         near.meet(far)
         far.meet(near)
 
-    client = RpcClient(ADDRESS, config=config or server.config, open_transport=join)
+    client = RpcClient(
+        ADDRESS, config=config or server.config, random=random, wall_clock=wall_clock, open_transport=join
+    )
     try:
         async with await client.open():
             yield client

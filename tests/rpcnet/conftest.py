@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from rpcnet import RpcClient, RpcConfig, RpcServer
+from rpcnet.testing import connected
+from tests.conftest import Simulated, Sockets
 
 Register = Callable[[RpcServer], None]
 Pair = Callable[..., AbstractAsyncContextManager[tuple[RpcServer, RpcClient]]]
@@ -32,9 +34,29 @@ async def idle(server: RpcServer, client: RpcClient | None = None) -> None:
     await eventually(nothing_runs)
 
 
+class InMemory(Simulated):
+    """As simulated, but that `pair` joins its two ends without a socket (rpcnet.testing)."""
+
+    name = "memory"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is tested with a pair in both worlds is tested with one in memory as well: the double is like the thing."""
+    if "world" in metafunc.fixturenames:
+        own = metafunc.definition.get_closest_marker("own_sockets") is not None
+        with_pair = ["memory"] if "pair" in metafunc.fixturenames and not own else []
+        metafunc.parametrize("world", ["sim", "sockets", *with_pair], indirect=True)
+
+
 @pytest.fixture
-def pair() -> Pair:
+def world(request: pytest.FixtureRequest) -> Any:
+    return {"sim": Simulated, "sockets": Sockets, "memory": InMemory}[request.param]()
+
+
+@pytest.fixture
+def pair(request: pytest.FixtureRequest) -> Pair:
     """`async with pair(register) as (server, client)`; at the end both must be empty and no task of theirs left."""
+    in_memory = "world" in request.fixturenames and request.getfixturevalue("world").name == "memory"
 
     @asynccontextmanager
     async def make(
@@ -47,8 +69,15 @@ def pair() -> Pair:
         before = asyncio.all_tasks()
         server = RpcServer(address, config=config, **both)
         register(server)
-        async with server:
-            async with RpcClient.connect(server.address, config=client_config or config, **both) as client:
+        async with AsyncExitStack() as stack:
+            if in_memory:
+                server.begin()
+                stack.push_async_exit(server)
+                joined: Any = connected(server, config=client_config or config, **both)
+            else:
+                await stack.enter_async_context(server)
+                joined = RpcClient.connect(server.address, config=client_config or config, **both)
+            async with joined as client:
                 yield server, client
             await eventually(lambda: server.stats.connections == 0)
             await idle(server, client)

@@ -27,6 +27,8 @@ from rpcnet.wire.frame import (
     decode_hello,
 )
 
+pytestmark = pytest.mark.own_sockets
+
 HELLO = Hello(
     max_message_bytes=1 << 20,
     max_frame_bytes=1 << 17,

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, StreamError, current_call
+from sim import Simulation
 
 IDLE = 0.1
 
@@ -124,6 +125,200 @@ def test_an_upload_that_stands_still_is_a_timeout(world, pair) -> None:
     world.run(main())
 
 
+async def mute(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Reads all the while and never says a word."""
+    async for _ in items:
+        pass
+    yield b""
+
+
+@pytest.mark.parametrize("size", [100, 60_000], ids=["small", "large"])
+@pytest.mark.parametrize("reads", [True, False], ids=["that grants credit", "that reads nothing"])
+def test_what_we_send_is_no_sign_of_life(world, pair, size, reads) -> None:
+    """The plan's own case: a prompt every 0.8 s to a worker that is dead or dumb, an answer expected within 3 s."""
+    scale = 0.05 if world.name == "sockets" else 1.0
+
+    async def deaf(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sent = 0
+
+        async def prompts() -> AsyncIterator[bytes]:
+            nonlocal sent
+            while True:
+                yield bytes(size)
+                sent += 1
+                await asyncio.sleep(0.8 * scale)
+
+        method = mute if reads else deaf
+        async with pair(lambda server: server.register_streaming("generate", method)) as (_, client):
+            begun = loop.time()
+            stream = client.call_streaming_with_timeout("generate", prompts(), 3.0 * scale)
+            with pytest.raises(StreamError.Timeout, match="was silent for idle_timeout"):
+                async with asyncio.timeout(60):
+                    await anext(stream)
+            assert sent >= 2
+            assert loop.time() - begun >= 3.0 * scale
+            if world.name != "sockets":
+                assert loop.time() - begun < 3.1 * scale
+
+    world.run(main())
+
+
+def test_each_part_of_an_item_restarts_the_reader_clock() -> None:
+    """One item of 400 kB over a link of 100 kB/s takes four seconds; half a second of silence would be a timeout."""
+    with Simulation(1) as simulation:
+        simulation.network.default_link(latency="1ms", bandwidth="100KB/s")
+        far, near = simulation.add_node("far"), simulation.add_node("near")
+        config = RpcConfig(insecure=True, part_bytes=4096, stream_window_bytes=32 * 1024)
+        server = RpcServer("0.0.0.0:7000", config=config)
+
+        async def large(payload: bytes) -> AsyncIterator[bytes]:
+            yield bytes(400_000)
+
+        async def serve() -> None:
+            server.register_streaming("large", large, shape="server_streaming")
+            async with server:
+                await server.wait_closed()
+
+        async def main() -> None:
+            await asyncio.sleep(0.1)
+            begun = asyncio.get_running_loop().time()
+            async with RpcClient.connect("far:7000", config=config) as client:
+                items = [item async for item in client.call_server_streaming("large", idle_timeout=0.5)]
+                assert [len(item) for item in items] == [400_000]
+            assert asyncio.get_running_loop().time() - begun > 3.9
+
+        far.start(serve)
+        simulation.run_until_complete(near.start(main))
+
+
+def test_the_answer_is_awaited_from_the_last_item_on(world, pair) -> None:
+    """While the caller's own items are awaited no clock runs; the silence after the last one counts."""
+
+    async def ends_never(items: AsyncIterator[bytes]) -> bytes:
+        async for _ in items:
+            pass
+        await asyncio.Event().wait()
+        return b""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        last = 0.0
+
+        async def items() -> AsyncIterator[bytes]:
+            nonlocal last
+            for _ in range(4):
+                await asyncio.sleep(2 * IDLE)
+                yield b"x"
+            last = loop.time()
+
+        method = lambda server: server.register_streaming("up", ends_never, shape="client_streaming")  # noqa: E731
+        async with pair(method) as (_, client):
+            with pytest.raises(StreamError.Timeout):
+                await client.call_client_streaming("up", items(), idle_timeout=IDLE)
+            assert loop.time() - last >= IDLE - 0.001
+
+    world.run(main())
+
+
+def test_a_writer_waits_for_credit_no_longer_than_idle_timeout(world, pair) -> None:
+    async def main() -> None:
+        async def deaf(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        config = RpcConfig(stream_window_bytes=4096, part_bytes=1024)
+        async with pair(lambda server: server.register_streaming("deaf", deaf), config) as (_, client):
+            async with client.call_streaming("deaf", idle_timeout=IDLE) as stream:
+                with pytest.raises(StreamError.Timeout, match="does not read"):
+                    await asyncio.gather(*(stream.send(bytes(1000)) for _ in range(10)))
+
+    world.run(main())
+
+
+def test_a_wait_for_a_place_is_named(world, pair) -> None:
+    async def main() -> None:
+        async with pair(register, RpcConfig(max_streams=2)) as (_, client):
+            held = [client.call_streaming("never") for _ in range(2)]
+            for stream in held:
+                await stream.send(b"x")
+                await stream.receive()
+            with pytest.raises(StreamError.Timeout, match=r"one of the 2 places .* all are taken"):
+                await anext(client.call_server_streaming("many", b"1", idle_timeout=IDLE))
+            with pytest.raises(DeadlineExceeded, match=r"one of the 2 places .* all are taken"):
+                await client.call("echo", timeout=IDLE)
+            held[0].abort()
+            assert await anext(client.call_server_streaming("many", b"1", idle_timeout=5)) == b"0"
+
+    world.run(main())
+
+
+def test_calls_with_unread_items_keep_their_place(world, pair, eventually) -> None:
+    """What nobody reads holds credit of the connection; more such calls than it can hold are not begun."""
+
+    async def main() -> None:
+        async with pair(register, RpcConfig(max_streams=2)) as (server, client):
+            ended = [client.call_server_streaming("many", b"3") for _ in range(2)]
+            await eventually(lambda: server.stats.running_handlers == 0 and client.stats.open_streams == 0)
+            with pytest.raises(DeadlineExceeded, match="2 of them by calls with unread items"):
+                await client.call("many", timeout=IDLE)
+            assert [item async for item in ended[0]] == [b"0", b"1", b"2"]
+            assert [item async for item in client.call_server_streaming("many", b"1")] == [b"0"]
+            assert [item async for item in ended[1]] == [b"0", b"1", b"2"]
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 3 << 20])
+def test_every_call_ends_by_its_deadline_into_a_cut(size) -> None:
+    """Whatever it waits for: an answer, credit of its own, the connection's credit, a place, a connection."""
+
+    async def take(payload: bytes) -> bytes:
+        return b"ok"
+
+    async def gather(items: AsyncIterator[bytes]) -> bytes:
+        return b"%d" % sum([len(item) async for item in items])
+
+    with Simulation(1) as simulation:
+        simulation.network.default_link(latency="1ms")
+        far, near = simulation.add_node("far"), simulation.add_node("near")
+        config = RpcConfig(insecure=True, max_streams=20, ping_interval=60)
+        server = RpcServer("0.0.0.0:7000", config=config)
+        server.register("take", take)
+        server.register_streaming("gather", gather, shape="client_streaming")
+
+        async def serve() -> None:
+            async with server:
+                await server.wait_closed()
+
+        async def main() -> None:
+            await asyncio.sleep(0.1)
+            loop = asyncio.get_running_loop()
+            async with RpcClient.connect("far:7000", config=config) as client:
+                simulation.network.partition(["far"], ["near"])
+                begun = loop.time()
+
+                async def one(number: int) -> float:
+                    if number % 2:
+                        calling = client.call("take", bytes(size), timeout=0.5)
+                    else:
+                        calling = client.call_client_streaming("gather", [bytes(size)] * 3, timeout=0.5)
+                    with pytest.raises(DeadlineExceeded):
+                        await calling
+                    return loop.time() - begun
+
+                took = await asyncio.gather(*(one(number) for number in range(60)))
+                assert max(took) < 0.51
+                assert min(took) >= 0.5
+
+        far.start(serve)
+        simulation.run_until_complete(near.start(main))
+
+
 def test_the_deadline_is_the_deadline_whatever_moves(world, pair) -> None:
     async def main() -> None:
         async with pair(register) as (_, client):
@@ -234,6 +429,7 @@ def test_a_late_timer_is_not_evidence(world, pair, size) -> None:
     world.run(main())
 
 
+@pytest.mark.own_sockets  # in memory no time passes while data flows
 def test_a_flood_does_not_postpone_a_verdict_for_ever(world, pair) -> None:
     async def flood(payload: bytes) -> AsyncIterator[bytes]:
         while True:
