@@ -5,15 +5,26 @@ environment. Durations are seconds, sizes are bytes, limits begin with `max_`.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
-__all__ = ["ClusterConfig", "RpcConfig"]
+__all__ = ["HELLO_LIMITS", "ClusterConfig", "RpcConfig"]
 
 KIB = 1024
 MIB = 1024 * KIB
-MIN_WINDOW_BYTES = KIB
+USUAL_STREAMS: Final = 100
+MAX_BYTES: Final = 2**31 - 1
+"""Sizes fit into a signed 32-bit integer, so that a peer in any language can count them."""
+WINDOW: Final = (KIB, MAX_BYTES)
 """Less would leave no room for an item beside what it costs (docs/protocol.md)."""
-MAX_WINDOW_BYTES = 2**31 - 1
+HELLO_LIMITS: Final[dict[str, tuple[int, int]]] = {
+    "max_message_bytes": (1, MAX_BYTES),
+    "max_frame_bytes": (KIB, 2**32 - 1),
+    "max_metadata_bytes": (0, 16 * MIB),
+    "max_streams": (0, MAX_BYTES),
+    "stream_window_bytes": WINDOW,
+    "connection_window_bytes": WINDOW,
+}
+"""The least and the most that an end may announce in HELLO. What RpcConfig takes, every peer takes."""
 
 
 def _check(config: Any, *, may_be_zero: frozenset[str] = frozenset()) -> None:
@@ -39,9 +50,11 @@ class RpcConfig:
     """Allow addresses other than loopback without TLS."""
     max_message_bytes: int = 4 * MIB
     """gRPC's default, known to users."""
-    max_streams: int = 100
-    """Running handlers a connection (not open streams: a reset stream counts until its handler has ended)."""
+    max_streams: int = USUAL_STREAMS
+    """Running handlers a connection (not open streams: a reset stream counts until its handler has ended). 0 = none
+    are served, as a client may say; a server refuses every call then."""
     max_metadata_bytes: int = 64 * KIB
+    """Longest metadata, trailers and details, each; 0 = none are taken."""
     max_depth: int = 64
     """Nesting of a typed payload."""
     handshake_timeout: float = 10.0
@@ -71,24 +84,26 @@ class RpcConfig:
     """Send the text of unexpected exceptions to the peer. Off: texts may hold secrets."""
 
     def __post_init__(self) -> None:
-        _check(self)
-        for name in ("stream_window_bytes", "connection_window", "part_bytes"):
-            if not MIN_WINDOW_BYTES <= getattr(self, name) <= MAX_WINDOW_BYTES:
-                raise ValueError(
-                    f"RpcConfig.{name} must be {MIN_WINDOW_BYTES} to {MAX_WINDOW_BYTES}, not {getattr(self, name)!r}"
-                )
-        least = self.max_streams * self.stream_window_bytes
-        if self.connection_window < least:
+        _check(self, may_be_zero=frozenset({"max_streams", "max_metadata_bytes"}))
+        for name, (least, most) in {**HELLO_LIMITS, "part_bytes": WINDOW}.items():
+            value = getattr(self, name, most)  # the longest frame is computed, from the part and the metadata
+            if value is None and name == "connection_window_bytes":
+                continue
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"RpcConfig.{name} must be an integer from {least} to {most}, not {value!r}")
+        needed = max(1, self.max_streams) * self.stream_window_bytes
+        if not needed <= self.connection_window <= MAX_BYTES:
             raise ValueError(
                 f"RpcConfig.connection_window_bytes ({self.connection_window}) must be at least max_streams"
-                f" * stream_window_bytes ({least}), or a few streams that nobody reads would stop all others"
+                f" * stream_window_bytes ({needed}), or a few streams that nobody reads would stop all others,"
+                f" and at most {MAX_BYTES}"
             )
 
     @property
     def connection_window(self) -> int:
         """Bytes of credit of one connection; `connection_window_bytes`, or what stands for None there."""
         window = self.connection_window_bytes
-        return self.max_streams * self.stream_window_bytes if window is None else window
+        return (self.max_streams or USUAL_STREAMS) * self.stream_window_bytes if window is None else window
 
     def with_default_timeout(self, seconds: float | None) -> Self:
         return replace(self, default_timeout=seconds)

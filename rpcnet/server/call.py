@@ -40,6 +40,7 @@ from rpcnet.wire.frame import (
     ITEM_COST,
     SHAPES,
     Ending,
+    decode_cancel,
 )
 
 __all__ = ["Items", "ServedCall"]
@@ -144,7 +145,9 @@ class ServedCall(Stream):
 
     def other(self, kind: int, payload: bytes) -> None:
         if kind == CANCEL:
-            self.cancel(payload[0] if payload else Status.CANCELLED)
+            self.cancel(decode_cancel(payload))
+        elif payload:
+            raise ProtocolError(f"END of a caller has {len(payload)} bytes of payload")
         elif not self.finished:
             self.end_input()
 

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from rpcnet.codec import PACKED
-from rpcnet.config import MIN_WINDOW_BYTES
-from rpcnet.errors import Metadata, ProtocolError
+from rpcnet.config import HELLO_LIMITS
+from rpcnet.errors import Metadata, ProtocolError, Status
 
 __all__ = [
     "BIDIRECTIONAL",
@@ -30,7 +30,9 @@ __all__ = [
     "HELLO",
     "ITEM",
     "ITEM_COST",
+    "MAX_GOAWAY_BYTES",
     "MAX_METHOD_BYTES",
+    "MAX_NAME_CHARACTERS",
     "MAX_TEXT_BYTES",
     "METADATA",
     "NAMES",
@@ -40,11 +42,14 @@ __all__ = [
     "PREFACE",
     "SERVER_STREAMING",
     "SHAPES",
+    "TOKEN_BYTES",
     "UNARY",
     "VERSION",
     "Ending",
     "Frame",
     "Hello",
+    "check_token",
+    "decode_cancel",
     "decode_ending",
     "decode_goaway",
     "decode_hello",
@@ -102,9 +107,15 @@ UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
 
 ITEM_COST: Final = 64
 """Credit that each ITEM frame, or first item, costs beside its bytes: about what a queued item costs in memory."""
+TOKEN_BYTES: Final = 8
+"""What a PING carries, and the PONG that answers it."""
 MAX_METHOD_BYTES: Final = 1024
 MAX_TEXT_BYTES: Final = 4096
-"""Longest text of an END or GOAWAY; a longer one is cut."""
+"""Longest text of an END; a longer one is cut."""
+MAX_GOAWAY_BYTES: Final = 1024
+"""Longest GOAWAY; its text is cut. It fits into the smallest `max_frame_bytes`: it may be sent before HELLO is read."""
+MAX_NAME_CHARACTERS: Final = 64
+"""Longest name of a connection in HELLO."""
 
 OPEN_HEAD: Final = Struct(">BHIQ")
 """Shape, bytes of the method name, bytes of the metadata, remaining deadline in microseconds (0 = none)."""
@@ -133,7 +144,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True):
-    """The payload of END; an empty one is OK without anything."""
+    """The payload of END; an empty one is OK without anything.
+
+    Of a shorter array the rest has these defaults; what a longer one holds beyond them is ignored.
+    """
 
     status: int = 0
     message: str = ""
@@ -148,6 +162,7 @@ _ending = msgspec.msgpack.Decoder(Ending)
 # msgspec has no union of text and bytes: the values are looked at afterwards.
 _metadata = msgspec.msgpack.Decoder(dict[str, Any])
 _OK = Ending()
+_CANCEL_STATUSES = range(1, max(Status) + 1)
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -160,10 +175,15 @@ def decode_hello(payload: bytes) -> Hello:
         raise ProtocolError(
             f"peer speaks protocol versions {hello.min_version} to {hello.max_version}, this end speaks {VERSION}"
         )
-    least = min(hello.max_message_bytes, hello.max_streams)
-    window = min(hello.stream_window_bytes, hello.connection_window_bytes, hello.max_frame_bytes)
-    if least < 1 or window < MIN_WINDOW_BYTES or hello.max_metadata_bytes < 0 or len(hello.connection) > 64:
-        raise ProtocolError(f"HELLO offers limits that nothing fits into (windows are at least {MIN_WINDOW_BYTES})")
+    for name, (least, most) in HELLO_LIMITS.items():
+        value = getattr(hello, name)
+        if not least <= value <= most:
+            raise ProtocolError(f"HELLO cannot be taken: {name} is {value}; it must be {least} to {most}")
+    if len(hello.connection) > MAX_NAME_CHARACTERS:
+        raise ProtocolError(
+            f"HELLO cannot be taken: connection has {len(hello.connection)} characters;"
+            f" it must have at most {MAX_NAME_CHARACTERS}"
+        )
     return hello
 
 
@@ -207,6 +227,22 @@ def decode_ending(payload: bytes) -> Ending:
         raise ProtocolError(f"END cannot be read: {error}") from None
     _checked(ending.trailers)
     return ending
+
+
+def decode_cancel(payload: bytes) -> int:
+    """The status with which a caller lets go: any but OK."""
+    if len(payload) != 1:
+        raise ProtocolError(f"CANCEL has {len(payload)} bytes of payload instead of 1")
+    status = payload[0]
+    if status not in _CANCEL_STATUSES:
+        raise ProtocolError(f"CANCEL has status {status}; it must be 1 to {_CANCEL_STATUSES[-1]}")
+    return status
+
+
+def check_token(kind: int, payload: bytes) -> None:
+    """PING and PONG carry eight bytes of any kind."""
+    if len(payload) != TOKEN_BYTES:
+        raise ProtocolError(f"{NAMES[kind]} has {len(payload)} bytes of payload instead of {TOKEN_BYTES}")
 
 
 def decode_number(payload: bytes) -> int:

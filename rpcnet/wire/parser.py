@@ -19,24 +19,27 @@ _unpack = HEADER.unpack_from
 class Parser:
     """Feed it with `receive`; look at `error` after its frames have been handled."""
 
-    __slots__ = ("_buffer", "_greeted", "_need", "error", "max_frame_bytes")
+    __slots__ = ("_buffer", "_greeted", "_need", "cut_frames", "error", "max_frame_bytes")
 
     def __init__(self, max_frame_bytes: int) -> None:
         self.max_frame_bytes = max_frame_bytes
         self.error: ProtocolError | None = None
+        self.cut_frames = 0
+        """How many frames did not end in the read in which they began: it grows when the buffer holds another one."""
         self._buffer = bytearray()
         self._need = len(PREFACE)
         self._greeted = False
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of a frame that is not complete."""
+        """Bytes of a frame that is not complete: all that has come since its first byte."""
         return len(self._buffer)
 
     def receive(self, data: bytes) -> list[Frame]:
         """Take in what was read and return the frames that it completes; types that we do not know are skipped."""
         if self.error is not None:
             return []
+        known = -1
         if self._buffer:
             # Appending to a bytearray is linear in total, and nothing is looked at before there is enough of it.
             self._buffer += data
@@ -44,12 +47,13 @@ class Parser:
                 return []
             data = bytes(self._buffer)
             self._buffer.clear()
+            known = 0  # the frame that begins here was counted when its first byte came
         at = 0
         if not self._greeted:
             if not self._greet(data):
                 return []
             at = len(PREFACE)
-        return self._frames(data, at)
+        return self._frames(data, at, known)
 
     def _greet(self, data: bytes) -> bool:
         """Check the preface, or as much as there is of it: whoever speaks something else is known at the first byte."""
@@ -62,7 +66,7 @@ class Parser:
         self._greeted = True
         return True
 
-    def _frames(self, data: bytes, at: int) -> list[Frame]:
+    def _frames(self, data: bytes, at: int, known: int) -> list[Frame]:
         frames: list[Frame] = []
         size = len(data)
         self._need = HEADER_BYTES
@@ -82,4 +86,6 @@ class Parser:
             at = stop
         if at < size:
             self._buffer += data[at:]
+            if at != known:
+                self.cut_frames += 1
         return frames

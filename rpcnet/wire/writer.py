@@ -16,7 +16,7 @@ from rpcnet.wire.frame import (
     HEADER,
     HELLO,
     ITEM,
-    MAX_TEXT_BYTES,
+    MAX_GOAWAY_BYTES,
     METADATA,
     NUMBER,
     OPEN,
@@ -75,5 +75,8 @@ def ping(kind: int, token: bytes) -> bytes:
 
 
 def goaway(last: int, status: int, text: str) -> bytes:
-    payload = GOAWAY_HEAD.pack(last, status) + text.encode()[:MAX_TEXT_BYTES]
+    """GOAWAY. A text that does not fit is cut between two characters."""
+    room = MAX_GOAWAY_BYTES - GOAWAY_HEAD.size
+    cut = text.encode("utf-8", "replace")[:room].decode("utf-8", "ignore")
+    payload = GOAWAY_HEAD.pack(last, status) + cut.encode()
     return _pack(len(payload), GOAWAY, 0, 0) + payload

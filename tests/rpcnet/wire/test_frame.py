@@ -5,10 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpcnet.config import HELLO_LIMITS
 from rpcnet.errors import ProtocolError
+from rpcnet.wire import writer
 from rpcnet.wire.frame import (
+    GOAWAY,
+    HEADER,
+    HEADER_BYTES,
+    MAX_GOAWAY_BYTES,
     OPEN_HEAD,
+    PING,
+    PONG,
+    Ending,
     Hello,
+    check_token,
+    decode_cancel,
     decode_ending,
     decode_goaway,
     decode_hello,
@@ -33,18 +44,36 @@ HELLO = {
         ({"max_message_bytes": "many"}, "cannot be read"),
         ({"min_version": 2, "max_version": 3}, "versions 2 to 3"),
         ({"max_version": 0, "min_version": 0}, "versions 0 to 0"),
-        ({"stream_window_bytes": 1023}, "nothing fits into"),
-        ({"connection_window_bytes": 0}, "nothing fits into"),
-        ({"max_frame_bytes": 10}, "nothing fits into"),
-        ({"max_streams": 0}, "nothing fits into"),
-        ({"max_message_bytes": 0}, "nothing fits into"),
-        ({"max_metadata_bytes": -1}, "nothing fits into"),
-        ({"connection": "x" * 65}, "nothing fits into"),
+        ({"max_frame_bytes": 4096.0}, "cannot be read"),
+        ({"max_streams": None}, "cannot be read"),
+        ({"features": [1]}, "cannot be read"),
+        ({"connection": "x" * 65}, "connection has 65 characters; it must have at most 64"),
     ],
 )
 def test_a_hello_that_cannot_be_is_refused_with_a_reason(changed: dict[str, object], text: str) -> None:
     with pytest.raises(ProtocolError, match=text):
         decode_hello(msgspec.msgpack.encode({**HELLO, **changed}))
+
+
+@pytest.mark.parametrize("name", HELLO_LIMITS)
+def test_a_limit_of_hello_outside_its_bounds_is_named(name: str) -> None:
+    least, most = HELLO_LIMITS[name]
+    for value in (least, most):
+        assert getattr(decode_hello(msgspec.msgpack.encode({**HELLO, name: value})), name) == value
+    for value in (least - 1, most + 1, 2**64 - 1):
+        with pytest.raises(ProtocolError, match=f"{name} is {value}; it must be {least} to {most}"):
+            decode_hello(msgspec.msgpack.encode({**HELLO, name: value}))
+
+
+@pytest.mark.parametrize("name", HELLO)
+def test_each_limit_must_be_in_a_hello(name: str) -> None:
+    with pytest.raises(ProtocolError, match=name):
+        decode_hello(msgspec.msgpack.encode({key: value for key, value in HELLO.items() if key != name}))
+
+
+def test_what_is_no_limit_may_be_left_out_of_hello() -> None:
+    hello = decode_hello(msgspec.msgpack.encode(HELLO))
+    assert (hello.min_version, hello.max_version, hello.features, hello.node, hello.connection) == (1, 1, [], "", "")
 
 
 def test_a_newer_peer_may_say_more() -> None:
@@ -88,6 +117,63 @@ def test_an_open_is_read_whole() -> None:
     assert decode_open(payload, 1000) == (3, "café", {"a": b"b"}, 7, b"body")
 
 
+def test_a_cancel_is_one_byte_with_a_status() -> None:
+    assert [decode_cancel(bytes([status])) for status in range(1, 17)] == list(range(1, 17))
+    for status in (0, 17, 255):
+        with pytest.raises(ProtocolError, match=f"status {status}; it must be 1 to 16"):
+            decode_cancel(bytes([status]))
+    for payload in (b"", b"\x01\x01"):
+        with pytest.raises(ProtocolError, match=f"{len(payload)} bytes of payload instead of 1"):
+            decode_cancel(payload)
+
+
+def test_ping_and_pong_carry_eight_bytes() -> None:
+    for kind, name in ((PING, "PING"), (PONG, "PONG")):
+        check_token(kind, bytes(8))
+        for size in (0, 7, 9):
+            with pytest.raises(ProtocolError, match=f"{name} has {size} bytes of payload instead of 8"):
+                check_token(kind, bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("elements", "read"),
+    [
+        ([], Ending()),
+        ([5], Ending(5)),
+        ([5, "gone"], Ending(5, "gone")),
+        ([5, "gone", b"d"], Ending(5, "gone", b"d")),
+        ([5, "gone", b"d", {"a": b"b", "c": "d"}], Ending(5, "gone", b"d", {"a": b"b", "c": "d"})),
+        ([5, "gone", b"d", {}, "what a later version adds", [1]], Ending(5, "gone", b"d", {})),
+        ([17], Ending(17)),
+        ([-1], Ending(-1)),
+    ],
+)
+def test_an_end_may_have_fewer_or_more_elements(elements: list[object], read: Ending) -> None:
+    assert decode_ending(msgspec.msgpack.encode(elements)) == read
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        ["5"],
+        [5.5],
+        [None],
+        [5, b"bytes"],
+        [5, "", "text"],
+        [5, "", b"", []],
+        [5, "", b"", {1: "x"}],
+        [5, "", b"", {"x": 1}],
+        [5, "", b"", {"x": None}],
+        [5, "", b"", {"x": ["y"]}],
+        {"status": 5},
+        5,
+    ],
+)
+def test_an_end_whose_elements_have_other_types_is_refused(elements: object) -> None:
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        decode_ending(msgspec.msgpack.encode(elements))
+
+
 @given(st.binary(max_size=60))
 def test_any_payload_is_read_or_refused(payload: bytes) -> None:
     for decode in (
@@ -95,6 +181,7 @@ def test_any_payload_is_read_or_refused(payload: bytes) -> None:
         decode_ending,
         decode_metadata,
         decode_number,
+        decode_cancel,
         decode_goaway,
         lambda data: decode_open(data, 20),
     ):
@@ -113,3 +200,15 @@ def test_endings_numbers_and_farewells_that_cannot_be_are_refused() -> None:
     with pytest.raises(ProtocolError, match="cut short"):
         decode_goaway(b"abcd")
     assert decode_goaway(b"\x00\x00\x00\x07\x00\xffx")[2] == "\ufffdx"
+
+
+@pytest.mark.parametrize("text", ["a short one", "ü" * 3000, "x" + "😀" * 3000, "\ud800 is no text", ""])
+def test_a_goaway_fits_into_the_smallest_frame(text: str) -> None:
+    frame = writer.goaway(7, 13, text)
+    length, kind, _, _ = HEADER.unpack_from(frame)
+    assert (length, kind) == (len(frame) - HEADER_BYTES, GOAWAY)
+    assert length <= MAX_GOAWAY_BYTES <= HELLO_LIMITS["max_frame_bytes"][0]
+    last, status, read = decode_goaway(frame[HEADER_BYTES:])
+    assert (last, status) == (7, 13)
+    assert text.replace("\ud800", "?").startswith(read)  # cut between two characters
+    assert len(read.encode()) > 1000 or len(text.encode("utf-8", "replace")) < 1000

@@ -68,6 +68,26 @@ def test_types_that_are_not_known_are_skipped_by_length() -> None:
     assert frames == [(ITEM, 0, 1, b"x")]
 
 
+@given(FRAMES, CUTS)
+def test_each_frame_that_is_cut_counts_once(frames, cuts) -> None:
+    """However many reads a frame takes, it counts when its first byte comes, and only if it did not come whole."""
+    data = PREFACE + encoded(frames)
+    parser = Parser(64)
+    starts = [len(PREFACE)]
+    for _, _, _, payload in frames:
+        starts.append(starts[-1] + HEADER.size + len(payload))
+    places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    counted = 0
+    for start, stop in pairwise(places):
+        parser.receive(data[start:stop])
+        begun = max((place for place in starts if place < stop), default=None)
+        if begun is not None and begun >= start and stop not in starts:
+            counted += 1
+        assert parser.cut_frames == counted
+        if begun is not None and stop not in starts:
+            assert parser.pending_bytes == stop - begun
+
+
 def test_a_wrong_preface_is_known_at_its_first_byte() -> None:
     parser = Parser(1000)
     assert parser.receive(b"G") == []
