@@ -28,7 +28,9 @@ from rpcnet.wire.frame import (
     NAMES,
     PING,
     PONG,
+    TOKEN_BYTES,
     Hello,
+    check_token,
     decode_goaway,
     decode_hello,
     decode_number,
@@ -46,10 +48,16 @@ MAX_UNREAD_BYTES = 1024 * 1024
 """Control frames that a peer makes us send and does not read; beyond it the connection is aborted. Items wait."""
 JOIN_BYTES = 64 * 1024
 """Joined frames are written as soon as they are this many bytes: the transport's own mark for pausing us."""
-PING_BYTES = 8
 TURN = 0.0001
 """Frames written within so many seconds of one that was written at once count as of the same turn. asyncio does not
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
+MIN_RATE = 1024
+"""Bytes a second, on average since its first byte, at which a frame must come that takes longer than the handshake
+time. A peer that drips holds a buffer and a place of ours for next to nothing."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a frame that comes slowly, but fast enough."""
+AFTER_HELLO = frozenset({CREDIT, PING, PONG, GOAWAY})
+"""What may come on stream 0 once the peer has greeted."""
 NEVER = float("-inf")
 CLOCK_STEP = 1e-6
 """Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
@@ -62,6 +70,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_close_reason",
+        "_cut_at",
+        "_cut_frames",
+        "_cut_timer",
         "_flushing",
         "_keepalive",
         "_linger",
@@ -70,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_pinged",
         "_pong",
+        "_told_end",
         "_unread",
         "_wrote_at",
         "closed",
@@ -127,6 +139,13 @@ class Connection(asyncio.Protocol):
         """What `reads` was when a ping was sent."""
         self._close_reason = ""
         self._keepalive: asyncio.TimerHandle | None = None
+        self._cut_frames = 0
+        """The count of the parser's `cut_frames` that has been seen."""
+        self._cut_at = 0.0
+        """When the first byte of the incomplete frame came."""
+        self._cut_timer: asyncio.TimerHandle | None = None
+        """Looks at the incomplete frame. It is set while there is one, and serves many."""
+        self._told_end = False
         self._linger: asyncio.TimerHandle | None = None
 
     # Supplied by the two sides.
@@ -145,8 +164,12 @@ class Connection(asyncio.Protocol):
     def opened(self) -> None:
         """The peer's HELLO was good."""
 
+    def last_stream(self) -> int:
+        """The last stream that this end took: what a GOAWAY says."""
+        return 0
+
     def gone(self, error: Unavailable) -> None:
-        """The connection is over: end every call."""
+        """The connection is over: end every call. The transport may still be open, to send a farewell."""
 
     def went_away(self, last: int, status: int, text: str) -> None:
         """The peer sent GOAWAY."""
@@ -157,14 +180,16 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are no subclass of asyncio's.
         self.transport = stream = cast("asyncio.Transport", transport)
         self.peer = _text(transport.get_extra_info("peername"))
+        stream.write(writer.greeting(self._hello()))
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None and ssl_object.version() != "TLSv1.3":
             self._condemn(ProtocolError(f"{ssl_object.version()} was agreed on; rpcnet takes TLSv1.3"))
             return
-        stream.write(writer.greeting(self._hello()))
         self._keepalive = self.loop.call_later(self.config.handshake_timeout, self._greeting_due)
 
     def data_received(self, data: bytes) -> None:
+        if self.closed:
+            return  # only the peer's end of the connection is awaited
         self.reads += 1
         self.heard_at = self.loop.time()
         self._wrote_at = NEVER  # what was read begins a turn
@@ -176,9 +201,11 @@ class Connection(asyncio.Protocol):
                 if stream and self.peer_hello is not None:
                     self.stream_frame(kind, flags, stream, payload)
                 else:
-                    self._connection_frame(kind, stream, payload)
+                    self._connection_frame(kind, flags, stream, payload)
             if parser.error is not None:
                 raise parser.error
+            if parser.cut_frames != self._cut_frames:
+                self._frame_begun()
         except ProtocolError as error:
             self._condemn(error)
 
@@ -198,12 +225,20 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        for timer in (self._keepalive, self._linger):
+        for timer in (self._keepalive, self._cut_timer, self._linger):
             if timer is not None:
                 timer.cancel()
         self._out.clear()
         self._out_bytes = 0
-        reason = self._close_reason or (str(exc) if exc is not None else "it was closed") or type(exc).__name__
+        self._end_calls(self._close_reason or (str(exc) if exc is not None else "it was closed") or type(exc).__name__)
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def _end_calls(self, reason: str) -> None:
+        """Nothing more comes or goes: tell all who wait, once."""
+        if self._told_end:
+            return
+        self._told_end = True
         error = Unavailable(f"connection to {self.peer or 'the peer'} is over: {reason}")
         if not self.greeted.done():
             self.greeted.set_exception(error)
@@ -213,8 +248,6 @@ class Connection(asyncio.Protocol):
             self.observer.record(
                 "connection_closed", connection=self.name, peer=self.peer, side=self.side, reason=reason
             )
-        if not self.lost.done():
-            self.lost.set_result(None)
 
     # Writing.
 
@@ -257,6 +290,8 @@ class Connection(asyncio.Protocol):
     @property
     def queued_bytes(self) -> int:
         """Bytes in memory on behalf of this connection, in both directions."""
+        if self._told_end:
+            return 0
         waiting = self.transport.get_write_buffer_size() if self.transport is not None and not self.closed else 0
         return self._out_bytes + waiting + self.receive_credit.held
 
@@ -291,25 +326,29 @@ class Connection(asyncio.Protocol):
 
     # Frames of the connection itself.
 
-    def _connection_frame(self, kind: int, stream: int, payload: bytes) -> None:
+    def _connection_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if self.peer_hello is None:
             if kind != HELLO or stream:
                 raise ProtocolError(f"peer sent {NAMES[kind]} before HELLO")
-            self._greet(decode_hello(payload))
-        elif kind == CREDIT:
+        elif kind not in AFTER_HELLO:
+            raise ProtocolError(f"{NAMES[kind]} is not allowed on the connection itself")
+        if flags:
+            raise ProtocolError(f"{NAMES[kind]} with flags {flags} is not allowed")
+        if kind == CREDIT:
             self.credit = granted(self.credit, decode_number(payload))
             self.writers.wake()
-        elif kind == PING:
-            if len(payload) != PING_BYTES:
-                raise ProtocolError(f"PING has {len(payload)} bytes of payload instead of {PING_BYTES}")
+        elif kind == HELLO:
+            self._greet(decode_hello(payload))
+        elif kind == GOAWAY:
+            self.went_away(*decode_goaway(payload))
+        else:
+            check_token(kind, payload)
+            if kind == PONG:
+                return  # a sign of life, like all that comes
             if self._paused:
                 self._pong = payload  # one is remembered, whatever comes: a flood of pings fills no buffer
             else:
                 self.write(writer.ping(PONG, payload))
-        elif kind == GOAWAY:
-            self.went_away(*decode_goaway(payload))
-        elif kind != PONG:
-            raise ProtocolError(f"{NAMES[kind]} is not allowed on the connection itself")
 
     def _hello(self) -> Hello:
         config = self.config
@@ -350,15 +389,11 @@ class Connection(asyncio.Protocol):
             self._condemn(ProtocolError(f"no complete HELLO within handshake_timeout ({seconds:g} s)"))
 
     def _arm_keepalive(self) -> None:
-        """Ask again when the peer has been silent for a ping interval; half a frame is waited for less."""
+        """Ask again when the peer has been silent for a ping interval."""
         config = self.config
         silent = config.ping_interval
         if self._pinged is not None:
             silent += config.ping_timeout
-        elif self.parser.pending_bytes or config.handshake_timeout < silent:
-            silent = min(silent, config.handshake_timeout)
-            if self.loop.time() + CLOCK_STEP >= self.heard_at + silent:
-                silent = config.ping_interval
         self._keepalive = self.loop.call_at(self.heard_at + silent, self._keepalive_due)
 
     def _keepalive_due(self) -> None:
@@ -370,20 +405,57 @@ class Connection(asyncio.Protocol):
             return
         config = self.config
         silent = self.loop.time() - self.heard_at + CLOCK_STEP
-        if self.parser.pending_bytes and silent >= config.handshake_timeout:
-            self._condemn(ProtocolError(f"half a frame and then {silent:.3g} s of silence (handshake_timeout)"))
-            return
         if self._pinged is not None and self._pinged != self.reads:
             self._pinged = None  # something has come since
         if silent < config.ping_interval:
             pass
         elif self._pinged is None:
             self._pinged = self.reads
-            self.write(writer.ping(PING, self.reads.to_bytes(PING_BYTES, "big")))
+            self.write(writer.ping(PING, self.reads.to_bytes(TOKEN_BYTES, "big")))
         elif silent >= config.ping_interval + config.ping_timeout:
             self.abort(f"no sign of life for {silent:.3g} s (ping_interval + ping_timeout)")
             return
         self._arm_keepalive()
+
+    # Frames that come slowly.
+
+    def _frame_begun(self) -> None:
+        """A read ended within a frame that it began."""
+        self._cut_frames = self.parser.cut_frames
+        self._cut_at = self.heard_at
+        if self._cut_timer is None:
+            self._cut_timer = self.loop.call_later(self.config.handshake_timeout, self._cut_due)
+
+    def _cut_due(self) -> None:
+        """Look at the incomplete frame; one timer serves many, so it is often another one than when it was set."""
+        due = self._cut_at + self.config.handshake_timeout
+        if self.closed or not self.parser.pending_bytes:
+            self._cut_timer = None  # the next incomplete frame sets it again
+        elif self.loop.time() + CLOCK_STEP < due:
+            self._cut_timer = self.loop.call_at(due, self._cut_due)
+        else:
+            self.judge(self._cut_judged)
+
+    def _cut_judged(self) -> None:
+        """A frame that has taken so long already may go on at `MIN_RATE` or faster, and not after a long silence."""
+        seconds = self.config.handshake_timeout
+        now = self.loop.time() + CLOCK_STEP
+        came = self.parser.pending_bytes
+        if self.closed or not came or now < self._cut_at + seconds:
+            self._cut_due()
+        elif now >= self.heard_at + seconds:
+            silent = now - self.heard_at
+            self._condemn(ProtocolError(f"half a frame and then {silent:.3g} s of silence (handshake_timeout)"))
+        elif came < (now - self._cut_at) * MIN_RATE:
+            took = now - self._cut_at
+            self._condemn(
+                ProtocolError(
+                    f"{came} bytes of a frame in {took:.3g} s: a frame that takes longer than handshake_timeout"
+                    f" ({seconds:g} s) must come at {MIN_RATE} bytes a second or faster"
+                )
+            )
+        else:
+            self._cut_timer = self.loop.call_later(min(seconds, LOOK_AGAIN), self._cut_due)
 
     # Ending.
 
@@ -392,19 +464,37 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         _log.warning("%s connection %s: closed: %s", self.side, self.peer or "(unknown peer)", error)
-        self.write(writer.goaway(0, Status.INTERNAL, str(error)))
-        self.close(str(error))
+        self.write(writer.goaway(self.last_stream(), Status.INTERNAL, str(error)))
+        self.part(str(error))
 
     def close(self, reason: str) -> None:
         """Send what is waiting, then close; whatever the peer does it is over after `LINGER` seconds."""
+        if self._stop_writing(reason):
+            assert self.transport is not None
+            self.transport.close()
+
+    def part(self, reason: str) -> None:
+        """Close so that the peer can read what was written last.
+
+        The kernel answers unread input with a reset when a socket is closed, and a reset throws away at the peer what
+        it has not read yet. So the calls end at once, but what still comes is read and dropped until the peer closes
+        too, for `LINGER` seconds at most. TLS has no half-close: there the peer closes when it has read GOAWAY.
+        """
+        if self._stop_writing(reason):
+            assert self.transport is not None
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._end_calls(self._close_reason)
+
+    def _stop_writing(self, reason: str) -> bool:
         if self.closed or self.transport is None:
-            return
+            return False
         self._close_reason = self._close_reason or reason
         if self._out:
             self._put_joined()
         self.closed = True
-        self.transport.close()
         self._linger = self.loop.call_later(LINGER, self.transport.abort)
+        return True
 
     def abort(self, reason: str) -> None:
         """Close at once, throwing away what is waiting."""

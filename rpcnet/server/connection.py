@@ -3,7 +3,7 @@
 A call counts as a running handler from its OPEN until its handler has really ended. Knows no listening socket
 (server/server.py), and nothing of what happens inside a call (server/call.py).
 
-Tests: tests/rpcnet/test_server.py and test_hostile.py.
+Tests: tests/rpcnet/test_server.py and tests/rpcnet/attacks/.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class ServerConnection(Connection):
 
     side = "server"
 
-    __slots__ = ("_all", "_last_served", "_resets", "calls", "handlers", "last")
+    __slots__ = ("_all", "_last_served", "_resets", "_warned", "calls", "handlers", "last")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class ServerConnection(Connection):
         self._all = connections
         self.calls: dict[int, ServedCall] = {}
         self.last = 0
+        self._warned = False
         self._last_served: int | None = None
         """What our GOAWAY said; None before it."""
         self._resets = Ration(config.max_resets, config.resets_per_second, self.loop.time())
@@ -60,8 +61,14 @@ class ServerConnection(Connection):
         self._all[self] = None
         super().connection_made(transport)
 
-    def gone(self, error: Unavailable) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._all.pop(self, None)
+
+    def last_stream(self) -> int:
+        return self.last if self._last_served is None else self._last_served
+
+    def gone(self, error: Unavailable) -> None:
         for call in list(self.calls.values()):
             call.cancel(Status.CANCELLED)
 
@@ -70,6 +77,11 @@ class ServerConnection(Connection):
         if self._last_served is None:
             self._last_served = self.last
             self.write(writer.goaway(self.last, status, text))
+
+    def went_away(self, last: int, status: int, text: str) -> None:
+        """A client's GOAWAY: it opens no more calls. With a status it is over, and its calls with it."""
+        if status:
+            self.close(f"the client closed it: {text}")
 
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         call = self.calls.get(stream)
@@ -96,7 +108,7 @@ class ServerConnection(Connection):
 
     def _close_if_done(self) -> None:
         if self._last_served is not None and not self.calls and not self.handlers.draining:
-            self.close("its calls are done after GOAWAY")
+            self.part("its calls are done after GOAWAY")
 
     def _open(self, flags: int, stream: int, payload: bytes) -> None:
         if stream <= self.last:
@@ -107,7 +119,10 @@ class ServerConnection(Connection):
         self.last = stream
         shape, name, metadata, micros, body = decode_open(payload, self.config.max_metadata_bytes)
         if flags & FLAG_ITEM:
-            self.receive_credit.charge(len(body) + ITEM_COST)
+            cost = len(body) + ITEM_COST
+            self.receive_credit.charge(cost)
+            if cost > self.config.stream_window_bytes:
+                raise ProtocolError(f"OPEN with {len(body)} bytes of a message exceeds stream_window_bytes")
         if self._last_served is not None:
             # Sent before the caller saw our GOAWAY, which is the answer.
             if flags & FLAG_ITEM:
@@ -142,10 +157,14 @@ class ServerConnection(Connection):
             return Status.UNIMPLEMENTED, f"no method {name!r} is registered"
         if method.shape != shape:
             return Status.UNIMPLEMENTED, f"method {name!r} is {SHAPES[method.shape]}, it was called as {SHAPES[shape]}"
-        if len(self.calls) >= self.config.max_streams:
+        limit = self.config.max_streams
+        if len(self.calls) >= limit:
+            if not self._warned:
+                self._warned = True  # once: a client that keeps to HELLO never comes here
+                _log.warning("server connection %s: calls are refused: max_streams (%d) handlers run", self.peer, limit)
             return (
                 Status.RESOURCE_EXHAUSTED,
-                f"max_streams ({self.config.max_streams}) handlers run on this connection; open another or wait",
+                f"max_streams ({limit}) handlers run on this connection; open another or wait",
             )
         return None
 

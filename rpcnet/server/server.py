@@ -195,7 +195,7 @@ class RpcServer:
                 _log.warning(
                     "handler of %r goes on although it was cancelled; the server stops without it", call.method
                 )
-            connection.close("the server stopped")
+            connection.part("the server stopped")
         open_connections = [connection.lost for connection in self._connections]
         if open_connections:
             await asyncio.wait(open_connections)
