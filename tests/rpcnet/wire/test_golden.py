@@ -5,6 +5,8 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from rpcnet.config import HELLO_LIMITS
+from rpcnet.errors import Status
 from rpcnet.flow.state import FIRST, HALF_NAMES, REQUEST, RESPONSE
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
@@ -37,7 +39,7 @@ HELLO = Hello(
     max_metadata_bytes=65536,
     max_streams=100,
     stream_window_bytes=262144,
-    connection_window_bytes=4194304,
+    connection_window_bytes=26214400,
 )
 NOT_FOUND = Ending(5, "no such worker", b"\x01\x02", {})
 WRITTEN = {
@@ -49,6 +51,11 @@ WRITTEN = {
     "OPEN with the first part of a message": writer.open_call(3, FLAG_ITEM | FLAG_MORE, 1, b"up", b"", 0, b"abc"),
     "ITEM": writer.item(2, 0, b"x"),
     "ITEM, empty": writer.item(2, 0, b""),
+    "OPEN with a first message in MessagePack, a list": writer.open_call(
+        4, FLAG_ITEM | FLAG_END | FLAG_PACKED, 2, b"count", b"", 0, b"\x92\x01\x02"
+    ),
+    "ITEM in MessagePack, a map": writer.item(2, FLAG_PACKED, b"\x81\xa1a\x01"),
+    "ITEM in MessagePack, its first part": writer.item(3, FLAG_PACKED | FLAG_MORE, b"\x93\x01"),
     "ITEM, a part of a message": writer.item(3, FLAG_MORE, b"def"),
     "ITEM that is the whole answer and the end": writer.item(1, FLAG_END, b"hi"),
     "END of a caller's items, or OK": writer.end(2),
@@ -63,14 +70,21 @@ WRITTEN = {
     "METADATA": writer.metadata(2, encode_metadata({"seen": "1"})),
 }
 
+READ = {
+    "END with a status alone": Ending(7),
+    "END with a fifth element": Ending(5, "gone"),
+    "END with a status of the future": Ending(99),
+}
+"""What others may write and our writer does not."""
 
-@pytest.mark.parametrize("name", VECTORS)
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_what_the_writer_writes_is_what_the_page_says(name: str) -> None:
     assert WRITTEN[name].hex() == VECTORS[name]
 
 
 def test_every_vector_of_the_code_is_on_the_page() -> None:
-    assert WRITTEN.keys() == VECTORS.keys()
+    assert WRITTEN.keys() | READ.keys() == VECTORS.keys()
 
 
 def frame(name: str) -> tuple[int, int, int, bytes]:
@@ -91,6 +105,9 @@ def test_what_the_page_says_is_what_is_read() -> None:
     assert decode_open(payload, 99) == (3, "chat", {"trace": "1"}, 1_500_000, b"")
     assert decode_ending(frame("END of a caller's items, or OK")[3]) == Ending()
     assert decode_ending(frame("END with NOT_FOUND")[3]) == NOT_FOUND
+    for name, ending in READ.items():
+        assert decode_ending(frame(name)[3]) == ending
+    assert frame("ITEM in MessagePack, a map")[1] == FLAG_PACKED
     assert decode_number(frame("CREDIT for a stream")[3]) == 131072
     assert decode_goaway(frame("GOAWAY")[3]) == (2, 0, "the server is stopping")
     assert decode_metadata(frame("METADATA")[3]) == {"seen": "1"}
@@ -122,4 +139,36 @@ def test_the_tables_on_the_page_are_the_tables_of_the_code() -> None:
         for line in PAGE.split("## What may follow what")[1].split("## Credit")[0].splitlines()
         if line.startswith("| ")
     ]
-    assert [line for line in on_page if "direction" not in line] == rows
+    assert [line for line in on_page if "direction" not in line and "nothing" not in line] == rows
+    over = [f"| {half} | nothing | – |" for half in ("ABORTED", "ENDED")]
+    assert [line for line in on_page if "nothing" in line] == over
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    lines = [line for line in PAGE.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_bounds_of_hello_are_those_of_the_code() -> None:
+    rows = {row[0]: row[1:] for row in table("HELLO")}
+    assert rows.keys() == set(Hello.__struct_fields__)
+    for name, (least, most) in HELLO_LIMITS.items():
+        required, *bounds, absent, ours, _ = rows[name]
+        assert (required, absent) == ("yes", "–")
+        assert [int(text.replace(",", "")) for text in bounds] == [least, most]
+        assert int(ours.replace(",", "")) == getattr(HELLO, name)
+    assert all(rows[name][0] == "no" for name in rows.keys() - HELLO_LIMITS.keys())
+
+
+def test_the_statuses_on_the_page_are_those_of_the_code() -> None:
+    assert [(int(row[0]), row[1]) for row in table("Statuses")] == [(status.value, status.name) for status in Status]
+
+
+def test_the_types_and_flags_on_the_page_are_those_of_the_code() -> None:
+    tables = PAGE.split("## Frames\n")[1].split("\n## ")[0]
+    numbered = [line.split(" | ")[:2] for line in tables.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    named = [(int(number.strip("| ")), name) for number, name in numbered if name.isupper()]
+    assert named[: len(NAMES)] == list(NAMES.items())
+    flags = [(FLAG_END, "END"), (FLAG_MORE, "MORE"), (FLAG_ITEM, "ITEM"), (FLAG_PACKED, "PACKED")]
+    assert named[len(NAMES) :] == flags
