@@ -29,6 +29,7 @@ from rpcnet.errors import (
     Unavailable,
     status_name,
 )
+from rpcnet.flow.credit import beyond_credit
 from rpcnet.flow.state import RESPONSE, START
 from rpcnet.stream import Stream
 from rpcnet.wire import writer
@@ -156,6 +157,9 @@ class ClientCall(Stream):
             assert connection is not None
             cost = len(payload) + ITEM_COST
             connection.receive_credit.charge(cost)
+            window = connection.config.stream_window_bytes
+            if cost > window:
+                raise beyond_credit(cost, window, window)  # the stream's, of which nothing was used before
             connection.release(cost)
             if not self.finished:
                 if len(payload) > connection.config.max_message_bytes:

@@ -19,7 +19,7 @@ from typing import Final
 
 from rpcnet.errors import ProtocolError
 
-__all__ = ["MAX_CREDIT", "STARVED_INTERVAL", "ReceiveCredit", "granted"]
+__all__ = ["MAX_CREDIT", "STARVED_INTERVAL", "ReceiveCredit", "beyond_credit", "granted"]
 
 MAX_CREDIT: Final = 2**31 - 1
 """As in HTTP/2: a peer that grants more is wrong, or wants our integers to overflow somewhere."""
@@ -46,9 +46,7 @@ class ReceiveCredit:
     def charge(self, cost: int) -> None:
         """Something of this cost has arrived."""
         if cost > self.allowed:
-            raise ProtocolError(
-                f"peer sent {cost} bytes with {self.allowed} bytes of credit left (window {self.window})"
-            )
+            raise beyond_credit(cost, self.allowed, self.window)
         self.allowed -= cost
 
     def release(self, cost: int, clock: Callable[[], float]) -> int:
@@ -61,6 +59,11 @@ class ReceiveCredit:
         self.allowed += owed
         self._told = clock()
         return owed
+
+
+def beyond_credit(cost: int, allowed: int, window: int) -> ProtocolError:
+    """The error of a peer that sent more than it was granted."""
+    return ProtocolError(f"peer sent {cost} bytes with {allowed} bytes of credit left (window {window})")
 
 
 def granted(credit: int, amount: int) -> int:

@@ -13,6 +13,7 @@ from typing import cast
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
 from rpcnet.errors import ProtocolError, Status, Unavailable
+from rpcnet.flow.credit import beyond_credit
 from rpcnet.flow.deadline import at
 from rpcnet.flow.ration import Ration
 from rpcnet.flow.state import FIRST
@@ -121,8 +122,9 @@ class ServerConnection(Connection):
         if flags & FLAG_ITEM:
             cost = len(body) + ITEM_COST
             self.receive_credit.charge(cost)
-            if cost > self.config.stream_window_bytes:
-                raise ProtocolError(f"OPEN with {len(body)} bytes of a message exceeds stream_window_bytes")
+            window = self.config.stream_window_bytes
+            if cost > window:
+                raise beyond_credit(cost, window, window)
         if self._last_served is not None:
             # Sent before the caller saw our GOAWAY, which is the answer.
             if flags & FLAG_ITEM:

@@ -96,7 +96,7 @@ ATTACKS = {
     "a first item beyond the credit of its stream": (
         GREETING + call(1, body=bytes(16_384 - 63)),
         1,
-        "OPEN with 16321 bytes of a message exceeds stream_window_bytes",
+        "16385 bytes with 16384 bytes of credit left (window 16384)",
     ),
     "credit of a stream without end": (
         GREETING + FOREVER + writer.credit(1, 2**31 - 1),

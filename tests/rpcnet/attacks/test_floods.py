@@ -4,7 +4,9 @@ import asyncio
 import logging
 import tracemalloc
 
-from rpcnet import RpcClient, RpcConfig, RpcServer
+import pytest
+
+from rpcnet import ResourceExhausted, RpcClient, RpcConfig, RpcServer
 from rpcnet.wire import writer
 from rpcnet.wire.frame import CANCEL, END, GOAWAY, ITEM, PING, PONG, decode_ending, decode_goaway
 from tests.rpcnet.attacks.raw import CONFIG, GREETING, HELLO, Raw, Target, call, echo, frame, replace, warnings_of
@@ -63,6 +65,9 @@ def test_a_server_of_no_streams_refuses_every_call(world) -> None:
             ending = decode_ending((await raw.read_until(END, 1))[3])
             assert (ending.status, "max_streams (0)" in ending.message) == (8, True)
             await raw.close()
+            async with RpcClient.connect(server.address) as client:
+                with pytest.raises(ResourceExhausted, match="max_streams is 0"):
+                    await client.call("echo")
 
     world.run(main())
 

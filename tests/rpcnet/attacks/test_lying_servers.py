@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from rpcnet import RpcClient, StreamError, Unavailable
+from rpcnet import RpcClient, RpcConfig, StreamError, Unavailable
 from rpcnet.wire import writer
-from rpcnet.wire.frame import END, FLAG_MORE, OPEN, Ending
+from rpcnet.wire.frame import END, FLAG_END, FLAG_MORE, OPEN, Ending
 from tests.rpcnet.attacks.raw import GREETING, frame
 
 
@@ -88,6 +88,21 @@ def test_a_server_that_breaks_the_rules_is_a_transport_error_or_too_late(world, 
     async def main() -> None:
         items, how = await read_from(lie)
         assert how == "cut" or (how, items) == ("ended", [])
+
+    world.run(main())
+
+
+def test_an_answer_beyond_the_credit_of_its_stream_costs_the_connection(world) -> None:
+    async def main() -> None:
+        listener = await asyncio.get_running_loop().create_server(
+            server_of(writer.item(1, FLAG_END, bytes(4096 - 63))), "127.0.0.1", 0
+        )
+        address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with RpcClient.connect(address, config=RpcConfig(stream_window_bytes=4096)) as client:
+            with pytest.raises(Unavailable, match="4097 bytes with 4096 bytes of credit left"):
+                await client.call("chat", timeout=10)
+        listener.close()
+        await listener.wait_closed()
 
     world.run(main())
 
