@@ -179,9 +179,12 @@ class Target:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, config: RpcConfig = CONFIG, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
+        cls,
+        config: RpcConfig = CONFIG,
+        tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+        pause: float = PAUSE,
     ) -> AsyncIterator["Target"]:
-        """`tls` are the contexts of the server and of the bystander."""
+        """`tls` are the contexts of the server and of the bystander, who calls every `pause` seconds."""
         before = asyncio.all_tasks()
         server = RpcServer("127.0.0.1:0", config=config, tls=tls[0] if tls else None)
         server.register("echo", echo)
@@ -191,7 +194,7 @@ class Target:
         async with server:
             async with RpcClient.connect(server.address, tls=tls[1] if tls else None) as client:
                 target = cls(server, client)
-                target._task = asyncio.create_task(target._stand_by())
+                target._task = asyncio.create_task(target._stand_by(pause))
                 try:
                     yield target
                 finally:
@@ -201,13 +204,13 @@ class Target:
         left = asyncio.all_tasks() - before
         assert not left, f"tasks are left: {left}"
 
-    async def _stand_by(self) -> None:
+    async def _stand_by(self, pause: float) -> None:
         """Call without end; a call that fails ends the test."""
         while True:
             assert await self.client.call("echo", b"%d" % self._answered, timeout=PATIENCE) == b"%d" % self._answered
             self._answered += 1
             self.most_queued = max(self.most_queued, self.server.stats.queued_bytes)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(pause)
 
     async def _unharmed(self) -> None:
         assert self._task is not None

@@ -68,7 +68,7 @@ class Timed:
 
         async def main() -> tuple[float, list[int]]:
             loop = asyncio.get_running_loop()
-            async with Target.open(ROOMY) as target:
+            async with Target.open(ROOMY, pause=0.2) as target:
                 start = loop.time()
                 raw = await target.attacker(GREETING + self.opening)
                 async with dripping(raw, rest, pause, step):
