@@ -6,6 +6,8 @@ straight in `data_received`; a deadline is a timer that asks `judge` for patienc
 design).
 
 The first frame of a loop turn is written at once, the others of that turn leave joined in one more write (`write`).
+
+Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_time.py and test_server.py.
 """
 
 import asyncio

@@ -2,6 +2,8 @@
 
 Knows numbers and structures only: no state of a stream or connection, no limits but those of the fields themselves.
 Frame types, flags and shapes are plain integers, because enum members cost a Python-level hash in every table look-up.
+
+Tests: tests/rpcnet/wire/test_frame.py and test_golden.py.
 """
 
 import struct

@@ -5,7 +5,7 @@ clock. A header is judged before its payload is buffered, so a false length cost
 mistake are still handed out, so that cutting the bytes elsewhere changes nothing; after a mistake nothing is read
 any more.
 
-Layout and golden vectors: docs/protocol.md.
+Layout and golden vectors: docs/protocol.md. Tests: tests/rpcnet/wire/test_parser.py.
 """
 
 from rpcnet.errors import ProtocolError
