@@ -1,20 +1,31 @@
 """Payloads: values to bytes and back, encoded and validated by msgspec in one pass.
 
-Bytes are the base API and pass through untouched, in both directions. Anything else is MessagePack: dataclass, Struct,
-attrs, TypedDict, builtins. Knows no call and no status: what does not fit raises `PayloadError`, which names the field.
+A payload is its bytes and its layout, which travels as a flag on the message. Bytes, bytearrays and memoryviews are
+sent as they are (RAW); anything else is MessagePack (PACKED): dataclass, Struct, attrs, TypedDict, builtins. The
+layout decides only at a reader whose type admits bytes; other types decode whatever comes, so that values encoded by
+hand work.
+
+Knows no call and no status: what does not fit raises `PayloadError`, which names the field. What a type may be is
+rpcnet/kinds.py's matter. Tests: tests/rpcnet/test_codec.py and test_hostile_payloads.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-__all__ = ["PACKED", "RAW", "PayloadError", "decoder", "encode"]
+from rpcnet.depth import is_deeper
+from rpcnet.kinds import Kind, inspected
+
+__all__ = ["PACKED", "RAW", "PayloadError", "answer_encoder", "bytes_encoder", "decoder", "encode"]
 
 RAW: Final = 0
 PACKED: Final = 8
 """The layouts of a payload: bytes as they are, or MessagePack. Numbers of the flag on the wire (docs/protocol.md)."""
+
+Decode: TypeAlias = Callable[[bytes, int], Any]
+Encode: TypeAlias = Callable[[Any], tuple[bytes, int]]
 
 
 class PayloadError(ValueError):
@@ -25,105 +36,157 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def encode(value: Any) -> tuple[bytes, int]:
-    """The bytes of a payload, and how they are laid out: RAW or PACKED. Bytes are their own."""
+    """The bytes of a payload, and how they are laid out: RAW or PACKED. PayloadError where it cannot be encoded."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value), RAW
+        return value if type(value) is bytes else _plain_bytes(value), RAW
     try:
         return _encode(value), PACKED
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise PayloadError(f"{type(value).__qualname__} cannot be encoded: {error}") from None
+    except Exception as error:
+        # The user's code in an attribute or an Enum raised. What its text holds, and whether it has one, is not known.
+        raise PayloadError(f"{type(value).__qualname__} cannot be encoded: {type(error).__name__}") from error
 
 
-@lru_cache(maxsize=1024)
-def decoder(kind: Any, max_depth: int = 64) -> Callable[[bytes, int], Any]:
-    """A function from a payload and its layout to a value of this type.
+def _plain_bytes(value: bytes | bytearray | memoryview) -> bytes:
+    try:
+        return bytes(memoryview(value))  # not bytes(value), which asks a subclass
+    except ValueError as error:
+        raise PayloadError(f"{type(value).__qualname__} cannot be encoded: {error}") from None
 
-    `bytes` (and None, which means untyped) is the identity.
+
+def decoder(kind: Any, max_depth: int = 64) -> Decode:
+    """A function from a payload and its layout to a value of this type, cached by the type.
+
+    None means untyped: the bytes, whatever their layout. TypeError where no payload can be of this type.
     """
-    if kind is None or kind is bytes:
-        return _identity
-    decode = msgspec.msgpack.Decoder(kind).decode
-
-    def checked(payload: bytes, layout: int) -> Any:
-        try:
-            value = decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise PayloadError(str(error)) from None
-        except RecursionError:
-            raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})") from None
-        # A payload of n bytes is at most n deep, so that small ones need no walk.
-        if len(payload) > max_depth and _is_deeper(value, max_depth):
-            raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})")
-        return value
-
-    return checked if _may_nest(kind) else _unnested(decode)
+    try:
+        return _cached_decoder(kind, max_depth)
+    except TypeError:
+        return _new_decoder(kind, max_depth)  # it cannot be hashed, as an Annotated that holds a list; or says so again
 
 
-def _identity(payload: bytes, layout: int) -> bytes:
+def _new_decoder(kind: Any, max_depth: int) -> Decode:
+    if kind is None:
+        return _untyped
+    known = inspected(kind)
+    unpack = _unpacker(known, max_depth)
+    return _for_bytes_or_packed(known, unpack) if known.admits_bytes else _packed_only(unpack)
+
+
+_cached_decoder = lru_cache(maxsize=1024)(_new_decoder)
+
+
+def _untyped(payload: bytes, layout: int) -> bytes:
     return payload
 
 
-def _unnested(decode: Callable[[bytes], Any]) -> Callable[[bytes, int], Any]:
-    """For types whose depth is their own: nothing to walk."""
-
-    def checked(payload: bytes, layout: int) -> Any:
+def _packed_only(unpack: Callable[[bytes], Any]) -> Decode:
+    def decode(payload: bytes, layout: int) -> Any:
         try:
-            return decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise PayloadError(str(error)) from None
+            return unpack(payload)
+        except PayloadError:
+            raise
+        except Exception as error:
+            refusal = _refusal(error)
+            raise refusal from refusal.__cause__
 
-    return checked
-
-
-def _may_nest(kind: Any) -> bool:
-    """Whether values of this type may be as deep as the sender likes: it holds Any, or itself."""
-    schema, components = msgspec.json.schema_components([kind]) if _has_schema(kind) else (({},), {})
-    return _is_open(schema[0], components, ())
+    return decode
 
 
-def _has_schema(kind: Any) -> bool:
-    try:
-        msgspec.json.schema_components([kind])
-    except (TypeError, ValueError):
-        return False
-    return True
+def _for_bytes_or_packed(known: Kind, unpack: Callable[[bytes], Any]) -> Decode:
+    """For types that admit bytes: only here the layout decides."""
+    kind = known.kind
+    as_they_are = kind in (bytes, Any, object)
+
+    def decode(payload: bytes, layout: int) -> Any:
+        try:
+            if layout == PACKED:
+                return unpack(payload)
+            return payload if as_they_are else msgspec.convert(payload, kind)
+        except PayloadError:
+            raise
+        except Exception as error:
+            refusal = _refusal(error)
+            raise refusal from refusal.__cause__
+
+    return decode
 
 
-def _is_open(schema: Any, components: Mapping[str, Any], above: tuple[str, ...]) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        name = reference.rpartition("/")[2]
-        return name in above or _is_open(components.get(name, {}), components, (*above, name))
-    if not schema.keys() & {"type", "anyOf", "enum", "const"}:
-        return True
-    if schema.get("type") == "array" and "items" not in schema and "prefixItems" not in schema:
-        return True
-    if schema.get("type") == "object" and "properties" not in schema and "additionalProperties" not in schema:
-        return True
-    inside: list[Any] = [schema.get("items"), schema.get("additionalProperties")]
-    inside += schema.get("anyOf", ())
-    inside += schema.get("prefixItems", ())
-    inside += schema.get("properties", {}).values()
-    return any(_is_open(part, components, above) for part in inside)
+def _unpacker(known: Kind, max_depth: int) -> Callable[[bytes], Any]:
+    """From MessagePack. What its exceptions mean is `_refusal`'s matter."""
+    plain = msgspec.msgpack.Decoder(known.kind).decode
+    if not known.may_nest:
+        return plain
+
+    def bounded(payload: bytes) -> Any:
+        if len(payload) > max_depth and is_deeper(payload, max_depth):
+            raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})")
+        return plain(payload)
+
+    return bounded
 
 
-def _is_deeper(value: Any, limit: int) -> bool:
-    """Walks level by level, without recursion."""
-    level: list[Any] = [value]
-    for _ in range(limit + 1):
-        below: list[Any] = []
-        for part in level:
-            if isinstance(part, Mapping):
-                below.extend(part.values())
-            elif isinstance(part, Sequence | set | frozenset) and not isinstance(part, str | bytes | bytearray):
-                below.extend(part)
-            elif isinstance(part, msgspec.Struct):
-                below.extend(getattr(part, name) for name in part.__struct_fields__)
-            elif hasattr(part, "__dict__"):
-                below.extend(vars(part).values())
-        if not below:
-            return False
-        level = below
-    return True
+def _refusal(error: Exception) -> PayloadError:
+    if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
+        return PayloadError(str(error))
+    if isinstance(error, RecursionError):
+        return PayloadError("payload is nested deeper than Python's recursion limit allows")
+    if type(error) is TypeError:
+        return PayloadError("a key of a map, or an item of a set, is not hashable")
+    # A constructor of the user's class raised. What its text holds, and whether it has one, is not known.
+    refusal = PayloadError(f"its type's constructor raised {type(error).__name__}")
+    refusal.__cause__ = error
+    return refusal
+
+
+# Answers of handlers.
+
+
+def bytes_encoder(method: str) -> Encode:
+    """How answers of a method of bytes are sent; PayloadError where an answer is none."""
+
+    def encode_bytes(answer: Any) -> tuple[bytes, int]:
+        if type(answer) is bytes:
+            return answer, RAW
+        if isinstance(answer, bytes | bytearray | memoryview):
+            return _plain_bytes(answer), RAW
+        raise PayloadError(
+            f"answer of {method!r} does not fit its type: Expected `bytes`, got `{type(answer).__qualname__}`;"
+            " methods with other types are registered with register_typed"
+        )
+
+    return encode_bytes
+
+
+def answer_encoder(kind: Any, method: str, max_depth: int = 64) -> Encode:
+    """How answers of a typed method are sent; PayloadError, with the path, where an answer is not of its type.
+
+    The answer is decoded again as its reader will decode it, so that a handler's mistake is an error at the handler.
+    """
+    decode = decoder(kind, max_depth)
+    admits_bytes = inspected(kind).admits_bytes
+    # What is encoded from exactly this builtin is decoded as it: nothing to check.
+    sure = kind if kind in (int, float, bool, str, bytes, type(None)) else None
+
+    def encode_answer(answer: Any) -> tuple[bytes, int]:
+        if type(answer) is sure and sure is not bytes:
+            try:
+                return _encode(answer), PACKED
+            except (ValueError, OverflowError) as error:
+                raise PayloadError(f"answer of {method!r} cannot be encoded: {error}") from None
+        try:
+            payload, layout = encode(answer)
+            if layout == RAW and not admits_bytes:
+                raise PayloadError(f"Expected {_name(kind)}, got `{type(answer).__qualname__}`")
+            if type(answer) is not sure:
+                decode(payload, layout)
+        except PayloadError as error:
+            raise PayloadError(f"answer of {method!r} does not fit its type: {error}") from error.__cause__
+        return payload, layout
+
+    return encode_answer
+
+
+def _name(kind: Any) -> str:
+    return f"`{kind.__qualname__}`" if isinstance(kind, type) else str(kind)

@@ -1,37 +1,54 @@
 """Types as the service: a handler's annotations say what it takes, what it gives and in which shape.
 
-`typed_method` reads one handler; `@service` marks a class whose public coroutine methods and async generators are
-methods. Knows no connection. AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a
-stream.
+`bytes_method` and `typed_method` read one handler; `@service` marks a class whose public asynchronous methods are
+methods. Whatever cannot work is refused here, before anything is registered: TypeError for handlers and types,
+ValueError for names and shapes. Knows no connection.
+
+AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a stream.
+
+Tests: tests/rpcnet/test_service.py and, for every kind of handler in both worlds, test_registration.py.
 """
 
-import collections.abc
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from enum import Enum
+from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar
 
-from rpcnet.codec import decoder, encode
+from rpcnet.codec import answer_encoder, bytes_encoder, decoder
+from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
 from rpcnet.wire.frame import SHAPES
 
 __all__ = [
+    "LEFT_OUT",
+    "LeftOut",
     "Method",
     "Signature",
+    "bytes_method",
+    "method_name",
     "method_names",
     "read_signature",
     "service",
     "service_name",
+    "service_signature",
     "shape_number",
     "typed_method",
 ]
 
-_STREAMS = (
-    collections.abc.AsyncIterator,
-    collections.abc.AsyncIterable,
-    collections.abc.AsyncGenerator,
-)
 _SERVICE = "__rpcnet_service__"
+MAX_NAME_BYTES: Final = 1024
+"""Of a method's name in UTF-8: docs/protocol.md."""
 Class = TypeVar("Class", bound=type)
+
+
+class LeftOut(Enum):
+    """Stands for a type that is not given, where None is a type: nil."""
+
+    LEFT_OUT = "left out"
+
+
+LEFT_OUT: Final = LeftOut.LEFT_OUT
+Given: TypeAlias = Any | Literal[LeftOut.LEFT_OUT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +75,132 @@ class Signature:
         self.shape = shape
 
 
-def shape_number(shape: str) -> int:
-    if shape not in SHAPES:
+def shape_number(shape: Any) -> int:
+    if not isinstance(shape, str) or shape not in SHAPES:
         raise ValueError(f"shape {shape!r} is none of {', '.join(SHAPES)}")
     return SHAPES.index(shape)
 
 
-def _item_type(annotation: Any) -> tuple[Any, bool]:
-    """The type of one payload, and whether the annotation is a stream of them."""
-    if get_origin(annotation) in _STREAMS or annotation in _STREAMS:
-        arguments = get_args(annotation)
-        return (arguments[0] if arguments else Any), True
-    return annotation, False
+def method_name(name: Any) -> str:
+    """A name under which a method can be called. TypeError where it is no text, ValueError where it cannot travel."""
+    if not isinstance(name, str):
+        raise TypeError(f"a method's name must be text, not {type(name).__qualname__}")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"a method's name must be Unicode text, not {name!r}") from None
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise ValueError(f"a method needs a name of 1 to {MAX_NAME_BYTES} bytes, not {size}")
+    return name
 
 
-def read_signature(handler: Callable[..., Any], name: str) -> Signature:
-    """Types and shape from the annotations of a handler with one parameter (`self` aside)."""
-    parameters = list(inspect.signature(handler).parameters.values())
-    if len(parameters) != 1:
-        raise TypeError(f"handler of {name!r} must take one parameter, the request; it takes {len(parameters)}")
-    hints = get_type_hints(handler, include_extras=True)
-    parameter = parameters[0].name
-    for needed, what in ((parameter, f"parameter {parameter!r}"), ("return", "return value")):
-        if needed not in hints:
-            raise TypeError(f"handler of {name!r}: its {what} needs an annotation, or give request= and response=")
-    request, streams_in = _item_type(hints[parameter])
-    response, streams_out = _item_type(hints["return"])
-    return Signature(request, response, streams_in + 2 * streams_out)
+def _looked_at(name: str, handler: Any) -> Handler:
+    """What a handler says of itself. TypeError where it cannot be one."""
+    if not callable(handler):
+        raise TypeError(f"handler of {name!r} must be an asynchronous function, not {describe(handler)}")
+    seen = look_at(handler, name)
+    if seen.gives is Gives.PLAIN:
+        raise TypeError(
+            f"handler of {name!r} must be asynchronous (async def); {describe(handler)} is not."
+            " Work that takes long belongs into asyncio.to_thread"
+        )
+    return seen
+
+
+def _unwrapped(handler: Any) -> Any:
+    while isinstance(handler, staticmethod):
+        handler = handler.__func__
+    return handler
+
+
+def bytes_method(name: Any, handler: Any, shape: int) -> Method:
+    """A handler of bytes as a method."""
+    name = method_name(name)
+    handler = _unwrapped(handler)
+    seen = _looked_at(name, handler)
+    if streamed(seen.takes)[1] and not shape & 1:
+        raise TypeError(f"handler of {name!r} takes a stream; it cannot be {SHAPES[shape]}")
+    _check_answers(name, seen, shape, seen.returns)
+    return Method(name, shape, handler, None, bytes_encoder(name))
+
+
+def _check_answers(name: str, seen: Handler, shape: int, returns: Any) -> None:
+    """Whether a handler gives one answer or a stream of them, as its shape needs."""
+    if shape & 2:
+        if seen.gives is Gives.AWAITABLE and not streamed(returns)[1]:
+            raise TypeError(
+                f"handler of {name!r} gives one answer; it cannot be {SHAPES[shape]} unless it is an asynchronous"
+                " generator (async def with yield), or is annotated to return an AsyncIterator"
+            )
+    elif seen.gives is Gives.STREAM or streamed(returns)[1]:
+        raise TypeError(f"handler of {name!r} gives a stream; it cannot be {SHAPES[shape]}")
+
+
+def read_signature(
+    handler: Callable[..., Any],
+    name: str,
+    request: Given = LEFT_OUT,
+    response: Given = LEFT_OUT,
+    shape: int | None = None,
+) -> Signature:
+    """Types and shape of a handler with one parameter (`self` aside): as given, else from its annotations.
+
+    TypeError where there is neither, or where they contradict each other or what the handler is.
+    """
+    seen = _looked_at(name, handler)
+    takes = seen.takes if request is LEFT_OUT else request
+    returns = seen.returns if response is LEFT_OUT else response
+    for kind, what in ((takes, f"parameter {seen.parameter!r}"), (returns, "return value")):
+        if kind is ABSENT:
+            why = f" ({seen.unreadable})" if seen.unreadable else ""
+            raise TypeError(f"handler of {name!r}: its {what} needs an annotation, or give request= and response={why}")
+    takes, streams_in = streamed(takes)
+    returns, streams_out = streamed(returns)
+    if seen.gives is Gives.STREAM and not streams_out and response is LEFT_OUT:
+        raise TypeError(f"handler of {name!r} gives a stream; annotate it as AsyncIterator[{returns!r}]")
+    streams_in = streams_in or streamed(seen.takes)[1]
+    streams_out = streams_out or streamed(seen.returns)[1] or seen.gives is Gives.STREAM
+    number = streams_in + 2 * streams_out
+    if shape is None:
+        shape = number
+    elif (streams_in and not shape & 1) or (shape & 1 and not streams_in and seen.takes not in (ABSENT, Any)):
+        raise TypeError(f"handler of {name!r} is {SHAPES[number]} by what it takes; it cannot be {SHAPES[shape]}")
+    _check_answers(name, seen, shape, AsyncIterator if streams_out else returns)
+    return Signature(_type(takes), _type(returns), shape)
+
+
+def _type(kind: Any) -> Any:
+    """A type as msgspec understands it: None is that of None, and what never returns has no answer to check."""
+    return type(None) if kind in (None, NoReturn, Never) else kind
 
 
 def typed_method(
-    name: str,
-    handler: Callable[..., Any],
-    request: Any,
-    response: Any,
+    name: Any,
+    handler: Any,
+    request: Given,
+    response: Given,
     shape: str | None,
     max_depth: int,
 ) -> Method:
-    """A handler as a method. Types that are given go before the annotations; `shape` is needed where there are none."""
-    if request is None or (response is None and shape is None):
-        signature = read_signature(handler, name)
-        request = signature.request if request is None else request
-        number = signature.shape
-    else:
-        number = 2 if inspect.isasyncgenfunction(handler) else 0
-    if shape is not None:
-        number = shape_number(shape)
-    kind: Any = type(None) if request is None else request
-    return Method(name, number, handler, decoder(kind, max_depth), encode)
+    """A handler as a method. Types that are given go before the annotations; None is a type: that of None."""
+    name = method_name(name)
+    handler = _unwrapped(handler)
+    signature = read_signature(handler, name, request, response, None if shape is None else shape_number(shape))
+    try:
+        decode = decoder(signature.request, max_depth)
+    except TypeError as error:
+        raise TypeError(f"request of {name!r}: {error}") from None
+    try:
+        encode = answer_encoder(signature.response, name, max_depth)
+    except TypeError as error:
+        raise TypeError(f"answer of {name!r}: {error}") from None
+    return Method(name, signature.shape, handler, decode, encode)
 
 
 def service(cls: Class) -> Class:
     """Mark a class as a service: each of its public async methods becomes `ClassName.method`."""
+    if not isinstance(cls, type):
+        raise TypeError(f"@service marks a class, not {describe(cls)}")
     if not list(method_names(cls)):
         raise TypeError(f"service {cls.__name__} has no public async method")
     setattr(cls, _SERVICE, cls.__name__)
@@ -117,11 +208,11 @@ def service(cls: Class) -> Class:
 
 
 def method_names(cls: type) -> list[str]:
-    """The public async methods of a class, in the order of their names."""
+    """The public asynchronous methods of a class, in the order of their names."""
     return [
         name
         for name, member in inspect.getmembers(cls, callable)
-        if not name.startswith("_") and (inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member))
+        if not name.startswith("_") and not isinstance(member, type) and is_asynchronous(member)
     ]
 
 
@@ -130,3 +221,11 @@ def service_name(cls: type) -> str:
     if name is None:
         raise TypeError(f"{cls.__name__} is not a service; mark it with @service")
     return str(name)
+
+
+def service_signature(cls: type, name: str) -> Signature:
+    """What a method of a @service class takes and gives, without an instance: only its annotations are read."""
+    member = inspect.getattr_static(cls, name)
+    bind = getattr(member, "__get__", None)
+    handler = member if bind is None else bind(object(), cls)
+    return read_signature(handler, f"{service_name(cls)}.{name}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rpcnet.service import Signature, method_names, read_signature, service_name
+from rpcnet.service import Signature, method_names, service_name, service_signature
 from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
 
 if TYPE_CHECKING:
@@ -18,14 +18,7 @@ class ServiceProxy:
     def __init__(self, client: "RpcClient", cls: type) -> None:
         prefix = service_name(cls)
         for name in method_names(cls):
-            signature = read_signature(_unbound(cls, name), f"{prefix}.{name}")
-            setattr(self, name, _caller(client, f"{prefix}.{name}", signature))
-
-
-def _unbound(cls: type, name: str) -> Callable[..., Any]:
-    """The function behind a method, bound to nothing: only its annotations are read."""
-    function: Callable[..., Any] = getattr(cls, name).__get__(object())
-    return function
+            setattr(self, name, _caller(client, f"{prefix}.{name}", service_signature(cls, name)))
 
 
 def _caller(client: "RpcClient", name: str, signature: Signature) -> Callable[..., Any]:

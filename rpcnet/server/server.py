@@ -8,21 +8,23 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, overload
 
 from rpcnet import address as addresses
 from rpcnet import observe
-from rpcnet.codec import encode
 from rpcnet.config import RpcConfig
 from rpcnet.connection import ALPN
 from rpcnet.errors import Status
+from rpcnet.handler import describe
 from rpcnet.listener import stop_listening
 from rpcnet.server.connection import ServerConnection
 from rpcnet.server.handlers import Handlers
-from rpcnet.service import Method, method_names, service_name, shape_number, typed_method
+from rpcnet.service import LEFT_OUT, Method, bytes_method, method_names, service_name, shape_number, typed_method
 from rpcnet.stats import RpcStats
+from rpcnet.wire.frame import UNARY
 
 __all__ = ["RpcServer"]
 
@@ -57,53 +59,74 @@ class RpcServer:
         self._stopping: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
 
-    # Methods.
+    # Methods. Each of these registers all of what it is given or nothing, and only what can work: TypeError for a
+    # handler or a type, ValueError for a name, a shape, or a name that is taken.
 
     def register(self, method: str, handler: Callable[[bytes], Any]) -> None:
         """Register a unary method: `async def handler(payload: bytes) -> bytes`."""
-        self._add(Method(method, 0, handler, None, encode))
+        self._add([bytes_method(method, handler, UNARY)])
 
     def register_streaming(self, method: str, handler: Callable[..., Any], *, shape: str = "bidirectional") -> None:
         """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming.
 
-        A handler whose caller streams is given an AsyncIterator; one that streams itself is an async generator.
+        A handler whose caller streams is given an AsyncIterator; one that streams itself is an async generator, or is
+        annotated to return an AsyncIterator.
         """
-        self._add(Method(method, shape_number(shape), handler, None, encode))
+        self._add([bytes_method(method, handler, shape_number(shape))])
 
     def register_typed(
         self,
         method: str,
         handler: Callable[..., Any],
         *,
-        request: Any = None,
-        response: Any = None,
+        request: Any = LEFT_OUT,
+        response: Any = LEFT_OUT,
         shape: str | None = None,
     ) -> None:
-        """Register a method of any shape whose types and shape are those of its annotations, or are given."""
-        self._add(typed_method(method, handler, request, response, shape, self.config.max_depth))
+        """Register a method of any shape whose types and shape are those of its annotations, or are given.
 
-    def method(self, name: str) -> Callable[[Handler], Handler]:
-        """A decorator: `register_typed` under this name."""
+        `request` and `response` are types, None being that of None; AsyncIterator makes a stream here as well.
+        """
+        self._add([typed_method(method, handler, request, response, shape, self.config.max_depth)])
 
-        def register(handler: Handler) -> Handler:
-            self.register_typed(name, handler)
-            return handler
+    @overload
+    def method(self, name: Handler) -> Handler: ...
+    @overload
+    def method(self, name: str | None = None) -> Callable[[Handler], Handler]: ...
+    def method(self, name: Any = None) -> Any:
+        """A decorator: `register_typed` under this name, or under the function's own (`@server.method`)."""
+        if callable(name) or isinstance(name, classmethod):
+            return self._named(None, name)
+        return partial(self._named, name)
 
-        return register
+    def _named(self, name: str | None, handler: Any) -> Any:
+        if name is None:
+            name = getattr(handler, "__name__", None)
+            if name is None:
+                raise TypeError(f"{describe(handler)} has no name of its own: give one, as in @server.method('name')")
+        self.register_typed(name, handler)
+        return handler
 
     def register_service(self, instance: object) -> None:
         """Register every public async method of a @service class, as `ClassName.method`."""
+        if isinstance(instance, type):
+            raise TypeError(f"a service is registered as an object: {instance.__name__}(), not {instance.__name__}")
         cls = type(instance)
         prefix = service_name(cls)
-        for name in method_names(cls):
-            self.register_typed(f"{prefix}.{name}", getattr(instance, name))
+        depth = self.config.max_depth
+        self._add(
+            [
+                typed_method(f"{prefix}.{name}", getattr(instance, name), LEFT_OUT, LEFT_OUT, None, depth)
+                for name in method_names(cls)
+            ]
+        )
 
-    def _add(self, method: Method) -> None:
-        if method.name in self._handlers.methods:
-            raise ValueError(f"method {method.name!r} is registered already")
-        if not method.name:
-            raise ValueError("a method needs a name")
-        self._handlers.methods[method.name] = method
+    def _add(self, methods: list[Method]) -> None:
+        for method in methods:
+            if method.name in self._handlers.methods:
+                raise ValueError(f"method {method.name!r} is registered already")
+        for method in methods:
+            self._handlers.methods[method.name] = method
 
     # Life.
 
