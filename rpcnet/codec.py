@@ -18,7 +18,7 @@ import msgspec
 from rpcnet.depth import is_deeper
 from rpcnet.kinds import Kind, inspected
 
-__all__ = ["PACKED", "RAW", "PayloadError", "answer_encoder", "bytes_encoder", "decoder", "encode"]
+__all__ = ["PACKED", "RAW", "PayloadError", "answer_encoder", "bytes_answer", "decoder", "encode"]
 
 RAW: Final = 0
 PACKED: Final = 8
@@ -135,7 +135,7 @@ def _refusal(error: Exception) -> PayloadError:
     if type(error) is TypeError:
         return PayloadError("a key of a map, or an item of a set, is not hashable")
     # A constructor of the user's class raised. What its text holds, and whether it has one, is not known.
-    refusal = PayloadError(f"its type's constructor raised {type(error).__name__}")
+    refusal = PayloadError(f"its constructor raised {type(error).__name__}")
     refusal.__cause__ = error
     return refusal
 
@@ -143,23 +143,18 @@ def _refusal(error: Exception) -> PayloadError:
 # Answers of handlers.
 
 
-def bytes_encoder(method: str) -> Encode:
-    """How answers of a method of bytes are sent; PayloadError where an answer is none."""
-
-    def encode_bytes(answer: Any) -> tuple[bytes, int]:
-        if type(answer) is bytes:
-            return answer, RAW
-        if isinstance(answer, bytes | bytearray | memoryview):
-            return _plain_bytes(answer), RAW
-        raise PayloadError(
-            f"answer of {method!r} does not fit its type: Expected `bytes`, got `{type(answer).__qualname__}`;"
-            " methods with other types are registered with register_typed"
-        )
-
-    return encode_bytes
+def bytes_answer(answer: Any) -> tuple[bytes, int]:
+    """An answer of a method of bytes, as it is sent; PayloadError where it is none."""
+    if type(answer) is bytes:
+        return answer, RAW
+    if isinstance(answer, bytes | bytearray | memoryview):
+        return _plain_bytes(answer), RAW
+    raise PayloadError(
+        f"Expected `bytes`, got `{type(answer).__qualname__}` (methods of other types are for register_typed)"
+    )
 
 
-def answer_encoder(kind: Any, method: str, max_depth: int = 64) -> Encode:
+def answer_encoder(kind: Any, max_depth: int = 64) -> Encode:
     """How answers of a typed method are sent; PayloadError, with the path, where an answer is not of its type.
 
     The answer is decoded again as its reader will decode it, so that a handler's mistake is an error at the handler.
@@ -170,19 +165,11 @@ def answer_encoder(kind: Any, method: str, max_depth: int = 64) -> Encode:
     sure = kind if kind in (int, float, bool, str, bytes, type(None)) else None
 
     def encode_answer(answer: Any) -> tuple[bytes, int]:
-        if type(answer) is sure and sure is not bytes:
-            try:
-                return _encode(answer), PACKED
-            except (ValueError, OverflowError) as error:
-                raise PayloadError(f"answer of {method!r} cannot be encoded: {error}") from None
-        try:
-            payload, layout = encode(answer)
+        payload, layout = encode(answer)
+        if type(answer) is not sure:
             if layout == RAW and not admits_bytes:
                 raise PayloadError(f"Expected {_name(kind)}, got `{type(answer).__qualname__}`")
-            if type(answer) is not sure:
-                decode(payload, layout)
-        except PayloadError as error:
-            raise PayloadError(f"answer of {method!r} does not fit its type: {error}") from error.__cause__
+            decode(payload, layout)
         return payload, layout
 
     return encode_answer

@@ -1,11 +1,15 @@
 """Every number that a user may turn, with its unit, its default and the reason for it.
 
-Values only: frozen dataclasses, checked once when they are built. Nothing here reads a file, a clock or the
-environment. Durations are seconds, sizes are bytes, limits begin with `max_`.
+Values only: frozen dataclasses, checked once when they are built: TypeError for a value of the wrong type, ValueError
+for one that makes no sense, both naming the field. Nothing here reads a file, a clock or the environment. Durations are
+seconds, sizes are bytes, limits begin with `max_`.
+
+Tests: tests/rpcnet/test_config.py.
 """
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Self
+import math
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, Final, Self, get_args
 
 __all__ = ["HELLO_LIMITS", "ClusterConfig", "RpcConfig"]
 
@@ -27,17 +31,40 @@ HELLO_LIMITS: Final[dict[str, tuple[int, int]]] = {
 """The least and the most that an end may announce in HELLO. What RpcConfig takes, every peer takes."""
 
 
-def _check(config: Any, *, may_be_zero: frozenset[str] = frozenset()) -> None:
-    """Refuse negative numbers, NaN and zeros that make no sense, naming the field."""
+_ACCEPTED: Final[dict[Any, tuple[type, ...]]] = {float: (float, int)}
+"""What a field of an annotated type takes, where that is more than the type."""
+
+
+def _check(config: Any, *, may_be_zero: frozenset[str], may_be_infinite: frozenset[str]) -> None:
+    """Refuse values of another type than their field's, negative numbers, NaN, and a zero or infinity without sense."""
     for field in fields(config):
         value = getattr(config, field.name)
+        name = f"{type(config).__name__}.{field.name}"
+        _check_type(name, field, value)
         if value is None or isinstance(value, bool | str):
             continue
         least = 0 if field.name in may_be_zero else None
         if not (value > 0 or value == least):
-            raise ValueError(
-                f"{type(config).__name__}.{field.name} must be {'at least' if least == 0 else 'above'} 0, not {value!r}"
-            )
+            raise ValueError(f"{name} must be {'at least' if least == 0 else 'above'} 0, not {value!r}")
+        endless = value == math.inf and field.name in may_be_infinite
+        if field.type is not int and not endless and not _is_finite(value):
+            raise ValueError(f"{name} must be finite, not {value!r}")
+
+
+def _check_type(name: str, field: "Field[Any]", value: Any) -> None:
+    """A bool is no number, though Python calls it an int; an int is a float as good as any."""
+    types: tuple[Any, ...] = get_args(field.type) or (field.type,)
+    taken = tuple(one for kind in types for one in _ACCEPTED.get(kind, (kind,)))
+    if not isinstance(value, taken) or (isinstance(value, bool) and bool not in types):
+        expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
+        raise TypeError(f"{name} must be {expected}, not {value!r}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float holds
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +111,13 @@ class RpcConfig:
     """Send the text of unexpected exceptions to the peer. Off: texts may hold secrets."""
 
     def __post_init__(self) -> None:
-        _check(self, may_be_zero=frozenset({"max_streams", "max_metadata_bytes"}))
+        infinite = {"default_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "connect_timeout"}
+        zero = {"max_streams", "max_metadata_bytes"}
+        _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         for name, (least, most) in {**HELLO_LIMITS, "part_bytes": WINDOW}.items():
             value = getattr(self, name, most)  # the longest frame is computed, from the part and the metadata
-            if value is None and name == "connection_window_bytes":
-                continue
-            if type(value) is not int or not least <= value <= most:
-                raise ValueError(f"RpcConfig.{name} must be an integer from {least} to {most}, not {value!r}")
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"RpcConfig.{name} must be {least} to {most}, not {value!r}")
         needed = max(1, self.max_streams) * self.stream_window_bytes
         if not needed <= self.connection_window <= MAX_BYTES:
             raise ValueError(
@@ -168,7 +195,8 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
-        _check(self, may_be_zero=frozenset(zero))
+        infinite = {"tombstone_time", "gossip_to_dead_time", "tcp_timeout", "leave_timeout", "join_timeout"}
+        _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
 
     @classmethod
     def lan(cls) -> Self:

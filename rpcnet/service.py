@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar
 
-from rpcnet.codec import answer_encoder, bytes_encoder, decoder
+from rpcnet.codec import answer_encoder, bytes_answer, decoder
 from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
 from rpcnet.wire.frame import SHAPES
 
@@ -121,7 +121,7 @@ def bytes_method(name: Any, handler: Any, shape: int) -> Method:
     if streamed(seen.takes)[1] and not shape & 1:
         raise TypeError(f"handler of {name!r} takes a stream; it cannot be {SHAPES[shape]}")
     _check_answers(name, seen, shape, seen.returns)
-    return Method(name, shape, handler, None, bytes_encoder(name))
+    return Method(name, shape, handler, None, bytes_answer)
 
 
 def _check_answers(name: str, seen: Handler, shape: int, returns: Any) -> None:
@@ -191,7 +191,7 @@ def typed_method(
     except TypeError as error:
         raise TypeError(f"request of {name!r}: {error}") from None
     try:
-        encode = answer_encoder(signature.response, name, max_depth)
+        encode = answer_encoder(signature.response, max_depth)
     except TypeError as error:
         raise TypeError(f"answer of {name!r}: {error}") from None
     return Method(name, signature.shape, handler, decode, encode)

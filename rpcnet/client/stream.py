@@ -30,9 +30,9 @@ def why_not(error: Exception) -> str:
     return str(error) if isinstance(error, PayloadError) else f"its constructor raised {type(error).__name__}"
 
 
-def cause_of(error: Exception) -> Exception | None:
+def cause_of(error: Exception) -> BaseException | None:
     """What a user wants to see beside that: nothing where the text says it all."""
-    return None if isinstance(error, PayloadError) else error
+    return error.__cause__ if isinstance(error, PayloadError) else error
 
 
 class ClientStream(Generic[T]):

@@ -1,6 +1,7 @@
-"""RpcConfig: what it refuses, and that a HELLO made of what it takes is taken by every peer."""
+"""Settings: a value that makes no sense is refused when the config is built, by the name of its field."""
 
-import asyncio
+import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -8,77 +9,91 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpcnet import RpcConfig
-from rpcnet.config import HELLO_LIMITS
-from rpcnet.connection import Connection
-from rpcnet.wire import writer
-from rpcnet.wire.frame import HEADER_BYTES, PREFACE, Hello, decode_hello
+from rpcnet.config import ClusterConfig
 
-SIZES = ["max_message_bytes", "max_metadata_bytes", "max_streams", "stream_window_bytes", "part_bytes"]
-EDGES = [-1, 0, 1, 2, 1023, 1024, 1025, 65_536, 16_777_216, 16_777_217, 2**31 - 1, 2**31, 2**32, 2**64]
+CONFIGS = (RpcConfig, ClusterConfig)
+FIELDS = [
+    (config, field.name, field.type, getattr(config(), field.name)) for config in CONFIGS for field in fields(config)
+]
+NUMBERS = [(config, name) for config, name, kind, _ in FIELDS if kind in (int, float, float | None, int | None)]
+INTEGERS = [(config, name) for config, name, kind, _ in FIELDS if kind in (int, int | None)]
+NOT_INFINITE = [
+    (RpcConfig, "reconnect_backoff"),
+    (RpcConfig, "max_reconnect_backoff"),
+    (RpcConfig, "resets_per_second"),
+    (RpcConfig, "late_timer_grace"),
+    (ClusterConfig, "probe_interval"),
+    (ClusterConfig, "suspicion_multiplier"),
+]
 
 
-def hello_of(config: RpcConfig) -> Hello:
-    """The HELLO that an end with this config sends, as its peer reads it."""
+@pytest.mark.parametrize(("config", "name", "kind", "default"), FIELDS)
+def test_a_value_of_another_type_is_refused(config: Any, name: str, kind: Any, default: Any) -> None:
+    wrong: list[Any] = [b"1", [1], object(), 1 + 0j]
+    if default is not None and "None" not in str(kind):
+        wrong.append(None)
+    if kind is not str:
+        wrong.append("5")
+    if kind is not bool:
+        wrong += [True, False]
+    else:
+        wrong += [0, 1]
+    for value in wrong:
+        with pytest.raises(TypeError, match=rf"^{config.__name__}\.{name} must be "):
+            config(**{name: value})
 
-    async def made() -> Hello:
-        connection = Connection(config, None)
-        connection.name = "x" * 12
-        return connection._hello()
 
-    greeting = writer.greeting(asyncio.run(made()))
-    assert len(greeting) < 1024
-    return decode_hello(greeting[len(PREFACE) + HEADER_BYTES :])
+@pytest.mark.parametrize(("config", "name"), INTEGERS)
+def test_a_count_must_be_a_whole_number(config: Any, name: str) -> None:
+    for value in (4096.0, math.inf, math.nan):
+        with pytest.raises(TypeError, match=rf"\.{name} must be int"):
+            config(**{name: value})
+
+
+@pytest.mark.parametrize(("config", "name"), NUMBERS)
+def test_a_number_below_zero_is_refused(config: Any, name: str) -> None:
+    values: list[Any] = [-1] if (config, name) in INTEGERS else [-1, -0.5, math.nan, -math.inf]
+    for value in values:
+        with pytest.raises(ValueError, match=rf"\.{name} must be"):
+            config(**{name: value})
+
+
+@pytest.mark.parametrize(("config", "name"), NOT_INFINITE)
+def test_an_endless_time_is_refused_where_it_has_no_sense(config: Any, name: str) -> None:
+    for value in (math.inf, 10**400):
+        with pytest.raises(ValueError, match=rf"\.{name} must be finite"):
+            config(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["default_timeout", "handshake_timeout", "ping_interval", "ping_timeout"])
+def test_an_endless_time_out_means_no_limit(name: str) -> None:
+    assert getattr(RpcConfig(**{name: math.inf}), name) == math.inf
+
+
+def test_a_whole_number_of_seconds_is_a_duration() -> None:
+    assert RpcConfig(default_timeout=3, ping_interval=5).ping_interval == 5
+    assert RpcConfig(default_timeout=None).default_timeout is None
 
 
 @given(
-    st.dictionaries(st.sampled_from(SIZES), st.sampled_from(EDGES) | st.integers(0, 2**33)),
-    st.none() | st.sampled_from(EDGES) | st.integers(0, 2**33),
+    st.sampled_from([(config, name) for config, name, _, _ in FIELDS]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(max_size=3),
 )
-def test_a_config_that_is_taken_makes_a_good_hello(sizes: dict[str, int], window: int | None) -> None:
+def test_any_value_is_taken_or_refused_by_name(field: tuple[Any, str], value: Any) -> None:
+    config, name = field
+    refused = ""
     try:
-        config = RpcConfig(connection_window_bytes=window, **sizes)  # type: ignore[arg-type]
-    except ValueError:
-        return
-    hello = hello_of(config)
-    assert hello.connection_window_bytes >= hello.max_streams * hello.stream_window_bytes
-    assert hello.max_frame_bytes >= config.part_bytes + config.max_metadata_bytes
+        assert getattr(config(**{name: value}), name) == value
+    except (TypeError, ValueError) as error:
+        refused = str(error)
+    assert not refused or f"{config.__name__}.{name} " in refused
 
 
-def test_the_smallest_and_largest_configs_make_a_good_hello() -> None:
-    least = RpcConfig(
-        max_message_bytes=1, max_metadata_bytes=0, max_streams=0, stream_window_bytes=1024, part_bytes=1024
-    )
-    assert hello_of(least).max_streams == 0
-    assert hello_of(least).connection_window_bytes >= 1024
-    most = RpcConfig(
-        max_message_bytes=2**31 - 1,
-        max_metadata_bytes=2**24,
-        max_streams=1,
-        stream_window_bytes=2**31 - 1,
-        connection_window_bytes=2**31 - 1,
-        part_bytes=2**31 - 1,
-    )
-    assert hello_of(most).max_frame_bytes < 2**32
+def test_settings_that_make_too_large_a_window_are_named() -> None:
+    with pytest.raises(ValueError, match=r"RpcConfig\.max_streams \* RpcConfig\.stream_window_bytes must be 1024 to"):
+        RpcConfig(max_streams=100_000)
 
 
-@pytest.mark.parametrize("name", [*SIZES, "connection_window_bytes"])
-@pytest.mark.parametrize("value", [-1, 2**31, 1e6, "4096", True, None])
-def test_a_size_outside_its_bounds_is_refused_by_name(name: str, value: Any) -> None:
-    if value is None and name == "connection_window_bytes":
-        return  # it has a meaning there
-    with pytest.raises((ValueError, TypeError), match=f"RpcConfig.{name} must be"):
-        RpcConfig(**{name: value})
-
-
-def test_a_window_below_that_of_all_streams_is_refused() -> None:
-    for streams in (0, 1, 10):
-        with pytest.raises(ValueError, match="connection_window_bytes \\(4095\\) must be at least max_streams"):
-            RpcConfig(max_streams=streams, stream_window_bytes=4096, connection_window_bytes=4095)
-    with pytest.raises(ValueError, match="and at most 2147483647"):
-        RpcConfig(max_streams=10_000)
-
-
-def test_the_bounds_admit_what_hello_holds() -> None:
-    assert HELLO_LIMITS.keys() == {
-        name for name in Hello.__struct_fields__ if name.startswith("max_") or "window" in name
-    } - {"max_version"}
+def test_a_config_with_another_time_out_is_checked_too() -> None:
+    with pytest.raises(TypeError, match=r"RpcConfig\.default_timeout must be float or None, not '3'"):
+        RpcConfig().with_default_timeout("3")  # type: ignore[arg-type]
