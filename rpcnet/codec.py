@@ -33,11 +33,12 @@ class PayloadError(ValueError):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_BYTES: Final = (bytes, bytearray, memoryview)
 
 
 def encode(value: Any) -> tuple[bytes, int]:
     """The bytes of a payload, and how they are laid out: RAW or PACKED. PayloadError where it cannot be encoded."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, _BYTES):
         return value if type(value) is bytes else _plain_bytes(value), RAW
     try:
         return _encode(value), PACKED
@@ -147,7 +148,7 @@ def bytes_answer(answer: Any) -> tuple[bytes, int]:
     """An answer of a method of bytes, as it is sent; PayloadError where it is none."""
     if type(answer) is bytes:
         return answer, RAW
-    if isinstance(answer, bytes | bytearray | memoryview):
+    if isinstance(answer, _BYTES):
         return _plain_bytes(answer), RAW
     raise PayloadError(
         f"Expected `bytes`, got `{type(answer).__qualname__}` (methods of other types are for register_typed)"
