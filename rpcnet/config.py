@@ -119,11 +119,13 @@ class RpcConfig:
             if value is not None and not least <= value <= most:
                 raise ValueError(f"RpcConfig.{name} must be {least} to {most}, not {value!r}")
         needed = max(1, self.max_streams) * self.stream_window_bytes
-        if not needed <= self.connection_window <= MAX_BYTES:
+        if needed > MAX_BYTES:
+            product = "RpcConfig.max_streams * RpcConfig.stream_window_bytes"
+            raise ValueError(f"{product} must be {KIB} to {MAX_BYTES}, not {needed}")
+        if self.connection_window < needed:
             raise ValueError(
                 f"RpcConfig.connection_window_bytes ({self.connection_window}) must be at least max_streams"
-                f" * stream_window_bytes ({needed}), or a few streams that nobody reads would stop all others,"
-                f" and at most {MAX_BYTES}"
+                f" * stream_window_bytes ({needed}), or a few streams that nobody reads would stop all others"
             )
 
     @property
