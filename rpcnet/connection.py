@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         self.reads = 0
         self.heard_at = self.loop.time()
         self.credit = 0
-        self.receive_credit = ReceiveCredit(config.connection_window, config.stream_window_bytes // 2)
+        self.receive_credit = ReceiveCredit(config.connection_window, config.stream_window_bytes // 2, self.loop.time)
         self.room = 0
         """Bytes of the largest message that goes to this peer in one frame."""
         self.part_room = 0
@@ -309,7 +309,7 @@ class Connection(asyncio.Protocol):
 
     def release(self, cost: int) -> None:
         """Bytes of some stream were read or thrown away."""
-        amount = self.receive_credit.release(cost, self.loop.time)
+        amount = self.receive_credit.release(cost)
         if amount:
             self.write(writer.credit(0, amount))
 

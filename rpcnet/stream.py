@@ -191,7 +191,7 @@ class Stream:
         credit = self.receive_credit
         if credit is None:
             window = connection.config.stream_window_bytes
-            credit = self.receive_credit = ReceiveCredit(window, window // 2)
+            credit = self.receive_credit = ReceiveCredit(window, window // 2, self.loop.time)
         credit.charge(cost)
         if self._read_since != NEVER:
             self._read_since = self.loop.time()
@@ -259,7 +259,7 @@ class Stream:
             if not self._queue:
                 self.all_read()
         elif self.receive_credit is not None:
-            amount = self.receive_credit.release(cost, self.loop.time)
+            amount = self.receive_credit.release(cost)
             if amount:
                 connection.write(writer.credit(self.number, amount))
 

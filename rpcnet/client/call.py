@@ -412,14 +412,16 @@ class ClientCall(Stream):
                 iterator = aiter(items)
                 try:
                     async for item in iterator:
-                        await self.send(*encode(item))
+                        payload, layout = encode(item)
+                        await self.send(payload, layout)
                 finally:
                     close = getattr(iterator, "aclose", None)
                     if close is not None:
                         await close()
             else:
                 for item in items:
-                    await self.send(*encode(item))
+                    payload, layout = encode(item)
+                    await self.send(payload, layout)
             await self.end_output()
         except asyncio.CancelledError:
             self.abort("its items were cancelled")

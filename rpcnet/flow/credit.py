@@ -29,9 +29,10 @@ STARVED_INTERVAL: Final = 0.1
 class ReceiveCredit:
     """allowed + owed + held = window, always: what the peer may send, what was read and not told, what is unread."""
 
-    __slots__ = ("_hold_back", "_told", "allowed", "owed", "window")
+    __slots__ = ("_clock", "_hold_back", "_told", "allowed", "owed", "window")
 
-    def __init__(self, window: int, hold_back: int) -> None:
+    def __init__(self, window: int, hold_back: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.window = window
         self.allowed = window
         self.owed = 0
@@ -49,15 +50,15 @@ class ReceiveCredit:
             raise beyond_credit(cost, self.allowed, self.window)
         self.allowed -= cost
 
-    def release(self, cost: int, clock: Callable[[], float]) -> int:
+    def release(self, cost: int) -> int:
         """It was read, or thrown away. Returns what to grant the peer now, often 0."""
         owed = self.owed + cost
-        if owed < self._hold_back and (self.allowed * 8 > self.window or clock() - self._told < STARVED_INTERVAL):
+        if owed < self._hold_back and (self.allowed * 8 > self.window or self._clock() - self._told < STARVED_INTERVAL):
             self.owed = owed
             return 0
         self.owed = 0
         self.allowed += owed
-        self._told = clock()
+        self._told = self._clock()
         return owed
 
 

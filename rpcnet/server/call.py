@@ -216,7 +216,8 @@ class ServedCall(Stream):
         try:
             async for answer in answers:
                 self.wrote = True
-                await self.send(*encode(answer))
+                payload, layout = encode(answer)
+                await self.send(payload, layout)
         except asyncio.CancelledError:
             # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
             throw = getattr(answers, "athrow", None)

@@ -13,9 +13,9 @@ from rpcnet.flow.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, gran
 )
 def test_what_is_granted_is_what_was_read_and_nobody_starves(window, script) -> None:
     """A sender that fills the window and a reader that reads: the sums agree, an empty queue leaves room to send."""
-    receiving, sending = ReceiveCredit(window, window // 2), window
-    queue: list[int] = []
     now = 0.0
+    receiving, sending = ReceiveCredit(window, window // 2, lambda: now), window
+    queue: list[int] = []
     for cost, reads, pause in script:
         now += pause
         cost = min(cost, sending)
@@ -24,39 +24,42 @@ def test_what_is_granted_is_what_was_read_and_nobody_starves(window, script) -> 
             receiving.charge(cost)
             queue.append(cost)
         if reads and queue:
-            amount = receiving.release(queue.pop(0), lambda now=now: now)
+            amount = receiving.release(queue.pop(0))
             if amount:
                 sending = granted(sending, amount)
         assert receiving.held == sum(queue)
         assert receiving.allowed == sending
         assert receiving.allowed + receiving.owed + receiving.held == window
     while queue:
-        sending += receiving.release(queue.pop(0), lambda: now)
+        sending += receiving.release(queue.pop(0))
     # With nothing unread the sender has more than half a window: no message waits for ever.
     assert sending * 2 > window
     assert receiving.held == 0
 
 
 def test_more_than_was_granted_is_an_error() -> None:
-    credit = ReceiveCredit(1024, 512)
+    credit = ReceiveCredit(1024, 512, lambda: 0.0)
     credit.charge(1000)
     with pytest.raises(ProtocolError, match="24 bytes of credit left"):
         credit.charge(25)
 
 
 def test_half_a_window_is_granted_at_a_time() -> None:
-    credit = ReceiveCredit(1000, 500)
+    credit = ReceiveCredit(1000, 500, lambda: 0.0)
     credit.charge(600)
-    assert credit.release(300, lambda: 0.0) == 0
-    assert credit.release(300, lambda: 0.0) == 600
+    assert credit.release(300) == 0
+    assert credit.release(300) == 600
 
 
 def test_a_starved_sender_hears_of_a_slow_reader_now_and_then() -> None:
-    credit = ReceiveCredit(1000, 500)
+    now = 0.0
+    credit = ReceiveCredit(1000, 500, lambda: now)
     credit.charge(1000)
-    assert credit.release(10, lambda: 0.0) == 10
-    assert credit.release(10, lambda: STARVED_INTERVAL / 2) == 0
-    assert credit.release(10, lambda: STARVED_INTERVAL * 1.5) == 20
+    assert credit.release(10) == 10
+    now = STARVED_INTERVAL / 2
+    assert credit.release(10) == 0
+    now = STARVED_INTERVAL * 1.5
+    assert credit.release(10) == 20
 
 
 @pytest.mark.parametrize("amount", [0, MAX_CREDIT, 2**32 - 1])
@@ -68,8 +71,8 @@ def test_a_grant_of_nothing_or_beyond_the_bound_is_an_error(amount: int) -> None
 
 def test_a_connection_holds_back_no_more_than_it_is_told() -> None:
     """However large its window: what is left when all other streams are unread may be needed by the last one."""
-    credit = ReceiveCredit(100_000, 500)
+    credit = ReceiveCredit(100_000, 500, lambda: 0.0)
     credit.charge(99_000)
-    assert credit.release(499, lambda: 0.0) == 499
-    assert credit.release(499, lambda: 0.0) == 0
-    assert credit.release(1, lambda: 0.0) == 500
+    assert credit.release(499) == 499
+    assert credit.release(499) == 0
+    assert credit.release(1) == 500
