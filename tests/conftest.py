@@ -5,11 +5,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A shared machine is slow at times: no deadline an example. The fuzz profile is for `make test-slow`.
-settings.register_profile("ordinary", settings(deadline=None))
-settings.register_profile("fuzz", settings(deadline=None, max_examples=3000))
+# A shared machine is slow at times: no deadline an example, and no verdict on how long drawing takes. The fuzz profile
+# is for `make test-slow`.
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("ordinary", settings(deadline=None, suppress_health_check=SLOW))
+settings.register_profile("fuzz", settings(deadline=None, suppress_health_check=SLOW, max_examples=3000))
 settings.load_profile("ordinary")
 
 
