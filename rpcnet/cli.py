@@ -215,7 +215,9 @@ async def _serve(order: _Order, node: NodeContext) -> int:
         os._exit(FAILED)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
+        # A shell starts its background jobs with SIGINT ignored: it stays so, as in every Python program.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop, number)
     await asyncio.wait({task})
     if not task.cancelled() and (error := task.exception()) is not None:
         traceback.print_exception(error)

@@ -1,7 +1,8 @@
-"""Fixtures that every test may use: the two worlds."""
+"""Fixtures that every test may use: the two worlds, and Ctrl-C as a terminal has it."""
 
 import asyncio
-from collections.abc import Coroutine
+import signal
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -39,3 +40,16 @@ class Simulated:
 def world(request: pytest.FixtureRequest) -> Sockets | Simulated:
     """One body, two worlds: `world.run(coroutine)` returns its value."""
     return Simulated() if request.param == "sim" else Sockets()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as a terminal gives it, here and in the processes that the test starts.
+
+    A shell starts a background job with SIGINT ignored; Python and our commands keep it so, and children inherit it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -76,6 +76,7 @@ def until_ready(process: "subprocess.Popen[str]") -> list[str]:
     return lines
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_cancels_main_and_waits_for_its_cleanup(app: Path, number: signal.Signals, code: int) -> None:
     process = start(app, "cli_app:serve", "--name", "w1")
@@ -84,6 +85,20 @@ def test_a_signal_cancels_main_and_waits_for_its_cleanup(app: Path, number: sign
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out.strip()) == (code, "cleaned up"), err
     assert "Traceback" not in err
+
+
+def test_an_application_started_with_sigint_ignored_ignores_it(app: Path) -> None:
+    """As a background job of a shell is."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start(app, "cli_app:serve", "--name", "w1")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until_ready(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out.strip()) == (0, "cleaned up"), err
 
 
 def test_flags_of_the_node_and_of_main_arrive(app: Path) -> None:

@@ -57,6 +57,7 @@ def wait_until_gone(mark: str) -> None:
     assert left == []
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)], ids=["Ctrl-C", "SIGKILL"]
 )
@@ -70,12 +71,15 @@ def test_no_process_is_left_when_the_runner_is_ended(tmp_path: Path, number: sig
         stderr=subprocess.PIPE,
         env=os.environ | {name: value, "PYTHONPATH": path},
     )
-    assert runner.stdout is not None
-    assert runner.stdout.readline() == b"running\n"
-    children = [os.pidfd_open(pid) for pid in processes_with(mark) if pid != runner.pid]
-    assert len(children) == 2
-    runner.send_signal(number)
-    _, err = runner.communicate(timeout=20)
+    try:
+        assert runner.stdout is not None
+        assert runner.stdout.readline() == b"running\n"
+        children = [os.pidfd_open(pid) for pid in processes_with(mark) if pid != runner.pid]
+        assert len(children) == 2
+        runner.send_signal(number)
+        _, err = runner.communicate(timeout=20)
+    finally:
+        runner.kill()
     for child in children:
         # A descriptor of a process becomes readable when it ends.
         assert asyncio.run(readable(child)), err

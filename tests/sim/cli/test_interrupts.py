@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,14 @@ from tests.sim.cli.talk import FILE, command
 
 @pytest.mark.gate
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("backend", ["sim", "sockets"])
 def test_interrupt_ends_with_130_and_leaves_no_process(folder, backend):
-    started, marker = folder / "started", f"CLI_TEST={folder}"
+    tells, marker = folder / "started", f"CLI_TEST={folder}"
     (folder / "long.toml").write_text(FILE.replace('"3s"', '"1h"').replace(":main", ":tells"))
     words = ["run", "long.toml", "--backend", backend, "--trace", "x.trace"]
-    with subprocess.Popen(**command(*words, CLI_TEST=str(folder)), start_new_session=True) as process:
-        while process.poll() is None and not started.exists():
+    with started(*words, CLI_TEST=str(folder)) as process:
+        while process.poll() is None and not tells.exists():
             time.sleep(0.02)
         assert len(_with_environment(marker)) == (1 if backend == "sim" else 2)
         process.send_signal(signal.SIGINT)
@@ -37,15 +40,42 @@ def test_an_interrupt_that_python_drops_in_the_only_run_is_noticed_after_it(fold
 
 
 @pytest.mark.gate
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_check_keeps_what_it_found_and_says_so():
-    with subprocess.Popen(
-        **command("check-determinism", "holds.toml", "--seeds", "1:100000"), start_new_session=True
-    ) as process:
+    with started("check-determinism", "holds.toml", "--seeds", "1:100000") as process:
         first = process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert "holds.toml seed 1: the same twice" in first
     assert (process.returncode, err) == (130, "rpcnet-sim: interrupted\n")
+
+
+@pytest.mark.gate
+def test_a_run_started_with_sigint_ignored_keeps_ignoring_it(folder):
+    """As a shell's background job is, and every asyncio program in it."""
+    (folder / "long.toml").write_text(FILE.replace('"3s"', '"1h"').replace(":main", ":tells"))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with started("run", "long.toml") as process:
+            while process.poll() is None and not (folder / "started").exists():
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.returncode == -signal.SIGTERM
+
+
+@contextmanager
+def started(*words: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a session of its own; a test that fails leaves none of its processes."""
+    with subprocess.Popen(**command(*words, **environment), start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _with_environment(marker):

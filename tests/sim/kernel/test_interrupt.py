@@ -34,6 +34,7 @@ def test_a_cell_of_a_notebook_runs_a_while_looks_at_the_tasks_and_runs_on():
     asyncio.run(cell())
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_a_run_between_two_events_and_it_can_go_on():
     seen, wanted = [], signal.getsignal(signal.SIGINT)
 
@@ -53,6 +54,7 @@ def test_an_interrupt_stops_a_run_between_two_events_and_it_can_go_on():
         assert seen[-1] == pytest.approx(stopped + 1.0, abs=0.002)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_as_a_run_ends_leaves_the_simulation_in_order(monkeypatch):
     """It arrives as soon as the handler that was there before is back."""
     real = signal.signal
@@ -73,6 +75,7 @@ def test_an_interrupt_as_a_run_ends_leaves_the_simulation_in_order(monkeypatch):
         assert simulation.now == 2.0
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_the_dead_are_buried_is_not_lost():
     async def dies():
         try:
@@ -90,6 +93,7 @@ def test_an_interrupt_while_the_dead_are_buried_is_not_lost():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_that_python_drops_is_noticed():
     class Finalised:
         def __del__(self):

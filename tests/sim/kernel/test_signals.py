@@ -95,6 +95,7 @@ def test_a_node_that_kills_itself_does_nothing_more_and_may_be_restarted_at_once
     assert told == ["the process ended by SIGKILL"]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("loop_factory", [None, new_event_loop])
 def test_sigint_in_a_runner_cancels_its_main_and_is_raised(loop_factory):
     ended = []

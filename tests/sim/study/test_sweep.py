@@ -251,6 +251,7 @@ def test_a_sweep_with_runs_missing_does_not_hold_and_tells_the_command_that_runs
     assert "run what is missing: rpcnet-sim sweep draws.toml --seeds 1:9 --set" in all_die.stderr
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, tmp_path, how, code):
     scenario = draws(work=400_000)
@@ -264,11 +265,14 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, tmp_path, 
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not (out.exists() and len(out.read_text().splitlines()) > 5):
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    first.send_signal(how)
-    _, said = first.communicate(timeout=30)
+    try:
+        while not (out.exists() and len(out.read_text().splitlines()) > 5):
+            assert first.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        first.send_signal(how)
+        _, said = first.communicate(timeout=30)
+    finally:
+        first.kill()
     assert first.returncode == code
     before = out.read_text()
     assert 5 <= len(seeds_in(out)) < 60
