@@ -136,7 +136,10 @@ class World(Protocol):
         ...
 
     def heal(self, name: str) -> bool:
-        """Undo the partition, isolation, link change, hold, slowness or wrong clock of that name."""
+        """Undo the partition, isolation, link change, hold, slowness or wrong clock of that name.
+
+        False where nothing of that name is in force.
+        """
         ...
 
     def isolate(self, name: str, node: str) -> bool: ...

@@ -519,7 +519,10 @@ class _World:
 
     def heal(self, name: str) -> bool:
         kept = [rules.pop(name, None) for rules in (self._holds, self._late, self._clocks)]
-        return (self._topology.heal(name) or any(kept)) and self._cut_is_news()
+        found = self._topology.heal(name) or any(kept)
+        # Another fault may still say the same: then it was undone, and nobody notices.
+        self._cut_is_news()
+        return found
 
     def hold(self, name: str, source: str, target: str) -> bool:
         self._holds[name] = source, target

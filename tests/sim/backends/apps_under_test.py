@@ -181,7 +181,7 @@ class Echo(asyncio.DatagramProtocol):
         self.transport: Any = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.node.record("heard", source=addr[0])
+        self.node.record("heard", source=addr[0], number=int(data.split()[0]) if data[:1].isdigit() else None)
         self.transport.sendto(data, addr)
 
 
@@ -215,21 +215,24 @@ class Pings(asyncio.DatagramProtocol):
         self.node = node
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        sent = float(data)
-        self.node.record("pong", seconds=asyncio.get_running_loop().time() - sent, source=addr[0])
+        number, sent = data.split()
+        seconds = asyncio.get_running_loop().time() - float(sent)
+        self.node.record("pong", number=int(number), seconds=seconds, source=addr[0])
 
 
 async def pings(node: NodeContext, *, peer: str, every: float = 0.05) -> None:
-    """Sends datagrams to a node's echo and records what comes back."""
+    """Sends numbered datagrams to a node's echo and records each before it is sent, and what comes back."""
     loop = asyncio.get_running_loop()
     _, port = split(node.address("rpc"))
     transport, _ = await loop.create_datagram_endpoint(lambda: Pings(node), local_addr=split(node.address("pings")))
     address = (await loop.getaddrinfo(peer, port))[0][4]
     node.ready()
+    number = 0
     try:
         while True:
-            transport.sendto(repr(loop.time()).encode(), address)
-            node.record("ping")
+            node.record("ping", number=number)
+            transport.sendto(b"%d %r" % (number, loop.time()), address)
+            number += 1
             await asyncio.sleep(every)
     finally:
         transport.close()

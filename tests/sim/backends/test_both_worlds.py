@@ -8,9 +8,6 @@ import pytest
 from sim.backends import runner, verbs
 from sim.backends.program import ProgramError, Ready, Script, World
 
-# Real machines are late; a simulated one never is. What is bounded here is bounded generously.
-SOON = 0.8
-
 
 def test_a_node_starts_is_ready_is_stopped_and_leaves_nothing(stage: Any) -> None:
     played = stage.play({"a": "idle"})
@@ -276,90 +273,172 @@ def test_a_stalled_node_does_nothing_and_then_goes_on(stage: Any, verb: str, eve
     assert [t for t in ticks if t > resumed.time]
 
 
+PHASES = (0.5, 2.0, 8.0)
+"""Seconds that one phase of a script lasts. What is claimed of a phase holds however late a process gets its turn; a
+phase in which none got one says nothing, and the run is repeated with longer ones."""
+
+
+def pings_between(played: Any, first: str, last: str) -> set[int]:
+    """The numbers of those that surely left between these two events of the script."""
+    marks = {e.name: e.time for e in played.of("", first, last)}
+    # Each is recorded before it is sent, so all but the last one recorded by then are gone.
+    before = [e for e in played.of("a", "ping") if e.time <= marks.get(last, 0.0)][:-1]
+    return {e.fields["number"] for e in before if e.time >= marks[first]}
+
+
+def pongs_between(played: Any, first: str, last: str) -> list[float]:
+    """Seconds of the round trips that surely began and ended between these two events of the script."""
+    marks = {e.name: e.time for e in played.of("", first, last)}
+    sent = {e.fields["number"] for e in played.of("a", "ping") if e.time >= marks.get(first, 1e9)}
+    back = [e for e in played.of("a", "pong") if e.time <= marks.get(last, 0.0)]
+    return [e.fields["seconds"] for e in back if e.fields["number"] in sent]
+
+
+@pytest.mark.timeout(240)
 def test_a_partition_drops_datagrams_holds_streams_and_heals(stage: Any) -> None:
-    results = []
+    for phase in PHASES:
+        results = []
 
-    def script(world: World) -> Script:
-        yield 0.3
-        results.append(world.partition("split", [["b"], ["a", "c"]]))
-        results.append(world.partition("again", [["b"], ["a"]]))
-        yield 0.5
-        results.append(world.heal("again"))
-        results.append(world.heal("split"))
-        results.append(world.heal("split"))
-        world.record("healed_now")
+        def script(world: World, phase: float = phase, results: list[bool] = results) -> Script:
+            world.record("began")
+            yield phase
+            world.record("cutting")
+            results.append(world.partition("split", [["b"], ["a", "c"]]))
+            results.append(world.partition("again", [["b"], ["a"]]))
+            yield 0.0  # until it has been applied everywhere
+            world.record("cut")
+            yield phase
+            world.record("healing")
+            results.append(world.heal("again"))
+            results.append(world.heal("split"))
+            results.append(world.heal("split"))
+            yield 0.0
+            world.record("healed")
+            yield 1.5 * phase
+            world.record("over")
 
-    played = stage.play(
-        {
-            "b": "echo",
-            "a": {"app": "pings", "arguments": {"peer": "b"}},
-            "c": {"app": "talks", "arguments": {"peer": "b"}},
-        },
-        script,
-        duration=2.4,
-    )
-    assert results[:2] == [True, False]
-    assert results[3:] == [True, False]
-    healed = played.one("", "healed_now").time
-    pongs = [e.time for e in played.of("a", "pong")]
-    assert [t for t in pongs if t < 0.3]
-    assert not [t for t in pongs if 0.3 + SOON / 4 < t < healed - 0.01]
-    assert [t for t in pongs if t > healed]
-    lines = played.of("c", "line")
-    assert not played.of("c", "over")
-    assert [e.fields["number"] for e in lines] == list(range(len(lines)))
-    assert not [e for e in lines if 0.3 + SOON / 4 < e.time < healed - 0.01]
-    assert max(e.fields["seconds"] for e in lines) > 0.3
+        played = stage.play(
+            {
+                "b": "echo",
+                "a": {"app": "pings", "arguments": {"peer": "b"}},
+                "c": {"app": "talks", "arguments": {"peer": "b"}},
+            },
+            script,
+            duration=4 * phase,
+        )
+        assert results == [True, False, True, True, False][: len(results)]
+        cut = pings_between(played, "cut", "healing")
+        assert not cut & {e.fields["number"] for e in played.of("a", "pong")}
+        lines = played.of("c", "line")
+        assert not played.of("c", "over")
+        assert [e.fields["number"] for e in lines] == list(range(len(lines)))
+        before, after = pongs_between(played, "began", "cutting"), pongs_between(played, "healed", "over")
+        # Written while cut off: it came once the cut was healed.
+        held = [e for e in lines if e.fields["seconds"] > phase / 2]
+        if before and cut and held and after:
+            return
+    pytest.fail(f"too busy for anything to happen in {PHASES[-1]} s")
 
 
+@pytest.mark.timeout(240)
 def test_a_one_way_cut_silences_the_first_group_and_nobody_else(stage: Any) -> None:
-    def script(world: World) -> Script:
-        yield 0.2
-        assert world.partition("deaf", [["b"], ["a"]], one_way=True)
-        yield 1.0
+    for phase in PHASES:
 
-    played = stage.play({"b": "echo", "a": {"app": "pings", "arguments": {"peer": "b"}}}, script, duration=0.8)
-    cut = 0.2 + SOON / 4
-    assert [e for e in played.of("b", "heard") if e.time > cut]
-    assert not [e for e in played.of("a", "pong") if e.time > cut]
+        def script(world: World, phase: float = phase) -> Script:
+            yield phase / 2
+            assert world.partition("deaf", [["b"], ["a"]], one_way=True)
+            yield 0.0
+            world.record("cut")
+            yield phase
+            world.record("over")
+
+        played = stage.play(
+            {"b": "echo", "a": {"app": "pings", "arguments": {"peer": "b"}}}, script, duration=2 * phase
+        )
+        sent = pings_between(played, "cut", "over")
+        assert not sent & {e.fields["number"] for e in played.of("a", "pong")}
+        if sent & {e.fields["number"] for e in played.of("b", "heard")}:
+            return
+    pytest.fail(f"too busy for anything to happen in {PHASES[-1]} s")
 
 
+@pytest.mark.timeout(240)
 def test_an_isolated_node_hears_nobody(stage: Any) -> None:
-    def script(world: World) -> Script:
-        yield 0.2
-        assert world.isolate("alone", "b")
-        assert not world.isolate("again", "b")
+    for phase in PHASES:
 
-    played = stage.play({"b": "echo", "a": {"app": "pings", "arguments": {"peer": "b"}}}, script, duration=0.6)
-    assert [e for e in played.of("b", "heard") if e.time < 0.2]
-    assert not [e for e in played.of("b", "heard") if e.time > 0.2 + SOON / 4]
+        def script(world: World, phase: float = phase) -> Script:
+            world.record("began")
+            yield phase
+            world.record("cutting")
+            assert world.isolate("alone", "b")
+            assert not world.isolate("again", "b")
+            yield 0.0
+            world.record("cut")
+            yield phase
+            world.record("over")
+
+        played = stage.play(
+            {"b": "echo", "a": {"app": "pings", "arguments": {"peer": "b"}}}, script, duration=2.5 * phase
+        )
+        heard = {e.fields["number"] for e in played.of("b", "heard")}
+        cut = pings_between(played, "cut", "over")
+        assert not cut & heard
+        if cut and pings_between(played, "began", "cutting") & heard:
+            return
+    pytest.fail(f"too busy for anything to happen in {PHASES[-1]} s")
 
 
+@pytest.mark.timeout(240)
 def test_latency_lies_on_every_way_and_can_be_changed_in_one_direction(stage: Any) -> None:
-    def script(world: World) -> Script:
-        yield 0.5
-        assert world.link("slow", "b", "a", latency="150ms")
-        assert not world.link("same", "b", "a", latency="150ms")
-        yield 0.5
-        assert world.heal("slow")
+    for phase in PHASES:
 
-    played = stage.play(
-        {
-            "b": "echo",
-            "a": {"app": "pings", "arguments": {"peer": "b"}},
-            "c": {"app": "talks", "arguments": {"peer": "b"}},
-        },
-        script,
-        duration=1.0,
-        link={"latency": "30ms"},
-    )
-    before = [e.fields["seconds"] for e in played.of("a", "pong") if 0 < e.time < 0.5]
-    assert min(before) >= 0.0599
-    assert min(before) < 0.0599 + SOON
-    slowed = [e.fields["seconds"] for e in played.of("a", "pong") if e.time > 0.5 + 0.2]
-    assert min(slowed) >= 0.1799
-    assert played.one("c", "connected").fields["seconds"] >= 0.0599
-    assert min(e.fields["seconds"] for e in played.of("c", "line")) >= 0.0599
+        def script(world: World, phase: float = phase) -> Script:
+            world.record("began")
+            yield phase
+            world.record("slowing")
+            assert world.link("slow", "b", "a", latency="150ms")
+            assert not world.link("same", "b", "a", latency="150ms")
+            yield 0.0
+            world.record("slowed")
+            yield phase
+            # What is sent back from here on may be fast again, here and at the end of the run.
+            world.record("healing")
+            assert world.heal("slow")
+            assert world.heal("same")
+            assert not world.heal("same")
+            yield 0.0
+            world.record("healed")
+            yield phase
+            world.record("over")
+
+        played = stage.play(
+            {
+                "b": "echo",
+                "a": {"app": "pings", "arguments": {"peer": "b"}},
+                "c": {"app": "talks", "arguments": {"peer": "b"}},
+            },
+            script,
+            duration=4 * phase,
+            link={"latency": "30ms"},
+        )
+        before = pongs_between(played, "began", "slowing")
+        slowed = pongs_between(played, "slowed", "healing")
+        healed = pongs_between(played, "healed", "over")
+        lines = [e.fields["seconds"] for e in played.of("c", "line")]
+        assert min(before + healed, default=1.0) >= 0.0599
+        assert min(slowed, default=1.0) >= 0.1799
+        assert min(lines, default=1.0) >= 0.0599
+        assert all(e.fields["seconds"] >= 0.0599 for e in played.of("c", "connected"))
+        if stage.backend == "sim":
+            # Nobody is late there, so it is exactly this; and the way of c is as it was.
+            assert before + healed == pytest.approx([0.06] * len(before + healed))
+            assert slowed == pytest.approx([0.18] * len(slowed))
+            assert lines == pytest.approx([0.06] * len(lines))
+        # Fast before and after shows that it is the change that made it slow.
+        fast = [seconds for seconds in (min(before, default=1.0), min(healed, default=1.0)) if seconds < 0.18]
+        if len(fast) == 2 and slowed and lines:
+            return
+    pytest.fail(f"too busy for anything to happen in {PHASES[-1]} s")
 
 
 def test_a_lossy_link_loses_datagrams_and_delays_streams(stage: Any) -> None:
