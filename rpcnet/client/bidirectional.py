@@ -3,9 +3,12 @@
 Items sent wait in a bounded buffer until the call that was given `.stream` takes them. Dropping the
 `BidirectionalStream` is the abort, whatever copies of its sender or stream still live; so neither of those, nor the
 call, refers back to it.
+
+Tests: tests/rpcnet/client/test_bidirectional.py, and in both worlds test_letting_go.py.
 """
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -21,7 +24,7 @@ T = TypeVar("T")
 class _Channel(Generic[T]):
     """What sender and stream share."""
 
-    __slots__ = ("_changed", "abort_call", "aborted", "buffer", "closed", "items", "loop")
+    __slots__ = ("_changed", "abort_call", "aborted", "buffer", "closed", "items", "loop", "why")
 
     def __init__(self, buffer: int) -> None:
         if buffer < 1:
@@ -30,6 +33,8 @@ class _Channel(Generic[T]):
         self.items: deque[T] = deque()
         self.closed = False
         self.aborted = False
+        self.why: BaseException | None = None
+        """What ended the call; None where this end did."""
         self.abort_call: Callable[[], None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._changed: deque[asyncio.Future[None]] = deque()
@@ -56,7 +61,10 @@ class _Channel(Generic[T]):
             call()
         self.wake()
 
-    def error(self) -> StreamApplicationError:
+    def error(self) -> BaseException:
+        """A new one each time: a traceback in the one that is kept would hold the sender's frames."""
+        if self.why is not None:
+            return copy.copy(self.why)
         return StreamApplicationError("the stream was aborted at this end", code=Status.CANCELLED)
 
 
@@ -69,7 +77,7 @@ class ItemSender(Generic[T]):
         self._channel = channel
 
     async def send(self, item: T) -> None:
-        """Put an item in, waiting while the buffer is full. StreamError once the stream is over."""
+        """Put an item in, waiting while the buffer is full. Once the call is over: what ended it, as a StreamError."""
         channel = self._channel
         while not (channel.closed or channel.aborted) and len(channel.items) >= channel.buffer:
             await channel.change()
@@ -119,10 +127,13 @@ class ItemStream(Generic[T]):
             channel.abort_call = None
             abort_call()
 
-    def over(self) -> None:
-        """The call has ended: whoever sends is told."""
-        self._channel.abort_call = None
-        self._channel.abort()
+    def over(self, why: BaseException) -> None:
+        """The call has ended: whoever sends is told why."""
+        channel = self._channel
+        channel.abort_call = None
+        if not channel.aborted:
+            channel.why = why
+            channel.abort()
 
 
 class BidirectionalStream(Generic[T]):

@@ -119,7 +119,7 @@ class ClientCall(Stream):
         """Why nothing can be sent any more."""
         self.pump: asyncio.Task[None] | None = None
         self.opener: asyncio.Task[None] | None = None
-        self.when_finished: Callable[[], None] | None = None
+        self.when_finished: Callable[[BaseException], None] | None = None
         """Tells a BidirectionalStream's sender."""
         self.started_at = 0.0
         self._deadline_timer: asyncio.TimerHandle | None = None
@@ -324,7 +324,7 @@ class ClientCall(Stream):
         self.request = self.metadata = None
         if self.when_finished is not None:
             tell, self.when_finished = self.when_finished, None
-            tell()
+            tell(self.cannot_send())
         self._record_end(status)
 
     def _cancel_tasks(self, *tasks: asyncio.Task[None] | None) -> None:

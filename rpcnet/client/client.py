@@ -324,7 +324,7 @@ class RpcClient:
         if not call.finished:
             call.pump = self._launcher.spawn(call.pump_items(items, encode_request), call.method)
         elif call.when_finished is not None:
-            call.when_finished()
+            call.when_finished(call.cannot_send())
 
     def _deadline(self, timeout: float | None) -> float | None:
         left = seconds("timeout", timeout)

@@ -1,0 +1,112 @@
+"""A BidirectionalStream's sender hears why its call is over, by the same error as its reader."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rpcnet import (
+    BidirectionalStream,
+    Cancelled,
+    FailedPrecondition,
+    NotFound,
+    RpcServer,
+    StreamError,
+    StreamTransportError,
+)
+
+
+async def refuse(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+    async for number in numbers:
+        raise NotFound(f"no number {number}", details=b"why")
+        yield number
+
+
+async def one(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+    async for number in numbers:
+        yield number
+        return
+
+
+async def silent(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+    async for _ in numbers:
+        await asyncio.Event().wait()
+        yield 0
+
+
+def methods(server: RpcServer) -> None:
+    for method in (refuse, one, silent):
+        server.register_typed(method.__name__, method)
+
+
+async def send_until_it_fails(both: BidirectionalStream[int]) -> StreamError:
+    with pytest.raises(StreamError) as caught:
+        while True:
+            await both.sender.send(1)
+    return caught.value
+
+
+def test_a_sender_hears_what_the_handler_raised(world: Any, pair: Any) -> None:
+    async def main() -> None:
+        async with pair(methods) as (_, client), BidirectionalStream[int]() as both:
+            answers = client.call_streaming("refuse", both, response=int)
+            error = await send_until_it_fails(both)
+            assert isinstance(error, NotFound) and isinstance(error, StreamError.Application)
+            assert (error.message, error.payload) == ("no number 1", b"why")
+            assert await send_until_it_fails(both) is not error, "an error that is kept holds frames alive"
+            with pytest.raises(NotFound):
+                await answers.receive()
+
+    world.run(main())
+
+
+def test_a_sender_hears_that_the_connection_was_cut(world: Any, pair: Any) -> None:
+    async def main() -> None:
+        async with pair(methods) as (server, client), BidirectionalStream[int]() as both:
+            answers = client.call_streaming("silent", both, response=int)
+            await both.sender.send(1)
+            await server.stop(grace=0)
+            error = await send_until_it_fails(both)
+            assert isinstance(error, StreamTransportError) and error.cause.message
+            with pytest.raises(StreamError.Transport):
+                await answers.receive()
+
+    world.run(main())
+
+
+def test_a_sender_hears_that_the_peer_was_silent(world: Any, pair: Any) -> None:
+    async def main() -> None:
+        async with pair(methods) as (_, client), BidirectionalStream[int]() as both:
+            answers = client.call_streaming("silent", both, response=int, idle_timeout=0.1)
+            sending = asyncio.create_task(send_until_it_fails(both))
+            with pytest.raises(StreamError.Timeout):
+                await answers.receive()
+            assert isinstance(await sending, StreamError.Timeout)
+
+    world.run(main())
+
+
+def test_a_sender_after_the_end_is_told_so(world: Any, pair: Any) -> None:
+    async def main() -> None:
+        async with pair(methods) as (_, client), BidirectionalStream[int]() as both:
+            answers = client.call_streaming("one", both, response=int)
+            await both.sender.send(1)
+            assert [answer async for answer in answers] == [1]
+            error = await send_until_it_fails(both)
+            assert isinstance(error, FailedPrecondition) and "the server has ended it" in error.message
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("end", ["the call", "the stream"])
+def test_a_sender_hears_of_an_abort_at_its_own_end(world: Any, pair: Any, end: str) -> None:
+    async def main() -> None:
+        async with pair(methods) as (_, client), BidirectionalStream[int]() as both:
+            answers = client.call_streaming("silent", both, response=int)
+            await both.sender.send(1)
+            (answers if end == "the call" else both).abort()
+            error = await send_until_it_fails(both)
+            assert isinstance(error, Cancelled) and "aborted at this end" in error.message
+
+    world.run(main())
