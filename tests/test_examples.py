@@ -54,6 +54,35 @@ def test_the_short_form_has_150_lines_less() -> None:
     assert long - short >= 150, f"{short} lines in the short form, {long} in the long one"
 
 
+def lines_of(path: Path, name: str) -> int:
+    """Lines of one class or function of a file that hold code."""
+    source = path.read_text()
+    (found,) = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
+    return sum(1 for line in source.splitlines()[found.lineno - 1 : found.end_lineno] if line.strip(" #"))
+
+
+def test_a_two_way_stream_by_hand_takes_20_lines_more() -> None:
+    assert lines_of(LONG / "client.py", "Prompts") >= 20
+    short = (SHORT / "client.py").read_text()
+    assert short.count("BidirectionalStream[") == 1
+    assert not re.search(r"Queue|Semaphore|create_task\((?!converse)|\.cancel\(|\.abort\(", short)
+
+
+def test_the_short_form_encodes_nothing_by_hand() -> None:
+    handlers = sum(path.read_text().count("@server.method") for path in SHORT.glob("*.py"))
+    messages = lines_of_code(LONG / "messages.py") - lines_of_code(SHORT / "messages.py")
+    bodies = lines_of(LONG / "director.py", "get_worker") - lines_of(SHORT / "director.py", "get_worker")
+    assert messages + bodies >= 15 * handlers
+    for path in SHORT.glob("*.py"):
+        assert not re.search(
+            r"json|msgpack|msgspec|pickle|encode|decode|payload", path.read_text().partition('"""\n')[2]
+        ), path
+
+
 def excerpts() -> Iterator[tuple[Path, str]]:
     """Each Python block of docs/migration.md, and the file that the text before it names."""
     text = (ROOT / "docs" / "migration.md").read_text()

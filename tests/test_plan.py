@@ -1,10 +1,16 @@
-"""The calls that the plan named, row by row of the table in docs/migration.md: they exist, and do what it said."""
+"""The plan that the project grew from: its calls do what it said, and docs/plan.md names a test for each line."""
 
 import asyncio
+import inspect
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+import rpcnet
 from rpcnet import (
     BidirectionalStream,
     Cluster,
@@ -13,6 +19,7 @@ from rpcnet import (
     NotPermitted,
     RpcClient,
     RpcConfig,
+    RpcError,
     RpcServer,
     StreamError,
 )
@@ -97,15 +104,34 @@ def test_a_stream_error_says_whether_time_the_connection_or_the_application_ende
             yield b"once"
             raise InvalidArgument("not that", details=b"why")
 
+        async def silent(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            yield b"once"
+            await asyncio.Event().wait()
+
         server.register_streaming("refuse", refuse)
+        server.register_streaming("silent", silent)
         async with server, RpcClient.connect(server.address) as client:
-            stream = client.call_streaming("refuse", one())
-            assert await anext(stream) == b"once"
-            with pytest.raises(StreamError.Application) as caught:
-                await anext(stream)
-            assert (caught.value.code, caught.value.message, caught.value.payload) == (3, "not that", b"why")
-        assert issubclass(StreamError.Timeout, TimeoutError)
-        assert issubclass(StreamError.Transport, ConnectionError)
+            refused = client.call_streaming("refuse", one())
+            assert await anext(refused) == b"once"
+            with pytest.raises(StreamError.Application) as application:
+                await anext(refused)
+            error = application.value
+            assert (error.code, error.message, error.payload) == (3, "not that", b"why")
+            assert isinstance(error, InvalidArgument)
+
+            late = client.call_streaming("silent", one(), idle_timeout=0.1)
+            assert await anext(late) == b"once"
+            with pytest.raises(StreamError.Timeout) as timeout:
+                await anext(late)
+            assert isinstance(timeout.value, TimeoutError)
+
+            cut = client.call_streaming("silent", one())
+            assert await anext(cut) == b"once"
+            await server.stop(grace=0)
+            with pytest.raises(StreamError.Transport) as transport:
+                await anext(cut)
+            assert isinstance(transport.value, ConnectionError)
+            assert isinstance(transport.value.cause, RpcError)
 
     world.run(main())
 
@@ -230,3 +256,120 @@ def test_the_registry_takes_a_status_of_oneself_and_of_nobody_else(world: World)
                 me.registry.insert(NodeStatus(node_id="other", tags={"role": "director"}))
 
     world.run(main())
+
+
+FIRST_NAMES = {
+    *("BidirectionalStream", "ClientStream", "RpcClient", "RpcConfig", "RpcServer", "current_call", "service"),
+    *("RpcError", "StreamError", "StreamTimeout", "StreamTransportError", "StreamApplicationError", "Status"),
+    *("Cluster", "ClusterConfig", "Member", "NodeStatus", "TagsChanged", "MemberJoined", "MemberFailed", "MemberLeft"),
+}
+"""What users have imported from the beginning; nothing of it may go."""
+
+
+def test_nothing_that_users_import_is_gone() -> None:
+    assert set(rpcnet.__all__) >= FIRST_NAMES
+    assert all(hasattr(rpcnet, name) for name in rpcnet.__all__)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        RpcClient.call_streaming_with_timeout,
+        RpcConfig,
+        StreamError.Timeout,
+        StreamError.Transport,
+        StreamError.Application,
+        BidirectionalStream,
+        BidirectionalStream.abort,
+        RpcServer.register,
+        RpcServer.register_typed,
+        RpcServer.register_streaming,
+        Cluster.register_self,
+        Cluster.update_tags,
+    ],
+    ids=lambda call: call.__qualname__,
+)
+def test_every_call_of_the_plan_has_a_docstring(call: object) -> None:
+    assert len(inspect.getdoc(call) or "") > 20
+    assert call.__doc__, "inherited from another class"
+
+
+# The page: docs/plan.md.
+
+ROOT = Path(__file__).parent.parent
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)(?:\[([^\]`]+)\])?`")
+LINES = {
+    "Task 1": {"Target API": 4, "Migration steps": 6, "Benefits": 4},
+    "Task 2": {"Target API": 6, "Usage": 4, "Migration steps": 6, "Benefits": 4},
+    "Task 3": {"Target output and method": 3, "Migration steps": 6, "Benefits": 4},
+    "All tasks": {
+        "Success criteria": 6,
+        "Breaking changes": 2,
+        "Documentation updates": 5,
+        "Testing strategy": 9,
+        "Questions and decisions": 3,
+    },
+}
+"""How many lines each part of the plan has."""
+NOT_YET = "not yet"
+
+
+def rows() -> list[tuple[str, str, str, str, str]]:
+    """Task, part, line, proof and worlds of every row of the page."""
+    found, task, part = [], "", ""
+    for line in (ROOT / "docs" / "plan.md").read_text().splitlines():
+        if line.startswith("## "):
+            task, part = line[3:].partition(":")[0], ""
+        elif line.startswith("### "):
+            part = line[4:]
+        elif line.startswith("| ") and not line.startswith("| plan |"):
+            said, proof, worlds = (cell.strip() for cell in line.strip("|").split(" | "))
+            found.append((task, part, said, proof, worlds))
+    return found
+
+
+def test_the_page_has_a_row_for_every_line_of_the_plan() -> None:
+    counted: dict[str, dict[str, int]] = {}
+    for task, part, said, _, _ in rows():
+        assert said, (task, part)
+        counted.setdefault(task, {}).setdefault(part, 0)
+        counted[task][part] += 1
+    assert counted == LINES
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[2][:40])
+def test_every_row_names_its_proof(row: tuple[str, str, str, str, str]) -> None:
+    task, part, said, proof, worlds = row
+    tests = NAMED.findall(proof)
+    if task in ("Task 1", "Task 2"):
+        assert tests, f"{said}: no test"
+        assert not proof.startswith(NOT_YET), said
+    if not tests:
+        commands = re.findall(r"`python (\S+\.py)", proof)
+        assert proof.startswith(NOT_YET) or commands, f"{said}: neither a test nor a command"
+        assert all((ROOT / command).exists() for command in commands)
+    assert worlds in ("both", "sim", "text", ""), worlds
+    assert bool(tests) == bool(worlds), f"{said}: in which world does its test run?"
+    if part in ("Target API", "Usage"):
+        assert worlds == "both", f"{said}: an API is shown in both worlds"
+
+
+@pytest.mark.gate
+def test_every_test_that_the_page_names_is_collected() -> None:
+    named = {(path, name, ids) for _, _, _, proof, _ in rows() for path, name, ids in NAMED.findall(proof)}
+    assert len(named) > 40
+    files = sorted({path for path, _, _ in named})
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:randomly", *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    collected = set(done.stdout.splitlines())
+    for path, name, ids in named:
+        test = f"{path}::{name}"
+        mine = {line for line in collected if line == test or line.startswith(f"{test}[")}
+        assert mine if not ids else f"{test}[{ids}]" in mine, f"docs/plan.md names {test}[{ids}], which is no test"
+    for _, _, said, proof, worlds in rows():
+        if worlds == "both":
+            tests = {f"{path}::{name}" for path, name, _ in NAMED.findall(proof)}
+            seen = "\n".join(line for line in collected if line.partition("[")[0] in tests)
+            for world, words in (("sim", "simulat"), ("sockets", "sockets")):
+                assert re.search(rf"[\[-]{world}[\]-]|{words}", seen), f"{said}: not shown over {world}"

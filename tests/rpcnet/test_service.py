@@ -1,11 +1,12 @@
 """A Python class with annotations is the service; what cannot be read from it is refused when it is registered."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Any
 
 import pytest
 
-from rpcnet import RpcServer, service
+from rpcnet import DeadlineExceeded, RpcConfig, RpcServer, service
 from rpcnet.service import read_signature
 
 
@@ -119,5 +120,40 @@ def test_a_handler_that_answers_none_or_the_wrong_type_is_heard(world, pair) -> 
             assert await client.call("nothing", 1, response=type(None)) is None
             with pytest.raises(Exception, match="does not fit its type"):
                 await client.call("nothing", 1, response=int)
+
+    world.run(main())
+
+
+@service
+class Silent:
+    """Never answers, in any shape."""
+
+    async def unary(self, request: int) -> int:
+        await asyncio.Event().wait()
+        return request
+
+    async def upload(self, items: AsyncIterator[int]) -> int:
+        return await self.unary(0)
+
+    async def watch(self, request: int) -> AsyncIterator[int]:
+        yield await self.unary(request)
+
+    async def chat(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        yield await self.unary(0)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by the config", "named"])
+@pytest.mark.parametrize("method", ["unary", "upload", "watch", "chat"])
+def test_calls_of_a_proxy_know_timeouts(world, pair, idle, method: str, named: bool) -> None:
+    async def main() -> None:
+        config = RpcConfig(default_timeout=None if named else 0.1)
+        async with pair(lambda server: server.register_service(Silent()), client_config=config) as (server, client):
+            silent: Any = client.service(Silent)
+            option = {} if not named else {"timeout" if method == "unary" else "idle_timeout": 0.1}
+            call = getattr(silent, method)(1 if method in ("unary", "watch") else [1], **option)
+            with pytest.raises(DeadlineExceeded):
+                await (call.receive() if method in ("watch", "chat") else call)
+            del call
+            await idle(server, client)
 
     world.run(main())

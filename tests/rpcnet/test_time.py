@@ -85,6 +85,38 @@ def test_the_idle_timeout_is_the_default_timeout_of_the_config_and_none_is_no_li
     world.run(main())
 
 
+@pytest.mark.parametrize("shape", ["unary", "client_streaming", "server_streaming", "bidirectional"])
+def test_the_default_timeout_ends_a_silent_call_of_any_shape(world, pair, idle, shape) -> None:
+    async def silent(payload: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return payload
+
+    async def silent_stream(payload: bytes) -> AsyncIterator[bytes]:
+        yield await silent(payload)
+
+    def methods(server: RpcServer) -> None:
+        server.register("unary", silent)
+        for streaming in ("client_streaming", "server_streaming", "bidirectional"):
+            handler = silent if streaming == "client_streaming" else silent_stream
+            server.register_streaming(streaming, handler, shape=streaming)
+
+    async def main() -> None:
+        async with pair(methods, client_config=RpcConfig(default_timeout=IDLE)) as (server, client):
+            answers = {
+                "unary": lambda: client.call(shape),
+                "client_streaming": lambda: client.call_client_streaming(shape, [b"x"]),
+                "server_streaming": lambda: client.call_server_streaming(shape).receive(),
+                "bidirectional": lambda: client.call_streaming(shape, [b"x"]).receive(),
+            }
+            with pytest.raises(DeadlineExceeded) as caught:
+                await answers[shape]()
+            assert isinstance(caught.value, TimeoutError)
+            assert isinstance(caught.value, StreamError.Timeout) is (shape != "unary")
+            await idle(server, client)
+
+    world.run(main())
+
+
 def test_an_upload_that_moves_is_not_late(world, pair) -> None:
     async def slow_reader(items: AsyncIterator[bytes]) -> bytes:
         count = 0

@@ -1,4 +1,4 @@
-"""A BidirectionalStream's sender hears why its call is over, by the same error as its reader."""
+"""A BidirectionalStream: its buffer is bounded, and its sender hears why the call is over, as the reader does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,6 +38,35 @@ async def silent(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
 def methods(server: RpcServer) -> None:
     for method in (refuse, one, silent):
         server.register_typed(method.__name__, method)
+
+
+def test_a_sender_waits_while_the_buffer_is_full(world: Any) -> None:
+    async def main() -> None:
+        async with BidirectionalStream[int](buffer=3) as both:
+            sent: list[int] = []
+
+            async def send() -> None:
+                for number in range(5):
+                    await both.sender.send(number)
+                    sent.append(number)
+                both.sender.close()
+
+            sending = asyncio.create_task(send())
+            await asyncio.sleep(0.01)
+            assert sent == [0, 1, 2]
+            assert await anext(both.stream) == 0
+            await asyncio.sleep(0.01)
+            assert sent == [0, 1, 2, 3]
+            assert [item async for item in both.stream] == [1, 2, 3, 4]
+            await sending
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("buffer", [0, -1])
+def test_a_buffer_that_holds_nothing_is_refused(buffer: int) -> None:
+    with pytest.raises(ValueError, match="buffer must be at least 1"):
+        BidirectionalStream[int](buffer=buffer)
 
 
 async def send_until_it_fails(both: BidirectionalStream[int]) -> StreamError:
