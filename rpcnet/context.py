@@ -25,7 +25,7 @@ class Peer:
 
 
 class Served(Protocol):
-    """What handler.py keeps of a call."""
+    """What server/call.py keeps of a call."""
 
     loop: asyncio.AbstractEventLoop
     method: str
