@@ -4,11 +4,13 @@ Its excerpts are compared with the cluster example in tests/test_examples.py.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgpack
 import pytest
 
 from rpcnet import (
@@ -239,10 +241,13 @@ def test_a_typed_handler_is_spared_what_does_not_fit(world: Any) -> None:
                 assert await client.call(method, Seats("A", [1, 2]), response=int) == 2
                 with pytest.raises(InvalidArgument, match=r"\$\.numbers\[1\]"):
                     await client.call(method, {"row": "A", "numbers": [1, "two"]})
-            assert len(seen) == 2
+                assert await client.call(method, msgpack.packb({"row": "A", "numbers": [3]}), response=int) == 1
+                with pytest.raises(InvalidArgument):
+                    await client.call(method, json.dumps({"row": "A", "numbers": [3]}).encode())
+            assert len(seen) == 4
             assert [n async for n in client.call_streaming("each", [Seats("A", [1])], response=int)] == [1]
-            with pytest.raises(Internal):
-                await client.call("wrong", "A", response=int)
+            with pytest.raises(Internal):  # from the server: this caller would take any bytes
+                await client.call("wrong", "A")
 
     run(world, body)
 
