@@ -1,0 +1,229 @@
+"""Draws a plan from a seed. Knows nothing of how it is played.
+
+Every call is drawn so that it must end: one whose handler never answers has a deadline, an idle time-out or a caller
+that lets go. The number of bytes is limited, so that a plan is played in about a tenth of a second.
+"""
+
+from random import Random
+from typing import Any, Final
+
+from rpcnet import RpcConfig
+from tests.rpcnet.chaos.payload import NAMED_BYTES
+from tests.rpcnet.chaos.plan import CLIENTS, SERVER, Call, Fault, Handling, Plan
+from tests.rpcnet.chaos.raising import RAISES
+
+__all__ = ["draw"]
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+SECONDS: Final = 3.0
+"""Calls begin and faults happen within so many seconds."""
+MOST_BYTES: Final = 5 * MIB
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "unary": ("call",),
+    "upload": ("list", "generator", "stream"),
+    "download": ("for", "block", "receive"),
+    "both": ("list", "generator", "stream", "own", "lockstep"),
+}
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed, always the same one."""
+    random = Random(f"chaos/{seed}")
+    server, client = _configs(random)
+    calm = random.random() < 0.25
+    calls = _calls(random, server, client)
+    return Plan(
+        seed=seed,
+        server_config=server,
+        client_config=client,
+        latency=random.choice(("1ms", "uniform(1ms, 8ms)", "uniform(1ms, 8ms)", "20ms", "uniform(10us, 60ms)")),
+        loss=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.001, 0.02)),
+        tie_break=random.choice(("fifo", "random")),
+        calls=calls,
+        faults=() if calm else _faults(random, len(calls)),
+    )
+
+
+# Settings.
+
+
+def _configs(random: Random) -> tuple[RpcConfig, RpcConfig]:
+    """Small windows, parts and limits, or large ones; two ends need not agree."""
+    times: dict[str, Any] = {
+        "insecure": True,
+        "ping_interval": random.choice((0.3, 0.5, 1.0)),
+        "ping_timeout": random.choice((0.4, 1.0)),
+        "handshake_timeout": random.choice((0.5, 1.5)),
+        "late_timer_grace": random.choice((0.05, 0.2, 1.0)),
+        "connect_timeout": random.choice((0.5, 1.5)),
+        "reconnect_backoff": random.choice((0.01, 0.05)),
+        "max_reconnect_backoff": 0.3,
+    }
+    default = random.choice((None, None, None, 0.5, 2.0))
+    return RpcConfig(**times, **_limits(random)), RpcConfig(default_timeout=default, **times, **_limits(random))
+
+
+def _limits(random: Random) -> dict[str, int | float]:
+    if random.random() < 0.4:
+        return {}
+    streams = random.choice((1, 2, 3, 10, 100))
+    window = random.choice((1 * KIB, 1500, 4 * KIB, 20_000, 64 * KIB, 256 * KIB, MIB))
+    return {
+        "max_streams": streams,
+        "stream_window_bytes": window,
+        "connection_window_bytes": streams * window + random.choice((0, 1, 10 * KIB, MIB)),
+        "part_bytes": random.choice((1 * KIB, 4 * KIB, 64 * KIB, 64 * KIB, 256 * KIB)),
+        "max_message_bytes": random.choice((4 * MIB, 4 * MIB, 4 * MIB, 100_000)),
+        "max_metadata_bytes": random.choice((64 * KIB, 1 * KIB)),
+        "max_resets": random.choice((1000, 1000, 2)),
+        "resets_per_second": random.choice((33.0, 0.5)),
+    }
+
+
+# Calls.
+
+
+def _calls(random: Random, server: RpcConfig, client: RpcConfig) -> tuple[Call, ...]:
+    window = min(server.stream_window_bytes, client.stream_window_bytes)
+    edges = [server.part_bytes, client.part_bytes, server.stream_window_bytes - 64, client.stream_window_bytes - 64]
+    budget = [min(MOST_BYTES, 50 * window)]
+
+    def size() -> int:
+        kind = random.random()
+        if kind < 0.6:
+            drawn = random.choice((0, 0, 1, NAMED_BYTES, 20, 100, 100, 300))
+        elif kind < 0.75:
+            drawn = random.randrange(500, 5000)
+        elif kind < 0.85:
+            drawn = max(0, random.choice(edges) + random.choice((-1, 0, 1)))
+        elif kind < 0.95:
+            drawn = random.choice((30_000, 60_000, 70_000, 100_000))
+        else:
+            drawn = random.choice((300 * KIB, MIB, 3 * MIB))
+        drawn = min(drawn, budget[0])
+        budget[0] -= drawn
+        return drawn
+
+    calls = []
+    at = 0.0
+    for number in range(1, random.choice((3, 6, 9, 12, 16)) + 1):
+        if random.random() < 0.5:  # else with the one before, so that some begin together
+            at = round(random.uniform(0, SECONDS * 0.8), 3)
+        calls.append(_call(random, number, at, size))
+    return tuple(calls)
+
+
+def _call(random: Random, number: int, at: float, size: Any) -> Call:
+    shape = random.choice(("unary", "upload", "download", "both"))
+    form = random.choice(FORMS[shape])
+    asks = 1 if shape in ("unary", "download") else _some(random)
+    answers = 1 if shape in ("unary", "upload") else _some(random)
+    if form == "lockstep":
+        asks = answers = max(1, asks)
+    sends = tuple(size() for _ in range(asks))
+    handling = _handling(random, shape, form, tuple(size() for _ in range(answers)))
+    options: dict[str, Any] = {}
+    if form in ("generator", "stream", "own"):
+        options["pause"] = random.choice((0.0, 0.0, 0.01, 0.2))
+    if form in ("generator", "list") and random.random() < 0.15:
+        options["raises_at"] = random.randrange(asks + 1)
+        options["odd_error"] = random.random() < 0.3
+    if shape in ("download", "both"):
+        options["slow"] = random.choice((0.0, 0.0, 0.0, 0.02, 0.3))
+        if form != "lockstep" and random.random() < 0.25:
+            options["leave_after"] = random.randrange(4)
+            options["leave_by"] = random.choice(("break", "abort"))
+    options |= _limits_of(random, shape, form, never=handling.end == "never")
+    named = bool(sends) and sends[0] >= NAMED_BYTES and handling.reads != "none" and options.get("raises_at") != 0
+    options["metadata"] = not named or random.random() < 0.3
+    node = random.choice(CLIENTS)
+    return Call(number=number, node=node, at=at, shape=shape, form=form, sends=sends, handling=handling, **options)
+
+
+def _some(random: Random) -> int:
+    return random.choice((0, 1, 2, 3, 5, 8, 20))
+
+
+def _handling(random: Random, shape: str, form: str, sends: tuple[int, ...]) -> Handling:
+    reads = "all"
+    if shape == "upload":
+        reads = random.choice(("all", "all", "some", "none"))
+    elif shape == "both":
+        reads = "each" if form == "lockstep" else random.choice(("all", "each", "each", "some", "none"))
+    end = random.choices(("ok", "never", random.choice(list(RAISES))), (70, 12, 18))[0]
+    return Handling(
+        reads=reads,
+        before=random.choice((0.0, 0.0, 0.0, 0.01, 0.3, 1.0)),
+        pause=random.choice((0.0, 0.0, 0.01, 0.2)),
+        sends=sends,
+        end=end,
+        cleanup=random.choice((0.0, 0.0, 0.0, 0.1, 0.5)),
+        metadata=random.random() < 0.15,
+        trailers=random.random() < 0.15,
+    )
+
+
+def _limits_of(random: Random, shape: str, form: str, never: bool) -> dict[str, Any]:
+    """Deadlines and who lets go; at least one of them where the handler never answers."""
+    found: dict[str, Any] = {}
+    seconds = (0.05, 0.3, 0.5, 1.0, 2.0)
+    if shape == "unary":
+        found["timeout"] = random.choice((None, "default", random.choice(seconds), random.choice(seconds)))
+    else:
+        found["timeout"] = random.choice((None, None, random.choice(seconds)))
+        found["idle_timeout"] = random.choice((None, None, "default", random.choice(seconds)))
+    rare = random.random()
+    if rare < 0.02:
+        found["timeout"] = random.choice((0, -1.0, float("inf")))
+    elif rare < 0.04 and shape != "unary":
+        found["idle_timeout"] = random.choice((0, float("inf")))
+    if random.random() < 0.15:
+        found["cancel_after"] = random.choice((0.0, 0.001, 0.02, 0.3, 1.0))
+    elif shape == "both" and random.random() < 0.15:
+        found["abort_after"] = random.choice((0.0, 0.02, 0.3, 1.0))
+    bounded = found.keys() & {"cancel_after", "abort_after"} or any(
+        isinstance(found.get(name), float | int) and found[name] < 10 for name in ("timeout", "idle_timeout")
+    )
+    if never and not bounded:
+        if form == "call" or random.random() < 0.5:
+            found["timeout"] = random.choice(seconds)
+        else:
+            found["idle_timeout"] = random.choice(seconds)
+    return found
+
+
+# Faults.
+
+
+def _faults(random: Random, calls: int) -> tuple[Fault, ...]:
+    faults = []
+    for number in range(calls + 1, calls + 1 + random.choice((1, 1, 2, 3, 5))):
+        kind = random.choice(
+            ("pause", "block", "cut", "cut", "loss", "slow", "slow_receive", "kill", "crash", "reset", "stop", "leave")
+        )
+        node = (
+            random.choice((SERVER, *CLIENTS)) if kind in ("pause", "block", "slow_receive") else random.choice(CLIENTS)
+        )
+        if kind in ("kill", "crash", "stop"):
+            node = SERVER
+        amount = {
+            "slow": random.choice((100_000.0, 1_000_000.0)),
+            "loss": random.choice((0.05, 0.3)),
+            "slow_receive": random.choice((0.01, 0.1)),
+            "stop": random.choice((0.0, 0.1, 1.0)),
+        }.get(kind, 0.0)
+        lasts = 0.0 if kind in ("reset", "leave") else random.choice((0.05, 0.3, 1.0, 2.0))
+        faults.append(
+            Fault(
+                number=number,
+                kind=kind,
+                at=round(random.uniform(0, SECONDS), 3),
+                lasts=lasts,
+                node=node,
+                one_way=kind == "cut" and random.random() < 0.4,
+                reverse=random.random() < 0.5,
+                amount=amount,
+            )
+        )
+    return tuple(faults)

@@ -1,0 +1,127 @@
+"""When a call has to be over, from its plan and from what was seen of it.
+
+A deadline, a cancellation and an abort are exact: they need nobody else. An idle time-out counts from the last sign of
+life. A call with none of these ends once the faults are over and its work is done; that bound is generous, as it has to
+hold whatever else runs and however small the windows are.
+"""
+
+import math
+
+from tests.rpcnet.chaos.plan import Call, Plan
+from tests.rpcnet.chaos.record import Record, Seen
+
+__all__ = ["ends_by", "idle_timeout", "latest", "ping_seconds", "timeout"]
+
+SLACK = 0.05
+"""Seconds: turns of the loop, and timers that fire at the clock's resolution."""
+LATENCIES = {"1ms": 0.001, "uniform(1ms, 8ms)": 0.008, "20ms": 0.02, "uniform(10us, 60ms)": 0.06}
+STARVED = 0.1
+"""Seconds for which credit may be held back (flow.credit.STARVED_INTERVAL)."""
+SEND_BUFFER_BYTES = 512 * 1024
+"""What may lie on a slow link when it becomes fast again."""
+
+
+def timeout(plan: Plan, call: Call) -> float:
+    """Seconds for the whole call; infinity where there is no limit."""
+    return _seconds(call.timeout, plan.client_config.default_timeout if call.shape == "unary" else None)
+
+
+def idle_timeout(plan: Plan, call: Call) -> float:
+    """Seconds of silence that the call bears."""
+    return _seconds(call.idle_timeout, plan.client_config.default_timeout) if call.shape != "unary" else math.inf
+
+
+def _seconds(value: float | str | None, default: float | None) -> float:
+    chosen = default if value == "default" else value
+    return math.inf if chosen is None else max(0.0, float(chosen))
+
+
+def ping_seconds(plan: Plan) -> float:
+    """How long a dead connection may go unnoticed, and how long it then takes to have another one."""
+    config = plan.client_config
+    noticed = config.ping_interval + config.ping_timeout + config.late_timer_grace
+    return noticed + 2 * config.connect_timeout + config.max_reconnect_backoff + 1.0
+
+
+def healed_at(plan: Plan) -> float:
+    """When no fault has any effect but on connections that are dead already."""
+    if not plan.faults:
+        return 0.0
+    return max(
+        fault.ends + (SEND_BUFFER_BYTES / fault.amount if fault.kind == "slow" else 0.0) for fault in plan.faults
+    )
+
+
+def ends_by(record: Record, seen: Seen) -> tuple[float, str]:
+    """The time by which a call that has begun has to be over, and why."""
+    plan, call, began = record.plan, seen.call, seen.began
+    assert began is not None
+    limits = [(_late(plan, call, began, timeout(plan, call)), "its timeout")]
+    if seen.let_go_at is not None:
+        limits.append((_late(plan, call, seen.let_go_at, 0.0), f"letting go ({seen.let_go})"))
+    idle = idle_timeout(plan, call)
+    limits.append((_late(plan, call, _heard_at(record, seen), idle), "its idle_timeout"))
+    if call.handling.end != "never" and limits[0][0] == math.inf:
+        limits.append((max(began, healed_at(plan)) + _work_of_all(plan), "the end of all faults and its work"))
+    return min(limits)
+
+
+def latest(plan: Plan) -> float:
+    """When every call has to be over, whatever happens."""
+    begun = max([healed_at(plan), *(call.at for call in plan.calls)]) + ping_seconds(plan)
+    return begun + _work_of_all(plan)
+
+
+def _late(plan: Plan, call: Call, start: float, seconds: float) -> float:
+    """When something that is due so long after `start` was seen: later where the caller's node stood still, and where
+    its caller looks only after a pause. A caller may read on what had come in time."""
+    if seconds == math.inf:
+        return math.inf
+    stalled = plan.stalled(call.node, start, start + seconds)
+    reads = call.slow * (1 + len(call.handling.sends))
+    return start + seconds + reads + stalled + (plan.client_config.late_timer_grace if stalled else 0.0) + SLACK
+
+
+def _heard_at(record: Record, seen: Seen) -> float:
+    """The latest time at which a sign of life of the server may have come.
+
+    What the handler did arrives after the latency; where the network was disturbed meanwhile, when that is over. A
+    handler that has done nothing sends nothing.
+    """
+    plan, call = record.plan, seen.call
+    arrives = seen.server_moved
+    if seen.runs:
+        arrives += 2 * LATENCIES[plan.latency] + STARVED + _transfer(plan, call)
+        if any(fault.at <= arrives and fault.ends >= seen.server_moved for fault in plan.faults):
+            arrives = max(arrives, healed_at(plan) + ping_seconds(plan))
+    return max(seen.client_moved, arrives)
+
+
+def _work_of_all(plan: Plan) -> float:
+    """Seconds for all calls one after another, as places may be few."""
+    return ping_seconds(plan) + sum(_work(plan, call) for call in plan.calls)
+
+
+def _work(plan: Plan, call: Call) -> float:
+    handling = call.handling
+    steps = len(call.sends) * call.pause + len(handling.sends) * (handling.pause + call.slow)
+    bounds = [timeout(plan, call), idle_timeout(plan, call), *_given(call.cancel_after, call.abort_after)]
+    waits = min(bounds) if handling.end == "never" else 0.0
+    return handling.before + steps + handling.cleanup + waits + _transfer(plan, call) + SLACK
+
+
+def _given(*values: float | None) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _transfer(plan: Plan, call: Call) -> float:
+    """Seconds for the bytes of a call: each part may wait for credit; what is lost is sent again."""
+    window = min(
+        size
+        for config in (plan.server_config, plan.client_config)
+        for size in (config.stream_window_bytes, config.part_bytes)
+    )
+    sizes = (*call.sends, *call.handling.sends)
+    parts = sum(1 + size // max(1, window // 4 - 64) for size in sizes)
+    lost = sum(1 + size / 1448 for size in sizes) * plan.loss
+    return parts * (2 * LATENCIES[plan.latency] + STARVED) + lost * 0.5 + (2.0 if plan.loss else 0.0)
