@@ -107,7 +107,7 @@ def _calls(random: Random, server: RpcConfig, client: RpcConfig) -> tuple[Call, 
 
     calls = []
     at = 0.0
-    for number in range(1, random.choice((3, 6, 9, 12, 16)) + 1):
+    for number in range(1, random.choice((3, 6, 12, 18, 25)) + 1):
         if random.random() < 0.5:  # else with the one before, so that some begin together
             at = round(random.uniform(0, SECONDS * 0.8), 3)
         calls.append(_call(random, number, at, size))
@@ -134,7 +134,7 @@ def _call(random: Random, number: int, at: float, size: Any) -> Call:
         if form != "lockstep" and random.random() < 0.25:
             options["leave_after"] = random.randrange(4)
             options["leave_by"] = random.choice(("break", "abort"))
-    options |= _limits_of(random, shape, form, never=handling.end == "never")
+    options |= _limits_of(random, shape, form, never=handling.waits_for_ever)
     named = bool(sends) and sends[0] >= NAMED_BYTES and handling.reads != "none" and options.get("raises_at") != 0
     options["metadata"] = not named or random.random() < 0.3
     node = random.choice(CLIENTS)
@@ -151,7 +151,7 @@ def _handling(random: Random, shape: str, form: str, sends: tuple[int, ...]) -> 
         reads = random.choice(("all", "all", "some", "none"))
     elif shape == "both":
         reads = "each" if form == "lockstep" else random.choice(("all", "each", "each", "some", "none"))
-    end = random.choices(("ok", "never", random.choice(list(RAISES))), (70, 12, 18))[0]
+    end = random.choices(("ok", "never", "stubborn", random.choice(list(RAISES))), (70, 8, 4, 18))[0]
     return Handling(
         reads=reads,
         before=random.choice((0.0, 0.0, 0.0, 0.01, 0.3, 1.0)),
@@ -206,7 +206,7 @@ def _faults(random: Random, calls: int) -> tuple[Fault, ...]:
             random.choice((SERVER, *CLIENTS)) if kind in ("pause", "block", "slow_receive") else random.choice(CLIENTS)
         )
         if kind in ("kill", "crash", "stop"):
-            node = SERVER
+            node = CLIENTS[1] if kind != "stop" and random.random() < 0.25 else SERVER
         amount = {
             "slow": random.choice((100_000.0, 1_000_000.0)),
             "loss": random.choice((0.05, 0.3)),

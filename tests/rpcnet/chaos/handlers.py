@@ -94,6 +94,7 @@ class Handlers:
                     await asyncio.sleep(handling.cleanup)
             finally:
                 del self.record.running[key]
+                seen.handler_ended = self.record.now()
                 seen.tell("its handler has ended")
 
     async def _pause(self, seen: Seen, index: int) -> None:
@@ -105,8 +106,13 @@ class Handlers:
         end = seen.call.handling.end
         if not seen.call.handling.sends:
             await self._pause(seen, 0)
-        if end == "never":
-            await asyncio.Event().wait()
+        if seen.call.handling.waits_for_ever:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if end == "never":
+                    raise
+                return
         if end != "ok":
             seen.handler_raised = True
             raise marked(RAISES[end].make())

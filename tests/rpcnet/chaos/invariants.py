@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rpcnet import RpcError, Status, StreamError
+from rpcnet.errors import StreamTimeout
 from rpcnet.stats import RpcStats
 from tests.rpcnet.chaos import limits
 from tests.rpcnet.chaos.handlers import METADATA, TRAILERS
@@ -33,6 +34,8 @@ def ended(record: Record) -> list[str]:
 
 
 def _lateness(record: Record, seen: Seen) -> Iterator[str]:
+    if seen.ended is None and seen.call.node in record.plan.doomed:
+        return
     if seen.began is None:
         yield "it has never begun: its client could not connect"
         return
@@ -51,6 +54,8 @@ def truthful(record: Record) -> list[str]:
     found = []
     for seen in record.seen.values():
         texts = [*seen.wrong, *_untruths(record.plan, seen)]
+        if seen.runs and (seen.handler_ended or math.inf) > limits.handler_ends_by(record.plan, seen):
+            texts.append(f"it ended at {seen.ended:.3f} s, and its handler not until {seen.handler_ended} s")
         if seen.runs > 1:
             texts.append(f"its handler ran {seen.runs} times")
         found += [f"call {seen.call.number}: {text}" for text in texts]
@@ -115,11 +120,15 @@ def _why(plan: Plan, seen: Seen) -> dict[Status, str]:
     """The statuses that there is a reason for; a text says what is wrong with it even so."""
     assert seen.ended is not None and seen.began is not None
     reasons: dict[Status, str] = {}
-    took = seen.ended - seen.began
-    shortest = min(limits.timeout(plan, seen.call), limits.idle_timeout(plan, seen.call))
-    if shortest < math.inf:
-        early = took < shortest - EARLY
-        reasons[Status.DEADLINE_EXCEEDED] = f"only {took:.3f} of {shortest:g} s have passed" if early else ""
+    if isinstance(seen.outcome, StreamTimeout):
+        seconds = limits.idle_timeout(plan, seen.call)
+        # A writer's wait may have begun before the last item was read; where nothing is written, none has.
+        passed = seen.ended - (seen.read_at if seen.call.shape == "download" else seen.began)
+    else:
+        seconds, passed = limits.timeout(plan, seen.call), seen.ended - seen.began
+    if seconds < math.inf:
+        early = passed < seconds - EARLY
+        reasons[Status.DEADLINE_EXCEEDED] = f"only {passed:.3f} of {seconds:g} s have passed" if early else ""
     if any(fault.at <= seen.ended for fault in plan.faults) or plan.loss:
         reasons[Status.UNAVAILABLE] = ""
     if seen.let_go_at is not None or seen.items_raised:
@@ -142,6 +151,8 @@ def quiet(stage: Any) -> list[str]:
     ]
     found += counts(stage.server.stats, "the server")
     for name, client in stage.clients.items():
+        if name in stage.plan.doomed:
+            continue
         if client is None:
             found.append(f"{name} has no client")
             continue

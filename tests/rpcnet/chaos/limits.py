@@ -10,7 +10,7 @@ import math
 from tests.rpcnet.chaos.plan import Call, Plan
 from tests.rpcnet.chaos.record import Record, Seen
 
-__all__ = ["ends_by", "idle_timeout", "latest", "ping_seconds", "timeout"]
+__all__ = ["ends_by", "handler_ends_by", "idle_timeout", "latest", "ping_seconds", "timeout"]
 
 SLACK = 0.05
 """Seconds: turns of the loop, and timers that fire at the clock's resolution."""
@@ -61,9 +61,16 @@ def ends_by(record: Record, seen: Seen) -> tuple[float, str]:
         limits.append((_late(plan, call, seen.let_go_at, 0.0), f"letting go ({seen.let_go})"))
     idle = idle_timeout(plan, call)
     limits.append((_late(plan, call, _heard_at(record, seen), idle), "its idle_timeout"))
-    if call.handling.end != "never" and limits[0][0] == math.inf:
+    if not call.handling.waits_for_ever and limits[0][0] == math.inf:
         limits.append((max(began, healed_at(plan)) + _work_of_all(plan), "the end of all faults and its work"))
     return min(limits)
+
+
+def handler_ends_by(plan: Plan, seen: Seen) -> float:
+    """When the handler of a call that has ended has to be over, where nothing disturbs: a drop is an abort."""
+    if plan.faults or plan.loss or seen.ended is None:
+        return math.inf
+    return seen.ended + LATENCIES[plan.latency] + seen.call.handling.cleanup + SLACK
 
 
 def latest(plan: Plan) -> float:
@@ -106,7 +113,7 @@ def _work(plan: Plan, call: Call) -> float:
     handling = call.handling
     steps = len(call.sends) * call.pause + len(handling.sends) * (handling.pause + call.slow)
     bounds = [timeout(plan, call), idle_timeout(plan, call), *_given(call.cancel_after, call.abort_after)]
-    waits = min(bounds) if handling.end == "never" else 0.0
+    waits = min(bounds) if handling.waits_for_ever else 0.0
     return handling.before + steps + handling.cleanup + waits + _transfer(plan, call) + SLACK
 
 

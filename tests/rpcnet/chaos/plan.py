@@ -29,11 +29,15 @@ class Handling:
     sends: tuple[int, ...] = (0,)
     """Sizes of the answers, in bytes; one for a single answer."""
     end: str = "ok"
-    """ok, never (waits until it is cancelled), or a name of raising.RAISES."""
+    """ok, never (waits until it is cancelled), stubborn (then it answers all the same), or one of raising.RAISES."""
     cleanup: float = 0.0
     """Seconds that its `finally` takes."""
     metadata: bool = False
     trailers: bool = False
+
+    @property
+    def waits_for_ever(self) -> bool:
+        return self.end in ("never", "stubborn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class Fault:
     node: str = ""
     one_way: bool = False
     reverse: bool = False
+    """A one-way cut lets through what the client sends; a stopped server object is started again."""
     amount: float = 0.0
     """Bytes a second of a slow link, the probability of a loss, seconds of latency, seconds of grace."""
 
@@ -117,6 +122,12 @@ class Plan:
     def numbers(self) -> list[int]:
         """Of all operations, faults first: those are the first to be left out."""
         return [operation.number for operation in (*self.faults, *self.calls)]
+
+    @property
+    def doomed(self) -> dict[str, float]:
+        """Clients whose machine dies for good, and when."""
+        deaths = [fault for fault in self.faults if fault.kind in ("kill", "crash") and fault.node != SERVER]
+        return {fault.node: fault.at for fault in sorted(deaths, key=lambda fault: -fault.at)}
 
     @property
     def healed_at(self) -> float:

@@ -43,6 +43,7 @@ class Stage:
         self.server: RpcServer | None = None
         self.clients: dict[str, RpcClient | None] = dict.fromkeys(CLIENTS)
         self.connected = {name: asyncio.Event() for name in CLIENTS}
+        self.serving: asyncio.Task[None] | None = None
         self.gave_up = False
         """Calls hang: nothing after that says more."""
 
@@ -52,10 +53,11 @@ class Stage:
         nodes = {name: simulation.add_node(name) for name in (SERVER, *CLIENTS)}
         nodes[SERVER].start(self._serve, name="serve")
         mains = [nodes[name].start(self._call, name, delay=0.01, name="client") for name in CLIENTS]
+        living = [main for name, main in zip(CLIENTS, mains, strict=True) if name not in plan.doomed]
         for fault in plan.faults:
             self._inject(fault)
         end = limits.latest(plan)
-        while simulation.now < end and not (simulation.now > plan.healed_at and all(main.done() for main in mains)):
+        while simulation.now < end and not (simulation.now > plan.healed_at and all(main.done() for main in living)):
             simulation.run(until=min(simulation.now + 0.25, end))
         simulation.run(until=simulation.now + limits.ping_seconds(plan) + 1.0)
         self.record.wrong += invariants.ended(self.record)
@@ -63,6 +65,8 @@ class Stage:
         for main in mains:
             if main.done() and main.exception() is not None:
                 self.record.wrong.append(f"a client's program ended with {main.exception()!r}")
+        if self.serving is not None and self.serving.done() and self.serving.exception() is not None:
+            self.record.wrong.append(f"the server's program ended with {self.serving.exception()!r}")
         if not self.gave_up:
             self.record.wrong += invariants.quiet(self)
             self.record.wrong += invariants.truthful(self.record)
@@ -71,7 +75,11 @@ class Stage:
     def _close(self, nodes: Any) -> None:
         """Close the clients and the server: in time, and nothing of them is left."""
         simulation = self.simulation
-        closing = [nodes[name].start(client.close, name="close") for name, client in self.clients.items() if client]
+        closing = [
+            nodes[name].start(client.close, name="close")
+            for name, client in self.clients.items()
+            if client and name not in self.plan.doomed
+        ]
         if self.server is not None:
             closing.append(nodes[SERVER].start(self.server.stop, name="stop"))
         simulation.run(until=simulation.now + CLOSE_SECONDS + SETTLE)
@@ -90,11 +98,14 @@ class Stage:
         """Serve; stop and start again where the plan says so. Runs anew when the node is restarted."""
         plan, record = self.plan, self.record
         record.boots += 1
+        self.serving = asyncio.current_task()
         loop = asyncio.get_running_loop()
         stops = [fault for fault in sorted(plan.faults, key=lambda fault: fault.at) if fault.kind == "stop"]
+        server = None
         while True:
-            server = RpcServer("0.0.0.0:7000", config=plan.server_config, random=Random(plan.seed))
-            Handlers(record).register(server)
+            if server is None:
+                server = RpcServer("0.0.0.0:7000", config=plan.server_config, random=Random(plan.seed))
+                Handlers(record).register(server)
             await server.start()
             self.server = server
             now = loop.time()
@@ -110,6 +121,8 @@ class Stage:
                 record.wrong.append(f"server.stop(grace={stop.amount}) took {took:.2f} s")
             record.wrong += invariants.counts(server.stats, "a server that has stopped", connections=0)
             await asyncio.sleep(stop.lasts)
+            if not stop.reverse:
+                server = None
 
     async def _call(self, name: str) -> None:
         """Connect, and make each call at its time; close and connect again where the plan says so."""
@@ -164,7 +177,7 @@ class Stage:
         pair = [fault.node], [SERVER]
 
         def restart() -> None:
-            if not node.running:
+            if not node.running and fault.node == SERVER:
                 node.restart()
 
         begin: Callable[[], object] = {

@@ -36,6 +36,10 @@ class Seen:
     items_raised: bool = False
     handler_raised: bool = False
     handler_finished: bool = False
+    handler_ended: float | None = None
+    """When nothing of it ran any more."""
+    read_at: float = 0.0
+    """When the caller last got an item, or began."""
     client_moved: float = 0.0
     """When the caller's end last got or gave an item …"""
     server_moved: float = 0.0
@@ -51,7 +55,7 @@ class Seen:
     # At the caller's end.
 
     def begin(self) -> None:
-        self.began = self.client_moved = self.now()
+        self.began = self.client_moved = self.read_at = self.now()
         self.tell("the call begins")
 
     def gave(self, index: int) -> None:
@@ -59,7 +63,7 @@ class Seen:
         self.tell(f"its items give item {index}")
 
     def got(self, payload: bytes) -> None:
-        self.client_moved = self.now()
+        self.client_moved = self.read_at = self.now()
         if problem := what_is_wrong(payload, self.call.number, self.read, self.call.handling.sends, True):
             self.wrong.append(f"its caller: {problem}")
         self.read += 1
