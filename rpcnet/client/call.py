@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final, Protocol
 
 from rpcnet.errors import (
+    Cancelled,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -247,11 +248,14 @@ class ClientCall(Stream):
 
     def abort(self, why: str = "it was aborted at this end") -> None:
         """Let go. Safe at any time, any number of times."""
-        if self.finished:
-            self.drop_input()  # it ended well, but what is unread holds credit of the whole connection
-        else:
-            code = Status.CANCELLED
-            self.fail(StreamApplicationError(f"call {self.method!r} is over: {why}", code=code))
+        text = f"call {self.method!r} is over: {why}"
+        if not self.finished:
+            self.fail(Cancelled(text))
+        elif self.has_unread:
+            # It ended well, but what is unread holds credit of the whole connection. Nor was all of it read: whoever
+            # reads on must not take that for the end.
+            self.drop_input()
+            self.failure = StreamApplicationError(text, code=Status.CANCELLED)
 
     def cut(self, error: RpcError) -> None:
         """The connection is gone, or there is none. What has come may be read; then comes the error, never an end."""
@@ -424,7 +428,8 @@ class ClientCall(Stream):
                     await self.send(payload, layout)
             await self.end_output()
         except asyncio.CancelledError:
-            self.abort("its items were cancelled")
+            if not self.finished:  # else that was what stopped the items, and answers may be unread
+                self.abort("its items were cancelled")
             raise
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort("its items ended the process")

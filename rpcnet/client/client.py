@@ -322,7 +322,7 @@ class RpcClient:
                 raise
             call.when_finished = items.over
         if not call.finished:
-            call.pump = self._launcher.spawn(call.pump_items(items, encode_request), call.method)
+            call.pump = self._launcher.spawn(call.pump_items(items, encode_request), call)
         elif call.when_finished is not None:
             call.when_finished(call.cannot_send())
 
@@ -360,8 +360,7 @@ class RpcClient:
         for connection in list(self._dialer.connections):
             for call in list(connection.calls.values()):
                 call.abort("the client was closed")
-        for task in list(self._launcher.tasks):
-            task.cancel()
+        self._launcher.end_all("the client was closed")
         await self._dialer.close()
         if self._launcher.tasks:
             await asyncio.wait(list(self._launcher.tasks))

@@ -13,7 +13,7 @@ from typing import Any
 from rpcnet.client.call import ClientCall
 from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer
-from rpcnet.errors import RpcError, Unavailable
+from rpcnet.errors import DeadlineExceeded, RpcError, Unavailable
 
 __all__ = ["CallLauncher"]
 
@@ -27,7 +27,7 @@ class CallLauncher:
         self._loop = asyncio.get_running_loop()
         self._dialer = dialer
         self.late_timer_grace = late_timer_grace
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[None], ClientCall] = {}
 
     def launch(self, call: ClientCall) -> None:
         """Put a new call on the wire, now or later. What goes wrong ends the call, and is told there."""
@@ -35,21 +35,30 @@ class CallLauncher:
         connection = self._dialer.connection
         if connection is not None and connection.is_usable and not connection.is_full:
             self._begin(call, connection)
+        elif call.deadline is not None and call.deadline <= self._loop.time():
+            call.fail(DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent"))
         else:
-            call.opener = self.spawn(self._begin_later(call), call.method)
+            call.opener = self.spawn(self._begin_later(call), call)
 
     def again(self, call: ClientCall) -> None:
         """Put a call on another connection: its server has said that no handler saw it."""
-        call.opener = self.spawn(self._begin_later(call), call.method)
+        call.opener = self.spawn(self._begin_later(call), call)
+
+    def end_all(self, why: str) -> None:
+        """End the calls for which tasks run: those without a place, and those whose items are being sent."""
+        for call in list(self.tasks.values()):
+            if not call.finished:
+                call.abort(why)
 
     def waits_for(self) -> str:
         """What those wait for who are not on the wire."""
         return self._dialer.waits_for()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = self._loop.create_task(coroutine, name=f"rpcnet call {name}")
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    def spawn(self, coroutine: Coroutine[Any, Any, None], call: ClientCall) -> asyncio.Task[None]:
+        """A task for a call, which ends with the call."""
+        task = self._loop.create_task(coroutine, name=f"rpcnet call {call.method}")
+        self.tasks[task] = call
+        task.add_done_callback(self.tasks.__delitem__)
         return task
 
     def _begin(self, call: ClientCall, connection: ClientConnection) -> None:
@@ -59,7 +68,7 @@ class CallLauncher:
             call.fail(error, tell_peer=False)
             return
         if not went_along:
-            call.pump = self.spawn(call.send_request(), call.method)
+            call.pump = self.spawn(call.send_request(), call)
 
     async def _begin_later(self, call: ClientCall) -> None:
         try:

@@ -84,8 +84,8 @@ def _late(plan: Plan, call: Call, start: float, seconds: float) -> float:
     its caller looks only after a pause. A caller may read on what had come in time."""
     if seconds == math.inf:
         return math.inf
-    stalled = plan.stalled(call.node, start, start + seconds)
     reads = call.slow * (1 + len(call.handling.sends))
+    stalled = plan.stalled(call.node, start, start + seconds + reads)
     return start + seconds + reads + stalled + (plan.client_config.late_timer_grace if stalled else 0.0) + SLACK
 
 
@@ -93,7 +93,7 @@ def _heard_at(record: Record, seen: Seen) -> float:
     """The latest time at which a sign of life of the server may have come.
 
     What the handler did arrives after the latency; where the network was disturbed meanwhile, when that is over. A
-    handler that has done nothing sends nothing.
+    handler that has done nothing sends nothing, but for CREDIT for the parts of its next item.
     """
     plan, call = record.plan, seen.call
     arrives = seen.server_moved
@@ -101,7 +101,8 @@ def _heard_at(record: Record, seen: Seen) -> float:
         arrives += 2 * LATENCIES[plan.latency] + STARVED + _transfer(plan, call)
         if any(fault.at <= arrives and fault.ends >= seen.server_moved for fault in plan.faults):
             arrives = max(arrives, healed_at(plan) + ping_seconds(plan))
-    return max(seen.client_moved, arrives)
+    parts = max(_parts(plan, size) for size in (0, *call.sends)) - 1
+    return max(max(seen.client_moved, seen.server_moved) + parts * _seconds_a_part(plan), arrives)
 
 
 def _work_of_all(plan: Plan) -> float:
@@ -123,12 +124,18 @@ def _given(*values: float | None) -> list[float]:
 
 def _transfer(plan: Plan, call: Call) -> float:
     """Seconds for the bytes of a call: each part may wait for credit; what is lost is sent again."""
-    window = min(
-        size
-        for config in (plan.server_config, plan.client_config)
-        for size in (config.stream_window_bytes, config.part_bytes)
-    )
     sizes = (*call.sends, *call.handling.sends)
-    parts = sum(1 + size // max(1, window // 4 - 64) for size in sizes)
     lost = sum(1 + size / 1448 for size in sizes) * plan.loss
-    return parts * (2 * LATENCIES[plan.latency] + STARVED) + lost * 0.5 + (2.0 if plan.loss else 0.0)
+    parts = sum(_parts(plan, size) for size in sizes)
+    return parts * _seconds_a_part(plan) + lost * 0.5 + (2.0 if plan.loss else 0.0)
+
+
+def _parts(plan: Plan, size: int) -> int:
+    """In how many parts an item goes, at most."""
+    configs = (plan.server_config, plan.client_config)
+    least = min(min(config.stream_window_bytes // 4, config.part_bytes) for config in configs)
+    return 1 + size // max(1, least - 64)
+
+
+def _seconds_a_part(plan: Plan) -> float:
+    return 2 * LATENCIES[plan.latency] + STARVED

@@ -1,0 +1,107 @@
+"""Every call ends once, in time and truthfully: situations that the chaos player (tests/rpcnet/chaos/) has found."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rpcnet import BidirectionalStream, Cancelled, DeadlineExceeded, RpcConfig, RpcServer
+
+
+def register(server: RpcServer) -> None:
+    async def wait(payload: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return payload
+
+    async def three(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Three answers, whatever the caller goes on to send."""
+        await anext(items, b"")
+        for answer in (b"1", b"2", b"3"):
+            yield answer
+
+    server.register("wait", wait)
+    server.register_streaming("three", three)
+
+
+ONE_PLACE = RpcConfig(max_streams=1)
+
+
+@pytest.mark.parametrize("form", ["unary", "stream"])
+@pytest.mark.parametrize("turns", [0, 3])
+def test_closing_the_client_ends_calls_without_a_place(world, pair, form, turns) -> None:
+    async def main() -> None:
+        async with pair(register, ONE_PLACE) as (_, client):
+            first = asyncio.create_task(client.call("wait"))
+            await asyncio.sleep(0.05)
+            waiting: asyncio.Task[Any]
+            if form == "unary":
+                waiting = asyncio.create_task(client.call("wait"))
+            else:
+                waiting = asyncio.create_task(anext(client.call_streaming("three", [])))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await client.close()
+            for task in (first, waiting):
+                with pytest.raises(Cancelled, match="the client was closed"):
+                    await asyncio.wait_for(task, 5)
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("form", ["generator", "stream"])
+def test_unread_answers_are_kept_when_the_sender_is_stopped(world, pair, form) -> None:
+    """The handler ends in order while the caller still has items to send: those are stopped, what came is read."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            given: Any = endless()
+            if form == "stream":
+                given = BidirectionalStream[bytes](buffer=1)
+                await given.sender.send(b"x")
+            answers = []
+            async with client.call_streaming("three", given) as stream:
+                async for answer in stream:
+                    answers.append(answer)
+                    await asyncio.sleep(0.05)
+            assert answers == [b"1", b"2", b"3"]
+
+    world.run(main())
+
+
+def test_abort_with_unread_items_is_no_plain_end(world, pair) -> None:
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            stream = client.call_streaming("three", [])
+            assert await stream.receive() == b"1"
+            await asyncio.sleep(0.05)  # all has come, and the call is over
+            stream.abort()
+            with pytest.raises(Cancelled):
+                await stream.receive()
+            with pytest.raises(StopAsyncIteration):
+                await stream.receive()
+
+    world.run(main())
+
+
+def test_no_time_ends_a_call_without_a_place_at_once(world, pair) -> None:
+    async def main() -> None:
+        async with pair(register, ONE_PLACE) as (_, client):
+            first = asyncio.create_task(client.call("wait"))
+            await asyncio.sleep(0.05)
+            second = asyncio.create_task(client.call("wait", timeout=-10.0))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert second.done()
+            with pytest.raises(DeadlineExceeded, match="no time left"):
+                await second
+            first.cancel()
+            await asyncio.wait([first])
+
+    world.run(main())
