@@ -26,6 +26,7 @@ from rpcnet.context import inherited_deadline
 from rpcnet.errors import (
     Internal,
     Metadata,
+    StreamTimeout,
 )
 from rpcnet.flow.deadline import earliest, seconds
 from rpcnet.stats import RpcStats
@@ -309,7 +310,11 @@ class RpcClient:
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
         single = shape == CLIENT_STREAMING
         call = ClientCall(self._loop, method, shape, deadline, idle, single, request, metadata)
-        self._launcher.launch(call)
+        if idle is not None and idle <= 0:
+            # Also where nothing of the peer would be awaited yet: no handler is to run for it.
+            call.fail(StreamTimeout(f"call {method!r} had no time: its idle_timeout is {idle:g} s"))
+        else:
+            self._launcher.launch(call)
         return call
 
     def _feed(self, call: ClientCall, items: Iterables) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rpcnet import BidirectionalStream, Cancelled, DeadlineExceeded, RpcConfig, RpcServer
+from rpcnet import BidirectionalStream, Cancelled, DeadlineExceeded, RpcConfig, RpcServer, StreamError
 
 
 def register(server: RpcServer) -> None:
@@ -20,7 +20,11 @@ def register(server: RpcServer) -> None:
         for answer in (b"1", b"2", b"3"):
             yield answer
 
+    async def at_once(items: AsyncIterator[bytes]) -> bytes:
+        return b"answer"
+
     server.register("wait", wait)
+    server.register_streaming("at_once", at_once, shape="client_streaming")
     server.register_streaming("three", three)
 
 
@@ -103,5 +107,20 @@ def test_no_time_ends_a_call_without_a_place_at_once(world, pair) -> None:
                 await second
             first.cancel()
             await asyncio.wait([first])
+
+    world.run(main())
+
+
+def test_idle_timeout_of_zero_runs_no_handler(world, pair) -> None:
+    """Also where nothing is awaited of the peer, as the caller's own items are."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        await asyncio.sleep(0.1)
+        yield b"x"
+
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            with pytest.raises(StreamError.Timeout):
+                await client.call_client_streaming("at_once", slow(), idle_timeout=0)
 
     world.run(main())

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from rpcnet import BidirectionalStream, RpcClient, StreamError
+from rpcnet import BidirectionalStream, RpcClient, Status, StreamError
 from tests.rpcnet.chaos.payload import item
 from tests.rpcnet.chaos.raising import ItemsError, OddItemsError
 from tests.rpcnet.chaos.record import Seen
@@ -75,7 +75,9 @@ async def _generated(seen: Seen) -> AsyncIterator[bytes]:
         yield payload
 
 
-async def _write(seen: Seen, send: Callable[[bytes], Awaitable[None]], end: Callable[[], Any]) -> None:
+async def _write(
+    seen: Seen, send: Callable[[bytes], Awaitable[None]], end: Callable[[], Any], abort: Callable[[], None]
+) -> None:
     """Send the items; told that the call is over by a StreamError, and by nothing else."""
     try:
         async for payload in _generated(seen):
@@ -86,6 +88,9 @@ async def _write(seen: Seen, send: Callable[[bytes], Awaitable[None]], end: Call
             await ended
     except StreamError as error:
         seen.tell(f"the writer is told {error!r:.200}")
+        if error.code == Status.RESOURCE_EXHAUSTED:  # of this item: the call itself is not over
+            seen.letting_go("its writer gives up")
+            abort()
     except Exception as error:
         seen.wrong.append(f"its writer was told {error!r:.200}, which is no StreamError")
 
@@ -171,7 +176,7 @@ async def _upload_generator(client: RpcClient, seen: Seen) -> None:
 
 async def _upload_stream(client: RpcClient, seen: Seen) -> None:
     async with BidirectionalStream[bytes](buffer=1 + seen.call.number % 3) as items:
-        writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close), name="writer")
+        writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
         try:
             seen.got(await client.call_client_streaming("upload", items, **_options(seen)))
             seen.end("ok")
@@ -232,7 +237,7 @@ async def _both_items(client: RpcClient, seen: Seen) -> None:
 
 async def _both_stream(client: RpcClient, seen: Seen) -> None:
     items = BidirectionalStream[bytes](buffer=1 + seen.call.number % 3)
-    writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close), name="writer")
+    writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
     _abort_later(seen, items.abort)
     await _both_read(seen, client.call_streaming("both", items, **_options(seen)), writer)
     items.abort()
@@ -240,7 +245,7 @@ async def _both_stream(client: RpcClient, seen: Seen) -> None:
 
 async def _both_own(client: RpcClient, seen: Seen) -> None:
     stream = client.call_streaming("both", **_options(seen))
-    writer = asyncio.create_task(_write(seen, stream.send, stream.end), name="writer")
+    writer = asyncio.create_task(_write(seen, stream.send, stream.end, stream.abort), name="writer")
     _abort_later(seen, stream.abort)
     await _both_read(seen, stream, writer)
 
