@@ -2,8 +2,12 @@
 
 Every call is drawn so that it must end: one whose handler never answers has a deadline, an idle time-out or a caller
 that lets go. The number of bytes is limited, so that a plan is played in about a tenth of a second.
+
+Each seed has its own taste: one has many calls at once, another large items or impatient callers. So states are reached
+that an even mixture of everything would hardly ever reach (A. Groce et al., Swarm Testing, ISSTA 2012).
 """
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
@@ -27,12 +31,31 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taste:
+    """What is frequent in the plan of one seed."""
+
+    shapes: tuple[str, ...]
+    calls: int
+    together: float
+    """The chance that a call begins at the same time as the one before."""
+    within: float
+    """Calls begin within so many seconds."""
+    large: float
+    limited: float
+    """The chance of a deadline, and of an idle time-out."""
+    let_go: float
+    slow: float
+    """The chance that a handler or a caller takes its time."""
+    fails: float
+
+
 def draw(seed: int) -> Plan:
     """The plan of a seed, always the same one."""
     random = Random(f"chaos/{seed}")
     server, client = _configs(random)
     calm = random.random() < 0.25
-    calls = _calls(random, server, client)
+    calls = _calls(random, _taste(random), server, client)
     return Plan(
         seed=seed,
         server_config=server,
@@ -42,6 +65,21 @@ def draw(seed: int) -> Plan:
         tie_break=random.choice(("fifo", "random")),
         calls=calls,
         faults=() if calm else _faults(random, len(calls)),
+    )
+
+
+def _taste(random: Random) -> Taste:
+    few = random.random() < 0.3
+    return Taste(
+        shapes=tuple(random.sample(tuple(FORMS), random.choice((1, 2)) if few else 4)),
+        calls=random.choice((2, 4, 8, 16, 24, 32)),
+        together=random.choice((0.0, 0.5, 0.5, 0.9)),
+        within=random.choice((0.1, 1.0, SECONDS * 0.8, SECONDS * 0.8)),
+        large=random.choice((0.0, 0.15, 0.15, 0.6)),
+        limited=random.choice((0.1, 0.5, 0.9)),
+        let_go=random.choice((0.0, 0.15, 0.15, 0.6)),
+        slow=random.choice((0.1, 0.5, 0.9)),
+        fails=random.choice((0.0, 0.2, 0.2, 0.6)),
     )
 
 
@@ -84,57 +122,52 @@ def _limits(random: Random) -> dict[str, int | float]:
 # Calls.
 
 
-def _calls(random: Random, server: RpcConfig, client: RpcConfig) -> tuple[Call, ...]:
+def _calls(random: Random, taste: Taste, server: RpcConfig, client: RpcConfig) -> tuple[Call, ...]:
     window = min(server.stream_window_bytes, client.stream_window_bytes)
     edges = [server.part_bytes, client.part_bytes, server.stream_window_bytes - 64, client.stream_window_bytes - 64]
     budget = [min(MOST_BYTES, 50 * window)]
 
     def size() -> int:
-        kind = random.random()
-        if kind < 0.6:
-            drawn = random.choice((0, 0, 1, NAMED_BYTES, 20, 100, 100, 300))
-        elif kind < 0.75:
-            drawn = random.randrange(500, 5000)
-        elif kind < 0.85:
+        if random.random() < taste.large:
+            drawn = random.choice((5_000, 30_000, 60_000, 70_000, 100_000, 300 * KIB, MIB, 3 * MIB))
+        elif random.random() < 0.15:
             drawn = max(0, random.choice(edges) + random.choice((-1, 0, 1)))
-        elif kind < 0.95:
-            drawn = random.choice((30_000, 60_000, 70_000, 100_000))
         else:
-            drawn = random.choice((300 * KIB, MIB, 3 * MIB))
+            drawn = random.choice((0, 0, 1, NAMED_BYTES, 20, 100, 100, 300, 1000, 3000))
         drawn = min(drawn, budget[0])
         budget[0] -= drawn
         return drawn
 
     calls = []
-    at = 0.0
-    for number in range(1, random.choice((3, 6, 12, 18, 25)) + 1):
-        if random.random() < 0.5:  # else with the one before, so that some begin together
-            at = round(random.uniform(0, SECONDS * 0.8), 3)
-        calls.append(_call(random, number, at, size))
+    at = round(random.uniform(0, taste.within), 3)
+    for number in range(1, taste.calls + 1):
+        if random.random() >= taste.together:
+            at = round(random.uniform(0, taste.within), 3)
+        calls.append(_call(random, taste, number, at, size))
     return tuple(calls)
 
 
-def _call(random: Random, number: int, at: float, size: Any) -> Call:
-    shape = random.choice(("unary", "upload", "download", "both"))
+def _call(random: Random, taste: Taste, number: int, at: float, size: Any) -> Call:
+    shape = random.choice(taste.shapes)
     form = random.choice(FORMS[shape])
     asks = 1 if shape in ("unary", "download") else _some(random)
     answers = 1 if shape in ("unary", "upload") else _some(random)
     if form == "lockstep":
         asks = answers = max(1, asks)
     sends = tuple(size() for _ in range(asks))
-    handling = _handling(random, shape, form, tuple(size() for _ in range(answers)))
+    handling = _handling(random, taste, shape, form, tuple(size() for _ in range(answers)))
     options: dict[str, Any] = {}
     if form in ("generator", "stream", "own"):
-        options["pause"] = random.choice((0.0, 0.0, 0.01, 0.2))
-    if form in ("generator", "list") and random.random() < 0.15:
+        options["pause"] = _seconds(random, taste.slow, 0.01, 0.2)
+    if form in ("generator", "list") and random.random() < taste.fails / 2:
         options["raises_at"] = random.randrange(asks + 1)
         options["odd_error"] = random.random() < 0.3
     if shape in ("download", "both"):
-        options["slow"] = random.choice((0.0, 0.0, 0.0, 0.02, 0.3))
-        if form != "lockstep" and random.random() < 0.25:
+        options["slow"] = _seconds(random, taste.slow / 2, 0.02, 0.3)
+        if form != "lockstep" and random.random() < taste.let_go:
             options["leave_after"] = random.randrange(4)
             options["leave_by"] = random.choice(("break", "abort"))
-    options |= _limits_of(random, shape, form, never=handling.waits_for_ever)
+    options |= _limits_of(random, taste, shape, never=handling.waits_for_ever)
     named = bool(sends) and sends[0] >= NAMED_BYTES and handling.reads != "none" and options.get("raises_at") != 0
     options["metadata"] = not named or random.random() < 0.3
     node = random.choice(CLIENTS)
@@ -145,51 +178,55 @@ def _some(random: Random) -> int:
     return random.choice((0, 1, 2, 3, 5, 8, 20))
 
 
-def _handling(random: Random, shape: str, form: str, sends: tuple[int, ...]) -> Handling:
+def _seconds(random: Random, chance: float, *seconds: float) -> float:
+    return random.choice(seconds) if random.random() < chance else 0.0
+
+
+def _handling(random: Random, taste: Taste, shape: str, form: str, sends: tuple[int, ...]) -> Handling:
     reads = "all"
     if shape == "upload":
         reads = random.choice(("all", "all", "some", "none"))
     elif shape == "both":
         reads = "each" if form == "lockstep" else random.choice(("all", "each", "each", "some", "none"))
-    end = random.choices(("ok", "never", "stubborn", random.choice(list(RAISES))), (70, 8, 4, 18))[0]
     return Handling(
         reads=reads,
-        before=random.choice((0.0, 0.0, 0.0, 0.01, 0.3, 1.0)),
-        pause=random.choice((0.0, 0.0, 0.01, 0.2)),
+        before=_seconds(random, taste.slow, 0.01, 0.3, 1.0),
+        pause=_seconds(random, taste.slow, 0.01, 0.2),
         sends=sends,
-        end=end,
-        cleanup=random.choice((0.0, 0.0, 0.0, 0.1, 0.5)),
+        end=_end(random, taste),
+        cleanup=_seconds(random, taste.slow / 2, 0.1, 0.5),
         metadata=random.random() < 0.15,
         trailers=random.random() < 0.15,
     )
 
 
-def _limits_of(random: Random, shape: str, form: str, never: bool) -> dict[str, Any]:
+def _end(random: Random, taste: Taste) -> str:
+    if random.random() >= taste.fails:
+        return "ok"
+    return random.choice(("never", "never", "stubborn", *random.sample(tuple(RAISES), 3)))
+
+
+def _limits_of(random: Random, taste: Taste, shape: str, never: bool) -> dict[str, Any]:
     """Deadlines and who lets go; at least one of them where the handler never answers."""
     found: dict[str, Any] = {}
     seconds = (0.05, 0.3, 0.5, 1.0, 2.0)
+    found["timeout"] = random.choice(seconds) if random.random() < taste.limited else None
     if shape == "unary":
-        found["timeout"] = random.choice((None, "default", random.choice(seconds), random.choice(seconds)))
+        if found["timeout"] is None:
+            found["timeout"] = random.choice((None, "default"))
     else:
-        found["timeout"] = random.choice((None, None, random.choice(seconds)))
-        found["idle_timeout"] = random.choice((None, None, "default", random.choice(seconds)))
-    rare = random.random()
-    if rare < 0.02:
-        found["timeout"] = random.choice((0, -1.0, float("inf")))
-    elif rare < 0.04 and shape != "unary":
-        found["idle_timeout"] = random.choice((0, float("inf")))
-    if random.random() < 0.15:
+        found["idle_timeout"] = random.choice((*seconds, "default")) if random.random() < taste.limited else None
+    if random.random() < 0.03:
+        found[random.choice(tuple(found))] = random.choice((0, -1.0, float("inf")))
+    if random.random() < taste.let_go:
         found["cancel_after"] = random.choice((0.0, 0.001, 0.02, 0.3, 1.0))
-    elif shape == "both" and random.random() < 0.15:
+    elif shape == "both" and random.random() < taste.let_go:
         found["abort_after"] = random.choice((0.0, 0.02, 0.3, 1.0))
     bounded = found.keys() & {"cancel_after", "abort_after"} or any(
         isinstance(found.get(name), float | int) and found[name] < 10 for name in ("timeout", "idle_timeout")
     )
     if never and not bounded:
-        if form == "call" or random.random() < 0.5:
-            found["timeout"] = random.choice(seconds)
-        else:
-            found["idle_timeout"] = random.choice(seconds)
+        found[random.choice(tuple(found))] = random.choice(seconds)
     return found
 
 
