@@ -7,6 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
+from rpcnet import RpcError, Status
+from rpcnet.client.call import ClientCall
 from rpcnet.connection import Connection
 from tests.rpcnet.chaos.__main__ import check
 from tests.rpcnet.chaos.draw import draw
@@ -40,7 +42,41 @@ def test_left_out_operations_keep_the_others_unchanged() -> None:
     assert without.faults == plan.faults
 
 
-def test_player_notices_credit_that_is_never_given_back() -> None:
+# That the player can find something: the core is broken on purpose, and some seed must turn red.
+
+
+def _found(seeds: range, expected: str) -> bool:
+    return any(expected in check(seed)[1] for seed in seeds)
+
+
+def test_player_notices_credit_never_given_back() -> None:
     with patch.object(Connection, "release", lambda self, cost: None):
-        texts = [check(seed)[1] for seed in range(1, 6)]
-    assert any("bytes of credit" in text for text in texts)
+        assert _found(range(1, 30), "bytes of credit")
+
+
+def test_player_notices_calls_made_twice() -> None:
+    """As if a lost connection were taken for the server's word that no handler has seen the call."""
+
+    def cut(call: ClientCall, error: RpcError) -> None:
+        call.unheard = call.unheard or []
+        call.refused(Status.OK, error.message)
+
+    with patch.object(ClientCall, "cut", cut):
+        assert _found(range(1, 100), "its handler ran 2 times")
+
+
+def test_player_notices_deadlines_that_wake_nobody() -> None:
+    with patch.object(ClientCall, "_deadline_due", lambda self: None):
+        assert _found(range(1, 100), "(its timeout)")
+
+
+def test_player_notices_a_stopped_sender_losing_answers() -> None:
+    """As the core once did: what has come is thrown away when the sender of a finished call is stopped."""
+
+    def finish_as(call: ClientCall, status: str) -> None:
+        original(call, status)
+        call.drop_input()
+
+    original = ClientCall.finish_as
+    with patch.object(ClientCall, "finish_as", finish_as):
+        assert _found(range(1, 30), "it ended in order after")
