@@ -237,9 +237,10 @@ async def _both_items(client: RpcClient, seen: Seen) -> None:
 
 async def _both_stream(client: RpcClient, seen: Seen) -> None:
     items = BidirectionalStream[bytes](buffer=1 + seen.call.number % 3)
+    stream = client.call_streaming("both", items, **_options(seen))
     writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
     _abort_later(seen, items.abort)
-    await _both_read(seen, client.call_streaming("both", items, **_options(seen)), writer)
+    await _both_read(seen, stream, writer)
     items.abort()
 
 

@@ -7,7 +7,7 @@ Each seed has its own taste: one has many calls at once, another large items or 
 that an even mixture of everything would hardly ever reach (A. Groce et al., Swarm Testing, ISSTA 2012).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
@@ -99,7 +99,10 @@ def _configs(random: Random) -> tuple[RpcConfig, RpcConfig]:
         "max_reconnect_backoff": 0.3,
     }
     default = random.choice((None, None, None, 0.5, 2.0))
-    return RpcConfig(**times, **_limits(random)), RpcConfig(default_timeout=default, **times, **_limits(random))
+    client = RpcConfig(default_timeout=default, **times, **_limits(random))
+    if random.random() < 0.1:
+        client = replace(client, max_streams=0)  # it runs no handlers
+    return RpcConfig(**times, **_limits(random)), client
 
 
 def _limits(random: Random) -> dict[str, int | float]:
