@@ -1,8 +1,8 @@
-"""Where another node serves: the one question that every ready-made client has, answered by the cluster."""
+"""Where other nodes serve: the one question that every ready-made client has, answered by the cluster."""
 
 from rpcnet import Cluster
 
-__all__ = ["find"]
+__all__ = ["find", "find_named"]
 
 
 async def find(cluster: Cluster, role: str) -> str:
@@ -11,3 +11,13 @@ async def find(cluster: Cluster, role: str) -> str:
         while not view.members:
             await anext(view)
         return view.members[0].services["rpc"]
+
+
+async def find_named(cluster: Cluster, names: list[str]) -> list[str]:
+    """The RPC addresses of the members of these names, in the same order; waits until all are there."""
+    async with cluster.watch() as view:
+        while True:
+            services = {member.name: member.services for member in view.members}
+            if all(name in services for name in names):
+                return [services[name]["rpc"] for name in names]
+            await anext(view)

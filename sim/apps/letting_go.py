@@ -1,24 +1,31 @@
 """A server whose calls never end by themselves, and clients that let them go: in each way there is, or by dying.
 
-Each way is a small coroutine that opens a call, sees it work, and lets go; nothing in it says CANCEL.
+Each way is a small coroutine that opens a call, sees it work, and lets go; nothing in it says CANCEL. Nobody ends an
+upload in order, so a handler that sees its items end plainly ("ended_well") was told an untruth.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
-from rpcnet import BidirectionalStream, RpcClient, RpcServer
+from rpcnet import BidirectionalStream, RpcClient, RpcError, RpcServer
 from rpcnet.app import NodeContext
 from sim.apps.find import find
 
-__all__ = ["WAYS", "hold", "let_go", "serve"]
+__all__ = ["WAYS", "hold", "let_go", "serve", "storm"]
 
 EVERY = 0.05
 """Seconds between two items of a stream."""
+PAGE = bytes(8 * 1024)
 
 
-async def serve(node: NodeContext) -> None:
-    """Offer an endless call of each shape: `wait`, `count`, `swallow`, `echo`. Ends when stopped."""
-    server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
+async def serve(node: NodeContext, *, ping: float = 20.0, max_streams: int = 100) -> None:
+    """Offer an endless call of each shape: `wait`, `count`, `pour`, `swallow`, `echo`. Ends when stopped.
+
+    `ping`: seconds, ping_interval and ping_timeout.
+    """
+    config = replace(node.rpc_config, ping_interval=ping, ping_timeout=ping, max_streams=max_streams)
+    server = RpcServer(node.address("rpc"), tls=node.tls, config=config)
 
     @server.method("wait")
     async def wait(question: int) -> int:
@@ -32,14 +39,22 @@ async def serve(node: NodeContext) -> None:
             first += 1
             await asyncio.sleep(EVERY)
 
+    @server.method("pour")
+    async def pour(first: int) -> AsyncIterator[bytes]:
+        while True:
+            yield PAGE
+
     @server.method("swallow")
     async def swallow(numbers: AsyncIterator[int]) -> int:
-        return sum([number async for number in numbers])
+        total = sum([number async for number in numbers])
+        node.record("ended_well", method="swallow")
+        return total
 
     @server.method("echo")
     async def echo(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
         async for number in numbers:
             yield number
+        node.record("ended_well", method="echo")
 
     async with server, node.cluster() as cluster:
         await cluster.register_self({"role": "server"})
@@ -59,6 +74,35 @@ async def let_go(node: NodeContext, *, pause: float = 0.5) -> None:
                 await way(client)
                 node.record("way_taken", way=way.__name__)
             await asyncio.Event().wait()
+
+
+async def storm(node: NodeContext, *, lines: int = 5, rounds: int = 3, window: int = 32 * 1024) -> None:
+    """Go through all WAYS, in a drawn order, `rounds` times in each of `lines` lines; then stay a member until stopped.
+
+    `window`: bytes that a stream may have unread; eight such streams fill the connection's window.
+    """
+    config = replace(node.rpc_config, max_streams=8, stream_window_bytes=window, connection_window_bytes=8 * window)
+    async with node.cluster() as cluster:
+        await cluster.register_self({"role": "client"})
+        address = await find(cluster, "server")
+        async with RpcClient.connect(address, tls=node.tls, config=config) as client:
+            node.ready()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(lines):
+                    group.create_task(_go_through(node, client, rounds))
+            await asyncio.Event().wait()
+
+
+async def _go_through(node: NodeContext, client: RpcClient, rounds: int) -> None:
+    for _ in range(rounds):
+        for way in node.random.sample(WAYS, len(WAYS)):
+            try:
+                await way(client)
+            except RpcError as error:  # the connection was reset meanwhile
+                node.record("interrupted", way=way.__name__, error=str(error))
+                await asyncio.sleep(EVERY)
+            else:
+                node.record("way_taken", way=way.__name__)
 
 
 async def hold(node: NodeContext, *, streams: int = 1) -> None:
@@ -133,6 +177,11 @@ async def break_off(client: RpcClient) -> None:
         break
 
 
+async def leave_much_unread(client: RpcClient) -> None:
+    async with client.call_server_streaming("pour", 0):
+        await asyncio.sleep(EVERY)
+
+
 async def drop_the_last_reference(client: RpcClient) -> None:
     numbers = client.call_server_streaming("count", 0, response=int)
     await anext(numbers)
@@ -169,6 +218,7 @@ WAYS: tuple[Callable[[RpcClient], Awaitable[None]], ...] = (
     cancel_an_upload,
     raise_in_the_block,
     break_off,
+    leave_much_unread,
     drop_the_last_reference,
     drop_the_sending_half,
     outrun_the_deadline,

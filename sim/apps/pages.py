@@ -1,0 +1,69 @@
+"""A server that hands out large pages as fast as it may, and a client with two readers on one connection.
+
+One reader thinks over each page for longer than its idle_timeout, the other takes what comes.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from rpcnet import RpcClient, RpcError, RpcServer
+from rpcnet.app import NodeContext
+from sim.apps.find import find
+
+__all__ = ["read", "serve"]
+
+PAGE_BYTES = 32 * 1024
+"""Eight pages fill a stream's window of 256 KiB."""
+
+log = logging.getLogger(__name__)
+
+
+async def serve(node: NodeContext) -> None:
+    """Offer `pages`: so many as were asked for, `every` seconds apart; each is recorded as written. Ends when stopped."""
+    server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
+
+    @server.method("pages")
+    async def pages(order: tuple[str, int, float]) -> AsyncIterator[bytes]:
+        reader, count, every = order
+        for index in range(count):
+            await asyncio.sleep(every)
+            yield index.to_bytes(4, "big") + bytes(PAGE_BYTES)
+            node.record("written", reader=reader, index=index)
+
+    async with server, node.cluster() as cluster:
+        await cluster.register_self({"role": "pages"})
+        node.ready()
+        await server.wait_closed()
+
+
+async def read(
+    node: NodeContext, *, slow_pages: int = 5, think: float = 2.0, brisk_pages: int = 80, idle_timeout: float = 1.0
+) -> None:
+    """Read `slow_pages` pages of an endless book, `think` seconds over each, and beside it `brisk_pages` at once."""
+    async with node.cluster() as cluster:
+        await cluster.register_self({"role": "reader"})
+        address = await find(cluster, "pages")
+        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
+            node.ready()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_read(node, client, ("slow", 1000, 0.0), slow_pages, think, idle_timeout))
+                group.create_task(_read(node, client, ("brisk", brisk_pages, 0.1), brisk_pages, 0.0, idle_timeout))
+            await asyncio.Event().wait()
+
+
+async def _read(
+    node: NodeContext, client: RpcClient, order: tuple[str, int, float], wanted: int, think: float, idle_timeout: float
+) -> None:
+    reader = order[0]
+    node.record("stream_opened", stream=reader)
+    try:
+        async with client.call_server_streaming("pages", order, idle_timeout=idle_timeout) as pages:
+            for _ in range(wanted):
+                page = await anext(pages)
+                node.record("read", reader=reader, index=int.from_bytes(page[:4], "big"))
+                await asyncio.sleep(think)
+    except RpcError as error:
+        log.warning("the %s reader was cut short: %s", reader, error)
+    else:
+        node.record("stream_completed", stream=reader)
