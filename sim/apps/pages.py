@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 async def serve(node: NodeContext) -> None:
-    """Offer `pages`: so many as were asked for, `every` seconds apart; each is recorded as written. Ends when stopped."""
+    """Offer `pages`: the number asked for, at the pace asked for; each is recorded as written. Ends when stopped."""
     server = RpcServer(node.address("rpc"), tls=node.tls, config=node.rpc_config)
 
     @server.method("pages")
