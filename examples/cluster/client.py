@@ -1,7 +1,8 @@
 """A client: several conversations at once, each of which outlives the worker that it talks to.
 
-A dead worker says nothing, so silence is the sign: a stream whose peer owes a token and sends none for two seconds ends
-with StreamError.Timeout. The conversation then goes on at another worker, from the token that it had come to.
+A dead worker says nothing, so silence is the sign: a stream whose peer owes a token and sends none for three seconds
+ends with StreamError.Timeout, although the client goes on to send prompts all the while. The conversation then goes on at
+another worker, from the token that it had come to.
 """
 
 import asyncio
@@ -13,12 +14,14 @@ from rpcnet.app import NodeContext
 
 from .messages import GetWorker, Prompt, Token, WorkerFound
 
-SILENCE = 2.0
+SILENCE = 3.0
 """Seconds without a token after which a worker is given up."""
 RETRY = 0.5
 """Seconds until a director that knows no worker is asked again."""
-TURN = 20
-"""Tokens asked for at a time."""
+TURN = 8
+"""Tokens asked for in a prompt."""
+PAUSE = 0.8
+"""Seconds between two prompts, whether the worker has answered or not."""
 TEXT = "to be or not to be that is the question"
 
 log = logging.getLogger(__name__)
@@ -48,28 +51,27 @@ async def converse(node: NodeContext, director: RpcClient, config: RpcConfig, st
                 RpcClient.connect(worker.address, tls=node.tls, config=config) as client,
                 BidirectionalStream[Prompt]() as prompts,
                 client.call_streaming("generate", prompts, response=Token) as answer,
+                asyncio.TaskGroup() as both_ways,
             ):
-                await prompts.sender.send(next_turn(index, tokens))
+                both_ways.create_task(talk(prompts, index, tokens))
                 async for token in answer:
                     node.record("token", stream=stream, index=token.index, worker=worker.name)
                     index = token.index + 1
-                    if index == tokens:
-                        prompts.sender.close()
-                    elif index % TURN == 0:
-                        await prompts.sender.send(next_turn(index, tokens))
-        except RpcError as error:
-            log.warning(
-                "stream %d lost %s after %d tokens and goes on elsewhere: %s", stream, worker.name, index, error
-            )
-            node.record("worker_lost", stream=stream, worker=worker.name, index=index, error=str(error))
+        except* RpcError as lost:
+            why = str(lost.exceptions[0])
+            log.warning("stream %d lost %s after %d tokens and goes on elsewhere: %s", stream, worker.name, index, why)
+            node.record("worker_lost", stream=stream, worker=worker.name, index=index, error=why)
             avoid.append(worker.name)
     log.info("stream %d is complete: %d tokens", stream, tokens)
     node.record("stream_completed", stream=stream)
 
 
-def next_turn(index: int, tokens: int) -> Prompt:
-    """From `index` to the end of its turn."""
-    return Prompt(text=TEXT, start=index, count=min(TURN - index % TURN, tokens - index))
+async def talk(prompts: BidirectionalStream[Prompt], index: int, tokens: int) -> None:
+    """Ask for tokens `index` … tokens-1, a turn at a time."""
+    for start in range(index, tokens, TURN):
+        await prompts.sender.send(Prompt(text=TEXT, start=start, count=min(TURN, tokens - start)))
+        await asyncio.sleep(PAUSE)
+    prompts.sender.close()
 
 
 async def find_director(cluster: Cluster) -> Member:

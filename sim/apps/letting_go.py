@@ -16,7 +16,7 @@ __all__ = ["WAYS", "hold", "let_go", "serve", "storm"]
 
 EVERY = 0.05
 """Seconds between two items of a stream."""
-PAGE = bytes(8 * 1024)
+PAGE = bytes(4 * 1024)
 
 
 async def serve(node: NodeContext, *, ping: float = 20.0, max_streams: int = 100) -> None:
@@ -81,7 +81,7 @@ async def storm(node: NodeContext, *, lines: int = 5, rounds: int = 3, window: i
 
     `window`: bytes that a stream may have unread; eight such streams fill the connection's window.
     """
-    config = replace(node.rpc_config, max_streams=8, stream_window_bytes=window, connection_window_bytes=8 * window)
+    config = replace(node.rpc_config, max_streams=8, stream_window_bytes=window)
     async with node.cluster() as cluster:
         await cluster.register_self({"role": "client"})
         address = await find(cluster, "server")
@@ -178,7 +178,8 @@ async def break_off(client: RpcClient) -> None:
 
 
 async def leave_much_unread(client: RpcClient) -> None:
-    async with client.call_server_streaming("pour", 0):
+    async with client.call_server_streaming("pour", 0) as pages:
+        await anext(pages)
         await asyncio.sleep(EVERY)
 
 

@@ -23,7 +23,7 @@ def late_timer_wins() -> Iterator[None]:
         except TimeoutError as error:
             raise DeadlineExceeded("the timer won") from error
 
-    async def receive_in_timeout(stream: Stream) -> bytes:
+    async def receive_in_timeout(stream: Stream) -> tuple[bytes, int]:
         try:
             async with asyncio.timeout(stream.idle_timeout):
                 return await receive(stream)

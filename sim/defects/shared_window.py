@@ -1,26 +1,24 @@
-"""All streams of a connection share one stream's window: who leaves his own unread stops the others."""
+"""A connection grants no more credit than one of its streams: who leaves his own unread stops the others."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from rpcnet.config import RpcConfig
+import msgspec
+
 from rpcnet.connection import Connection
-from rpcnet.observe import Observer
+from rpcnet.wire.frame import Hello
 
 __all__ = ["shared_window"]
 
 
 @contextmanager
 def shared_window() -> Iterator[None]:
-    init = Connection.__init__
+    hello = Connection._hello
 
-    def with_one_window(connection: Connection, config: RpcConfig, observer: Observer | None) -> None:
-        config = copy.copy(config)
-        # Past the checks of RpcConfig, which refuse it.
-        object.__setattr__(config, "connection_window_bytes", config.stream_window_bytes)
-        init(connection, config, observer)
+    def of_one_stream(connection: Connection) -> Hello:
+        window = connection.config.stream_window_bytes
+        return msgspec.structs.replace(hello(connection), connection_window_bytes=window)
 
-    with patch.object(Connection, "__init__", with_one_window):
+    with patch.object(Connection, "_hello", of_one_stream):
         yield

@@ -13,9 +13,9 @@ __all__ = ["unread_is_credited"]
 def unread_is_credited() -> Iterator[None]:
     message = Stream.message
 
-    def at_once(stream: Stream, payload: bytes, held: int) -> None:
+    def at_once(stream: Stream, payload: bytes, layout: int, held: int) -> None:
         stream.release(held)
-        message(stream, payload, 0)
+        message(stream, payload, layout, 0)
 
     with patch.object(Stream, "message", at_once):
         yield

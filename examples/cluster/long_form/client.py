@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from examples.cluster.client import RETRY, SILENCE, TURN, next_turn
+from examples.cluster.client import PAUSE, RETRY, SILENCE, TEXT, TURN
 from examples.cluster.long_form.messages import (
     decode_token,
     decode_worker_found,
@@ -26,24 +26,19 @@ class WorkerSilentError(Exception):
 
 
 class Prompts:
-    """The sending half of a conversation: a bounded queue and the task that fills it when a turn is wanted."""
+    """The sending half of a conversation: a bounded queue and the task that fills it, a turn at a time."""
 
     def __init__(self, start: int, tokens: int) -> None:
         self.queue: asyncio.Queue[Prompt | None] = asyncio.Queue(maxsize=10)
-        self.wanted = asyncio.Semaphore(1)
         self.sender = asyncio.create_task(self.send(start, tokens))
 
     async def send(self, index: int, tokens: int) -> None:
         while index < tokens:
-            await self.wanted.acquire()
-            prompt = next_turn(index, tokens)
+            prompt = Prompt(text=TEXT, start=index, count=min(TURN, tokens - index))
             await self.queue.put(prompt)
             index += prompt.count
-        await self.wanted.acquire()
+            await asyncio.sleep(PAUSE)
         await self.queue.put(None)
-
-    def turn_is_done(self) -> None:
-        self.wanted.release()
 
     async def payloads(self) -> AsyncIterator[bytes]:
         while True:
@@ -107,8 +102,6 @@ async def converse(node: NodeContext, director: RpcClient, stream: int, tokens: 
                     token = decode_token(payload)
                     node.record("token", stream=stream, index=token.index, worker=worker.name)
                     index = token.index + 1
-                    if index % TURN == 0 or index == tokens:
-                        prompts.turn_is_done()
             finally:
                 call.abort()
         except (RpcError, WorkerSilentError, ValueError) as error:
