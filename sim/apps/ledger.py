@@ -20,6 +20,8 @@ __all__ = ["Entry", "each_once", "hand_in", "keep"]
 
 PAUSE = 0.1
 """Seconds until an entry that a server did not take is handed to the next one."""
+BACK_OFF = 0.5
+"""Seconds at most until a server that could not be reached is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +75,9 @@ async def hand_in(
     """
     async with node.cluster() as cluster, AsyncExitStack() as stack:
         await cluster.register_self({"role": "clerk"})
+        config = replace(node.rpc_config, max_reconnect_backoff=BACK_OFF)
         clients = [
-            await stack.enter_async_context(RpcClient.connect(address, tls=node.tls, config=node.rpc_config))
+            await stack.enter_async_context(RpcClient.connect(address, tls=node.tls, config=config))
             for address in await find_named(cluster, servers)
         ]
         node.ready()

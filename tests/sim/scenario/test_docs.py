@@ -131,11 +131,22 @@ def settings() -> str:
     return "\n".join(["| key | value, in the lan preset | meaning |", "|---|---|---|", *rows])
 
 
+def shipped() -> str:
+    """The scenarios of this repository: what each asks, and what must turn it red."""
+    rows = []
+    for path in sorted((PAGE.parents[1] / "scenarios").glob("*.toml")):
+        scenario = load_text(path.read_text(encoding="utf-8"), path)
+        caught = " ".join(f"`{defect}`" for defect in scenario.catches)
+        rows.append(f"| [{path.stem}](../scenarios/{path.name}) | {scenario.summary} | {caught} |")
+    return "\n".join(["| file | what happens, and what must hold | red with |", "|---|---|---|", *rows])
+
+
 def tables() -> dict[str, str]:
-    return {name: table_of(name) for name in STRUCTS} | {"verbs": verbs(), "ClusterConfig": settings()}
+    named = {"verbs": verbs(), "ClusterConfig": settings(), "shipped": shipped()}
+    return {name: table_of(name) for name in STRUCTS} | named
 
 
-@pytest.mark.parametrize("name", [*STRUCTS, "verbs", "ClusterConfig"])
+@pytest.mark.parametrize("name", [*STRUCTS, "verbs", "ClusterConfig", "shipped"])
 def test_table_says_what_the_struct_says(name):
     found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found and found[1] == tables()[name], "python tests/sim/scenario/test_docs.py writes it anew"
