@@ -120,7 +120,7 @@ def each_once(trace: Iterable[Event]) -> bool:
             entry = event.fields["client"], event.fields["line"], event.fields["index"]
             (entered if event.name == "entered" else answered)[entry] += 1
     twice = [entry for entry, times in entered.items() if times > 1]
-    assert not twice, f"{len(twice)} entries were entered more than once, the first is (client, line, index) {twice[0]}"
+    assert not twice, f"{len(twice)} entries were entered more than once, the first is {twice[0]}"
     odd = [entry for entry in entered | answered if entered[entry] != answered[entry]]
-    assert not odd, f"{len(odd)} entries were entered and not answered once, the first is (client, line, index) {odd[0]}"
+    assert not odd, f"{len(odd)} entries were entered and not answered once, the first is {odd[0]}"
     return bool(entered)
