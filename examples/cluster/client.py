@@ -1,8 +1,8 @@
 """A client: several conversations at once, each of which outlives the worker that it talks to.
 
 A dead worker says nothing, so silence is the sign: a stream whose peer owes a token and sends none for three seconds
-ends with StreamError.Timeout, although the client goes on to send prompts all the while. The conversation then goes on at
-another worker, from the token that it had come to.
+ends with StreamError.Timeout, although the client goes on to send prompts all the while. The conversation then goes on
+at another worker, from the token that it had come to.
 """
 
 import asyncio
