@@ -41,7 +41,7 @@ print(scenario.summary)
 #
 # A run shows itself: what was expected and what was seen, and a timeline with one lane a node. Look at the lane of
 # `worker-2`: power is lost at 10 s, then its band fills, first with suspicion, then with failure. The client's streams
-# to it end two seconds after the last token, and go on elsewhere.
+# to it end three seconds after the last token, and go on elsewhere.
 
 # %%
 run = scenario.run(seed=7)
