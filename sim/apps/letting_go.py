@@ -101,8 +101,7 @@ async def _go_through(node: NodeContext, client: RpcClient, rounds: int) -> None
             except RpcError as error:  # the connection was reset meanwhile
                 node.record("interrupted", way=way.__name__, error=str(error))
                 await asyncio.sleep(EVERY)
-            else:
-                node.record("way_taken", way=way.__name__)
+            node.record("way_taken", way=way.__name__)
 
 
 async def hold(node: NodeContext, *, streams: int = 1) -> None:
