@@ -6,13 +6,24 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # A shared machine is slow at times: no deadline an example, and no verdict on how long drawing takes. The fuzz profile
 # is for `make test-slow`.
 SLOW = [HealthCheck.too_slow]
 settings.register_profile("ordinary", settings(deadline=None, suppress_health_check=SLOW))
 settings.register_profile("fuzz", settings(deadline=None, suppress_health_check=SLOW, max_examples=3000))
+# For tests.mutation: the same examples each time, and the first failure suffices.
+settings.register_profile(
+    "mutation",
+    settings(
+        deadline=None,
+        suppress_health_check=SLOW,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+    ),
+)
 settings.load_profile("ordinary")
 
 
