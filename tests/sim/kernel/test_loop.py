@@ -402,3 +402,24 @@ def test_to_watch_a_closed_socket_no_longer_is_no_error():
         return loop.remove_reader(descriptor), loop.remove_writer(descriptor)
 
     assert on_a_node(main) == (False, False)
+
+
+@pytest.mark.parametrize("make", [sim.new_event_loop, asyncio.new_event_loop], ids=["sim", "asyncio"])
+def test_stop_in_mid_turn_ends_with_that_turn(make):
+    """Callbacks of the turn still run, what they schedule waits until the loop is run again."""
+    ran = []
+
+    def stops():
+        ran.append("stops")
+        loop.stop()
+        loop.call_soon(ran.append, "of the next turn")
+
+    loop = make()
+    loop.call_soon(stops)
+    loop.call_soon(ran.append, "of the same turn")
+    loop.run_forever()
+    assert ran == ["stops", "of the same turn"]
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert ran == ["stops", "of the same turn", "of the next turn"]
+    loop.close()

@@ -128,6 +128,50 @@ def test_only_a_connected_socket_hears_that_nobody_listens():
     simulation.close()
 
 
+@pytest.mark.parametrize(("there", "back"), [(0.01, 0.01), (0.01, 0.3)])
+def test_a_refusal_takes_the_way_back_as_any_packet(there, back):
+    """ICMP port unreachable is sent when the datagram arrives, and is delayed by the link from there to here."""
+    simulation = Simulation(1)
+    simulation.network.default_link(latency=there)
+    a = simulation.add_node("a")
+    simulation.add_node("b")
+    simulation.network.link("b", "a", latency=back, one_way=True)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        heard = loop.create_future()
+        inbox = Inbox()
+        inbox.error_received = lambda error: heard.set_result((type(error), loop.time()))
+        transport, _ = await loop.create_datagram_endpoint(lambda: inbox, remote_addr=("b", PORT))
+        transport.sendto(b"x")
+        error, at = await heard
+        assert error is ConnectionRefusedError
+        assert at == pytest.approx(there + back)
+        transport.close()
+
+    simulation.run_until_complete(a.start(main))
+    simulation.close()
+
+
+def test_a_refusal_whose_way_back_is_cut_is_never_heard():
+    simulation = Simulation(1)
+    a = simulation.add_node("a")
+    simulation.add_node("b")
+    simulation.network.partition(["b"], ["a"], one_way=True)
+    inbox = Inbox()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: inbox, remote_addr=("b", PORT))
+        transport.sendto(b"x")
+        await asyncio.sleep(10)
+        transport.close()
+
+    simulation.run_until_complete(a.start(main))
+    simulation.close()
+    assert inbox.errors == []
+
+
 @pytest.mark.parametrize("how", ["close", "kill", "crash", "crash and restart", "connect"])
 def test_a_datagram_goes_to_who_hears_its_address_when_it_arrives(how):
     """The way to an address is remembered; that of 0 s is heard by the first, that of 1 s is under way meanwhile."""
