@@ -10,7 +10,7 @@ import pytest
 
 from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.swim.effect import Stats
-from rpcnet.cluster.transport import AddressInUse, Transport
+from rpcnet.cluster.transport import MAX_STREAMS, AddressInUse, Transport
 from rpcnet.config import ClusterConfig
 
 CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000)
@@ -150,6 +150,34 @@ def test_a_length_over_max_exchange_bytes_is_refused_before_anything_is_kept(wor
                 assert await asyncio.wait_for(reader.read(), 10) == b""
             await close(writer)
             assert pair.there.came.empty()
+
+    world.run(main())
+
+
+def test_streams_beyond_the_limit_are_closed_as_they_come(world):
+    """The limit counts those that are open: one that ends makes room for another."""
+
+    async def answered(reader, writer):
+        writer.write(b"\0\0\0\x05hello")
+        with contextlib.suppress(ConnectionError):
+            return await asyncio.wait_for(reader.read(), 10)
+        return b""
+
+    async def main():
+        async with Pair(config=replace(CONFIG, tcp_timeout=30)) as pair:
+            address = split_host_port(pair.other)
+            streams = [await asyncio.open_connection(*address) for _ in range(MAX_STREAMS)]
+            while len(pair.two._streams) < MAX_STREAMS:  # noqa: ASYNC110 - bounded by the test's own limit
+                await asyncio.sleep(0.01)
+            beyond = await asyncio.open_connection(*address)
+            assert await answered(*beyond) == b"", "closed without an answer"
+            assert await answered(*streams[-1]) == b"\0\0\0\x06answer", "those within the limit are served"
+            while len(pair.two._streams) == MAX_STREAMS:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            another = await asyncio.open_connection(*address)
+            assert await answered(*another) == b"\0\0\0\x06answer", "there is room again"
+            for _, writer in [*streams, beyond, another]:
+                await close(writer)
 
     world.run(main())
 
