@@ -40,7 +40,7 @@ fast: setup
 # Tracing branches slows an event loop more than threefold: only the cores without one are measured.
 cores: setup
 	$(PYTEST) $(addprefix tests/,$(CORES)) -m "not slow" --cov-branch --cov-report=term-missing:skip-covered \
-		$(addprefix --cov=,$(subst /,.,$(CORES))) --cov-fail-under=97
+		$(addprefix --cov=,$(subst /,.,$(CORES))) --cov-fail-under=100
 
 notebooks: setup
 	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)

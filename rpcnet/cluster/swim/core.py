@@ -293,7 +293,8 @@ class Core:
                 table.declare(message, now)
             case Left():
                 table.left(message, now)
-            case Tags():
+            case _:
+                assert isinstance(message, Tags), "a table is no news: it comes on a stream, or is skipped"
                 table.tags(message)
 
     def _answer_sender(self, packet: Packet, source: str, now: float) -> None:

@@ -170,9 +170,9 @@ class Table:
     def forget(self, before: float) -> None:
         """Drop the tombstones of those that failed or left before that time."""
         for entry in [entry for entry in self.entries.values() if not entry.is_up and entry.changed_at < before]:
-            if entry is not self.me:
-                del self.entries[entry.name]
-                self.dead.pop(entry.name, None)
+            assert entry is not self.me, "who has left collects no tombstones any more"
+            del self.entries[entry.name]
+            self.dead.pop(entry.name, None)
 
     # What we say of ourselves.
 
@@ -299,9 +299,9 @@ class Table:
     def _confirm(self, entry: Entry, message: Suspect, spread: bool) -> None:
         suspicion = self.suspicions[entry.name]
         if suspicion.confirm(message.accuser):
+            assert spread, "with our first table come no second accusers: its sender accuses alone"
             self._timers.set(("suspicion", entry.name), suspicion.deadline)
-            if spread:
-                self._tell("state", entry.name, message, spread)
+            self._tell("state", entry.name, message, spread)
 
     def _end(self, message: Dead | Left, claim: Claim, at: float, *, spread: bool, address: str = "") -> None:
         event = MemberLeft if claim.status == LEFT else MemberFailed

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from rpcnet.cluster.errors import ClusterClosed, InvalidTag, TagsTooLarge
+from rpcnet.cluster.swim.contacts import MAX_EXCHANGES
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Send
 from rpcnet.cluster.swim.event import (
@@ -18,7 +19,21 @@ from rpcnet.cluster.swim.event import (
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import MemberStatus
-from rpcnet.cluster.swim.message import Alive, Dead, Ping, Suspect, decode, encode, encode_message
+from rpcnet.cluster.swim.message import (
+    Ack,
+    Alive,
+    Dead,
+    IndirectPing,
+    Nack,
+    Ping,
+    Record,
+    State,
+    Suspect,
+    decode,
+    encode,
+    encode_message,
+)
+from rpcnet.cluster.swim.prober import MAX_RELAYS
 from rpcnet.config import ClusterConfig
 
 FAILED, LEFT, SUSPECT = MemberStatus.FAILED, MemberStatus.LEFT, MemberStatus.SUSPECT
@@ -538,6 +553,109 @@ def test_a_member_that_is_always_late_still_finds_the_dead(network):
         now = core.next_deadline() + 0.3
         events += core.tick(now)
     assert any(isinstance(event, MemberFailed) for event in events)
+
+
+def alone(**keys):
+    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), **keys)
+    return core, core.start(0.0)
+
+
+def sent_to(effects, address):
+    return [
+        decode(effect.data).messages for effect in effects if isinstance(effect, Send) and effect.address == address
+    ]
+
+
+def test_requests_to_ping_others_are_bounded():
+    """Whoever asks without end for pings of silent members is helped with so many at once, and no more."""
+    core, _ = alone()
+    core.handle(packet("b", alive_of("b")), "b", 0.0)
+    for number in range(MAX_RELAYS + 10):
+        effects = core.handle(packet("b", IndirectPing(number, "x", "x")), "b", 0.0)
+        assert len(sent_to(effects, "x")) == (number < MAX_RELAYS), number
+    assert core.handle(packet("b", IndirectPing(9, "x", "x")), "b", 0.0) == []
+
+
+def test_a_relay_that_was_answered_or_timed_out_makes_room():
+    core, _ = alone()
+    core.handle(packet("b", alive_of("b")), "b", 0.0)
+    asked = []
+    for number in range(MAX_RELAYS):
+        (messages,) = sent_to(core.handle(packet("b", IndirectPing(number, "x", "x")), "b", 0.0), "x")
+        asked.append(messages[0].sequence)
+    (back,) = sent_to(core.handle(packet("x", Ack(asked[7])), "x", 0.0), "b")
+    assert back[0] == Ack(7)
+    assert len(sent_to(core.handle(packet("b", IndirectPing(5000, "x", "x")), "b", 0.0), "x")) == 1
+    assert len(sent_to(core.handle(packet("b", IndirectPing(5001, "x", "x")), "b", 0.0), "x")) == 0
+    now = 0.0
+    while core.next_deadline() < 5.0:
+        now = core.next_deadline()
+        core.tick(now)
+    for number in range(MAX_RELAYS):
+        effects = core.handle(packet("b", IndirectPing(number, "x", "x")), "b", now)
+        assert len(sent_to(effects, "x")) == 1, "all have timed out"
+
+
+def test_a_relay_that_stays_silent_is_told_once_and_a_late_ack_passed_on():
+    core, _ = alone()
+    core.handle(packet("b", alive_of("b")), "b", 0.0)
+    (messages,) = sent_to(core.handle(packet("b", IndirectPing(7, "x", "x")), "b", 0.0), "x")
+    told, now = [], 0.0
+    while not told:
+        now = core.next_deadline()
+        told = [heard for heard in sent_to(core.tick(now), "b") if Nack(7) in heard]
+    (late,) = sent_to(core.handle(packet("x", Ack(messages[0].sequence)), "x", now), "b")
+    assert late[0] == Ack(7)
+    assert sent_to(core.handle(packet("x", Ack(messages[0].sequence)), "x", now), "b") == [], "once"
+
+
+def test_streams_that_are_asked_for_at_once_are_bounded():
+    """With many seeds only so many are asked at once; the next ones when those have failed, none of them twice."""
+    seeds = [f"s{number}" for number in range(MAX_EXCHANGES + 4)]
+    core, effects = alone(seeds=seeds)
+    first = [effect for effect in effects if isinstance(effect, Exchange)]
+    assert [exchange.address for exchange in first] == seeds[:MAX_EXCHANGES]
+    retry = core.next_deadline()
+    while not (tried := [effect for effect in core.tick(retry) if isinstance(effect, Exchange)]) and retry < 1:
+        retry = core.next_deadline()
+    assert tried == [], "all are still open"
+    for exchange in first[3:6]:
+        core.exchange_failed(exchange.number, retry)
+    while not (tried := [effect for effect in core.tick(retry) if isinstance(effect, Exchange)]):
+        retry = core.next_deadline()
+    assert [exchange.address for exchange in tried] == seeds[3:6], "the three that failed, none that is open"
+
+
+def test_what_a_stream_asks_beside_its_questions_is_not_answered():
+    core, _ = alone()
+    data = packet("b", Ping(1, "somebody", 0), alive_of("b"), Ping(2, "a", 0))
+    answer, _ = core.handle_stream(data, "b", 0.0)
+    assert decode(answer).messages == [Ack(2)]
+    assert core.handle_stream(packet("b", Ping(1, "somebody", 0)), "b", 0.0) == (None, [])
+    assert [member.name for member in core.members()] == ["a"], "a stream carries questions, not news"
+
+
+def test_an_answer_to_a_stream_may_hold_what_is_no_answer():
+    core, effects = alone(seeds=["b"])
+    (request,) = (effect for effect in effects if isinstance(effect, Exchange))
+    answer = packet("b", Ping(1, "a", 0), State([record_of_name("b")]))
+    core.exchanged(request.number, answer, 0.0)
+    assert [member.name for member in core.members()] == ["a", "b"]
+    assert core.has_joined
+
+
+def test_a_seed_that_does_not_name_itself_in_its_table_is_not_asked_again():
+    """Two islands meet in us, and the second answers with others only: there is nobody to compare with at once."""
+    core, effects = alone(seeds=["b", "c"])
+    first, second = (effect for effect in effects if isinstance(effect, Exchange))
+    core.exchanged(first.number, packet("b", State([record_of_name("b"), record_of_name("x")])), 0.0)
+    effects = core.exchanged(second.number, packet("c", State([record_of_name("y")])), 0.0)
+    assert [member.name for member in core.members()] == ["a", "b", "x", "y"]
+    assert not any(isinstance(effect, Exchange) for effect in effects)
+
+
+def record_of_name(name):
+    return Record(name, 1, 0, 0, name, {}, 0, {}, 0)
 
 
 def packet(sender, *messages, run=1):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, supersedes
+from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Member, MemberStatus, supersedes
 
 claims = st.builds(Claim, st.integers(0, 2), st.integers(0, 3), st.sampled_from([ALIVE, SUSPECT, DEAD, LEFT]))
 
@@ -44,3 +44,12 @@ def test_the_order_of_arrival_does_not_matter(heard, random):
     shuffled = list(heard)
     random.shuffle(shuffled)
     assert fold(heard) == fold(shuffled)
+
+
+def test_a_member_matches_tags_that_it_carries_all_of():
+    member = Member("x", 1, 0, MemberStatus.ALIVE, "x:1", tags={"role": "worker", "zone": "a"})
+    assert member.matches({})
+    assert member.matches({"role": "worker"})
+    assert member.matches({"role": "worker", "zone": "a"})
+    assert not member.matches({"role": "worker", "zone": "b"})
+    assert not member.matches({"label": "a"})

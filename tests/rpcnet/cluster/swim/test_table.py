@@ -239,6 +239,37 @@ def test_a_table_says_of_the_suspects_and_the_departed_what_it_holds(member):
     assert held["d"] == held["l"] == 91.0, "a tombstone keeps its age"
 
 
+def test_what_others_hold_of_us_and_we_say_ourselves_needs_no_answer(member):
+    me = member.core.me
+    member.told()
+    assert member.hear(Alive("me", me.run, me.incarnation, "me:1", {}, me.version, {})) == []
+    assert member.core.me == me
+    assert member.core.stats.refutations == 0
+
+
+def test_a_rumour_after_we_left_is_answered_with_a_newer_leave_only_if_it_is_newer(member):
+    member.core.leave(0.0)
+    member.told()
+    member.hear(Suspect("me", 5, 0, "b"))
+    assert member.core.me.incarnation == 0
+    member.hear(Suspect("me", 5, 3, "b"))
+    assert member.core.me.incarnation == 3
+    assert Left("me", 5, 3) in member.told()
+
+
+def test_a_newer_claim_that_we_live_is_outbid_but_is_no_accusation(member):
+    member.hear(Alive("me", 5, 3, "me:1", {}, 0, {}))
+    assert member.core.me.incarnation == 4
+    assert member.core.stats.refutations == 0
+    assert member.core.awareness.score == 0
+
+
+def test_our_own_datagram_that_comes_back_changes_nothing(member):
+    data = encode("default", "me", 5, [encode_message(alive()), encode_message(Ping(1, "me", 0))])
+    assert member.core.handle(data, "me:1", 0.0) == []
+    assert [found.name for found in member.core.members()] == ["me"]
+
+
 names = st.sampled_from(["me", "b", "x", "y"])
 small = st.one_of(st.integers(0, 6), st.just(MAX_NUMBER))
 texts = st.dictionaries(st.text("ab", min_size=1, max_size=2), st.text("ab", max_size=2), max_size=2)
