@@ -62,11 +62,58 @@ def test_a_starved_sender_hears_of_a_slow_reader_now_and_then() -> None:
     assert credit.release(10) == 20
 
 
-@pytest.mark.parametrize("amount", [0, MAX_CREDIT, 2**32 - 1])
+def at(seconds):
+    """A clock that stands."""
+    return lambda: seconds
+
+
+def test_a_read_that_leaves_just_less_than_what_is_held_back_is_not_told() -> None:
+    credit = ReceiveCredit(1000, 500)
+    credit.charge(600)
+    assert credit.release(499, at(0.0)) == 0
+    assert (credit.allowed, credit.owed, credit.held) == (400, 499, 101)
+    assert credit.release(1, at(0.0)) == 500
+    assert (credit.allowed, credit.owed, credit.held) == (900, 0, 100)
+
+
+def test_a_sender_with_an_eighth_of_the_window_left_counts_as_starved() -> None:
+    credit = ReceiveCredit(1000, 500)
+    credit.charge(874)
+    assert credit.release(1, at(0.0)) == 0, "126 bytes are more than an eighth of 1000"
+    credit.charge(1)
+    assert credit.release(1, at(0.0)) == 2, "125 are not"
+
+
+def test_a_starved_sender_hears_again_after_the_interval_exactly() -> None:
+    assert STARVED_INTERVAL == 0.1
+    credit = ReceiveCredit(10_000, 5000)
+    credit.charge(10_000)
+    assert credit.release(10, at(0.0)) == 10
+    assert credit.release(10, at(STARVED_INTERVAL)) == 10
+    assert credit.release(10, at(5.0)) == 10, "the interval begins again with each"
+    assert credit.release(10, at(5.05)) == 0
+    assert credit.release(10, at(5.11)) == 20
+
+
+def test_all_that_was_granted_may_be_sent_and_no_byte_more() -> None:
+    credit = ReceiveCredit(1024, 512)
+    credit.charge(1024)
+    assert credit.held == 1024
+    with pytest.raises(ProtocolError, match="peer sent 1 bytes with 0 bytes of credit left"):
+        credit.charge(1)
+    assert credit.held == 1024, "what was refused is not counted"
+
+
+@pytest.mark.parametrize("amount", [0, 2**31 - 1 - 9, 2**32 - 1])
 def test_a_grant_of_nothing_or_beyond_the_bound_is_an_error(amount: int) -> None:
-    with pytest.raises(ProtocolError, match="outside 1 to"):
+    with pytest.raises(ProtocolError, match=f"CREDIT of {amount} on top of 10 is outside 1 to 2147483647"):
         granted(10, amount)
-    assert granted(10, 5) == 15
+
+
+@pytest.mark.parametrize("amount", [1, 5, 2**31 - 1 - 10])
+def test_a_grant_up_to_the_bound_is_added(amount: int) -> None:
+    assert granted(10, amount) == 10 + amount
+    assert MAX_CREDIT == 2**31 - 1
 
 
 def test_a_connection_holds_back_no_more_than_it_is_told() -> None:

@@ -5,8 +5,56 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rpcnet.errors import ProtocolError
-from rpcnet.flow.state import ABORTED, ENDED, HALF_NAMES, OPENED, PARTIAL, REQUEST, RESPONSE, START, step
-from rpcnet.wire.frame import CANCEL, CREDIT, END, FLAG_END, FLAG_MORE, ITEM, METADATA, NAMES
+from rpcnet.flow.state import ABORTED, ENDED, FIRST, HALF_NAMES, OPENED, PARTIAL, REQUEST, RESPONSE, START, step
+from rpcnet.wire.frame import (
+    CANCEL,
+    CREDIT,
+    END,
+    FLAG_END,
+    FLAG_ITEM,
+    FLAG_MORE,
+    FLAG_PACKED,
+    ITEM,
+    METADATA,
+    NAMES,
+)
+
+# What each state allows and where it leads, by the frame's name; PACKED is left out, see the test below.
+ITEMS = {(ITEM, 0): OPENED, (ITEM, FLAG_MORE): PARTIAL, (ITEM, FLAG_END): ENDED}
+CALLER_MAY = {
+    OPENED: {**ITEMS, (END, 0): ENDED, (CREDIT, 0): OPENED, (CANCEL, 0): ABORTED},
+    PARTIAL: {**ITEMS, (CREDIT, 0): PARTIAL, (CANCEL, 0): ABORTED},
+    ENDED: {(CREDIT, 0): ENDED, (CANCEL, 0): ABORTED},
+}
+HANDLER_MAY = {
+    START: {(METADATA, 0): OPENED, **ITEMS, (END, 0): ENDED, (CREDIT, 0): START},
+    OPENED: {**ITEMS, (END, 0): ENDED, (CREDIT, 0): OPENED},
+    PARTIAL: {**ITEMS, (CREDIT, 0): PARTIAL, (END, 0): ENDED},
+}
+
+
+@pytest.mark.parametrize(("table", "may"), [(REQUEST, CALLER_MAY), (RESPONSE, HANDLER_MAY)], ids=["caller", "handler"])
+def test_each_state_allows_these_frames_and_no_other(table, may) -> None:
+    for half in HALF_NAMES:
+        allowed = {(kind, flags): after for (before, kind, flags), after in table.items() if before == half}
+        plain = may.get(half, {})
+        # Only the first frame of a message says whether it is packed.
+        packed = {(ITEM, flags | FLAG_PACKED): after for (kind, flags), after in plain.items() if kind == ITEM}
+        assert allowed == plain | (packed if half != PARTIAL else {})
+
+
+def test_the_flags_of_open_say_where_a_caller_begins() -> None:
+    first_item = {FLAG_ITEM: OPENED, FLAG_ITEM | FLAG_MORE: PARTIAL, FLAG_ITEM | FLAG_END: ENDED}
+    packed = {flags | FLAG_PACKED: after for flags, after in first_item.items()}
+    assert {0: OPENED, FLAG_END: ENDED, **first_item, **packed} == FIRST
+
+
+def test_an_error_names_frame_flags_and_state() -> None:
+    for half, name in enumerate(["START", "OPENED", "PARTIAL", "ENDED", "ABORTED"]):
+        with pytest.raises(ProtocolError, match=f"CREDIT with flags 7 is not allowed in state {name}$"):
+            step(REQUEST, half, CREDIT, 7)
+    with pytest.raises(ProtocolError, match="99 with flags 0"):
+        step(REQUEST, OPENED, 99, 0)
 
 
 @pytest.mark.parametrize("table", [REQUEST, RESPONSE], ids=["request", "response"])
