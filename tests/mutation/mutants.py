@@ -213,7 +213,7 @@ class _Walk:
                 yield self._spliced(node, str(value - 1))
             case ast.Dict():
                 starts = [self._place(key.lineno, key.col_offset) for key in node.keys if key is not None]
-                if len(starts) == len(node.keys):  # no `**other` among them
+                if starts and len(starts) == len(node.keys):  # no `**other` among them
                     for start, stop in zip(starts, [*starts[1:], self._end(node) - 1], strict=True):
                         yield self._cut(start, stop, "")
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
