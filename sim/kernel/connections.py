@@ -278,7 +278,16 @@ class ConnectionMethods(selector_events.BaseSelectorEventLoop):
     ) -> asyncio.Server:
         """A path lives in the simulation, on this node: it makes no file."""
         if path is not None and sock is None:
-            self._host.unlink(os.fspath(path))  # as asyncio does with what an earlier server left
+            # As asyncio does with what an earlier server left; asyncio itself would remove a real file of that name.
+            path = os.fspath(path)
+            self._host.unlink(path)
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.bind(path)
+            except BaseException:
+                sock.close()
+                raise
+            path = None
         cleans_up = False
         if sys.version_info >= (3, 13):
             # asyncio looks at the file, which there is not.
