@@ -101,8 +101,9 @@ class Cluster:
     async def start(self) -> None:
         """Bind, join, and return once a seed has answered, or after join_timeout: joining then goes on for ever.
 
-        Raises AddressInUse, NotPermitted for an address other than loopback without key or `insecure`, TagsTooLarge
-        where name, address and services do not fit into a datagram.
+        Raises AddressInUse, or another OSError where the address cannot be bound for another reason; NotPermitted for
+        an address other than loopback without key or `insecure`; TagsTooLarge where name, address and services do not
+        fit into a datagram.
         """
         if self._core is not None or self._closed.is_set():
             raise ClusterClosed(f"cluster member {self.name} was started before; make a new Cluster")

@@ -5,6 +5,7 @@ as opaque bytes, in and out: this is where they will be sealed. Knows no message
 """
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -34,7 +35,7 @@ log = logging.getLogger("rpcnet.cluster")
 
 
 class AddressInUse(ClusterError, OSError):
-    """The cluster's address cannot be bound."""
+    """The cluster's address is taken, its TCP or its UDP port. Other reasons keep their own OSError."""
 
 
 class Receiver(Protocol):
@@ -65,18 +66,21 @@ class Transport:
         self._closed = True
 
     async def open(self, bind: str) -> str:
-        """Bind; returns the address with its real port. Raises AddressInUse, ValueError."""
+        """Bind; returns the address with its real port. Raises AddressInUse, another OSError, ValueError."""
         host, port = split_host_port(bind)
         for attempt in range(1, PORT_TRIES + 1):
             try:
                 return await self._bind(host, port)
             except OSError as error:
                 await self.close()
-                if port or attempt == PORT_TRIES:
-                    why = error.strerror or str(error)
-                    raise AddressInUse(
-                        error.errno, f"cannot bind {bind} for the cluster (TCP and UDP): {why}"
-                    ) from error
+                in_use = error.errno == errno.EADDRINUSE
+                if port or attempt == PORT_TRIES or not in_use:
+                    text = f"cannot bind {bind} for the cluster (TCP and UDP): {error.strerror or error}"
+                    if in_use:
+                        raise AddressInUse(error.errno, text) from error
+                    if isinstance(error, socket.gaierror):
+                        raise socket.gaierror(error.errno, text) from error
+                    raise OSError(error.errno, text) from error  # the subclass is that of its errno
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _bind(self, host: str, port: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import socket
 from dataclasses import replace
@@ -272,13 +273,35 @@ def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
     asyncio.run(main())
 
 
+def test_a_bind_that_fails_otherwise_keeps_its_own_error(world):
+    async def main():
+        for port in (0, 7000):
+            with pytest.raises(OSError, match=f"cannot bind 192.0.2.1:{port} for the cluster") as raised:
+                await Transport(Receiver(), CONFIG, Stats).open(f"192.0.2.1:{port}")
+            assert raised.value.errno == errno.EADDRNOTAVAIL
+            assert not isinstance(raised.value, AddressInUse)
+
+    world.run(main())
+
+
+def test_a_name_that_is_not_found_is_an_error_of_looking_up():
+    import sim
+
+    async def main():
+        with pytest.raises(socket.gaierror, match="cannot bind nowhere:7000 for the cluster") as raised:
+            await Transport(Receiver(), CONFIG, Stats).open("nowhere:7000")
+        assert raised.value.errno == socket.EAI_NONAME
+
+    sim.run(main(), seed=1)
+
+
 def test_it_works_over_ipv6_where_there_is_any():
     async def main():
         stats = Stats()
         one, two = (Transport(Receiver(), CONFIG, lambda: stats) for _ in range(2))
         try:
             await one.open("[::1]:0")
-        except AddressInUse:
+        except OSError:
             pytest.skip("no IPv6 here")
         address = await two.open("[::1]:0")
         one.send(address, b"hello")
