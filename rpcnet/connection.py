@@ -19,6 +19,7 @@ from rpcnet.config import RpcConfig
 from rpcnet.errors import ProtocolError, Status, Unavailable
 from rpcnet.flow.credit import ReceiveCredit, granted
 from rpcnet.flow.deadline import Patience
+from rpcnet.handshake import agreement_fault, early_end
 from rpcnet.line import Line
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
@@ -39,9 +40,8 @@ from rpcnet.wire.frame import (
 )
 from rpcnet.wire.parser import Parser
 
-__all__ = ["ALPN", "Connection"]
+__all__ = ["Connection"]
 
-ALPN = "rpcnet/1"
 _log = logging.getLogger("rpcnet")
 
 LINGER = 1.0
@@ -183,9 +183,9 @@ class Connection(asyncio.Protocol):
         self.transport = stream = cast("asyncio.Transport", transport)
         self.peer = _text(transport.get_extra_info("peername"))
         stream.write(writer.greeting(self._hello()))
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object is not None and ssl_object.version() != "TLSv1.3":
-            self._condemn(ProtocolError(f"{ssl_object.version()} was agreed on; rpcnet takes TLSv1.3"))
+        fault = agreement_fault(transport.get_extra_info("ssl_object"))
+        if fault is not None:
+            self._condemn(ProtocolError(fault))
             return
         self._keepalive = self.loop.call_later(self.config.handshake_timeout, self._greeting_due)
 
@@ -212,7 +212,13 @@ class Connection(asyncio.Protocol):
             self._condemn(error)
 
     def eof_received(self) -> None:
-        self._close_reason = self._close_reason or "the peer closed it"
+        if not self._close_reason:
+            early = self.peer_hello is None and not self.reads
+            self._close_reason = self._early_end(None) if early else "the peer closed it"
+
+    def _early_end(self, error: Exception | None) -> str:
+        has_tls = self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
+        return early_end(error, self.side, has_tls)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -232,6 +238,8 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         self._out.clear()
         self._out_bytes = 0
+        if exc is not None and not self._close_reason and self.peer_hello is None and not self.reads:
+            self._close_reason = self._early_end(exc)
         self._end_calls(self._close_reason or (str(exc) if exc is not None else "it was closed") or type(exc).__name__)
         if not self.lost.done():
             self.lost.set_result(None)

@@ -7,6 +7,7 @@ Tests: tests/rpcnet/test_one_page.py, test_shapes.py and test_letting_go.py.
 
 import asyncio
 import ssl
+from asyncio import _get_running_loop as _running_loop
 from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from enum import Enum
 from random import Random
@@ -30,6 +31,7 @@ from rpcnet.errors import (
 )
 from rpcnet.flow.deadline import earliest, seconds
 from rpcnet.stats import RpcStats
+from rpcnet.tls import check_context
 from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
 
 __all__ = ["DEFAULT", "Default", "RpcClient"]
@@ -63,6 +65,7 @@ class RpcClient:
         open_transport: OpenTransport | None = None,
     ) -> None:
         """`open_transport` makes connections where they do not come from `address`; see `rpcnet.testing`."""
+        check_context(tls, "client")
         self.config = config or RpcConfig()
         self.address = address
         to = addresses.parse(address)
@@ -134,6 +137,8 @@ class RpcClient:
         subclass, one a status. Cancelling it cancels the handler. A call that crossed the server's GOAWAY, so that no
         handler has seen it, is made again on a new connection.
         """
+        if _running_loop() is not self._loop:
+            self._check_loop()  # which raises
         request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
         self._dialer.check_open()
@@ -293,6 +298,13 @@ class RpcClient:
         """A typed proxy of a @service class: `await client.service(Calculator).add(request)`."""
         return cast("T", ServiceProxy(self, cls))
 
+    def _check_loop(self) -> None:
+        if _running_loop() is not self._loop:
+            raise RuntimeError(
+                f"this client of {self.address} belongs to another event loop than the one that runs here; use it in"
+                " its own (asyncio.run_coroutine_threadsafe from another thread), or make a client in each"
+            )
+
     # Opening calls.
 
     def _stream_call(
@@ -305,6 +317,7 @@ class RpcClient:
         request: tuple[bytes, int] | None = None,
     ) -> ClientCall:
         """A streaming call, launched."""
+        self._check_loop()
         self._dialer.check_open()
         idle = seconds("idle_timeout", self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout)
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
@@ -358,9 +371,13 @@ class RpcClient:
         )
 
     async def close(self) -> None:
-        """Let go of every call and close. Nothing of this client runs afterwards."""
+        """Let go of every call and close. Nothing of this client runs afterwards.
+
+        RuntimeError in another event loop than the client's.
+        """
         if self._closed:
             return
+        self._check_loop()
         self._closed = True
         for connection in list(self._dialer.connections):
             for call in list(connection.calls.values()):
@@ -377,7 +394,15 @@ class RpcClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is GeneratorExit and _running_loop() is None:
+            return  # its coroutine is closed after its loop has ended: nothing can be awaited
         await self.close()
+
+    def __del__(self) -> None:
+        # Not there where __init__ raised.
+        dialer: Dialer | None = getattr(self, "_dialer", None)
+        if dialer is not None:
+            dialer.drop()
 
 
 def _iterable(items: Items) -> Iterables:
@@ -411,4 +436,4 @@ class Connecting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._client is not None, "a block is left that was entered"
-        await self._client.close()
+        await self._client.__aexit__(kind, error, trace)

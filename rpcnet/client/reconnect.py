@@ -8,12 +8,13 @@ import ssl
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, TypeAlias
+from warnings import warn as _warn
 
 from rpcnet import observe
 from rpcnet.address import Address
 from rpcnet.client.connection import ClientConnection
+from rpcnet.client.unreachable import unreachable
 from rpcnet.config import RpcConfig
-from rpcnet.connection import ALPN
 from rpcnet.errors import FailedPrecondition, ResourceExhausted, Unavailable
 
 __all__ = ["Dialer", "OpenTransport"]
@@ -179,11 +180,12 @@ class Dialer:
         until = self._loop.time() + seconds
         try:
             if not await self._within(until, self._open_transport(protocol)):
-                raise Unavailable(f"no connection within connect_timeout ({seconds:g} s)")
+                what = "no TLS handshake (is there TLS at the server?)" if made and self._tls else "no connection"
+                raise Unavailable(f"{what} within connect_timeout ({seconds:g} s)")
             back = self._time_back(until)
             await self._greeted(made[-1], self._loop.time() + back if back else until)
         except OSError as error:
-            raise Unavailable(f"{error}") from None
+            raise Unavailable(unreachable(error, self.address, self._tls is not None)) from None
         finally:
             for connection in made:
                 if not connection.is_usable:
@@ -208,8 +210,6 @@ class Dialer:
 
     async def _open_socket(self, protocol: Callable[[], ClientConnection]) -> None:
         options: dict[str, Any] = {"ssl": self._tls}
-        if self._tls is not None:
-            self._tls.set_alpn_protocols([ALPN])
         if self.address.path:
             if self._tls is not None:
                 options["server_hostname"] = "localhost"
@@ -230,3 +230,24 @@ class Dialer:
             await asyncio.wait(pending)
             # The callbacks that take them off the list were scheduled before this task was woken.
             await asyncio.sleep(0)
+
+    def drop(self) -> None:
+        """The client was let go: close what it left open, from whatever thread this is, and warn that it did."""
+        if self._closed or not (self.connections or self._connecting):
+            return
+        self._closed = True
+        try:
+            if asyncio._get_running_loop() is self._loop:
+                self._loop.call_soon(self._close_dropped)
+            else:
+                self._loop.call_soon_threadsafe(self._close_dropped)
+        except RuntimeError:
+            pass  # the loop was closed, and its transports say themselves that they are left
+        text = f"unclosed RpcClient of {self.address}; use it in `async with`, or `await client.close()`"
+        _warn(text, ResourceWarning, stacklevel=3)
+
+    def _close_dropped(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for connection in list(self.connections):
+            connection.close("its client was dropped unclosed")

@@ -16,14 +16,16 @@ from typing import Any, Final, Self, TypeVar, overload
 from rpcnet import address as addresses
 from rpcnet import observe
 from rpcnet.config import RpcConfig
-from rpcnet.connection import ALPN
 from rpcnet.errors import Status
 from rpcnet.handler import describe
 from rpcnet.listener import stop_listening
 from rpcnet.server.connection import ServerConnection
+from rpcnet.server.door import Doors
 from rpcnet.server.handlers import Handlers
+from rpcnet.server.unix_path import UnixPath
 from rpcnet.service import LEFT_OUT, Method, bytes_method, method_names, service_name, shape_number, typed_method
 from rpcnet.stats import RpcStats
+from rpcnet.tls import check_context
 from rpcnet.wire.frame import UNARY
 
 __all__ = ["RpcServer"]
@@ -48,9 +50,11 @@ class RpcServer:
         random: Random | None = None,
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
+        check_context(tls, "server")
         self.config = config or RpcConfig()
         self._bind = addresses.parse(address)
-        self._tls = tls
+        self._doors = Doors(tls, self.config.handshake_timeout) if tls is not None else None
+        self._unix_path = UnixPath(self._bind.path) if self._bind.path else None
         self._handlers = Handlers(self.config, random or Random(), wall_clock)
         self._connections: dict[ServerConnection, None] = {}
         self._listener: asyncio.Server | None = None
@@ -152,17 +156,15 @@ class RpcServer:
         self._closed = asyncio.get_running_loop().create_future()
 
     async def _listen(self) -> None:
-        self._bind.check_secure(self._tls is not None, self.config.insecure)
-        if self._tls is not None:
-            self._tls.set_alpn_protocols([ALPN])
-        loop = asyncio.get_running_loop()
-        limits: dict[str, Any] = {"ssl": self._tls}
-        if self._tls is not None:
-            limits["ssl_handshake_timeout"] = self.config.handshake_timeout
-        if self._bind.path:
-            self._listener = await loop.create_unix_server(self.accept, self._bind.path, **limits)
+        self._bind.check_secure(self._doors is not None, self.config.insecure)
+        accept: Callable[[], asyncio.Protocol] = self.accept
+        if self._doors is not None:
+            accept = partial(self._doors.door, self.accept)
+        if self._unix_path is not None:
+            self._listener = await self._unix_path.listen(accept)
             return
-        self._listener = await loop.create_server(self.accept, self._bind.host, self._bind.port, **limits)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(accept, self._bind.host, self._bind.port)
         port = self._listener.sockets[0].getsockname()[1]
         self._address = str(addresses.Address(self._bind.host, port, ""))
 
@@ -204,8 +206,12 @@ class RpcServer:
         handlers = self._handlers
         assert self._closed is not None
         handlers.draining = True
+        if self._unix_path is not None:
+            self._unix_path.remove()
         if self._listener is not None:
             await stop_listening(self._listener)
+        if self._doors is not None:
+            await self._doors.close()
         for connection in list(self._connections):
             connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
@@ -249,8 +255,11 @@ class RpcServer:
             await self.start()
         try:
             await self.wait_closed()
-        finally:
+        except GeneratorExit:
+            raise  # closed without being run to its end, mostly after its loop has ended: nothing can be awaited
+        except BaseException:
             await self.stop()
+            raise
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -259,5 +268,7 @@ class RpcServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is GeneratorExit and asyncio._get_running_loop() is None:
+            return  # its coroutine is closed after its loop has ended: nothing can be awaited
         orderly = kind is None or issubclass(kind, asyncio.CancelledError)
         await self.stop(DEFAULT_GRACE if orderly else 0.0)

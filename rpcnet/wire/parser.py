@@ -58,7 +58,7 @@ class Parser:
     def _greet(self, data: bytes) -> bool:
         """Check the preface, or as much as there is of it: whoever speaks something else is known at the first byte."""
         if not data.startswith(PREFACE[: len(data)]):
-            self.error = ProtocolError(f"peer does not speak rpcnet: it opened with {bytes(data[:8])!r}")
+            self.error = ProtocolError(_foreign(data))
             return False
         if len(data) < len(PREFACE):
             self._buffer += data
@@ -89,3 +89,13 @@ class Parser:
             if at != known:
                 self.cut_frames += 1
         return frames
+
+
+def _foreign(data: bytes) -> str:
+    """What somebody speaks who opened with these bytes instead of the preface."""
+    if data[1:2] in {b"", b"\x03"}:  # the major version of every TLS record
+        if data[:1] == b"\x16":
+            return "peer opened with a TLS handshake, but this end has no TLS; give it tls=, or the peer none"
+        if data[:1] == b"\x15":
+            return "peer answered with a TLS alert, so it takes TLS alone; give this end tls= (rpcnet.tls)"
+    return f"peer does not speak rpcnet: it opened with {bytes(data[:8])!r}"

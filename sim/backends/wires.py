@@ -29,6 +29,9 @@ _ABORT: Literal["abort"] = "abort"
 class StreamWire(asyncio.Transport, asyncio.Protocol):
     """A TCP connection: a transport to the program above it, a protocol to the real transport below."""
 
+    _start_tls_compatible = True
+    """What `loop.start_tls` asks of a transport, in 3.11 to 3.13."""
+
     def __init__(self, shaper: Shaper, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self._shaper = shaper

@@ -130,3 +130,19 @@ def test_parsing_is_linear_in_bytes_whatever_the_size_of_the_reads(size: int, st
         frames += len(parser.receive(data[at : at + step]))
     assert frames == size // part
     assert buffer.copied <= 5 * len(data)
+
+
+@pytest.mark.parametrize(
+    ("opening", "text"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", "opened with a TLS handshake, but this end has no TLS"),
+        (b"\x16", "opened with a TLS handshake"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "answered with a TLS alert, so it takes TLS alone"),
+        (b"\x15\x04", r"does not speak rpcnet: it opened with b'\x15\x04'"),
+        (b"HTTP/1.1 400 Bad Request", "does not speak rpcnet: it opened with b'HTTP/1.1'"),
+    ],
+)
+def test_a_foreign_opening_is_named_for_what_it_is(opening: bytes, text: str) -> None:
+    parser = Parser(1000)
+    assert parser.receive(opening) == []
+    assert text in str(parser.error)

@@ -1,0 +1,100 @@
+"""The TLS handshake of a server: who passes becomes a connection, who does not is named in the log.
+
+asyncio's own `create_server(ssl=)` drops a failed handshake without a word, so that nobody could tell at the server why
+its clients fail. So the listener accepts without TLS, and each transport is upgraded here with `loop.start_tls`, within
+`handshake_timeout`. Knows no frame and no method; the context is the user's and is not changed.
+
+Tests: tests/rpcnet/server/test_door.py, and test_tls_failures.py for the lines in the log.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from rpcnet.address import join_host_port
+from rpcnet.handshake import handshake_failure
+
+__all__ = ["Doors"]
+
+_log = logging.getLogger("rpcnet")
+
+
+class Doors:
+    """The handshakes of one server that are under way."""
+
+    def __init__(self, context: ssl.SSLContext, seconds: float) -> None:
+        """`seconds` is what a handshake may take."""
+        self.context = context
+        self.seconds = seconds
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def door(self, accept: Callable[[], asyncio.Protocol]) -> "Door":
+        """The protocol of one transport that was just accepted; `accept` makes that of whoever passes."""
+        return Door(self, accept)
+
+    async def close(self) -> None:
+        """Break off every handshake that is under way."""
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+class Door(asyncio.Protocol):
+    """One transport until its handshake is over, and what comes before the connection has its transport."""
+
+    __slots__ = ("_accept", "_doors", "_early", "_gone")
+
+    def __init__(self, doors: Doors, accept: Callable[[], asyncio.Protocol]) -> None:
+        self._doors = doors
+        self._accept = accept
+        self._early: list[bytes] = []
+        self._gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        plain = cast("asyncio.Transport", transport)
+        plain.pause_reading()  # the first bytes are those of the handshake
+        doors = self._doors
+        task = asyncio.get_running_loop().create_task(self._pass(plain), name="rpcnet TLS handshake")
+        doors.tasks.add(task)
+        task.add_done_callback(doors.tasks.discard)
+
+    # Between the end of the handshake and the turn in which this task goes on the client may speak, and go.
+
+    def data_received(self, data: bytes) -> None:
+        self._early.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
+
+    async def _pass(self, plain: asyncio.Transport) -> None:
+        doors = self._doors
+        peer = _text(plain.get_extra_info("peername"))
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                plain, self, doors.context, server_side=True, ssl_handshake_timeout=doors.seconds
+            )
+        except asyncio.CancelledError:
+            plain.abort()
+            raise
+        except Exception as error:
+            # Not only OSError: callbacks of the user's context raise what they like.
+            plain.abort()
+            _log.warning("server connection %s: refused: %s", peer, handshake_failure(error, "server"))
+            return
+        if transport is None or self._gone:
+            return
+        connection = self._accept()
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        for data in self._early:
+            connection.data_received(data)
+
+
+def _text(address: object) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:
+        return join_host_port(str(address[0]), int(address[1]))
+    return f"unix:{address or ''}"
