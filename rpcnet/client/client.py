@@ -95,6 +95,8 @@ class RpcClient:
         """Connect; what `connect` does."""
         try:
             await self._dialer.connected()
+        except GeneratorExit:
+            raise  # its coroutine is closed: nothing can be awaited, and losing this client closes it
         except BaseException:
             await self.close()
             raise

@@ -65,7 +65,8 @@ class CallLauncher:
         try:
             went_along = connection.start(call)
         except RpcError as error:
-            call.fail(error, tell_peer=False)
+            # A traceback leads to its frames, these to the call: a cycle that would keep the client, too.
+            call.fail(error.with_traceback(None), tell_peer=False)
             return
         if not went_along:
             call.pump = self.spawn(call.send_request(), call)
@@ -77,8 +78,8 @@ class CallLauncher:
                 self._begin(call, connection)
                 await call.send_again()
         except Unavailable as error:
-            call.cut(error)
+            call.cut(error.with_traceback(None))
         except RpcError as error:
-            call.fail(error, tell_peer=False)
+            call.fail(error.with_traceback(None), tell_peer=False)
         if call.opener is asyncio.current_task():
             call.opener = None

@@ -256,10 +256,23 @@ class RpcServer:
         try:
             await self.wait_closed()
         except GeneratorExit:
-            raise  # closed without being run to its end, mostly after its loop has ended: nothing can be awaited
+            self._abandon()
+            raise
         except BaseException:
             await self.stop()
             raise
+
+    def _abandon(self) -> None:
+        """The coroutine that served is closed, mostly after its loop has ended: nothing can be awaited in it."""
+        if self._stopping is not None:
+            return
+        if asyncio._get_running_loop() is not None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(0.0), name="rpcnet server stop")
+            return
+        if self._unix_path is not None:
+            self._unix_path.remove()
+        if self._listener is not None:
+            self._listener.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -269,6 +282,7 @@ class RpcServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is GeneratorExit and asyncio._get_running_loop() is None:
-            return  # its coroutine is closed after its loop has ended: nothing can be awaited
+            self._abandon()
+            return
         orderly = kind is None or issubclass(kind, asyncio.CancelledError)
         await self.stop(DEFAULT_GRACE if orderly else 0.0)
