@@ -9,12 +9,14 @@ Knows no call and no status: what does not fit raises `PayloadError`, which name
 rpcnet/kinds.py's matter. Tests: tests/rpcnet/test_codec.py and test_hostile_payloads.py.
 """
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from rpcnet.collisions import guard
 from rpcnet.depth import is_deeper
 from rpcnet.kinds import Kind, inspected
 
@@ -117,15 +119,21 @@ def _for_bytes_or_packed(known: Kind, unpack: Callable[[bytes], Any]) -> Decode:
 def _unpacker(known: Kind, max_depth: int) -> Callable[[bytes], Any]:
     """From MessagePack. What its exceptions mean is `_refusal`'s matter."""
     plain = msgspec.msgpack.Decoder(known.kind).decode
-    if not known.may_nest:
+    if not known.may_nest and not known.least:
         return plain
+    limit = max_depth if known.may_nest else sys.maxsize
+    fewest = known.least or sys.maxsize
+    collide = guard(known.keys, known.items, known.least) if known.least else None
 
-    def bounded(payload: bytes) -> Any:
-        if len(payload) > max_depth and is_deeper(payload, max_depth):
+    def judged(payload: bytes) -> Any:
+        size = len(payload)
+        if size > limit and is_deeper(payload, limit):
             raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})")
+        if collide is not None and size > fewest and collide(payload):
+            raise PayloadError("keys of a map, or items of a set, collide: it would take very long to build")
         return plain(payload)
 
-    return bounded
+    return judged
 
 
 def _refusal(error: Exception) -> PayloadError:

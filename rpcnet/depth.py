@@ -10,7 +10,7 @@ Layout: https://github.com/msgpack/msgpack/blob/master/spec.md. Tests: tests/rpc
 import re
 from typing import Final
 
-__all__ = ["is_deeper"]
+__all__ = ["COUNTED", "STEP", "is_deeper"]
 
 _ARRAYS: Final = (*range(0x90, 0xA0), 0xDC, 0xDD)
 _MAPS: Final = (*range(0x80, 0x90), 0xDE, 0xDF)
@@ -23,7 +23,7 @@ _FIXED: Final = {
     **{0xA0 + size: 1 + size for size in range(32)},  # short strings
 }  # fmt: skip
 """Bytes of a scalar, its head included, by the head. Heads of one byte that are left out are scalars of one byte."""
-_COUNTED: Final = {
+COUNTED: Final = {
     0xC4: (1, 2), 0xC5: (2, 3), 0xC6: (4, 5),  # bytes
     0xC7: (1, 3), 0xC8: (2, 4), 0xC9: (4, 6),  # extensions
     0xD9: (1, 2), 0xDA: (2, 3), 0xDB: (4, 5),  # strings
@@ -37,7 +37,8 @@ _EMPTY: Final = (0x80, 0x90)
 _LONG_RUN: Final = 8
 """Items that must be left in a container before a pattern is faster than one step each (measured)."""
 
-_STEP: Final = [_FIXED.get(head, 0 if head in (*_ARRAYS, *_MAPS) or head in _COUNTED else 1) for head in range(256)]
+STEP: Final = [_FIXED.get(head, 0 if head in (*_ARRAYS, *_MAPS) or head in COUNTED else 1) for head in range(256)]
+"""Bytes of an item by its head; 0 where it is a container or says its length."""
 _RUN: Final = {
     head: re.compile(b"(?:" + re.escape(bytes([head])) + b".{%d})+" % (size - 1), re.DOTALL)
     for head, size in _FIXED.items()
@@ -56,7 +57,7 @@ def is_deeper(payload: bytes, limit: int) -> bool:
 def _walk(payload: bytes, limit: int) -> bool:
     # A long function because it is a hot path: a call for each item would cost more than the item.
     size = len(payload)
-    step_of = _STEP
+    step_of = STEP
     position = 0
     left = 1
     """Items that are still to come in the innermost container."""
@@ -85,7 +86,7 @@ def _walk(payload: bytes, limit: int) -> bool:
                     position = run.end()
             continue
         left -= 1
-        counted = _COUNTED.get(head)
+        counted = COUNTED.get(head)
         if counted is not None:
             width, before = counted
             position += before + int.from_bytes(payload[position + 1 : position + 1 + width], "big")
