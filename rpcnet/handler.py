@@ -147,11 +147,12 @@ def _first(handler: Any, name: str, *, follow_wrapped: bool) -> inspect.Paramete
 def _hints(handler: Any) -> tuple[dict[str, Any], str]:
     """The annotations of a callable, those that are text evaluated; or none, and why."""
     source = handler
-    while isinstance(source, functools.partial):
-        source = source.func
-    if not inspect.isroutine(source) and not isinstance(source, type) and callable(source):
-        source = type(source).__call__
     try:
-        return get_type_hints(source, include_extras=True), ""
+        inspect.unwrap(handler)  # get_type_hints does not end where wrappers lead in a circle; this raises
+        while isinstance(source, functools.partial) or not getattr(source, "__annotations__", True):
+            source = source.func if isinstance(source, functools.partial) else getattr(source, "__wrapped__", None)
+        if not inspect.isroutine(source) and not isinstance(source, type) and callable(source):
+            source = type(source).__call__
+        return ({} if source is None else get_type_hints(source, include_extras=True)), ""
     except Exception as error:  # an annotation is any expression
         return {}, f"annotations of {describe(handler)} cannot be evaluated: {error}"
