@@ -132,7 +132,9 @@ class RpcConfig:
     def connection_window(self) -> int:
         """Bytes of credit of one connection; `connection_window_bytes`, or what stands for None there."""
         window = self.connection_window_bytes
-        return (self.max_streams or USUAL_STREAMS) * self.stream_window_bytes if window is None else window
+        return (
+            min((self.max_streams or USUAL_STREAMS) * self.stream_window_bytes, MAX_BYTES) if window is None else window
+        )
 
     def with_default_timeout(self, seconds: float | None) -> Self:
         return replace(self, default_timeout=seconds)

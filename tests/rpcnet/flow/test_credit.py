@@ -62,41 +62,54 @@ def test_a_starved_sender_hears_of_a_slow_reader_now_and_then() -> None:
     assert credit.release(10) == 20
 
 
-def at(seconds):
-    """A clock that stands."""
-    return lambda: seconds
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_a_read_that_leaves_just_less_than_what_is_held_back_is_not_told() -> None:
-    credit = ReceiveCredit(1000, 500)
+    clock = Clock()
+    credit = ReceiveCredit(1000, 500, clock)
     credit.charge(600)
-    assert credit.release(499, at(0.0)) == 0
+    assert credit.release(499) == 0
     assert (credit.allowed, credit.owed, credit.held) == (400, 499, 101)
-    assert credit.release(1, at(0.0)) == 500
+    assert credit.release(1) == 500
     assert (credit.allowed, credit.owed, credit.held) == (900, 0, 100)
 
 
 def test_a_sender_with_an_eighth_of_the_window_left_counts_as_starved() -> None:
-    credit = ReceiveCredit(1000, 500)
+    clock = Clock()
+    credit = ReceiveCredit(1000, 500, clock)
     credit.charge(874)
-    assert credit.release(1, at(0.0)) == 0, "126 bytes are more than an eighth of 1000"
+    assert credit.release(1) == 0, "126 bytes are more than an eighth of 1000"
     credit.charge(1)
-    assert credit.release(1, at(0.0)) == 2, "125 are not"
+    assert credit.release(1) == 2, "125 are not"
 
 
 def test_a_starved_sender_hears_again_after_the_interval_exactly() -> None:
     assert STARVED_INTERVAL == 0.1
-    credit = ReceiveCredit(10_000, 5000)
+    clock = Clock()
+    credit = ReceiveCredit(10_000, 5000, clock)
     credit.charge(10_000)
-    assert credit.release(10, at(0.0)) == 10
-    assert credit.release(10, at(STARVED_INTERVAL)) == 10
-    assert credit.release(10, at(5.0)) == 10, "the interval begins again with each"
-    assert credit.release(10, at(5.05)) == 0
-    assert credit.release(10, at(5.11)) == 20
+    assert credit.release(10) == 10
+    clock.now = STARVED_INTERVAL
+    assert credit.release(10) == 10
+    clock.now = 5.0
+    assert credit.release(10) == 10, "the interval begins again with each"
+    clock.now = 5.05
+    assert credit.release(10) == 0
+    clock.now = 5.11
+    assert credit.release(10) == 20
 
 
 def test_all_that_was_granted_may_be_sent_and_no_byte_more() -> None:
-    credit = ReceiveCredit(1024, 512)
+    clock = Clock()
+    credit = ReceiveCredit(1024, 512, clock)
     credit.charge(1024)
     assert credit.held == 1024
     with pytest.raises(ProtocolError, match="peer sent 1 bytes with 0 bytes of credit left"):
