@@ -19,8 +19,12 @@ def checked_metadata(metadata: Any) -> dict[str, str | bytes]:
     """A copy, whose keys are text and whose values are text or bytes. InvalidArgument where that is not so."""
     if not isinstance(metadata, Mapping):
         raise InvalidArgument(f"metadata must be a mapping of text to text or bytes, not {type(metadata).__name__}")
+    try:
+        items = list(metadata.items())
+    except Exception as error:  # of a mapping of the user's own
+        raise InvalidArgument(f"metadata cannot be read: {type(error).__name__}") from error
     checked: dict[str, str | bytes] = {}
-    for key, value in metadata.items():
+    for key, value in items:
         if not isinstance(key, str) or not isinstance(value, str | bytes):
             kinds = f"{type(key).__name__} to {type(value).__name__}"
             raise InvalidArgument(f"metadata must be text to text or bytes, not {kinds}")
@@ -41,4 +45,4 @@ def _text(value: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidArgument(f"metadata {value!r} is not text that UTF-8 can hold: {error.reason}") from None
-    return str(value)
+    return value if type(value) is str else str.__str__(value)

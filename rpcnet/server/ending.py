@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from rpcnet.errors import RpcError, Status, StreamTimeout
-from rpcnet.metadata import encoded_metadata
+from rpcnet.metadata import checked_metadata, encoded_metadata
 from rpcnet.wire.frame import MAX_TEXT_BYTES, Ending
 
 __all__ = ["LAST_RESORT", "Limits", "error_of_group", "fitting", "of_rpc_error", "ran_out_of_a_stream"]
@@ -70,12 +70,21 @@ def of_rpc_error(error: RpcError, trailers: Mapping[str, str | bytes], limits: L
         notes.append(f"details of type {type(details).__name__} were left out: they must be bytes")
         details = b""
     own = _field(error, "trailers", {}, notes)
-    joined: Any = {**trailers, **own} if isinstance(own, Mapping) else own
+    joined = dict(trailers)
+    try:
+        joined.update(checked_metadata(own))
+    except RpcError as other:
+        notes.append(f"trailers were left out: {other.message}")
     return fitting(status, _text(message), bytes(details), joined, limits, notes)
 
 
 def fitting(
-    status: int, text: str, details: bytes, trailers: Any, limits: Limits, notes: list[str] | None = None
+    status: int,
+    text: str,
+    details: bytes,
+    trailers: Mapping[str, str | bytes],
+    limits: Limits,
+    notes: list[str] | None = None,
 ) -> Ending:
     """An ending within the peer's limits: text is cut, details and trailers that do not fit are left out, with a note.
 
@@ -90,7 +99,6 @@ def fitting(
     if trailers:
         try:
             trailers_bytes = len(encoded_metadata(trailers, limit))
-            trailers = dict(trailers)
         except RpcError as error:
             notes.append(f"trailers were left out: {error.message}")
             trailers = {}
@@ -104,7 +112,7 @@ def fitting(
     if notes and status == Status.OK:
         status, text = Status.INTERNAL, "the call went well, but its end cannot be told"
     room -= len(details) + trailers_bytes
-    return Ending(int(status), _cut("; ".join([text, *notes] if text else notes), room), details, dict(trailers or {}))
+    return Ending(int(status), _cut("; ".join([text, *notes] if text else notes), room), details, dict(trailers))
 
 
 def _status(error: RpcError) -> int:
@@ -122,7 +130,7 @@ def _field(error: RpcError, name: str, missing: Any, notes: list[str]) -> Any:
     try:
         return getattr(error, name)
     except AttributeError:
-        return _text(error) if name == "message" else missing
+        return BaseException.__str__(error) if name == "message" else missing
     except Exception as other:
         notes.append(f"{name} cannot be read: it raised {type(other).__name__}")
         return missing
