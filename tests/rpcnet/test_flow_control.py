@@ -90,6 +90,41 @@ def test_a_handler_that_does_not_read_stops_its_caller(world, pair) -> None:
     world.run(main())
 
 
+def test_a_hundred_unread_streams_cost_nobody_else(world, pair) -> None:
+    """Each holds its own window and no more: other calls of the connection take as long as they took."""
+
+    async def endless(payload: bytes) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(60_000)
+
+    async def main() -> None:
+        def methods(server: RpcServer) -> None:
+            server.register_streaming("endless", endless, shape="server_streaming")
+            server.register("echo", Flood().echo)
+
+        loop = asyncio.get_running_loop()
+        async with pair(methods, RpcConfig(max_streams=101)) as (_, client):
+
+            async def take() -> float:
+                begun = loop.time()
+                for size in (1, 1000, 100_000):
+                    assert await client.call("echo", bytes(size), timeout=30) == bytes(size)
+                return loop.time() - begun
+
+            alone = max([await take() for _ in range(3)])
+            streams = [client.call_server_streaming("endless") for _ in range(100)]
+            await asyncio.sleep(60 if world.name != "sockets" else 1)
+            assert client.stats.queued_bytes <= 100 * RpcConfig().stream_window_bytes
+            if world.name == "sockets":
+                await take()
+            else:
+                assert max([await take() for _ in range(3)]) <= alone * 1.5 + 0.001
+            for stream in streams:
+                stream.abort()
+
+    world.run(main())
+
+
 def test_many_small_items_fill_the_window_as_well(world, pair) -> None:
     async def empty(payload: bytes) -> AsyncIterator[bytes]:
         while True:
