@@ -309,6 +309,11 @@ class Connection(asyncio.Protocol):
         """Whether an item of this cost may be written now, before anybody who waits."""
         return cost <= self.credit and not self._paused and not self.writers
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the transport's buffer is full: the peer, or the way to it, takes no bytes."""
+        return self._paused
+
     def can_take(self, cost: int) -> bool:
         """Whether an item of this cost may be written now by the first in the line of writers."""
         return cost <= self.credit and not self._paused

@@ -539,6 +539,8 @@ class Stream:
         peer = self.peer or "the peer"
         if self._read_since <= self._write_since:
             return f"{peer} was silent for {allowed} in call {self.method!r}"
+        if connection.is_paused:
+            return f"{peer} took no bytes over the connection for {allowed}, for which call {self.method!r} waits"
         if self.credit > ITEM_COST and connection.credit < connection.worthwhile + ITEM_COST:
             return f"{peer} granted the connection no credit for {allowed}, for which call {self.method!r} waits"
         return f"{peer} granted call {self.method!r} no credit for {allowed}: its handler does not read"

@@ -124,3 +124,19 @@ def test_idle_timeout_of_zero_runs_no_handler(world, pair) -> None:
                 await client.call_client_streaming("at_once", slow(), idle_timeout=0)
 
     world.run(main())
+
+
+def test_idle_text_names_a_connection_that_takes_no_bytes(world, pair) -> None:
+    """Not the handler, which is not to blame."""
+
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            await client.call_client_streaming("at_once", [])
+            connection = client._dialer.connection
+            async with client.call_streaming("three", idle_timeout=0.05) as stream:
+                connection.pause_writing()  # as the transport does whose buffer is full
+                with pytest.raises(StreamError.Timeout, match="took no bytes over the connection"):
+                    await stream.send(b"x")
+            connection.resume_writing()
+
+    world.run(main())

@@ -1,18 +1,15 @@
 """What a client does: one coroutine for each form in which a call can be made, read and let go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from rpcnet import BidirectionalStream, RpcClient, Status, StreamError
+from rpcnet import BidirectionalStream, FailedPrecondition, RpcClient
+from tests.rpcnet.chaos.items import generated, listed, write, written
 from tests.rpcnet.chaos.payload import item
-from tests.rpcnet.chaos.raising import ItemsError, OddItemsError
 from tests.rpcnet.chaos.record import Seen
 
 __all__ = ["make"]
-
-PATIENCE: Final = 0.25
-"""Seconds after the end of its call until a writer must have been told; above the longest pause between two items."""
 
 
 async def make(client: RpcClient, seen: Seen) -> None:
@@ -45,63 +42,6 @@ def _options(seen: Seen) -> dict[str, Any]:
     if call.metadata:
         options["metadata"] = {"call": str(call.number)}
     return options
-
-
-# Items.
-
-
-def _fail(seen: Seen) -> None:
-    seen.items_raised = True
-    seen.tell("its items raise")
-    raise OddItemsError(1, 2) if seen.call.odd_error else ItemsError("raised by the caller's items")
-
-
-def _listed(seen: Seen) -> Iterator[bytes]:
-    call = seen.call
-    for index, size in enumerate(call.sends):
-        if index == call.raises_at:
-            _fail(seen)
-        seen.gave(index)
-        yield item(call.number, index, size)
-    if call.raises_at is not None:
-        _fail(seen)
-
-
-async def _generated(seen: Seen) -> AsyncIterator[bytes]:
-    for index, payload in enumerate(_listed(seen)):
-        if index and seen.call.pause:
-            await asyncio.sleep(seen.call.pause)
-            seen.client_moved = seen.now()
-        yield payload
-
-
-async def _write(
-    seen: Seen, send: Callable[[bytes], Awaitable[None]], end: Callable[[], Any], abort: Callable[[], None]
-) -> None:
-    """Send the items; told that the call is over by a StreamError, and by nothing else."""
-    try:
-        async for payload in _generated(seen):
-            await send(payload)
-            seen.client_moved = seen.now()
-        ended = end()
-        if ended is not None:
-            await ended
-    except StreamError as error:
-        seen.tell(f"the writer is told {error!r:.200}")
-        if error.code == Status.RESOURCE_EXHAUSTED:  # of this item: the call itself is not over
-            seen.letting_go("its writer gives up")
-            abort()
-    except Exception as error:
-        seen.wrong.append(f"its writer was told {error!r:.200}, which is no StreamError")
-
-
-async def _written(seen: Seen, writer: "asyncio.Task[None]") -> None:
-    """The call is over: its writer has to end by itself."""
-    if not writer.done():
-        await asyncio.wait([writer], timeout=PATIENCE)
-    if not writer.done():
-        seen.wrong.append(f"its writer still waits {PATIENCE} s after the call has ended")
-        writer.cancel()
 
 
 # Reading.
@@ -166,25 +106,27 @@ async def _unary(client: RpcClient, seen: Seen) -> None:
 
 
 async def _upload_list(client: RpcClient, seen: Seen) -> None:
-    items = list(_listed(seen)) if seen.call.raises_at is None else _listed(seen)
+    items = list(listed(seen)) if seen.call.raises_at is None else listed(seen)
     seen.got(await client.call_client_streaming("upload", items, **_options(seen)))
 
 
 async def _upload_generator(client: RpcClient, seen: Seen) -> None:
-    seen.got(await client.call_client_streaming("upload", _generated(seen), **_options(seen)))
+    seen.got(await client.call_client_streaming("upload", generated(seen), **_options(seen)))
 
 
 async def _upload_stream(client: RpcClient, seen: Seen) -> None:
     async with BidirectionalStream[bytes](buffer=1 + seen.call.number % 3) as items:
-        writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
+        writer = asyncio.create_task(write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
         try:
             seen.got(await client.call_client_streaming("upload", items, **_options(seen)))
             seen.end("ok")
         except BaseException as error:
             seen.end(error)
+            if type(error) is FailedPrecondition:
+                items.abort()  # the client was closed already: no call has taken them
             raise
         finally:
-            await _written(seen, writer)
+            await written(seen, writer)
 
 
 def _request(seen: Seen) -> bytes:
@@ -228,7 +170,7 @@ async def _download_receive(client: RpcClient, seen: Seen) -> None:
 
 
 async def _both_items(client: RpcClient, seen: Seen) -> None:
-    items: Any = _generated(seen) if seen.call.form == "generator" else _listed(seen)
+    items: Any = generated(seen) if seen.call.form == "generator" else listed(seen)
     async with client.call_streaming("both", items, **_options(seen)) as stream:
         _abort_later(seen, stream.abort)
         if not await _read(seen, stream):
@@ -238,7 +180,7 @@ async def _both_items(client: RpcClient, seen: Seen) -> None:
 async def _both_stream(client: RpcClient, seen: Seen) -> None:
     items = BidirectionalStream[bytes](buffer=1 + seen.call.number % 3)
     stream = client.call_streaming("both", items, **_options(seen))
-    writer = asyncio.create_task(_write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
+    writer = asyncio.create_task(write(seen, items.sender.send, items.sender.close, items.abort), name="writer")
     _abort_later(seen, items.abort)
     await _both_read(seen, stream, writer)
     items.abort()
@@ -246,7 +188,7 @@ async def _both_stream(client: RpcClient, seen: Seen) -> None:
 
 async def _both_own(client: RpcClient, seen: Seen) -> None:
     stream = client.call_streaming("both", **_options(seen))
-    writer = asyncio.create_task(_write(seen, stream.send, stream.end, stream.abort), name="writer")
+    writer = asyncio.create_task(write(seen, stream.send, stream.end, stream.abort), name="writer")
     _abort_later(seen, stream.abort)
     await _both_read(seen, stream, writer)
 
@@ -261,14 +203,14 @@ async def _both_read(seen: Seen, stream: Any, writer: "asyncio.Task[None]") -> N
         seen.end(error)
         raise
     finally:
-        await _written(seen, writer)
+        await written(seen, writer)
 
 
 async def _both_lockstep(client: RpcClient, seen: Seen) -> None:
     """Each item is sent when the answer to the one before has come."""
     async with client.call_streaming("both", **_options(seen)) as stream:
         _abort_later(seen, stream.abort)
-        for index, payload in enumerate(_listed(seen)):
+        for index, payload in enumerate(listed(seen)):
             await stream.send(payload)
             seen.client_moved = seen.now()
             try:

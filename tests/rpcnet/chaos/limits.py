@@ -101,8 +101,11 @@ def _heard_at(record: Record, seen: Seen) -> float:
         arrives += 2 * LATENCIES[plan.latency] + STARVED + _transfer(plan, call)
         if any(fault.at <= arrives and fault.ends >= seen.server_moved for fault in plan.faults):
             arrives = max(arrives, healed_at(plan) + ping_seconds(plan))
+    waits = 0.0 if seen.runs else idle_timeout(plan, call)  # one for a place, the next one for room to write
+    own = call.pause if call.shape == "upload" else 0.0  # no clock runs while the caller's items are awaited
     parts = max(_parts(plan, size) for size in (0, *call.sends)) - 1
-    return max(max(seen.client_moved, seen.server_moved) + parts * _seconds_a_part(plan), arrives)
+    moved = max(seen.client_moved, seen.server_moved)
+    return max(moved + own + waits + parts * _seconds_a_part(plan), arrives)
 
 
 def _work_of_all(plan: Plan) -> float:
