@@ -55,16 +55,18 @@ def draw(seed: int) -> Plan:
     random = Random(f"chaos/{seed}")
     server, client = _configs(random)
     calm = random.random() < 0.25
-    calls = _calls(random, _taste(random), server, client)
+    taste = _taste(random)
+    calls = _calls(random, taste, server, client)
     return Plan(
         seed=seed,
         server_config=server,
         client_config=client,
         latency=random.choice(("1ms", "uniform(1ms, 8ms)", "uniform(1ms, 8ms)", "20ms", "uniform(10us, 60ms)")),
+        bandwidth=None if calm or random.random() < 0.8 else random.choice((300_000.0, 3_000_000.0)),
         loss=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.001, 0.02)),
         tie_break=random.choice(("fifo", "random")),
         calls=calls,
-        faults=() if calm else _faults(random, len(calls)),
+        faults=() if calm else _faults(random, len(calls), taste.within),
     )
 
 
@@ -236,9 +238,11 @@ def _limits_of(random: Random, taste: Taste, shape: str, never: bool) -> dict[st
 # Faults.
 
 
-def _faults(random: Random, calls: int) -> tuple[Fault, ...]:
+def _faults(random: Random, calls: int, within: float) -> tuple[Fault, ...]:
+    """Most happen while calls are made, and some so soon after each other that they overlap."""
     faults = []
-    for number in range(calls + 1, calls + 1 + random.choice((1, 1, 2, 3, 5))):
+    until = random.choice((within + 0.2, within + 0.6, SECONDS))
+    for number in range(calls + 1, calls + 1 + random.choice((1, 1, 2, 3, 6))):
         kind = random.choice(
             ("pause", "block", "cut", "cut", "loss", "slow", "slow_receive", "kill", "crash", "reset", "stop", "leave")
         )
@@ -258,7 +262,7 @@ def _faults(random: Random, calls: int) -> tuple[Fault, ...]:
             Fault(
                 number=number,
                 kind=kind,
-                at=round(random.uniform(0, SECONDS), 3),
+                at=round(random.uniform(0.02, until), 3),
                 lasts=lasts,
                 node=node,
                 one_way=kind == "cut" and random.random() < 0.4,

@@ -131,7 +131,7 @@ def _why(plan: Plan, seen: Seen) -> dict[Status, str]:
     if seconds < math.inf:
         early = passed < seconds - EARLY
         reasons[Status.DEADLINE_EXCEEDED] = f"only {passed:.3f} of {seconds:g} s have passed" if early else ""
-    if any(fault.at <= seen.ended for fault in plan.faults) or plan.loss:
+    if any(fault.at <= seen.ended for fault in plan.faults) or plan.loss or plan.bandwidth:
         reasons[Status.UNAVAILABLE] = ""
     if seen.let_go_at is not None or seen.items_raised:
         reasons[Status.CANCELLED] = ""
@@ -209,7 +209,6 @@ def _is_expected(plan: Plan, record: logging.LogRecord) -> bool:
     if record.levelno >= logging.ERROR:
         return record.exc_info is not None and is_on_purpose(record.exc_info[1])
     text = record.getMessage()
-    disturbed = bool(plan.faults) or plan.loss > 0
     if "no sign of life" in text or "handshake_timeout" in text or "goes on although it was cancelled" in text:
-        return disturbed
+        return not plan.calm
     return "details exceed" in text or "trailers are not sent" in text or "more than max_resets" in text

@@ -68,7 +68,7 @@ def ends_by(record: Record, seen: Seen) -> tuple[float, str]:
 
 def handler_ends_by(plan: Plan, seen: Seen) -> float:
     """When the handler of a call that has ended has to be over, where nothing disturbs: a drop is an abort."""
-    if plan.faults or plan.loss or seen.ended is None:
+    if not plan.calm or seen.ended is None:
         return math.inf
     return seen.ended + LATENCIES[plan.latency] + seen.call.handling.cleanup + SLACK
 
@@ -105,7 +105,8 @@ def _heard_at(record: Record, seen: Seen) -> float:
     own = call.pause if call.shape == "upload" else 0.0  # no clock runs while the caller's items are awaited
     parts = max(_parts(plan, size) for size in (0, *call.sends)) - 1
     moved = max(seen.client_moved, seen.server_moved)
-    return max(moved + own + waits + parts * _seconds_a_part(plan), arrives)
+    flowing = _on_the_link(plan) if parts else 0.0
+    return max(moved + own + waits + parts * _seconds_a_part(plan) + flowing, arrives)
 
 
 def _work_of_all(plan: Plan) -> float:
@@ -130,7 +131,15 @@ def _transfer(plan: Plan, call: Call) -> float:
     sizes = (*call.sends, *call.handling.sends)
     lost = sum(1 + size / 1448 for size in sizes) * plan.loss
     parts = sum(_parts(plan, size) for size in sizes)
-    return parts * _seconds_a_part(plan) + lost * 0.5 + (2.0 if plan.loss else 0.0)
+    seconds = parts * _seconds_a_part(plan) + lost * 0.5 + (2.0 if plan.loss else 0.0)
+    return seconds + _on_the_link(plan)
+
+
+def _on_the_link(plan: Plan) -> float:
+    """Seconds that everything takes which may be sent before it."""
+    if plan.bandwidth is None:
+        return 0.0
+    return sum(sum(call.sends) + sum(call.handling.sends) for call in plan.calls) / plan.bandwidth
 
 
 def _parts(plan: Plan, size: int) -> int:

@@ -106,6 +106,8 @@ class Plan:
     server_config: RpcConfig
     client_config: RpcConfig
     latency: str
+    bandwidth: float | None
+    """Bytes a second of each way; None = no limit."""
     loss: float
     tie_break: str
     calls: tuple[Call, ...]
@@ -122,6 +124,11 @@ class Plan:
     def numbers(self) -> list[int]:
         """Of all operations, faults first: those are the first to be left out."""
         return [operation.number for operation in (*self.faults, *self.calls)]
+
+    @property
+    def calm(self) -> bool:
+        """Nothing happens, nothing is lost, and nothing has to wait for the link."""
+        return not self.faults and not self.loss and self.bandwidth is None
 
     @property
     def doomed(self) -> dict[str, float]:
@@ -146,7 +153,8 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan for a reader: one line an operation, settings that are not the default ones alone."""
-        told = [f"link: latency {self.latency}, loss {self.loss:g}; equal times: {self.tie_break}"]
+        speed = "" if self.bandwidth is None else f", {self.bandwidth:g} bytes a second"
+        told = [f"link: latency {self.latency}{speed}, loss {self.loss:g}; equal times: {self.tie_break}"]
         told += [f"server: {_differences(self.server_config)}", f"client: {_differences(self.client_config)}"]
         for operation in sorted((*self.faults, *self.calls), key=lambda each: each.at):
             told.append(f"  [{operation.number}] at {operation.at:g} s {_told(operation)}")

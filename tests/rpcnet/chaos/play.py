@@ -49,7 +49,7 @@ class Stage:
 
     def run(self) -> None:
         plan, simulation = self.plan, self.simulation
-        simulation.network.default_link(latency=plan.latency, loss=plan.loss)
+        simulation.network.default_link(latency=plan.latency, bandwidth=plan.bandwidth, loss=plan.loss)
         nodes = {name: simulation.add_node(name) for name in (SERVER, *CLIENTS)}
         nodes[SERVER].start(self._serve, name="serve")
         mains = [nodes[name].start(self._call, name, delay=0.01, name="client") for name in CLIENTS]
