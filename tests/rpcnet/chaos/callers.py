@@ -22,6 +22,7 @@ async def make(client: RpcClient, seen: Seen) -> None:
 
         def cancel() -> None:
             seen.letting_go("the caller is cancelled")
+            seen.cancelled = True
             task.cancel()
 
         asyncio.get_running_loop().call_later(call.cancel_after, cancel)

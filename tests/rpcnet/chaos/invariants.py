@@ -85,7 +85,7 @@ def _of_an_end_in_order(plan: Plan, seen: Seen) -> Iterator[str]:
 
 def _of_an_error(plan: Plan, seen: Seen, error: BaseException) -> Iterator[str]:
     if isinstance(error, asyncio.CancelledError):
-        if seen.let_go != "the caller is cancelled":
+        if not seen.cancelled:
             yield "its caller was told that it was cancelled, and was not"
     elif isinstance(error, ItemsError | OddItemsError):
         if not seen.items_raised:

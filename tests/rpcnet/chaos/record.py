@@ -28,6 +28,8 @@ class Seen:
     let_go_at: float | None = None
     """When it was cancelled, aborted or its client closed; the first of those."""
     let_go: str = ""
+    cancelled: bool = False
+    """Its caller's task was, whatever else happened."""
     runs: int = 0
     read: int = 0
     """Items that the caller has read …"""
