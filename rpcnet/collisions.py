@@ -10,9 +10,11 @@ Knows no method and no call. What types of keys a type holds: rpcnet/kinds.py. T
 Tests: tests/rpcnet/test_collisions.py and test_hostile_payloads.py.
 """
 
+import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import eq
 from typing import Any, Final
 
 import msgspec
@@ -64,10 +66,18 @@ def guard(keys: Iterable[Any], items: Iterable[Any], least: int) -> Callable[[by
 
 
 def _is_slow(order: Sequence[int], hashes: list[int], in_map: bool) -> bool:
-    most = (MOST_STEPS_INTO_DICT if in_map else MOST_STEPS_INTO_SET) * len(order)
-    if (steps_into_dict if in_map else steps_into_set)(order, hashes, most) > most:
+    if _equal(hashes) > MOST_EQUAL * len(order):
         return True
-    return sum(equal * equal for equal in Counter(hashes).values()) > 2 * MOST_EQUAL * len(order)
+    most = (MOST_STEPS_INTO_DICT if in_map else MOST_STEPS_INTO_SET) * len(order)
+    return (steps_into_dict if in_map else steps_into_set)(order, hashes, most) > most
+
+
+def _equal(hashes: list[int]) -> int:
+    """Pairs of keys with equal hashes, or 0 where there are few. Sorts: a dict of hashes could be made slow itself."""
+    ordered = sorted(hashes)
+    if not any(map(eq, ordered, ordered[MOST_EQUAL:])):
+        return 0
+    return sum(math.comb(len(list(group)), 2) for _, group in groupby(ordered))
 
 
 def _reader(kind: Any) -> Callable[[list[bytes]], tuple[Sequence[int], list[int]]]:
@@ -182,27 +192,34 @@ def _steps(
     order: Iterable[int],
     hashes: list[int],
     most: int,
-    place: Callable[[list[int], int, int, int], int],
+    place: Callable[[bytearray, int, int], int],
     mask_for: Callable[[int, int], int],
 ) -> int:
     steps = filled = 0
     mask = 7
-    table = [-1] * (mask + 1)
+    taken = bytearray(mask + 1)
+    steps_of = [0] * len(hashes)
     for number in order:
+        if number < filled:
+            steps += steps_of[number]  # it is looked for where it was put
+            if steps > most:
+                return steps
+            continue
+        filled += 1
+        grown = mask_for(number, mask)
         moved: Iterable[int] = (number,)
-        if number == filled:
-            filled += 1
-            grown = mask_for(number, mask)
-            if grown != mask:
-                mask = grown
-                table = [-1] * (mask + 1)
-                moved = range(filled)
+        if grown != mask:
+            mask = grown
+            taken = bytearray(mask + 1)
+            moved = range(filled)
         for one in moved:
             home = hashes[one] & mask
-            if table[home] == -1:
-                table[home] = one  # where most keys go: not worth a call
+            if not taken[home]:
+                taken[home] = 1  # where most keys go: not worth a call
+                steps_of[one] = 0
                 continue
-            steps += place(table, mask, hashes[one], one)
+            steps_of[one] = place(taken, mask, hashes[one])
+            steps += steps_of[one]
             if steps > most:
                 return steps
     return steps
@@ -220,28 +237,28 @@ def _set_mask(filled: int, mask: int) -> int:
     return (1 << (filled * (2 if filled > _LARGE_SET else 4)).bit_length()) - 1
 
 
-def _place_in_dict(table: list[int], mask: int, value: int, number: int) -> int:
+def _place_in_dict(taken: bytearray, mask: int, value: int) -> int:
     steps = 0
     perturb = value & _HASH_BITS
     place = perturb & mask
-    while table[place] not in (-1, number):
+    while taken[place]:
         steps += 1
         perturb >>= _PERTURB_SHIFT
         place = (place * 5 + perturb + 1) & mask
-    table[place] = number
+    taken[place] = 1
     return steps
 
 
-def _place_in_set(table: list[int], mask: int, value: int, number: int) -> int:
+def _place_in_set(taken: bytearray, mask: int, value: int) -> int:
     steps = 0
     perturb = value & _HASH_BITS
     place = perturb & mask
     while True:
         beyond = place + 1 + (_LINEAR_PROBES if place + _LINEAR_PROBES <= mask else 0)
-        for near in range(place, beyond):
-            if table[near] in (-1, number):
-                table[near] = number
-                return steps
-            steps += 1
+        free = taken.find(0, place, beyond)
+        if free >= 0:
+            taken[free] = 1
+            return steps + free - place
+        steps += beyond - place
         perturb >>= _PERTURB_SHIFT
         place = (place * 5 + perturb + 1) & mask

@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rpcnet.collisions import _dict_mask, _place_in_set, _set_mask, guard, steps_into_dict, steps_into_set
@@ -97,6 +97,7 @@ def test_keys_that_nobody_chose_pass(kind: Any, keys: list[Any]) -> None:
     assert not in_a_set(kind, keys)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(-(2**63), 2**64 - 1), unique=True, min_size=64, max_size=200))
 def test_random_numbers_pass(keys: list[int]) -> None:
     assert not in_a_map(int, keys)
@@ -203,19 +204,27 @@ def test_tables_grow_when_those_of_python_do() -> None:
 def test_keys_lie_in_a_set_where_the_model_says(keys: list[int]) -> None:
     """A set is walked in the order of its table."""
     mask = 7
-    table = [-1] * (mask + 1)
+    places: dict[int, int] = {}
     real: set[int] = set()
+
+    def put(key: int) -> None:
+        taken = bytearray(one in places for one in range(mask + 1))
+        before = bytes(taken)
+        _place_in_set(taken, mask, hash(key))
+        (place,) = [one for one in range(mask + 1) if taken[one] != before[one]]
+        places[place] = key
+
     for number, key in enumerate(keys):
         wider = _set_mask(number, mask)
         if wider != mask:
-            before = [one for one in table if one >= 0]  # which is the order in which they are moved
-            mask, table = wider, [-1] * (wider + 1)
-            for moved in before:
-                _place_in_set(table, mask, hash(keys[moved]), moved)
-        _place_in_set(table, mask, hash(key), number)
+            mask, moved = wider, [places[one] for one in sorted(places)]  # which is the order in which they are moved
+            places.clear()
+            for one in moved:
+                put(one)
+        put(key)
         real.add(key)
         if _set_mask(number + 1, mask) == mask:
-            assert [keys[one] for one in table if one >= 0] == list(real)
+            assert [places[one] for one in sorted(places)] == list(real)
 
 
 def test_steps_are_those_of_a_table_walked_by_hand() -> None:
