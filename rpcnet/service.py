@@ -98,13 +98,12 @@ def _looked_at(name: str, handler: Any) -> Handler:
     """What a handler says of itself. TypeError where it cannot be one."""
     if not callable(handler):
         raise TypeError(f"handler of {name!r} must be an asynchronous function, not {describe(handler)}")
-    seen = look_at(handler, name)
-    if seen.gives is Gives.PLAIN:
+    if not is_asynchronous(handler):
         raise TypeError(
             f"handler of {name!r} must be asynchronous (async def); {describe(handler)} is not."
             " Work that takes long belongs into asyncio.to_thread"
         )
-    return seen
+    return look_at(handler, name)
 
 
 def _unwrapped(handler: Any) -> Any:
@@ -212,8 +211,20 @@ def method_names(cls: type) -> list[str]:
     return [
         name
         for name, member in inspect.getmembers(cls, callable)
-        if not name.startswith("_") and not isinstance(member, type) and is_asynchronous(member)
+        if not name.startswith("_") and not isinstance(member, type) and is_asynchronous(_bound(cls, name))
     ]
+
+
+def _bound(cls: type, name: str) -> Any:
+    """A method as an object of the class has it, without such an object: it is looked at, not called."""
+    member = inspect.getattr_static(cls, name)
+    bind = getattr(member, "__get__", None)
+    if bind is None:
+        return member
+    try:
+        return bind(object(), cls)
+    except TypeError:  # a method of a builtin, which binds only its own objects
+        return member
 
 
 def service_name(cls: type) -> str:
@@ -225,7 +236,4 @@ def service_name(cls: type) -> str:
 
 def service_signature(cls: type, name: str) -> Signature:
     """What a method of a @service class takes and gives, without an instance: only its annotations are read."""
-    member = inspect.getattr_static(cls, name)
-    bind = getattr(member, "__get__", None)
-    handler = member if bind is None else bind(object(), cls)
-    return read_signature(handler, f"{service_name(cls)}.{name}")
+    return read_signature(_bound(cls, name), f"{service_name(cls)}.{name}")

@@ -56,7 +56,7 @@ def numbers_on_one_way(count: int) -> list[int]:
 
 
 PAYLOADS: dict[str, tuple[Any, Callable[[int], bytes]]] = {
-    "numbers of one hash": (dict[int, None], lambda n: mapping([pack(i % 2000 + i // 2000 * PRIME) for i in range(2 * n)])),
+    "numbers of one hash": (dict[int, None], lambda n: mapping([pack(i // 8 + i % 8 * PRIME) for i in range(2 * n)])),
     "numbers of high bits": (dict[int, None], lambda n: mapping([pack(i << 45) for i in range(2 * n)])),
     "a number on a long way": (dict[int, None], lambda n: mapping(list(map(pack, numbers_on_one_way(2 * n))))),
     "a set of numbers of high bits": (set[int], lambda n: array([pack(i << 45) for i in range(2 * n)])),
