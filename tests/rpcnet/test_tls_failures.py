@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -238,5 +239,80 @@ def test_a_stop_breaks_handshakes_off(world, certificates, eventually) -> None:
             assert await reader.read() == b""
         writer.close()
         assert asyncio.all_tasks() == before
+
+    world.run(main())
+
+
+ALERTS = {
+    "no client certificate": (demanding, calling, r"the server demands a certificate, and this client has none"),
+    "untrusted client": (
+        demanding,
+        presenting(by_stranger=True),
+        r"does not trust the authority of this client's certificate; name it there: server_context\(client_ca=\)",
+    ),
+    "expired client": (demanding, presenting(expired=True), "this client's certificate, which has expired; renew it"),
+    "old server": (old(serving()), calling, "the server takes no version of TLS that this client's context offers"),
+}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_of_a_server_names_the_reason(certificates, name: str) -> None:
+    """Other TLS libraries send alerts, in TLS 1.3 after the client's own handshake is done."""
+    make, client, text = ALERTS[name]
+
+    def shake_hands(listener: socket.socket) -> None:
+        near, _ = listener.accept()
+        with near, suppress(OSError):
+            make(certificates).wrap_socket(near, server_side=True).recv(1)
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            served = asyncio.ensure_future(asyncio.to_thread(shake_hands, listener))
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
+            with pytest.raises(Unavailable, match=text):
+                await RpcClient.connect(address, tls=client(certificates), config=CONFIG)
+            await served
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        (
+            lambda certificates: client_context(certificates.stranger),
+            "client does not trust the authority of this serv",
+        ),
+        (old(calling), "client offers no version of TLS"),
+    ],
+    ids=["untrusted server", "old client"],
+)
+def test_an_alert_of_a_client_names_the_reason(certificates, caplog, eventually, client, text: str) -> None:
+    def shake_hands(address: tuple[str, int]) -> None:
+        with socket.create_connection(address) as near, suppress(OSError):
+            client(certificates).wrap_socket(near, server_hostname="localhost").recv(1)
+
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0", tls=server_context(*certificates.server), config=CONFIG) as server:
+            await asyncio.to_thread(shake_hands, (server._bind.host, int(server.address.rpartition(":")[2])))
+            await eventually(lambda: text in caplog.text)
+
+    asyncio.run(main())
+
+
+def test_a_tls_alert_tells_a_plain_client_what_is_missing(world) -> None:
+    """Go's TLS, for instance, answers what is no handshake with an alert."""
+
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x15\x03\x01\x00\x02\x02\x46")
+        writer.close()
+
+    async def main() -> None:
+        listener = await asyncio.start_server(alert, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="answered with a TLS alert, so it takes TLS alone; give this end tls="):
+            await RpcClient.connect(f"127.0.0.1:{port}", config=CONFIG)
+        listener.close()
 
     world.run(main())
