@@ -82,3 +82,8 @@ def test_a_limit_may_be_any_number_or_none_for_no_limit(given, taken) -> None:
 def test_what_is_no_number_of_seconds_is_refused_by_its_name(given, kind) -> None:
     with pytest.raises(kind, match="idle_timeout must be a number of seconds or None, not"):
         seconds("idle_timeout", given)
+
+
+def test_two_questions_in_a_row_with_nothing_read_are_enough() -> None:
+    patience = Patience(reads=3, now=0.0, grace=1.0)
+    assert [patience.is_over(3, 0.1) for _ in range(2)] == [False, True]
