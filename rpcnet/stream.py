@@ -1,12 +1,8 @@
 """One call at one of its two ends: what has come and is unread, what waits to be sent, and for how long.
 
 `Stream` is what client/call.py and server/call.py share: receiving with credit, sending in parts as credit comes, and
-the clocks of its waits. The rules are in flow.state and flow.credit; this is their shell. Knows no method table and no
-user-facing handle, so that a handle that is dropped is freed at once, whatever still runs here.
-
-Each wait for the peer has a clock of its own, which starts when the wait starts: a reader's restarts with each item, or
-part of one, of this call; a writer's with each CREDIT for this stream. Nothing that is sent from here restarts any, so
-that a talkative caller of a dead peer is not kept waiting. One timer serves both: it looks which wait is due first.
+the clocks of its waits. The rules are in flow.state, flow.credit and flow.waits; this is their shell. Knows no method
+table and no user-facing handle, so that a handle that is dropped is freed at once, whatever still runs here.
 
 An error ends the stream: it is raised once, afterwards there is only StopAsyncIteration.
 
@@ -28,7 +24,9 @@ from rpcnet.errors import (
     StreamTimeout,
 )
 from rpcnet.flow.credit import ReceiveCredit, granted
+from rpcnet.flow.parts import Parts
 from rpcnet.flow.state import START, step
+from rpcnet.flow.waits import NEVER, Waits
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CREDIT,
@@ -45,8 +43,6 @@ __all__ = ["Sent", "Stream"]
 
 Sent: TypeAlias = list[tuple[bytes | memoryview, int]]
 """Payloads and flags of items that went out."""
-NEVER: Final = float("inf")
-"""Since when somebody waits, where nobody does."""
 EARLY: Final = 1e-9
 """Seconds: a timer may fire so much before its time."""
 
@@ -58,20 +54,14 @@ class Stream:
         "_idle_timer",
         "_lock",
         "_parts",
-        "_parts_bytes",
-        "_parts_held",
-        "_parts_layout",
         "_queue",
-        "_read_since",
         "_reader",
         "_senders",
-        "_write_since",
         "_writers",
         "connection",
         "credit",
         "failure",
         "finished",
-        "idle_timeout",
         "input_ended",
         "loop",
         "method",
@@ -84,6 +74,7 @@ class Stream:
         "shape",
         "table",
         "unheard",
+        "waits",
     )
 
     def __init__(
@@ -98,7 +89,8 @@ class Stream:
         self.method = method
         self.shape = shape
         self.table = table
-        self.idle_timeout = idle_timeout
+        self.waits = None if idle_timeout is None else Waits(idle_timeout)
+        """None where no wait is bounded."""
         self.connection: Connection | None = None
         self.number = 0
         self.peer = ""
@@ -117,16 +109,11 @@ class Stream:
         """Payloads and flags of the items sent, until the peer's first frame: where they must be sent again if not."""
         self._queue: deque[tuple[bytes, int, int]] | None = None
         """Payload, its layout, the credit that it holds."""
-        self._parts: list[bytes] | None = None
-        self._parts_layout = 0
-        self._parts_bytes = 0
-        self._parts_held = 0
+        self._parts: Parts | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = _NOBODY
         self._lock: asyncio.Lock | None = None
         self._senders = 0
-        self._read_since = NEVER
-        self._write_since = NEVER
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def attach(self, connection: Connection, number: int) -> None:
@@ -172,9 +159,9 @@ class Stream:
             self.item(flags, payload)
         elif kind == CREDIT:
             self.credit = granted(self.credit, decode_number(payload))
+            if self.waits is not None:
+                self.waits.credit_came(self.loop.time())
             if self._writers:
-                if self._write_since != NEVER:
-                    self._write_since = self.loop.time()
                 self._wake_writers()
         else:
             self.other(kind, payload)
@@ -193,8 +180,8 @@ class Stream:
             window = connection.config.stream_window_bytes
             credit = self.receive_credit = ReceiveCredit(window, window // 2, self.loop.time)
         credit.charge(cost)
-        if self._read_since != NEVER:
-            self._read_since = self.loop.time()
+        if self.waits is not None and self.waits.read_since != NEVER:
+            self.waits.item_came(self.loop.time())
         if flags & FLAG_MORE or self._parts is not None:
             whole = self._part(flags, payload, cost)
             if whole is None:
@@ -217,28 +204,20 @@ class Stream:
     def _part(self, flags: int, payload: bytes, cost: int) -> tuple[bytes, int, int] | None:
         """Gather a message that comes in parts. While it is the next to be read its credit goes back at once: else a
         message larger than the window would never be complete. Behind unread ones it waits."""
-        if self._parts is None:
-            self._parts = []
-            self._parts_layout = flags & FLAG_PACKED
-        self._parts.append(payload)
-        self._parts_bytes += len(payload)
-        self._parts_held += cost
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = Parts(flags & FLAG_PACKED)
+        parts.add(payload, cost)
         assert self.connection is not None
-        if self._parts_bytes > self.connection.config.max_message_bytes:
-            self._too_large(self._parts_bytes)
+        if parts.size > self.connection.config.max_message_bytes:
+            self._too_large(parts.size)
             return None
         if flags & FLAG_MORE:
             if not self._queue:
-                self._release_parts()
+                self.release(parts.take_held())
             return None
-        whole = b"".join(self._parts), flags | self._parts_layout, self._parts_held
-        self._parts, self._parts_bytes, self._parts_held = None, 0, 0
-        return whole
-
-    def _release_parts(self) -> None:
-        held, self._parts_held = self._parts_held, 0
-        if held:
-            self.release(held)
+        self._parts = None
+        return parts.joined(), flags | parts.layout, parts.held
 
     def _too_large(self, size: int) -> None:
         assert self.connection is not None
@@ -270,11 +249,11 @@ class Stream:
 
     def drop_input(self) -> None:
         """Throw away what is unread and return its credit."""
-        held = self._parts_held
+        held = 0 if self._parts is None else self._parts.held
         if self._queue:
             held += sum(held for _, _, held in self._queue)
             self._queue.clear()
-        self._parts, self._parts_held = None, 0
+        self._parts = None
         self.input_ended = True
         if held and self.connection is not None and not self.connection.closed:
             self.connection.release(held)
@@ -282,7 +261,7 @@ class Stream:
 
     @property
     def has_unread(self) -> bool:
-        return bool(self._queue) or self._parts_held > 0
+        return bool(self._queue) or (self._parts is not None and self._parts.held > 0)
 
     async def receive(self) -> tuple[bytes, int]:
         """The next item and its layout. Raises what ended the stream, once; then StopAsyncIteration."""
@@ -294,8 +273,8 @@ class Stream:
             await self._wait_for_input()
         payload, layout, held = self._queue.popleft()
         self.release(held)
-        if self._parts_held and not self._queue:
-            self._release_parts()
+        if self._parts is not None and self._parts.held and not self._queue:
+            self.release(self._parts.take_held())
         return payload, layout
 
     async def _wait_for_input(self) -> None:
@@ -307,7 +286,8 @@ class Stream:
             await self._reader
         finally:
             self._reader = None
-            self._read_since = NEVER
+            if self.waits is not None:
+                self.waits.read_since = NEVER
 
     def take_failure(self) -> BaseException:
         """What ended the stream; it is kept no longer, so that no reference cycle runs through its traceback."""
@@ -316,7 +296,8 @@ class Stream:
         return failure
 
     def _wake_reader(self) -> None:
-        self._read_since = NEVER
+        if self.waits is not None:
+            self.waits.read_since = NEVER
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
@@ -477,67 +458,60 @@ class Stream:
             if not waiter.done():
                 waiter.set_result(None)
 
-    # The clocks of the waits.
+    # The clocks of the waits: one timer serves both, it looks which is due first.
 
     def begin_reading(self) -> None:
         """An item, or the answer, is awaited of the peer from now on."""
-        if self.idle_timeout is not None and not self.finished:
-            self._read_since = self.loop.time()
-            self._arm_idle()
+        if self.waits is not None and not self.finished:
+            self.waits.read_since = self.loop.time()
+            self._arm_idle(self.waits)
 
     def _begin_writing(self) -> None:
-        """Credit, or a connection, is awaited from now on; who waits in several steps waits once."""
-        if self.idle_timeout is not None and not self.finished and self._write_since == NEVER:
-            self._write_since = self.loop.time()
-            self._arm_idle()
+        """Credit, or a connection, is awaited from now on."""
+        if self.waits is not None and not self.finished:
+            self.waits.begin_writing(self.loop.time())
+            self._arm_idle(self.waits)
 
     def _end_writing(self) -> None:
-        if not self._writers or all(waiter.done() for waiter in self._writers):
-            self._write_since = NEVER
+        if self.waits is not None and all(waiter.done() for waiter in self._writers):
+            self.waits.write_since = NEVER
 
-    def _arm_idle(self) -> None:
+    def _arm_idle(self, waits: Waits) -> None:
         # One that is armed is due no later: every wait that it looks at began before this one.
         if self._idle_timer is None:
-            assert self.idle_timeout is not None
-            self._idle_timer = self.loop.call_at(self._idle_due_at(), self._idle_due)
-
-    def _idle_due_at(self) -> float:
-        """When the wait that began first has lasted idle_timeout; NEVER where nobody waits."""
-        assert self.idle_timeout is not None
-        return min(self._read_since, self._write_since) + self.idle_timeout
+            self._idle_timer = self.loop.call_at(waits.due, self._idle_due)
 
     def _idle_due(self) -> None:
         self._idle_timer = None
-        if self.finished:
+        if not self._has_waited_too_long():
             return
-        due = self._idle_due_at()
-        if due == NEVER:
-            return
-        if self.loop.time() + EARLY < due:
-            self._idle_timer = self.loop.call_at(due, self._idle_due)
-        elif self.connection is not None:
+        if self.connection is not None:
             self.connection.judge(self._idle_judged)
         else:
             self._idle_judged()
 
-    def _idle_judged(self) -> None:
-        if self.finished or self._idle_timer is not None:
-            return
-        due = self._idle_due_at()
-        if due == NEVER:
-            return
-        if self.loop.time() + EARLY < due:
-            self._idle_timer = self.loop.call_at(due, self._idle_due)
-            return
-        self.fail(StreamTimeout(self._idle_text()))
+    def _has_waited_too_long(self) -> bool:
+        """Whether somebody has; else the timer is set for the next who may."""
+        waits = self.waits
+        if waits is None or self.finished or self._idle_timer is not None or waits.due == NEVER:
+            return False
+        if self.loop.time() + EARLY >= waits.due:
+            return True
+        self._arm_idle(waits)
+        return False
 
-    def _idle_text(self) -> str:
-        allowed = f"idle_timeout ({self.idle_timeout:g} s)"
+    def _idle_judged(self) -> None:
+        if self._has_waited_too_long():
+            assert self.waits is not None
+            self.fail(StreamTimeout(self._idle_text(self.waits)))
+
+    def _idle_text(self, waits: Waits) -> str:
+        allowed = f"idle_timeout ({waits.allowed:g} s)"
         connection = self.connection
         if connection is None:
             return f"call {self.method!r} waited for {self.waits_for()} longer than {allowed}"
         peer = self.peer or "the peer"
-        if self._read_since <= self._write_since:
+        if waits.reader_is_first:
             return f"{peer} was silent for {allowed} in call {self.method!r}"
         if connection.is_paused:
             return f"{peer} took no bytes over the connection for {allowed}, for which call {self.method!r} waits"

@@ -25,7 +25,7 @@ def late_timer_wins() -> Iterator[None]:
 
     async def receive_in_timeout(stream: Stream) -> tuple[bytes, int]:
         try:
-            async with asyncio.timeout(stream.idle_timeout):
+            async with asyncio.timeout(None if stream.waits is None else stream.waits.allowed):
                 return await receive(stream)
         except TimeoutError as error:
             raise StreamTimeout("the timer won") from error

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from rpcnet.stream import NEVER, Stream
+from rpcnet.stream import Stream
 
 __all__ = ["sending_is_life"]
 
@@ -15,8 +15,8 @@ def sending_is_life() -> Iterator[None]:
 
     async def and_be_heard(stream: Stream, payload: bytes, flags: int = 0) -> None:
         await send(stream, payload, flags)
-        if stream._read_since != NEVER:
-            stream._read_since = stream.loop.time()
+        if stream.waits is not None:
+            stream.waits.item_came(stream.loop.time())
 
     with patch.object(Stream, "send", and_be_heard):
         yield

@@ -17,13 +17,13 @@ def slow_reader_is_late() -> Iterator[None]:
 
     def then_run_the_clock(stream: Stream, flags: int, payload: bytes) -> None:
         item(stream, flags, payload)
-        if stream.idle_timeout is not None:
+        if stream.waits is not None:
             came[stream] = now = stream.loop.time()
-            stream.loop.call_later(stream.idle_timeout, judge, stream, now)
+            stream.loop.call_later(stream.waits.allowed, judge, stream, now)
 
     def judge(stream: Stream, since: float) -> None:
         if came[stream] == since and not stream.finished:
-            stream.fail(StreamTimeout(f"nothing came for {stream.idle_timeout} s"))
+            stream.fail(StreamTimeout("nothing came while the reader was busy"))
 
     with patch.object(Stream, "item", then_run_the_clock):
         yield
