@@ -46,13 +46,12 @@ class Doors:
 class Door(asyncio.Protocol):
     """One transport until its handshake is over, and what comes before the connection has its transport."""
 
-    __slots__ = ("_accept", "_doors", "_early", "_gone")
+    __slots__ = ("_accept", "_doors", "_early")
 
     def __init__(self, doors: Doors, accept: Callable[[], asyncio.Protocol]) -> None:
         self._doors = doors
         self._accept = accept
         self._early: list[bytes] = []
-        self._gone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         plain = cast("asyncio.Transport", transport)
@@ -62,13 +61,9 @@ class Door(asyncio.Protocol):
         doors.tasks.add(task)
         task.add_done_callback(doors.tasks.discard)
 
-    # Between the end of the handshake and the turn in which this task goes on the client may speak, and go.
-
     def data_received(self, data: bytes) -> None:
+        # It came in one piece with the end of the handshake, before the task went on.
         self._early.append(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
 
     async def _pass(self, plain: asyncio.Transport) -> None:
         doors = self._doors
@@ -85,8 +80,7 @@ class Door(asyncio.Protocol):
             plain.abort()
             _log.warning("server connection %s: refused: %s", peer, handshake_failure(error, "server"))
             return
-        if transport is None or self._gone:
-            return
+        assert transport is not None, "this task was woken before whatever ends the transport"
         connection = self._accept()
         transport.set_protocol(connection)
         connection.connection_made(transport)
