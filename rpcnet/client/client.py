@@ -52,7 +52,11 @@ Items: TypeAlias = Iterables | BidirectionalStream[Any]
 
 
 class RpcClient:
-    """Calls one server. Made by `connect`: `async with` it or `await` it, in a running loop."""
+    """Calls one server. Made by `connect`: `async with` it or `await` it, in a running loop.
+
+    It belongs to that loop; a call from another one, another thread's for instance, is a RuntimeError. One that is
+    dropped without `close` closes its connections, which cancels its handlers, and gives a ResourceWarning.
+    """
 
     def __init__(
         self,

@@ -39,7 +39,11 @@ CANCEL_SECONDS: Final = 2.0
 
 
 class RpcServer:
-    """Serves methods at one address: `HOST:PORT` (0 picks a port), `[IPv6]:PORT` or `unix:PATH`."""
+    """Serves methods at one address: `HOST:PORT` (0 picks a port), `[IPv6]:PORT` or `unix:PATH`.
+
+    `tls` is a context of `rpcnet.tls.server_context`, or one of your own; it is not changed. A Unix path that somebody
+    serves is refused, what a dead server left there is taken over, and the file is removed when this server stops.
+    """
 
     def __init__(
         self,

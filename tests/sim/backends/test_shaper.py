@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
+from rpcnet import RpcClient, RpcServer
 from sim.backends.addresses import AddressBlock
 from sim.backends.control import Ways
 from sim.backends.loop import ShapedLoop
@@ -173,6 +174,28 @@ def test_tls_runs_over_a_shaped_connection() -> None:
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection("me", port, ssl=client_context, server_hostname="somebody")
         server.close()
+
+    on_a_loop(body)
+
+
+def test_a_server_upgrades_a_shaped_connection_to_tls() -> None:
+    """As RpcServer does, with loop.start_tls."""
+    authority = trustme.CA()
+    server_context, client_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("me").configure_cert(server_context)
+    authority.configure_trust(client_context)
+
+    async def body(loop: ShapedLoop, host: str) -> None:
+        async def echo(payload: bytes) -> bytes:
+            return payload
+
+        loop.shaper.apply(ways(host, slow("5ms")))
+        server = RpcServer(f"{host}:0", tls=server_context)
+        server.register("echo", echo)
+        async with server:
+            address = server.address.replace(host, "me")
+            async with RpcClient.connect(address, tls=client_context) as client:
+                assert await client.call("echo", bytes(300_000)) == bytes(300_000)
 
     on_a_loop(body)
 
