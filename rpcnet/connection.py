@@ -295,7 +295,8 @@ class Connection(asyncio.Protocol):
         data = b"".join(self._out)
         self._out.clear()
         self._out_bytes = 0
-        self.transport.write(data)
+        if not self.transport.is_closing():  # it was lost in this turn, and asyncio would log every further write
+            self.transport.write(data)
 
     @property
     def queued_bytes(self) -> int:

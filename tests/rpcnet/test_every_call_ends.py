@@ -140,3 +140,20 @@ def test_idle_text_names_a_connection_that_takes_no_bytes(world, pair) -> None:
             connection.resume_writing()
 
     world.run(main())
+
+
+def test_writes_in_the_turn_of_a_reset_log_nothing(world, pair, caplog) -> None:
+    """asyncio logs each write to a transport that is lost, from the fifth on."""
+
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            await client.call_client_streaming("at_once", [])
+            connection = client._dialer.connection
+            transport = connection.transport
+            transport.abort()  # as when a write finds that the peer has reset it
+            for _ in range(20):
+                connection.write(bytes(100_000))
+            await connection.lost
+        assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+    world.run(main())

@@ -199,7 +199,7 @@ def _handling(random: Random, taste: Taste, shape: str, form: str, sends: tuple[
         pause=_seconds(random, taste.slow, 0.01, 0.2),
         sends=sends,
         end=_end(random, taste),
-        cleanup=_seconds(random, taste.slow / 2, 0.1, 0.5),
+        cleanup=_seconds(random, taste.slow / 2, 0.1, 0.5, 0.5, 3.0),
         metadata=random.random() < 0.15,
         trailers=random.random() < 0.15,
     )

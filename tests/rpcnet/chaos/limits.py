@@ -7,6 +7,7 @@ hold whatever else runs and however small the windows are.
 
 import math
 
+from rpcnet.client.call import MAX_ATTEMPTS
 from tests.rpcnet.chaos.plan import Call, Plan
 from tests.rpcnet.chaos.record import Record, Seen
 
@@ -101,12 +102,19 @@ def _heard_at(record: Record, seen: Seen) -> float:
         arrives += 2 * LATENCIES[plan.latency] + STARVED + _transfer(plan, call)
         if any(fault.at <= arrives and fault.ends >= seen.server_moved for fault in plan.faults):
             arrives = max(arrives, healed_at(plan) + ping_seconds(plan))
-    waits = 0.0 if seen.runs else idle_timeout(plan, call)  # one for a place, the next one for room to write
+    waits = 0.0
+    if not seen.runs:
+        # One wait for a place, the next one for room to write; and again wherever the server refuses it unseen.
+        waits = idle_timeout(plan, call) * (MAX_ATTEMPTS + 1 if _may_be_refused(plan) else 1)
     own = call.pause if call.shape == "upload" else 0.0  # no clock runs while the caller's items are awaited
     parts = max(_parts(plan, size) for size in (0, *call.sends)) - 1
     moved = max(seen.client_moved, seen.server_moved)
     flowing = _on_the_link(plan) if parts else 0.0
     return max(moved + own + waits + parts * _seconds_a_part(plan) + flowing, arrives)
+
+
+def _may_be_refused(plan: Plan) -> bool:
+    return plan.server_config.max_resets < len(plan.calls) or any(fault.kind == "stop" for fault in plan.faults)
 
 
 def _work_of_all(plan: Plan) -> float:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from rpcnet import RpcClient, RpcServer, Unavailable
+from rpcnet.server.server import CANCEL_SECONDS
 from sim import Simulation
 from tests.rpcnet.chaos import callers, invariants, limits
 from tests.rpcnet.chaos.handlers import Handlers
@@ -59,7 +60,8 @@ class Stage:
         end = limits.latest(plan)
         while simulation.now < end and not (simulation.now > plan.healed_at and all(main.done() for main in living)):
             simulation.run(until=min(simulation.now + 0.25, end))
-        simulation.run(until=simulation.now + limits.ping_seconds(plan) + 1.0)
+        longest = max((call.handling.cleanup for call in plan.calls), default=0.0)
+        simulation.run(until=simulation.now + limits.ping_seconds(plan) + longest + 1.0)
         self.record.wrong += invariants.ended(self.record)
         self.gave_up = bool(self.record.wrong)
         for main in mains:
@@ -119,7 +121,8 @@ class Stage:
             took = loop.time() - before - plan.stalled(SERVER, before, loop.time())
             if took > stop.amount + STOP_SECONDS:
                 record.wrong.append(f"server.stop(grace={stop.amount}) took {took:.2f} s")
-            record.wrong += invariants.counts(server.stats, "a server that has stopped", connections=0)
+            if not any(seen.call.handling.cleanup > CANCEL_SECONDS for seen in record.seen.values()):
+                record.wrong += invariants.counts(server.stats, "a server that has stopped", connections=0)
             await asyncio.sleep(stop.lasts)
             if not stop.reverse:
                 server = None
