@@ -20,7 +20,7 @@ from rpcnet.collisions import guard
 from rpcnet.depth import is_deeper
 from rpcnet.kinds import Kind, inspected
 
-__all__ = ["PACKED", "RAW", "PayloadError", "answer_encoder", "bytes_answer", "decoder", "encode"]
+__all__ = ["PACKED", "RAW", "Decode", "PayloadError", "answer_encoder", "bytes_answer", "decoder", "encode"]
 
 RAW: Final = 0
 PACKED: Final = 8

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, ge
 import msgspec
 from msgspec import inspect
 
-__all__ = ["Kind", "inspected"]
+__all__ = ["Kind", "inspected", "is_payload"]
 
 _BYTES = (inspect.BytesType, inspect.ByteArrayType, inspect.MemoryViewType, inspect.AnyType)
 
@@ -56,6 +56,16 @@ def inspected(kind: Any) -> Kind:
         tuple(dict.fromkeys(map(_annotation, items))),
         least,
     )
+
+
+def is_payload(annotation: Any) -> bool:
+    """Whether an annotation is surely that of one payload: a type that can be one, and is not just anything."""
+    try:
+        inspected(annotation)
+    except TypeError:
+        return False
+    described = inspect.type_info(annotation)
+    return not isinstance(described, inspect.AnyType) and not _is_object(described)
 
 
 def _text(kind: Any) -> str:

@@ -13,10 +13,12 @@ import inspect
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar
+from types import UnionType
+from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, get_origin
 
 from rpcnet.codec import answer_encoder, bytes_answer, decoder
 from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
+from rpcnet.kinds import is_payload
 from rpcnet.wire.frame import SHAPES
 
 __all__ = [
@@ -117,10 +119,27 @@ def bytes_method(name: Any, handler: Any, shape: int) -> Method:
     name = method_name(name)
     handler = _unwrapped(handler)
     seen = _looked_at(name, handler)
-    if streamed(seen.takes)[1] and not shape & 1:
-        raise TypeError(f"handler of {name!r} takes a stream; it cannot be {SHAPES[shape]}")
+    _check_requests(name, shape, seen.takes, streamed(seen.takes)[1])
     _check_answers(name, seen, shape, seen.returns)
     return Method(name, shape, handler, None, bytes_answer)
+
+
+def _check_requests(name: str, shape: int, annotation: Any, is_stream: bool) -> None:
+    """Whether a handler takes one request or a stream of them, as its shape needs."""
+    if is_stream and not shape & 1:
+        raise TypeError(f"handler of {name!r} takes a stream; it cannot be {SHAPES[shape]}")
+    if shape & 1 and not is_stream and annotation is not ABSENT and not _may_be_stream(annotation):
+        raise TypeError(
+            f"handler of {name!r} takes one request, by its annotation {annotation!r}; it cannot be {SHAPES[shape]}"
+        )
+
+
+def _may_be_stream(annotation: Any) -> bool:
+    """Whether a handler with this annotation can be given an asynchronous iterator: not if it names something else."""
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and origin not in (Any, object, UnionType):
+        return hasattr(origin, "__aiter__")
+    return not is_payload(annotation)
 
 
 def _check_answers(name: str, seen: Handler, shape: int, returns: Any) -> None:
@@ -162,8 +181,7 @@ def read_signature(
     number = streams_in + 2 * streams_out
     if shape is None:
         shape = number
-    elif (streams_in and not shape & 1) or (shape & 1 and not streams_in and seen.takes not in (ABSENT, Any)):
-        raise TypeError(f"handler of {name!r} is {SHAPES[number]} by what it takes; it cannot be {SHAPES[shape]}")
+    _check_requests(name, shape, seen.takes, streams_in)
     _check_answers(name, seen, shape, AsyncIterator if streams_out else returns)
     return Signature(_type(takes), _type(returns), shape)
 

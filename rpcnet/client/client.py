@@ -21,7 +21,7 @@ from rpcnet.client.launch import CallLauncher
 from rpcnet.client.proxy import ServiceProxy
 from rpcnet.client.reconnect import Dialer, OpenTransport
 from rpcnet.client.stream import ClientStream, cause_of, encode_request, why_not
-from rpcnet.codec import RAW, decoder
+from rpcnet.codec import RAW, Decode, decoder
 from rpcnet.config import RpcConfig
 from rpcnet.context import inherited_deadline
 from rpcnet.errors import (
@@ -145,6 +145,7 @@ class RpcClient:
         """
         if _running_loop() is not self._loop:
             self._check_loop()  # which raises
+        decode = self._reader(response)
         request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
         self._dialer.check_open()
@@ -159,7 +160,7 @@ class RpcClient:
             raise
         finally:
             del reply, call  # no cycle through the traceback of an error
-        return answer[0] if response is None else self._decode(response, *answer, method)
+        return answer[0] if decode is None else self._decode(decode, *answer, method)
 
     @overload
     def call_server_streaming(
@@ -198,6 +199,7 @@ class RpcClient:
         `idle_timeout`: seconds of silence while an item is awaited; left out = config.default_timeout. `timeout` bounds
         the whole call. Raises StreamError while it is read.
         """
+        self._reader(response)
         request = encode_request(payload)
         call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout, metadata, request)
         return ClientStream(call, response, self.config.max_depth)
@@ -235,6 +237,7 @@ class RpcClient:
         metadata: Metadata | None = None,
     ) -> Any:
         """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is."""
+        decode = self._reader(response)
         items = _iterable(items)
         call = self._stream_call(method, CLIENT_STREAMING, timeout, idle_timeout, metadata)
         reply = call.reply
@@ -247,7 +250,7 @@ class RpcClient:
             raise
         finally:
             del reply, call
-        return answer[0] if response is None else self._decode(response, *answer, method)
+        return answer[0] if decode is None else self._decode(decode, *answer, method)
 
     @overload
     def call_streaming(
@@ -282,6 +285,7 @@ class RpcClient:
         metadata: Metadata | None = None,
     ) -> "ClientStream[Any]":
         """Call a bidirectional method. Without `items` you write with `send` and `end`; else they are sent for you."""
+        self._reader(response)
         given = None if items is None else _iterable(items)
         call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout, metadata)
         if given is not None:
@@ -355,9 +359,14 @@ class RpcClient:
         inherited = inherited_deadline(self._loop)
         return inherited if left is None else earliest(self._loop.time() + left, inherited)
 
-    def _decode(self, kind: Any, payload: bytes, layout: int, method: str) -> Any:
+    def _reader(self, response: Any) -> Decode | None:
+        """How answers of this type are read; TypeError, before anything is sent, where no answer can be of it."""
+        return None if response is None else decoder(response, self.config.max_depth)
+
+    @staticmethod
+    def _decode(decode: Decode, payload: bytes, layout: int, method: str) -> Any:
         try:
-            return decoder(kind, self.config.max_depth)(payload, layout)
+            return decode(payload, layout)
         except Exception as error:
             raise Internal(f"answer of {method!r} does not fit its type: {why_not(error)}") from cause_of(error)
 

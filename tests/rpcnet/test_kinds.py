@@ -13,7 +13,7 @@ import attrs
 import msgspec
 import pytest
 
-from rpcnet.kinds import inspected
+from rpcnet.kinds import inspected, is_payload
 
 T = TypeVar("T")
 Blob = NewType("Blob", bytes)
@@ -206,3 +206,10 @@ def test_types_that_can_be_payloads_are_taken(kind: Any) -> None:
 def test_keys_that_a_sender_can_choose_are_known(kind: Any, keys: Any, items: Any, least: int) -> None:
     known = inspected(kind)
     assert (set(known.keys), set(known.items), known.least) == (set(keys), set(items), least)
+
+
+def test_an_annotation_of_one_payload_is_known() -> None:
+    for kind in (int, bytes, list[Any], Struct, int | None, None):
+        assert is_payload(kind)
+    for kind in (Any, object, Anything, Plain, AsyncIterator[int], "int", 3, T, Iterator[int]):
+        assert not is_payload(kind)

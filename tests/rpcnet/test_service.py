@@ -146,12 +146,14 @@ def test_types_and_shapes_that_contradict_are_refused(handler: Any, given: dict[
 @pytest.mark.parametrize(
     ("handler", "shape", "says"),
     [
-        (unary, "bidirectional", "gives one answer"),
+        (unary, "bidirectional", "takes one request"),
         (unary, "server_streaming", "gives one answer"),
-        (watch, "client_streaming", "gives a stream"),
+        (chat, "client_streaming", "gives a stream"),
         (chat, "server_streaming", "takes a stream"),
         (sync, "client_streaming", "async def"),
         (two, "client_streaming", "takes 2"),
+        (unary, "client_streaming", "takes one request"),
+        (watch, "bidirectional", "takes one request"),
     ],
 )
 def test_a_handler_of_bytes_must_fit_its_shape(handler: Any, shape: str, says: str) -> None:
@@ -159,6 +161,31 @@ def test_a_handler_of_bytes_must_fit_its_shape(handler: Any, shape: str, says: s
     with pytest.raises(TypeError, match=says):
         server.register_streaming("name", handler, shape=shape)
     assert not server._handlers.methods
+
+
+class OwnStream:
+    def __aiter__(self) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "kind", [Any, object, OwnStream, TypeVar("T"), AsyncIterator[bytes], AsyncIterator[int] | None]
+)
+def test_what_may_be_a_stream_may_take_one(kind: Any) -> None:
+    async def last(items):
+        return b""
+
+    last.__annotations__ = {"items": kind}
+    RpcServer("127.0.0.1:0").register_streaming("name", last, shape="client_streaming")
+
+
+@pytest.mark.parametrize("kind", [int, bytes, Plain, int | None, list[int], Answer, None, "int"])
+def test_what_names_one_request_takes_no_stream(kind: Any) -> None:
+    async def last(items):
+        return b""
+
+    last.__annotations__ = {"items": kind}
+    with pytest.raises(TypeError, match="takes one request"):
+        RpcServer("127.0.0.1:0").register_streaming("name", last, shape="client_streaming")
 
 
 @pytest.mark.parametrize("handler", [watch, chat, upload])
