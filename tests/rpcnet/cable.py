@@ -71,10 +71,10 @@ class End(asyncio.Transport):
         self.gone = False
         self._cable, self._side, self._sizes = cable, side, sizes
         self._buffer = bytearray()
-        self._moving = self._closing = self._paused = False
+        self._moving = self._closing = self._paused = self._ending = self._ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._closing or self.gone:
+        if self._closing or self._ending or self.gone:
             return
         self._buffer += data
         if len(self._buffer) > PAUSE_BYTES and not self._paused:
@@ -91,6 +91,14 @@ class End(asyncio.Transport):
     def close(self) -> None:
         """Behind what was written, which still arrives."""
         self._closing = True
+        self._move()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """Behind what was written: nothing more comes from here, what the peer sends is still read."""
+        self._ending = True
         self._move()
 
     def abort(self) -> None:
@@ -117,10 +125,12 @@ class End(asyncio.Transport):
             return
         cable, other = self._cable, self._cable.ends[1 - self._side]
         if not self._buffer:
+            if (self._closing or self._ending) and not self._ended:
+                self._ended = True
+                if not cable.silent:
+                    self.loop.call_soon(_end_of_input, other)
             if self._closing:
                 self.lose(None)
-                if not cable.silent:
-                    self.loop.call_soon(_peer_closed, other)
             return
         if cable.silent:
             return
@@ -139,7 +149,6 @@ class End(asyncio.Transport):
         self._move()
 
 
-def _peer_closed(end: End) -> None:
-    if not end.gone:
-        end.protocol.eof_received()
+def _end_of_input(end: End) -> None:
+    if not end.gone and not end.protocol.eof_received():
         end.close()
