@@ -5,6 +5,7 @@ import gc
 import logging
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ import rpcnet
 from rpcnet import (
     Internal,
     NotFound,
+    ResourceExhausted,
     RpcConfig,
     RpcError,
     RpcServer,
@@ -211,5 +213,57 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
                 assert len(living()) == before
             finally:
                 gc.enable()
+
+    world.run(main())
+
+
+async def until_it_raises(stream: Any, item: bytes = b"x") -> None:
+    """Send until that is refused."""
+    for _ in range(1000):
+        await stream.send(item)
+        await asyncio.sleep(0.001)
+
+
+def test_a_sender_is_told_what_ended_the_call(world, pair) -> None:
+    """As its reader is: a cut, the handler's own error, a limit; each as the class that says so, each time it sends."""
+
+    async def refuses(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for _ in items:
+            raise NotFound("no such worker", details=b"which")
+        yield b""
+
+    async def reads(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for _ in items:
+            pass
+        yield b""
+
+    def methods(server: RpcServer) -> None:
+        server.register_streaming("refuses", refuses)
+        server.register_streaming("reads", reads)
+
+    async def main() -> None:
+        async with pair(methods, RpcConfig(max_message_bytes=1000, reconnect_backoff=0.001)) as (server, client):
+            stream = client.call_streaming("refuses")
+            for _ in range(2):
+                with pytest.raises(NotFound, match="no such worker") as not_found:
+                    await until_it_raises(stream)
+                assert isinstance(not_found.value, StreamError.Application)
+                assert not_found.value.payload == b"which"
+            for size in (1001, 200_000):
+                stream = client.call_streaming("reads")
+                with pytest.raises(StreamError, match=r"max_message_bytes \(1000\)") as too_large:
+                    await stream.send(bytes(size))
+                assert isinstance(too_large.value, ResourceExhausted)
+                stream.abort()
+            stream = client.call_streaming("reads")
+            await stream.send(b"x")
+            for connection in list(server._connections):
+                connection.abort("cut by the test")
+            for _ in range(2):
+                with pytest.raises(StreamError.Transport) as cut:
+                    await until_it_raises(stream)
+                assert isinstance(cut.value, Unavailable)
+                assert isinstance(cut.value, ConnectionError)
+            del stream, cut, too_large, not_found
 
     world.run(main())
