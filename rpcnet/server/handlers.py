@@ -5,6 +5,7 @@ Tests: tests/rpcnet/test_server.py.
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 from random import Random
 
 from rpcnet.config import RpcConfig
@@ -27,6 +28,15 @@ class Handlers:
         self.expose_errors = config.expose_errors
         self.random = random
         self.wall_clock = wall_clock
+
+    def anew(self) -> "Handlers":
+        """For a server that is started again: the same methods. A handler that outlived the stop counts with its own
+        life, not with this one."""
+        handlers = copy(self)
+        handlers.running = 0
+        handlers.draining = False
+        handlers.idle = None
+        return handlers
 
     def done(self) -> None:
         self.running -= 1

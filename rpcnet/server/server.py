@@ -152,8 +152,7 @@ class RpcServer:
         if self._closed is not None and not self._closed.done() and not self._closed.get_loop().is_closed():
             raise RuntimeError(f"server at {self._address} was started already")
         self._observer = observe.current()
-        self._handlers.running = 0
-        self._handlers.draining = False
+        self._handlers = self._handlers.anew()
         self._connections.clear()
         self._listener = None
         self._stopping = None

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from rpcnet import BidirectionalStream, Cancelled, DeadlineExceeded, RpcConfig, RpcServer, StreamError
+import sim
+from rpcnet import (
+    BidirectionalStream,
+    Cancelled,
+    DeadlineExceeded,
+    RpcClient,
+    RpcConfig,
+    RpcServer,
+    StreamError,
+    Unavailable,
+)
 
 
 def register(server: RpcServer) -> None:
@@ -157,3 +167,37 @@ def test_writes_in_the_turn_of_a_reset_log_nothing(world, pair, caplog) -> None:
         assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
     world.run(main())
+
+
+def test_handler_that_outlives_a_stop_is_not_counted_after_a_restart(caplog) -> None:
+    """Else the count falls below zero when it ends, and the next stop waits for it to be zero for ever."""
+
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def stubborn(payload: bytes) -> bytes:
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    pass
+            return payload
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("stubborn", stubborn)
+        await server.start()
+        async with RpcClient.connect(server.address) as client:
+            call = asyncio.create_task(client.call("stubborn"))
+            await asyncio.sleep(0.05)
+            await server.stop(grace=0.0)
+            with pytest.raises(Unavailable):
+                await call
+        async with server:
+            over.set()
+            await asyncio.sleep(0.05)
+            assert server.stats.running_handlers == 0
+            async with RpcClient.connect(server.address) as client:
+                assert await client.call("stubborn", b"x") == b"x"
+
+    sim.run(asyncio.wait_for(main(), 60))
+    assert "goes on although it was cancelled" in caplog.text
