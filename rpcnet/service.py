@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum
 from types import UnionType
-from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, get_origin
+from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from rpcnet.codec import answer_encoder, bytes_answer, decoder
 from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
@@ -137,7 +137,9 @@ def _check_requests(name: str, shape: int, annotation: Any, is_stream: bool) -> 
 def _may_be_stream(annotation: Any) -> bool:
     """Whether a handler with this annotation can be given an asynchronous iterator: not if it names something else."""
     origin = get_origin(annotation) or annotation
-    if isinstance(origin, type) and origin not in (Any, object, UnionType):
+    if origin in (Union, UnionType):
+        return any(map(_may_be_stream, get_args(annotation)))
+    if isinstance(origin, type) and origin not in (Any, object):
         return hasattr(origin, "__aiter__")
     return not is_payload(annotation)
 
