@@ -8,7 +8,7 @@ SCENARIOS := $(sort $(wildcard scenarios/*.toml))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 CORES := rpcnet/wire rpcnet/flow rpcnet/cluster/swim
 
-.PHONY: run check test test-slow format setup lint fast gate cores notebooks
+.PHONY: run check test test-slow format setup lint fast gate cores notebooks mutants fuzz
 
 run: setup
 	$(BIN)/rpcnet-sim run scenarios/worker_death.toml --report reports/worker_death
@@ -42,6 +42,15 @@ cores: setup
 	$(PYTEST) $(addprefix tests/,$(CORES)) -m "not slow" --cov-branch --cov-report=term-missing:skip-covered \
 		$(addprefix --cov=,$(subst /,.,$(CORES))) --cov-fail-under=100
 
+# By hand: each takes many minutes.
+mutants: setup
+	$(BIN)/python -m tests.mutation wire
+	$(BIN)/python -m tests.mutation flow
+	$(BIN)/python -m tests.mutation calls --sample 300
+
+fuzz: setup
+	for target in parser server client; do $(BIN)/python -m tests.fuzz $$target --seconds 600 || exit 1; done
+
 notebooks: setup
 	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
 
@@ -51,4 +60,5 @@ gate: setup
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris -c constraints.txt -e '.[fuzz]'
 	touch $@

@@ -251,8 +251,7 @@ def decode_number(payload: bytes) -> int:
     """The payload of CREDIT."""
     if len(payload) != NUMBER.size:
         raise ProtocolError(f"CREDIT has {len(payload)} bytes of payload instead of {NUMBER.size}")
-    number: int = NUMBER.unpack(payload)[0]
-    return number
+    return int.from_bytes(payload, "big")
 
 
 def decode_goaway(payload: bytes) -> tuple[int, int, str]:

@@ -12,7 +12,11 @@ from rpcnet.wire.frame import (
     GOAWAY,
     HEADER,
     HEADER_BYTES,
+    ITEM_COST,
     MAX_GOAWAY_BYTES,
+    MAX_METHOD_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_TEXT_BYTES,
     OPEN_HEAD,
     PING,
     PONG,
@@ -172,6 +176,23 @@ def test_an_end_may_have_fewer_or_more_elements(elements: list[object], read: En
 def test_an_end_whose_elements_have_other_types_is_refused(elements: object) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):
         decode_ending(msgspec.msgpack.encode(elements))
+
+
+def test_an_open_may_be_as_large_as_its_limits() -> None:
+    longest = opened(method=b"m" * 1024, metadata=b"\x81\xa1a\xda\x03\xe2" + b"x" * 994)
+    method, metadata = decode_open(longest, 1000)[1:3]
+    assert (len(method), len(metadata["a"])) == (1024, 994)
+
+
+def test_limits_that_both_ends_must_agree_on_stay_what_they_are() -> None:
+    """Another number would be another protocol: peers would break rules that they have never heard of."""
+    assert (ITEM_COST, MAX_METHOD_BYTES, MAX_NAME_CHARACTERS) == (64, 1024, 64)
+    assert (MAX_TEXT_BYTES, MAX_GOAWAY_BYTES) == (4096, 1024)
+
+
+def test_numbers_and_farewells_are_read_from_the_fewest_bytes() -> None:
+    assert decode_number(b"\x01\x02\x03\x04") == 0x01020304
+    assert decode_goaway(b"\x00\x00\x01\x02\x08") == (0x0102, 8, "")
 
 
 @given(st.binary(max_size=60))

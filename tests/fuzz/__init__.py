@@ -1,0 +1,1 @@
+"""Fuzzers of what a peer may send: whatever the bytes are, only ProtocolError ends a connection. See __main__."""
