@@ -13,9 +13,10 @@ __all__ = ["place_is_kept"]
 def place_is_kept() -> Iterator[None]:
     forget = ClientConnection.forget
 
-    def unless_let_go(connection: ClientConnection, number: int) -> None:
-        if not connection.calls[number].is_let_go:
-            forget(connection, number)
+    def and_keep_the_place(connection: ClientConnection, number: int) -> None:
+        if connection.calls[number].is_let_go:
+            connection.unread += 1  # as if somebody had yet to read what came
+        forget(connection, number)
 
-    with patch.object(ClientConnection, "forget", unless_let_go):
+    with patch.object(ClientConnection, "forget", and_keep_the_place):
         yield
