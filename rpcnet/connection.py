@@ -481,6 +481,7 @@ class Connection(asyncio.Protocol):
             return
         _log.warning("%s connection %s: closed: %s", self.side, self.peer or "(unknown peer)", error)
         self.write(writer.goaway(self.last_stream(), Status.INTERNAL, str(error)))
+        self._close_reason = str(error)  # also where the peer had said that it goes away
         self.part(str(error))
 
     def close(self, reason: str) -> None:

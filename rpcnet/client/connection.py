@@ -41,7 +41,7 @@ class ClientConnection(Connection):
 
     side = "client"
 
-    __slots__ = ("_next", "calls", "line", "places", "retired", "unread")
+    __slots__ = ("_last_taken", "_next", "calls", "line", "places", "retired", "unread")
 
     def __init__(self, config: RpcConfig, observer: Observer | None, name: str) -> None:
         super().__init__(config, observer)
@@ -56,6 +56,8 @@ class ClientConnection(Connection):
         self.retired = False
         """No new calls: the server said GOAWAY, or stream numbers are used up."""
         self._next = 1
+        self._last_taken: int | None = None
+        """What the server's GOAWAY said; None before it."""
 
     def opened(self) -> None:
         assert self.peer_hello is not None
@@ -162,6 +164,9 @@ class ClientConnection(Connection):
         self.line.wake()
 
     def went_away(self, last: int, status: int, text: str) -> None:
+        if self._last_taken is not None and last != self._last_taken:
+            raise ProtocolError(f"GOAWAY of stream {last} after one of stream {self._last_taken}")
+        self._last_taken = last
         self.retired = True
         self.line.wake_all()
         self._close_reason = self._close_reason or f"the server closed it: {text}"

@@ -125,6 +125,8 @@ class ServerConnection(Connection):
             window = self.config.stream_window_bytes
             if cost > window:
                 raise beyond_credit(cost, window, window)
+        elif body:
+            raise ProtocolError(f"OPEN has {len(body)} bytes for a message, but flag ITEM is not set")
         if self._last_served is not None:
             # Sent before the caller saw our GOAWAY, which is the answer.
             if flags & FLAG_ITEM:

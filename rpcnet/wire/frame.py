@@ -117,7 +117,7 @@ MAX_TEXT_BYTES: Final = 4096
 MAX_GOAWAY_BYTES: Final = 1024
 """Longest GOAWAY; its text is cut. It fits into the smallest `max_frame_bytes`: it may be sent before HELLO is read."""
 MAX_NAME_CHARACTERS: Final = 64
-"""Longest name of a connection in HELLO."""
+"""Longest name of a connection, and of a node, in HELLO."""
 
 OPEN_HEAD: Final = Struct(">BHIQ")
 """Shape, bytes of the method name, bytes of the metadata, remaining deadline in microseconds (0 = none)."""
@@ -181,11 +181,11 @@ def decode_hello(payload: bytes) -> Hello:
         value = getattr(hello, name)
         if not least <= value <= most:
             raise ProtocolError(f"HELLO cannot be taken: {name} is {value}; it must be {least} to {most}")
-    if len(hello.connection) > MAX_NAME_CHARACTERS:
-        raise ProtocolError(
-            f"HELLO cannot be taken: connection has {len(hello.connection)} characters;"
-            f" it must have at most {MAX_NAME_CHARACTERS}"
-        )
+    for name, text in (("connection", hello.connection), ("node", hello.node)):
+        if len(text) > MAX_NAME_CHARACTERS:
+            raise ProtocolError(
+                f"HELLO cannot be taken: {name} has {len(text)} characters; it must have at most {MAX_NAME_CHARACTERS}"
+            )
     return hello
 
 

@@ -1,4 +1,4 @@
-"""docs/protocol.md is what a server and a client do: its conversation is played, its refused vectors are refused.
+"""docs/protocol.md is what a server and a client do: its conversation is played, its vectors are refused or taken.
 
 What needs no connection, the vectors and the tables, is tested in wire/test_golden.py.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rpcnet import RpcClient, RpcConfig, RpcServer, StreamError, current_call
-from rpcnet.wire.frame import FLAG_END, FLAG_MORE, GOAWAY, ITEM, METADATA, PREFACE
+from rpcnet.wire.frame import END, FLAG_END, FLAG_MORE, GOAWAY, ITEM, METADATA, PING, PONG, PREFACE
+from rpcnet.wire.parser import Parser
 from tests.rpcnet.attacks.raw import GREETING, Raw, Target, frame
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -22,7 +23,11 @@ def block(name: str) -> list[str]:
 
 CONVERSATION = [(line[0], *line[2:].rsplit(": ", 1)) for line in block("conversation")]
 BY_A_SERVER = [tuple(line.rsplit(": ", 2)) for line in block("refused-by-a-server")]
+BY_A_SMALL_SERVER = [tuple(line.rsplit(": ", 2)) for line in block("refused-by-a-small-server")]
+TAKEN = [tuple(line.rsplit(": ", 2)) for line in block("taken-by-a-server")]
 BY_A_CLIENT = [tuple(line.rsplit(": ", 2)) for line in block("refused-by-a-client")]
+
+PINGED = frame(PING, bytes(range(8)))
 
 
 async def echo(payload: bytes) -> bytes:
@@ -94,6 +99,51 @@ def test_a_server_refuses_what_the_page_says_it_refuses(name: str, reason: str, 
             _, status, text = await raw.farewell()
             assert (status, reason in text, text) == (13, True, text)
             assert len([kind for kind, _, _, _ in raw.frames if kind == GOAWAY]) == 1
+
+    sim.run(main(), seed=1)
+
+
+@pytest.mark.parametrize(("name", "reason", "digits"), BY_A_SMALL_SERVER, ids=[n for n, _, _ in BY_A_SMALL_SERVER])
+def test_a_server_counts_credit_as_the_page_does(name: str, reason: str, digits: str) -> None:
+    """One frame fewer is no mistake."""
+    import sim
+
+    async def deaf(items: AsyncIterator[bytes]) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0", config=RpcConfig(stream_window_bytes=1024))
+        server.register_streaming("deaf", deaf, shape="client_streaming")
+        data = bytes.fromhex(digits)
+        async with server:
+            raw = await Raw.connect(server.address, GREETING + data)
+            _, status, text = await raw.farewell()
+            assert (status, reason in text, text) == (13, True, text)
+            await raw.close()
+            raw = await Raw.connect(server.address, GREETING + data[: -len(frame(ITEM, b"", 1))] + PINGED)
+            assert (await raw.read_until(PONG))[3] == bytes(range(8))
+            assert all(kind not in {GOAWAY, END} for kind, _, _, _ in raw.frames)
+            await raw.close()
+
+    sim.run(main(), seed=1)
+
+
+@pytest.mark.parametrize(("name", "digits", "answers"), TAKEN, ids=[name for name, _, _ in TAKEN])
+def test_a_server_answers_what_the_page_says_it_takes(name: str, digits: str, answers: str) -> None:
+    import sim
+
+    async def main() -> None:
+        async with Target.open(RpcConfig()) as target:
+            raw = await target.attacker(GREETING + bytes.fromhex(digits))
+            expected = Parser(1 << 20).receive(PREFACE + bytes.fromhex(answers))
+            async with asyncio.timeout(30):
+                while len(raw.frames) < 1 + len(expected):
+                    assert await raw.read_some(), raw.frames
+            raw.send(PINGED)
+            while [kind for kind, _, _, _ in raw.frames].count(PONG) < 2:
+                assert await raw.read_some(), raw.frames
+            assert sorted(raw.frames[1:]) == sorted([*expected, (PONG, 0, 0, bytes(range(8)))])
 
     sim.run(main(), seed=1)
 
