@@ -23,6 +23,11 @@ MIB: Final = 1024 * KIB
 SECONDS: Final = 3.0
 """Calls begin and faults happen within so many seconds."""
 MOST_BYTES: Final = 5 * MIB
+KINDS: Final = (
+    *("pause", "block", "cut", "cut", "loss", "slow", "slow_receive"),
+    *("kill", "crash", "reset", "stop", "roll", "roll", "leave"),
+)
+"""Faults: stop = the server stops and starts again, roll = another one takes over its port, leave = a client closes."""
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "unary": ("call",),
     "upload": ("list", "generator", "stream"),
@@ -66,7 +71,7 @@ def draw(seed: int) -> Plan:
         loss=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.001, 0.02)),
         tie_break=random.choice(("fifo", "random")),
         calls=calls,
-        faults=() if calm else _faults(random, len(calls), taste.within),
+        faults=() if calm else _faults(random, calls, taste.within),
     )
 
 
@@ -119,7 +124,7 @@ def _limits(random: Random) -> dict[str, int | float]:
         "part_bytes": random.choice((1 * KIB, 4 * KIB, 64 * KIB, 64 * KIB, 256 * KIB)),
         "max_message_bytes": random.choice((4 * MIB, 4 * MIB, 4 * MIB, 100_000)),
         "max_metadata_bytes": random.choice((64 * KIB, 1 * KIB)),
-        "max_resets": random.choice((1000, 1000, 2)),
+        "max_resets": random.choice((1000, 1, 3)),
         "resets_per_second": random.choice((33.0, 0.5)),
     }
 
@@ -238,31 +243,35 @@ def _limits_of(random: Random, taste: Taste, shape: str, never: bool) -> dict[st
 # Faults.
 
 
-def _faults(random: Random, calls: int, within: float) -> tuple[Fault, ...]:
-    """Most happen while calls are made, and some so soon after each other that they overlap."""
+def _faults(random: Random, calls: tuple[Call, ...], within: float) -> tuple[Fault, ...]:
+    """Most happen while calls are made, some as one begins, and some so soon after each other that they overlap."""
     faults = []
     until = random.choice((within + 0.2, within + 0.6, SECONDS))
-    for number in range(calls + 1, calls + 1 + random.choice((1, 1, 2, 3, 6))):
-        kind = random.choice(
-            ("pause", "block", "cut", "cut", "loss", "slow", "slow_receive", "kill", "crash", "reset", "stop", "leave")
-        )
+    for number in range(len(calls) + 1, len(calls) + 1 + random.choice((1, 1, 2, 3, 6))):
+        kind = random.choice(KINDS)
         node = (
             random.choice((SERVER, *CLIENTS)) if kind in ("pause", "block", "slow_receive") else random.choice(CLIENTS)
         )
-        if kind in ("kill", "crash", "stop"):
-            node = CLIENTS[1] if kind != "stop" and random.random() < 0.25 else SERVER
+        if kind in ("kill", "crash"):
+            node = CLIENTS[1] if random.random() < 0.25 else SERVER
+        elif kind in ("stop", "roll"):
+            node = SERVER
         amount = {
             "slow": random.choice((100_000.0, 1_000_000.0)),
             "loss": random.choice((0.05, 0.3)),
             "slow_receive": random.choice((0.01, 0.1)),
             "stop": random.choice((0.0, 0.1, 1.0)),
+            "roll": random.choice((0.0, 0.1, 1.0)),
         }.get(kind, 0.0)
-        lasts = 0.0 if kind in ("reset", "leave") else random.choice((0.05, 0.3, 1.0, 2.0))
+        lasts = 0.0 if kind in ("reset", "leave", "roll") else random.choice((0.05, 0.3, 1.0, 2.0))
+        at = random.uniform(0.02, until)
+        if random.random() < 0.3:
+            at = max(0.02, random.choice(calls).at + random.uniform(-0.01, 0.03))
         faults.append(
             Fault(
                 number=number,
                 kind=kind,
-                at=round(random.uniform(0.02, until), 3),
+                at=round(at, 3),
                 lasts=lasts,
                 node=node,
                 one_way=kind == "cut" and random.random() < 0.4,

@@ -54,8 +54,8 @@ def truthful(record: Record) -> list[str]:
     found = []
     for seen in record.seen.values():
         texts = [*seen.wrong, *_untruths(record.plan, seen)]
-        if seen.runs and (seen.handler_ended or math.inf) > limits.handler_ends_by(record.plan, seen):
-            texts.append(f"it ended at {seen.ended:.3f} s, and its handler not until {seen.handler_ended} s")
+        if seen.handler_ended is not None and seen.handler_ended > (by := limits.handler_ends_by(record.plan, seen)):
+            texts.append(f"its handler ended at {seen.handler_ended:.3f} s; it had to by {by:.3f} s")
         if seen.runs > 1:
             texts.append(f"its handler ran {seen.runs} times")
         found += [f"call {seen.call.number}: {text}" for text in texts]

@@ -8,7 +8,7 @@ hold whatever else runs and however small the windows are.
 import math
 
 from rpcnet.client.call import MAX_ATTEMPTS
-from tests.rpcnet.chaos.plan import Call, Plan
+from tests.rpcnet.chaos.plan import SERVER, Call, Plan
 from tests.rpcnet.chaos.record import Record, Seen
 
 __all__ = ["ends_by", "handler_ends_by", "idle_timeout", "latest", "ping_seconds", "timeout"]
@@ -68,10 +68,19 @@ def ends_by(record: Record, seen: Seen) -> tuple[float, str]:
 
 
 def handler_ends_by(plan: Plan, seen: Seen) -> float:
-    """When the handler of a call that has ended has to be over, where nothing disturbs: a drop is an abort."""
-    if not plan.calm or seen.ended is None:
-        return math.inf
-    return seen.ended + LATENCIES[plan.latency] + seen.call.handling.cleanup + SLACK
+    """When the handler of a call that has ended has to be over.
+
+    By its deadline, which the server knows by itself; and where nothing disturbs as soon as its caller lets go.
+    """
+    cleanup, grace = seen.call.handling.cleanup, plan.server_config.late_timer_grace
+    left = timeout(plan, seen.call)
+    by = math.inf
+    if left < math.inf:
+        stalled = plan.stalled(SERVER, seen.ran_at, seen.ran_at + left + cleanup)
+        by = seen.ran_at + left + cleanup + stalled + (grace if stalled else 0.0) + SLACK
+    if plan.calm and seen.ended is not None:
+        by = min(by, seen.ended + LATENCIES[plan.latency] + cleanup + SLACK)
+    return by
 
 
 def latest(plan: Plan) -> float:
@@ -114,7 +123,9 @@ def _heard_at(record: Record, seen: Seen) -> float:
 
 
 def _may_be_refused(plan: Plan) -> bool:
-    return plan.server_config.max_resets < len(plan.calls) or any(fault.kind == "stop" for fault in plan.faults)
+    return plan.server_config.max_resets < len(plan.calls) or any(
+        fault.kind in ("stop", "roll") for fault in plan.faults
+    )
 
 
 def _work_of_all(plan: Plan) -> float:

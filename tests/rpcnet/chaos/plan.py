@@ -95,7 +95,7 @@ class Fault:
     @property
     def ends(self) -> float:
         """When all that it does directly is over."""
-        return self.at + self.lasts + (self.amount + 2.0 if self.kind == "stop" else 0.0)
+        return self.at + self.lasts + (self.amount + 2.0 if self.kind in ("stop", "roll") else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

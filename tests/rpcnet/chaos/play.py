@@ -22,6 +22,8 @@ SETTLE = 1.0
 STOP_SECONDS = 4.0
 """What server.stop() may take beyond its grace: handlers that are cancelled, connections that linger."""
 CLOSE_SECONDS = 2.0
+HAND_OVER = 0.001
+"""Seconds until a server that stops has given its port to the next one."""
 
 
 def play(plan: Plan) -> Record:
@@ -102,7 +104,8 @@ class Stage:
         record.boots += 1
         self.serving = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        stops = [fault for fault in sorted(plan.faults, key=lambda fault: fault.at) if fault.kind == "stop"]
+        stops = [fault for fault in sorted(plan.faults, key=lambda fault: fault.at) if fault.kind in ("stop", "roll")]
+        old: list[asyncio.Task[None]] = []
         server = None
         while True:
             if server is None:
@@ -113,19 +116,29 @@ class Stage:
             now = loop.time()
             stop = next((fault for fault in stops if fault.at > now), None)
             if stop is None:
+                await asyncio.gather(*old)
                 await server.wait_closed()
                 return
             await asyncio.sleep(stop.at - now)
-            before = loop.time()
-            await server.stop(stop.amount)
-            took = loop.time() - before - plan.stalled(SERVER, before, loop.time())
-            if took > stop.amount + STOP_SECONDS:
-                record.wrong.append(f"server.stop(grace={stop.amount}) took {took:.2f} s")
-            if not any(seen.call.handling.cleanup > CANCEL_SECONDS for seen in record.seen.values()):
-                record.wrong += invariants.counts(server.stats, "a server that has stopped", connections=0)
-            await asyncio.sleep(stop.lasts)
-            if not stop.reverse:
+            stopping = asyncio.create_task(self._stop(server, stop.amount), name="serve")
+            if stop.kind == "roll":
+                old.append(stopping)
+                await asyncio.sleep(HAND_OVER)
+            else:
+                await stopping
+                await asyncio.sleep(stop.lasts)
+            if stop.kind == "roll" or not stop.reverse:
                 server = None
+
+    async def _stop(self, server: RpcServer, grace: float) -> None:
+        plan, record, now = self.plan, self.record, asyncio.get_running_loop().time
+        before = now()
+        await server.stop(grace)
+        took = now() - before - plan.stalled(SERVER, before, now())
+        if took > grace + STOP_SECONDS:
+            record.wrong.append(f"server.stop(grace={grace}) took {took:.2f} s")
+        if not any(seen.call.handling.cleanup > CANCEL_SECONDS for seen in record.seen.values()):
+            record.wrong += invariants.counts(server.stats, "a server that has stopped", connections=0)
 
     async def _call(self, name: str) -> None:
         """Connect, and make each call at its time; close and connect again where the plan says so."""
@@ -196,6 +209,7 @@ class Stage:
             "crash": node.crash,
             "reset": node.reset,
             "stop": lambda: None,
+            "roll": lambda: None,
             "leave": lambda: None,
         }[fault.kind]
         self._at(fault.at, begin)

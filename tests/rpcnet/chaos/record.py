@@ -31,6 +31,7 @@ class Seen:
     cancelled: bool = False
     """Its caller's task was, whatever else happened."""
     runs: int = 0
+    ran_at: float = 0.0
     read: int = 0
     """Items that the caller has read …"""
     taken: int = 0
@@ -85,7 +86,7 @@ class Seen:
 
     def run(self) -> None:
         self.runs += 1
-        self.server_moved = self.now()
+        self.server_moved = self.ran_at = self.now()
         self.tell("its handler runs")
 
     def took(self, payload: bytes) -> None:
