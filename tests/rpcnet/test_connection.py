@@ -1,0 +1,242 @@
+"""What a connection writes, when, and in whose favour: seen frame by frame, the other end is the test.
+
+Each of these could be broken without a call going wrong, unless a peer is slow or many wait.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import sim
+from rpcnet import RpcConfig, RpcServer
+from rpcnet.wire import writer
+from rpcnet.wire.frame import (
+    CANCEL,
+    CREDIT,
+    FLAG_END,
+    FLAG_ITEM,
+    FLAG_MORE,
+    ITEM,
+    ITEM_COST,
+    OPEN,
+    PING,
+    PONG,
+    Hello,
+    decode_number,
+    decode_open,
+)
+from tests.rpcnet.scripted import Scripted, client_of
+
+WINDOW = 4096
+
+
+def hello(**changed: int) -> Hello:
+    limits = {
+        "max_message_bytes": 1 << 20,
+        "max_frame_bytes": 1 << 17,
+        "max_metadata_bytes": 1000,
+        "max_streams": 10,
+        "stream_window_bytes": WINDOW,
+        "connection_window_bytes": 10 * WINDOW,
+    }
+    return Hello(**{**limits, **changed})
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    sim.run(main, seed=1)
+
+
+async def turns() -> None:
+    """A few turns of the loop, and less than a timer's time."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
+
+
+def token(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def opened(transport: Scripted) -> list[str]:
+    """The methods that were opened, in order."""
+    return [decode_open(payload, 1000)[1] for kind, _, _, payload in transport.frames if kind == OPEN]
+
+
+# The remembered PONG.
+
+
+def test_of_pings_that_come_while_writing_is_paused_the_last_is_answered() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        pong = transport().protocol
+        pong.pause_writing()
+        transport().say(*(writer.ping(PING, token(number)) for number in range(3)))
+        await turns()
+        assert PONG not in transport().kinds()
+        pong.resume_writing()
+        await turns()
+        assert [(kind, payload) for kind, _, _, payload in transport().frames if kind == PONG] == [(PONG, token(2))]
+        transport().say(writer.ping(PING, token(7)))
+        await turns()
+        assert [payload for kind, _, _, payload in transport().frames if kind == PONG] == [token(2), token(7)]
+        pong.pause_writing()
+        pong.resume_writing()
+        await turns()
+        assert transport().kinds().count(PONG) == 2, "each once"
+        await client.close()
+
+    run(main())
+
+
+def test_a_flood_of_pings_while_writing_is_paused_fills_nothing() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        transport().protocol.pause_writing()
+        flood = b"".join(writer.ping(PING, token(number)) for number in range(1000))
+        for _ in range(100):
+            transport().say(flood)
+        assert client.stats.queued_bytes == 0
+        assert client.stats.connections == 1, "nor does it end the connection"
+        await client.close()
+
+    run(main())
+
+
+# Who may write, of those that wait for the connection's credit.
+
+
+def test_a_small_item_does_not_overtake_a_large_one_that_waits_for_credit() -> None:
+    """Or a busy connection would starve whoever has much to say."""
+
+    async def main() -> None:
+        window = 4096
+        client, transport = client_of(hello(stream_window_bytes=window * 4, connection_window_bytes=window))
+        await client.open()
+        large, small = client.call_streaming("large"), client.call_streaming("small")
+        await large.send(bytes(3500))
+        await turns()
+        waits = asyncio.ensure_future(large.send(bytes(800)))
+        await turns()
+        behind = asyncio.ensure_future(small.send(b"x"))
+        await turns()
+        assert not waits.done()
+        assert not behind.done(), "there is credit for it, but somebody is ahead"
+        transport().say(writer.credit(0, 100))
+        await turns()
+        assert not behind.done(), "nor does credit that is too little for the first go to the second"
+        transport().say(writer.credit(0, window))
+        await turns()
+        assert waits.done() and behind.done()
+        items = [len(payload) for kind, _, _, payload in transport().frames if kind == ITEM]
+        assert items == [3500, 800, 1]
+        large.abort()
+        small.abort()
+        await client.close()
+
+    run(main())
+
+
+def test_writers_that_were_paused_go_on_in_the_order_in_which_they_came() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        streams = [client.call_streaming(name) for name in "abc"]
+        await turns()
+        transport().protocol.pause_writing()
+        sends = []
+        for stream, size in zip(streams, (1, 2, 3), strict=True):
+            sends.append(asyncio.ensure_future(stream.send(bytes(size))))
+            await turns()
+        assert not any(send.done() for send in sends)
+        transport().protocol.resume_writing()
+        late = asyncio.ensure_future(streams[0].send(bytes(4)))
+        await asyncio.gather(*sends, late)
+        assert [len(payload) for kind, _, _, payload in transport().frames if kind == ITEM] == [1, 2, 3, 4]
+        for stream in streams:
+            stream.abort()
+        await client.close()
+
+    run(main())
+
+
+# Who gets a place, of the calls that wait for one.
+
+
+def test_places_go_to_calls_in_the_order_in_which_they_came() -> None:
+    """A call that is made in the turn in which a place becomes free finds others ahead of it."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(max_streams=1))
+        await client.open()
+        calls = []
+        for name in "abc":
+            calls.append(asyncio.ensure_future(client.call(name)))
+            await turns()
+        assert opened(transport()) == ["a"]
+        calls.append(asyncio.ensure_future(client.call("late")))  # runs before "b" does, which the answer wakes
+        transport().say(writer.item(1, FLAG_END, b""))
+        for number in (2, 3, 4):
+            await turns()
+            transport().say(writer.item(number, FLAG_END, b""))
+        await asyncio.gather(*calls)
+        assert opened(transport()) == ["a", "b", "c", "late"]
+        await client.close()
+
+    run(main())
+
+
+# Credit of a message whose last part never came.
+
+
+def test_credit_of_parts_returns_when_the_caller_lets_go_in_mid_message() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(), RpcConfig(max_streams=1, stream_window_bytes=WINDOW))
+        await client.open()
+        stream = client.call_server_streaming("watch", b"")
+        await turns()
+        transport().say(writer.item(1, 0, bytes(10)), writer.item(1, FLAG_MORE, bytes(3000)))
+        await turns()
+        assert client.stats.queued_bytes == 3010 + 2 * ITEM_COST
+        stream.abort()
+        await turns()
+        assert client.stats.queued_bytes == 0
+        assert CANCEL in transport().kinds()
+        granted = [
+            decode_number(payload) for kind, _, number, payload in transport().frames if (kind, number) == (CREDIT, 0)
+        ]
+        assert sum(granted) == 3010 + 2 * ITEM_COST, "the connection's credit; the stream's is of no more use"
+        transport().say(writer.end(1))
+        assert client.stats.open_streams == 0
+        await client.close()
+
+    run(main())
+
+
+def test_credit_of_parts_returns_when_the_handler_ends_unread() -> None:
+    async def main() -> None:
+        async def chat(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            if False:
+                yield b""
+
+        server = RpcServer("unix:scripted", config=RpcConfig(max_streams=1, stream_window_bytes=WINDOW))
+        server.register_streaming("chat", chat)
+        server.begin()
+        transport = Scripted(server.accept())
+        transport.say(
+            writer.greeting(hello()), writer.open_call(1, FLAG_ITEM | FLAG_MORE, 3, b"chat", b"", 0, bytes(9))
+        )
+        transport.say(writer.item(1, 0, b"x"), writer.item(1, FLAG_MORE, bytes(3000)))
+        assert server.stats.queued_bytes == 3001 + 2 * ITEM_COST, "the credit of a first part goes back at once"
+        await turns()
+        assert server.stats.running_handlers == 0
+        assert server.stats.queued_bytes == 0
+        granted = [
+            decode_number(payload) for kind, _, number, payload in transport.frames if (kind, number) == (CREDIT, 0)
+        ]
+        assert sum(granted) == 3010 + 3 * ITEM_COST
+        transport.close()
+        await server.stop()
+
+    run(main())
