@@ -75,6 +75,11 @@ class Stage:
             self.record.wrong += invariants.quiet(self)
             self.record.wrong += invariants.truthful(self.record)
             self._close(nodes)
+        for client in self.clients.values():
+            if client is not None:
+                client._dialer._closed = (
+                    True  # its process is dead, or gave up: it is not to say that it was not closed
+                )
 
     def _close(self, nodes: Any) -> None:
         """Close the clients and the server: in time, and nothing of them is left."""
