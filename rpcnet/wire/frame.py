@@ -235,7 +235,7 @@ def decode_cancel(payload: bytes) -> int:
     """The status with which a caller lets go: any but OK."""
     if len(payload) != 1:
         raise ProtocolError(f"CANCEL has {len(payload)} bytes of payload instead of 1")
-    status = payload[0]
+    (status,) = payload
     if status not in _CANCEL_STATUSES:
         raise ProtocolError(f"CANCEL has status {status}; it must be 1 to {_CANCEL_STATUSES[-1]}")
     return status

@@ -39,34 +39,33 @@ class Parser:
         """Take in what was read and return the frames that it completes; types that we do not know are skipped."""
         if self.error is not None:
             return []
-        known = -1
+        goes_on = False
         if self._buffer:
+            goes_on = True  # the first frame here was counted when its first byte came
             # Appending to a bytearray is linear in total, and nothing is looked at before there is enough of it.
             self._buffer += data
             if len(self._buffer) < self._need and self._greeted:
                 return []
             data = bytes(self._buffer)
             self._buffer.clear()
-            known = 0  # the frame that begins here was counted when its first byte came
         at = 0
         if not self._greeted:
-            if not self._greet(data):
+            self._greet(data)
+            if not self._greeted:
                 return []
             at = len(PREFACE)
-        return self._frames(data, at, known)
+        return self._frames(data, at, goes_on)
 
-    def _greet(self, data: bytes) -> bool:
+    def _greet(self, data: bytes) -> None:
         """Check the preface, or as much as there is of it: whoever speaks something else is known at the first byte."""
         if not data.startswith(PREFACE[: len(data)]):
             self.error = ProtocolError(_foreign(data))
-            return False
-        if len(data) < len(PREFACE):
+        elif len(data) < len(PREFACE):
             self._buffer += data
-            return False
-        self._greeted = True
-        return True
+        else:
+            self._greeted = True
 
-    def _frames(self, data: bytes, at: int, known: int) -> list[Frame]:
+    def _frames(self, data: bytes, at: int, goes_on: bool) -> list[Frame]:
         frames: list[Frame] = []
         size = len(data)
         self._need = HEADER_BYTES
@@ -86,7 +85,7 @@ class Parser:
             at = stop
         if at < size:
             self._buffer += data[at:]
-            if at != known:
+            if at or not goes_on:
                 self.cut_frames += 1
         return frames
 

@@ -195,6 +195,16 @@ def test_numbers_and_farewells_are_read_from_the_fewest_bytes() -> None:
     assert decode_goaway(b"\x00\x00\x01\x02\x08") == (0x0102, 8, "")
 
 
+def test_an_empty_end_is_ok_without_anything() -> None:
+    for payload in (b"", b"\x90"):
+        ending = decode_ending(payload)
+        assert (ending.status, ending.message, ending.details, ending.trailers) == (0, "", b"", {})
+
+
+def test_the_name_of_a_connection_may_have_64_characters() -> None:
+    assert decode_hello(msgspec.msgpack.encode({**HELLO, "connection": "ö" * 64})).connection == "ö" * 64
+
+
 @given(st.binary(max_size=60))
 def test_any_payload_is_read_or_refused(payload: bytes) -> None:
     for decode in (

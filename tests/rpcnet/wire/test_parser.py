@@ -146,3 +146,26 @@ def test_a_foreign_opening_is_named_for_what_it_is(opening: bytes, text: str) ->
     parser = Parser(1000)
     assert parser.receive(opening) == []
     assert text in str(parser.error)
+
+
+def test_a_frame_that_comes_in_many_reads_is_counted_once() -> None:
+    """By this count a connection tells a peer that drips one frame from one that sends many."""
+    parser = Parser(1000)
+    counts = []
+    frame = writer.item(1, 0, b"abc")
+    reads = [PREFACE[:3], PREFACE[3:], frame, frame[:1], frame[1:9], frame[9:12], frame[12:], frame + frame[:5]]
+    for data in reads:
+        parser.receive(data)
+        counts.append((parser.cut_frames, parser.pending_bytes))
+    assert counts == [(0, 3), (0, 0), (0, 0), (1, 1), (1, 9), (1, 12), (1, 0), (2, 5)]
+    parser.receive(frame[5:] + frame + frame[:2])
+    assert (parser.cut_frames, parser.pending_bytes) == (3, 2), "one ends here, another one begins"
+
+
+def test_a_frame_that_is_cut_in_the_read_of_the_preface_is_counted() -> None:
+    for first in (b"", PREFACE[:5]):
+        parser = Parser(1000)
+        if first:
+            parser.receive(first)
+        parser.receive(PREFACE[len(first) :] + writer.item(1, 0, b"abc")[:4])
+        assert (parser.cut_frames, parser.pending_bytes) == (1, 4)
