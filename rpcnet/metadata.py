@@ -42,7 +42,7 @@ def encoded_metadata(metadata: Any, limit: int) -> bytes:
 
 def _text(value: str) -> str:
     try:
-        value.encode()
+        str.encode(value)  # not value.encode(), which asks a subclass
     except UnicodeEncodeError as error:
         raise InvalidArgument(f"metadata {value!r} is not text that UTF-8 can hold: {error.reason}") from None
     return value if type(value) is str else str.__str__(value)

@@ -187,8 +187,10 @@ class ClientConnection(Connection):
 
 def encode_method(name: str) -> bytes:
     """A method's name as OPEN carries it; InvalidArgument where it cannot."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"method name must be text, not {type(name).__name__}")
     try:
-        encoded = name.encode()
+        encoded = str.encode(name)  # not name.encode(), which asks a subclass
     except UnicodeEncodeError as error:
         raise InvalidArgument(f"method name {name!r} is not text that UTF-8 can hold: {error.reason}") from None
     if not 0 < len(encoded) <= MAX_METHOD_BYTES:

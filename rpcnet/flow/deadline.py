@@ -17,7 +17,8 @@ def micros_left(deadline: float | None, now: float) -> int:
     """What OPEN carries: at least 1 where there is a deadline, 0 where there is none."""
     if deadline is None:
         return 0
-    return min(max(1, int((deadline - now) * 1e6)), MAX_MICROS)
+    micros = (deadline - now) * 1e6  # infinite where the deadline is the largest of floats
+    return MAX_MICROS if micros >= MAX_MICROS else max(1, int(micros))
 
 
 def seconds(name: str, value: float | None) -> float | None:

@@ -11,6 +11,7 @@ from rpcnet import (
     BidirectionalStream,
     Cancelled,
     DeadlineExceeded,
+    InvalidArgument,
     RpcClient,
     RpcConfig,
     RpcServer,
@@ -201,3 +202,48 @@ def test_handler_that_outlives_a_stop_is_not_counted_after_a_restart(caplog) -> 
 
     sim.run(asyncio.wait_for(main(), 60))
     assert "goes on although it was cancelled" in caplog.text
+
+
+class Shouting(str):
+    """Text whose own methods fail."""
+
+    def encode(self, *args: Any) -> bytes:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("form", ["unary", "stream"])
+@pytest.mark.parametrize("name", [None, 5, b"three"])
+def test_bad_name_of_a_method_ends_a_call_without_a_place(world, pair, form, name) -> None:
+    async def main() -> None:
+        """A bad call behind one that ends: it comes to its turn, and to its end."""
+        async with pair(register, ONE_PLACE) as (_, client):
+            stream = client.call_streaming("three", [])
+            call = client.call(name) if form == "unary" else anext(client.call_streaming(name, []))
+            waiting = asyncio.ensure_future(call)
+            assert len([item async for item in stream]) == 3
+            with pytest.raises(InvalidArgument, match="method name must be text"):
+                async with asyncio.timeout(5):
+                    await waiting
+
+    world.run(main())
+
+
+def test_longest_timeout_is_taken_by_a_call_without_a_place(world, pair) -> None:
+    async def main() -> None:
+        async with pair(register, ONE_PLACE) as (_, client):
+            stream = client.call_streaming("three", [])
+            waiting = asyncio.create_task(client.call_client_streaming("at_once", [], timeout=1.7e308))
+            assert len([item async for item in stream]) == 3
+            async with asyncio.timeout(5):
+                assert await waiting == b"answer"
+
+    world.run(main())
+
+
+def test_text_of_a_class_of_ones_own_is_sent_as_it_is(world, pair) -> None:
+    async def main() -> None:
+        async with pair(register) as (_, client):
+            metadata = {Shouting("a"): Shouting("b")}
+            assert await client.call_client_streaming(Shouting("at_once"), [], metadata=metadata) == b"answer"
+
+    world.run(main())

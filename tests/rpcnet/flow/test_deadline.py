@@ -18,6 +18,7 @@ from rpcnet.flow.deadline import Patience, at, earliest, micros_left, seconds
         (5.000003, 5.000001, 2),
         (1e30, 0.0, 2**63),
         (float(2**63) / 1e6 * 2, 0.0, 2**63),
+        (1.7e308, 0.0, 2**63),
     ],
 )
 def test_a_deadline_travels_as_what_is_left_of_it(deadline, now, micros) -> None:
