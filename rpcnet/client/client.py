@@ -96,7 +96,9 @@ class RpcClient:
         return Connecting(lambda: cls(address, tls=tls, config=config, random=random, wall_clock=wall_clock))
 
     async def open(self) -> Self:
-        """Connect; what `connect` does."""
+        """Connect; what `connect` does. FailedPrecondition where the client was closed."""
+        self._check_loop()
+        self._dialer.check_open()
         try:
             await self._dialer.connected()
         except GeneratorExit:

@@ -147,6 +147,7 @@ class Dialer:
                 self._back_off()  # a server that greets and closes at once is no better than one that refuses
             else:
                 self._failures = 0
+                self._reason = ""
         if now < self._not_before:
             await asyncio.sleep(self._not_before - now)
         try:

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from rpcnet import DeadlineExceeded, RpcClient, RpcConfig, RpcServer, Unavailable
+import sim
+from rpcnet import DeadlineExceeded, FailedPrecondition, RpcClient, RpcConfig, RpcServer, Unavailable
 from rpcnet.wire.frame import Hello
 from rpcnet.wire.writer import greeting
 
@@ -107,3 +108,42 @@ def test_a_server_that_greets_and_hangs_up_is_tried_at_growing_intervals(world: 
         await rude.wait_closed()
 
     world.run(main())
+
+
+def test_a_closed_client_opens_no_connection(world: Any) -> None:
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0") as server:
+            client = await RpcClient.connect(server.address)
+            await client.close()
+            with pytest.raises(FailedPrecondition, match="was closed"):
+                await client.open()
+            assert client.stats.connections == 0
+
+    world.run(main())
+
+
+def test_reason_of_a_wait_is_not_that_of_an_older_connection() -> None:
+    """A connection that has lived for a while was not closed at once."""
+
+    async def serve() -> None:
+        server = RpcServer("0.0.0.0:7000", config=RpcConfig(insecure=True))
+        server.register("echo", echo)
+        async with server:
+            await server.wait_closed()
+
+    with sim.Simulation(seed=1) as simulation:
+        machine = simulation.add_node("server")
+        machine.start(serve)
+
+        async def call() -> str:
+            config = RpcConfig(insecure=True, ping_interval=2.0, ping_timeout=1.0)
+            async with RpcClient.connect("server:7000", config=config) as client:
+                assert await client.call("echo", b"x") == b"x"
+                machine.crash()
+                await asyncio.sleep(10)
+                with pytest.raises(DeadlineExceeded, match="waited for a connection") as info:
+                    await client.call("echo", b"x", timeout=1.0)
+                return str(info.value)
+
+        text = simulation.run_until_complete(simulation.add_node("client").start(call, delay=1.0))
+    assert "at once" not in text
