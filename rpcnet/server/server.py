@@ -17,6 +17,7 @@ from rpcnet import address as addresses
 from rpcnet import observe
 from rpcnet.config import RpcConfig
 from rpcnet.errors import Status
+from rpcnet.flow.deadline import seconds
 from rpcnet.handler import describe
 from rpcnet.listener import stop_listening
 from rpcnet.server.connection import ServerConnection
@@ -194,18 +195,20 @@ class RpcServer:
             connections=len(self._connections),
         )
 
-    async def stop(self, grace: float = DEFAULT_GRACE) -> None:
+    async def stop(self, grace: float | None = DEFAULT_GRACE) -> None:
         """Stop: refuse what is new, give running calls `grace` seconds, cancel the rest, close.
 
-        Takes at most the grace, and a few seconds. Called again, it waits for the stop that is under way.
+        Takes at most the grace, and a few seconds; None and infinity mean until the last call has ended. Called again,
+        it waits for the stop that is under way.
         """
+        grace = seconds("grace", grace)
         if self._closed is None or self._closed.done():
             return
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(grace), name="rpcnet server stop")
         await asyncio.shield(self._stopping)
 
-    async def _stop(self, grace: float) -> None:
+    async def _stop(self, grace: float | None) -> None:
         handlers = self._handlers
         assert self._closed is not None
         handlers.draining = True
@@ -234,17 +237,14 @@ class RpcServer:
         self.stats.record_closed(self._observer, "server")
         self._closed.set_result(None)
 
-    async def _wait_until_idle(self, seconds: float) -> None:
+    async def _wait_until_idle(self, most: float | None) -> None:
         handlers = self._handlers
-        if not handlers.running or seconds <= 0:
+        if not handlers.running or (most is not None and most <= 0):
             return
-        loop = asyncio.get_running_loop()
-        idle = handlers.idle = loop.create_future()
-        timer = loop.call_later(seconds, lambda: None if idle.done() else idle.set_result(None))
+        idle = handlers.idle = asyncio.get_running_loop().create_future()
         try:
-            await idle
+            await asyncio.wait([idle], timeout=most)
         finally:
-            timer.cancel()
             handlers.idle = None
 
     async def wait_closed(self) -> None:

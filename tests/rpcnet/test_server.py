@@ -106,6 +106,46 @@ def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_server(world,
     assert "handler of 'deaf' goes on although it was cancelled" in caplog.text
 
 
+@pytest.mark.parametrize(("grace", "kind"), [("soon", TypeError), (True, TypeError), (float("nan"), ValueError)])
+def test_grace_that_is_no_time_stops_nothing(world, grace, kind) -> None:
+    async def main() -> None:
+        async def slow(payload: bytes) -> bytes:
+            await asyncio.sleep(0.05)
+            return payload
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("slow", slow)
+        async with server, RpcClient.connect(server.address) as client:
+            running = asyncio.create_task(client.call("slow", b"x"))
+            await asyncio.sleep(0.01)
+            with pytest.raises(kind, match="grace must be"):
+                await server.stop(grace)
+            assert server.is_running
+            assert await running == b"x"
+            assert await client.call("slow", b"y") == b"y"
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("grace", [None, float("inf")])
+def test_grace_without_limit_waits_for_the_last_call(world, grace) -> None:
+    async def main() -> None:
+        async def slow(payload: bytes) -> bytes:
+            await asyncio.sleep(0.2)
+            return payload
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("slow", slow)
+        await server.start()
+        async with RpcClient.connect(server.address) as client:
+            running = asyncio.create_task(client.call("slow", b"x"))
+            await asyncio.sleep(0.01)
+            await server.stop(grace)
+            assert await running == b"x"
+
+    world.run(main())
+
+
 def test_a_client_follows_its_server_to_a_new_process(world) -> None:
     """GOAWAY: running streams go on where they are, new calls go to a new connection."""
 
