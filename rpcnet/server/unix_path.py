@@ -11,11 +11,14 @@ Tests: tests/rpcnet/server/test_unix_path.py.
 
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 __all__ = ["UnixPath"]
+
+_log = logging.getLogger("rpcnet")
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Device, inode and the time of its last change: what tells two files apart that had the same name."""
@@ -69,6 +72,8 @@ class UnixPath:
                 os.unlink(self._file)
             except FileNotFoundError:
                 pass
+            except OSError as error:  # no right to, any more: no reason not to stop
+                _log.warning("the socket file %s stays where it is: %s", self._file, error.strerror or error)
 
     def _stamp(self) -> Stamp | None:
         if self._file is None:

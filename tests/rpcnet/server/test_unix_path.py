@@ -218,3 +218,24 @@ def test_a_simulated_server_touches_no_real_file(tmp_path) -> None:
 
     sim.run(main(), seed=1)
     assert path.exists()
+
+
+def test_a_file_that_cannot_be_removed_is_no_reason_not_to_stop(tmp_path, monkeypatch, caplog) -> None:
+    path = tmp_path / "s"
+
+    def refuse(file: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", file)
+
+    async def main() -> None:
+        server = naming(path, b"first")
+        await server.start()
+        assert await ask(path) == b"first"
+        with monkeypatch.context() as patched:
+            patched.setattr("rpcnet.server.unix_path.os.unlink", refuse)
+            await server.stop()
+        await server.wait_closed()
+        assert "stays where it is: Permission denied" in caplog.text
+        async with naming(path, b"second"):
+            assert await ask(path) == b"second"
+
+    asyncio.run(main())
