@@ -91,8 +91,7 @@ def _packed_only(unpack: Callable[[bytes], Any]) -> Decode:
         except PayloadError:
             raise
         except Exception as error:
-            refusal = _refusal(error)
-            raise refusal from refusal.__cause__
+            raise _refusal(error)  # noqa: B904 - it has its cause; a name for it here would be a cycle
 
     return decode
 
@@ -110,8 +109,7 @@ def _for_bytes_or_packed(known: Kind, unpack: Callable[[bytes], Any]) -> Decode:
         except PayloadError:
             raise
         except Exception as error:
-            refusal = _refusal(error)
-            raise refusal from refusal.__cause__
+            raise _refusal(error)  # noqa: B904 - it has its cause; a name for it here would be a cycle
 
     return decode
 
@@ -137,6 +135,12 @@ def _unpacker(known: Kind, max_depth: int) -> Callable[[bytes], Any]:
 
 
 def _refusal(error: Exception) -> PayloadError:
+    refusal = _named(error)
+    refusal.__suppress_context__ = True
+    return refusal
+
+
+def _named(error: Exception) -> PayloadError:
     if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
         return PayloadError(str(error))
     if isinstance(error, RecursionError):

@@ -449,6 +449,9 @@ class ClientCall(Stream):
         if isinstance(error, StopIteration | StopAsyncIteration):
             # A future takes no StopIteration, and a reader would take the other one for the end of the stream.
             error = RuntimeError(f"the items of call {self.method!r} raised {type(error).__name__}")
+        elif error.__traceback__ is not None:
+            # Its first frame is our own, which leads to this call, and the call's answer to the error: a cycle.
+            error = error.with_traceback(error.__traceback__.tb_next)
         self._deliver(error)
         self.finish_as("CANCELLED")
         self._let_go(Status.CANCELLED)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from rpcnet import (
     Unavailable,
 )
 from rpcnet.client.call import ClientCall
+from rpcnet.codec import PayloadError
 from rpcnet.errors import STATUS_ERRORS, Unknown
 from rpcnet.server.call import ServedCall
 
@@ -167,11 +168,26 @@ def test_an_error_larger_than_the_limits_still_arrives(world, pair) -> None:
     world.run(main())
 
 
-@pytest.mark.parametrize("shape", ["unary", "upload", "stream"])
+SHAPES = ["unary", "upload", "stream", "items that raise", "an answer that misfits", "an item that misfits"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
+    kinds = ClientCall | ServedCall | NotFound | PayloadError
+
     def living() -> list[object]:
         """By identity, because a module-level error of another test is none of ours."""
-        return [thing for thing in gc.get_objects() if isinstance(thing, ClientCall | ServedCall | NotFound)]
+        return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+
+    def items() -> Iterator[bytes]:
+        yield b"x"
+        raise NotFound("gone")
+
+    async def reads(items: AsyncIterator[bytes]) -> bytes:
+        return b"".join([item async for item in items])
+
+    async def echo(payload: bytes) -> bytes:
+        return payload
 
     async def fail(payload: object) -> bytes:
         raise NotFound("gone")
@@ -182,7 +198,9 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
 
     def register(server: RpcServer) -> None:
         server.register("unary", fail)
+        server.register("echo", echo)
         server.register_streaming("upload", fail, shape="client_streaming")
+        server.register_streaming("reads", reads, shape="client_streaming")
         server.register_streaming("stream", stream, shape="server_streaming")
 
     async def main() -> None:
@@ -192,6 +210,13 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
                 try:
                     if shape == "unary":
                         await client.call("unary")
+                    elif shape == "items that raise":
+                        await client.call_client_streaming("reads", items())
+                    elif shape == "an answer that misfits":
+                        await client.call("echo", 5, response=str)
+                    elif shape == "an item that misfits":
+                        async for _ in client.call_server_streaming("stream", 5, response=str):
+                            pass
                     elif shape == "upload":
                         await client.call_client_streaming("upload", [b"x"])
                     else:
