@@ -438,6 +438,8 @@ class ClientCall(Stream):
             self._items_failed(error)
         finally:
             self.pump = None
+            # What the items raised leads to their generator's frame, and that to this one (f_back, from 3.12 on).
+            del self
 
     def _items_failed(self, error: BaseException) -> None:
         """What the user's iterable raised goes to whoever reads, as it is."""
@@ -449,9 +451,12 @@ class ClientCall(Stream):
         if isinstance(error, StopIteration | StopAsyncIteration):
             # A future takes no StopIteration, and a reader would take the other one for the end of the stream.
             error = RuntimeError(f"the items of call {self.method!r} raised {type(error).__name__}")
-        elif error.__traceback__ is not None:
-            # Its first frame is our own, which leads to this call, and the call's answer to the error: a cycle.
-            error = error.with_traceback(error.__traceback__.tb_next)
+        else:
+            # Its first frames are our own, which lead to this call, and the call's answer to the error: a cycle.
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_code is ClientCall.pump_items.__code__:
+                trace = trace.tb_next
+            error = error.with_traceback(trace)
         self._deliver(error)
         self.finish_as("CANCELLED")
         self._let_go(Status.CANCELLED)
