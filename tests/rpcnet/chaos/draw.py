@@ -70,6 +70,7 @@ def draw(seed: int) -> Plan:
         bandwidth=None if calm or random.random() < 0.8 else random.choice((300_000.0, 3_000_000.0)),
         loss=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.001, 0.02)),
         tie_break=random.choice(("fifo", "random")),
+        tls=random.random() < 0.1,
         calls=calls,
         faults=() if calm else _faults(random, calls, taste.within),
     )

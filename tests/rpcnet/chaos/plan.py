@@ -110,6 +110,7 @@ class Plan:
     """Bytes a second of each way; None = no limit."""
     loss: float
     tie_break: str
+    tls: bool
     calls: tuple[Call, ...]
     faults: tuple[Fault, ...]
 
@@ -153,8 +154,9 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan for a reader: one line an operation, settings that are not the default ones alone."""
+        tls = ", TLS" if self.tls else ""
         speed = "" if self.bandwidth is None else f", {self.bandwidth:g} bytes a second"
-        told = [f"link: latency {self.latency}{speed}, loss {self.loss:g}; equal times: {self.tie_break}"]
+        told = [f"link: latency {self.latency}{speed}, loss {self.loss:g}; equal times: {self.tie_break}{tls}"]
         told += [f"server: {_differences(self.server_config)}", f"client: {_differences(self.client_config)}"]
         for operation in sorted((*self.faults, *self.calls), key=lambda each: each.at):
             told.append(f"  [{operation.number}] at {operation.at:g} s {_told(operation)}")

@@ -10,6 +10,7 @@ from rpcnet import RpcClient, RpcServer, Unavailable
 from rpcnet.server.server import CANCEL_SECONDS
 from sim import Simulation
 from tests.rpcnet.chaos import callers, invariants, limits
+from tests.rpcnet.chaos.encryption import contexts
 from tests.rpcnet.chaos.handlers import Handlers
 from tests.rpcnet.chaos.plan import CLIENTS, SERVER, Fault, Plan
 from tests.rpcnet.chaos.record import Record
@@ -114,7 +115,8 @@ class Stage:
         server = None
         while True:
             if server is None:
-                server = RpcServer("0.0.0.0:7000", config=plan.server_config, random=Random(plan.seed))
+                tls = contexts()[0] if plan.tls else None
+                server = RpcServer("0.0.0.0:7000", tls=tls, config=plan.server_config, random=Random(plan.seed))
                 Handlers(record).register(server)
             await server.start()
             self.server = server
@@ -167,7 +169,9 @@ class Stage:
             number += 1
             random = Random(f"{self.plan.seed}/{name}/{number}")
             try:
-                self.clients[name] = await RpcClient.connect(ADDRESS, config=self.plan.client_config, random=random)
+                tls = contexts()[1] if self.plan.tls else None
+                config = self.plan.client_config
+                self.clients[name] = await RpcClient.connect(ADDRESS, tls=tls, config=config, random=random)
             except Unavailable:
                 await asyncio.sleep(0.05)
         self.connected[name].set()
