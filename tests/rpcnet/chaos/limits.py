@@ -79,7 +79,8 @@ def handler_ends_by(plan: Plan, seen: Seen) -> float:
         stalled = plan.stalled(SERVER, seen.ran_at, seen.ran_at + left + cleanup)
         by = seen.ran_at + left + cleanup + stalled + (grace if stalled else 0.0) + SLACK
     if plan.calm and seen.ended is not None:
-        by = min(by, seen.ended + LATENCIES[plan.latency] + cleanup + SLACK)
+        # Behind a full window of the host's, CANCEL waits for the way back and forth as well.
+        by = min(by, seen.ended + 3 * LATENCIES[plan.latency] + cleanup + SLACK)
     return by
 
 
