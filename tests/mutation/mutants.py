@@ -212,14 +212,25 @@ class _Walk:
                 yield self._spliced(node, str(value + 1))
                 yield self._spliced(node, str(value - 1))
             case ast.Dict():
-                starts = [self._place(key.lineno, key.col_offset) for key in node.keys if key is not None]
-                if starts and len(starts) == len(node.keys):  # no `**other` among them
-                    for start, stop in zip(starts, [*starts[1:], self._end(node) - 1], strict=True):
-                        yield self._cut(start, stop, "")
+                yield from self._without_an_entry(node)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
                 for generator in node.generators:
                     for test in generator.ifs:
                         yield from self._negated(test)
+
+    def _without_an_entry(self, node: ast.Dict) -> Iterator[Mutant]:
+        keys = [key for key in node.keys if key is not None]
+        if len(keys) < len(node.keys):
+            return  # there is `**other` among them
+        starts = [self._place(key.lineno, key.col_offset) for key in keys]
+        ends = [self._end(value) for value in node.values]
+        for place, start in enumerate(starts):
+            if place + 1 < len(starts):
+                yield self._cut(start, starts[place + 1], "")
+            elif place:
+                yield self._cut(ends[place - 1], ends[place], "")
+            else:
+                yield self._cut(start, self._end(node) - 1, "")
 
     def _negated(self, test: ast.expr) -> Iterator[Mutant]:
         if not isinstance(test, ast.Compare) and not (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):

@@ -1,0 +1,131 @@
+"""The tool against a project of three files, and a sample of the real one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.rooms import Room
+from tests.mutation.run import Verdict, mutants_of, run
+from tests.mutation.survivors import complaints, entry, load
+
+ROOT = Path(__file__).parents[2]
+ROOM = Room(("rpcnet",), ("tests/rpcnet",), ("tests/rpcnet/other",))
+SOURCE = """def larger(a, b):
+    return a if a > b else b
+
+
+def forever(n):
+    while n > 0:
+        n -= 1
+    return n
+
+
+def untested(a):
+    return a + 1
+"""
+TEST = """from rpcnet.code import forever, larger
+
+
+def test_larger():
+    assert larger(1, 2) == larger(2, 1) == 2
+
+
+def test_forever():
+    assert forever(3) == 0
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in {
+        "rpcnet/__init__.py": "",
+        "rpcnet/code.py": SOURCE,
+        "sim/__init__.py": "",
+        "tests/conftest.py": "from hypothesis import settings\nsettings.register_profile('mutation', settings())\n",
+        "tests/rpcnet/test_code.py": TEST,
+        "tests/rpcnet/other/test_of_another_room.py": "def test_fails():\n    assert False\n",
+        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '--import-mode=importlib -p no:sim'\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+# It forks processes that import everything anew: not beside the fast tests.
+@pytest.mark.gate
+def test_killed_and_surviving_mutants_are_told_apart(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutation.run.LEAST_SECONDS", 2)  # several of them run for ever
+    everything = mutants_of(project, ROOM)
+    told: list[int] = []
+    verdicts = run(project, ROOM, everything, jobs=2, tell=lambda _, done: told.append(done))
+    assert [found.mutant for found in verdicts] == everything
+    assert told == list(range(1, len(everything) + 1))
+    assert {found.mutant.mutant: found.why for found in verdicts if found.survived} == {
+        "return a if (a >= b) else b": "all tests pass",
+        "return None": "no test runs this line",
+        "return (a - 1)": "no test runs this line",
+        "return a + 2": "no test runs this line",
+        "return a + 0": "no test runs this line",
+    }
+    assert (project / "rpcnet/code.py").read_text() == SOURCE, "the project itself is never changed"
+
+
+@pytest.mark.gate
+def test_a_project_whose_tests_fail_is_refused(project: Path) -> None:
+    (project / "tests/rpcnet/test_code.py").write_text(
+        "import rpcnet.code\n\n\ndef test_it():\n    assert 1 == 2, 'so it is'\n"
+    )
+    with pytest.raises(RuntimeError, match="so it is"):
+        run(project, ROOM, [], jobs=1, tell=lambda *_: None)
+
+
+# The list of survivors.
+
+
+def verdict(mutant: Mutant, survived: bool) -> Verdict:
+    return Verdict(mutant, survived, "all tests pass" if survived else "", 0.0)
+
+
+def test_a_survivor_needs_a_reason_and_a_reason_a_survivor() -> None:
+    everything = mutants("rpcnet/code.py", SOURCE)
+    first, second, *rest = everything
+    argued = {first.key: "It makes no difference."}
+    killed = [verdict(mutant, False) for mutant in rest]
+    assert complaints(argued, everything, [verdict(first, True), verdict(second, False), *killed]) == []
+    (unargued,) = complaints(argued, everything, [verdict(first, True), verdict(second, True), *killed])
+    assert unargued.startswith(f"rpcnet/code.py:{second.first}: a mutant survives")
+    assert second.diff in unargued
+    (by_now,) = complaints(argued, everything, [verdict(first, False), verdict(second, False)])
+    assert "kills by now" in by_now
+    gone = {("rpcnet/code.py", "f", "x = 1", "x = 2"): "It was so.", ("rpcnet/other.py", "", "a", "b"): "Elsewhere."}
+    (no_longer,) = complaints(argued | gone, everything, [verdict(first, True)])
+    assert "no longer exists" in no_longer
+    assert "x = 2" in no_longer
+
+
+def test_the_entry_that_is_printed_is_read_as_that_mutant(tmp_path: Path) -> None:
+    source = "def f(a):\n    return a < 1 and \"it's\" != '\\\\'\n"
+    for mutant in mutants("rpcnet/code.py", source):
+        path = tmp_path / "survivors.toml"
+        path.write_text(entry(mutant).replace('reason = ""', 'reason = "why"'))
+        assert load(path) == {mutant.key: "why"}
+        path.write_text(entry(mutant))
+        with pytest.raises(ValueError, match="needs a reason"):
+            load(path)
+
+
+def test_the_list_names_mutants_that_exist() -> None:
+    there = {mutant.key for file in {key[0] for key in load()} for mutant in mutants(file, (ROOT / file).read_text())}
+    assert load().keys() <= there
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["wire", "flow"])
+def test_a_sample_of_mutants_is_killed_or_argued(room: str) -> None:
+    command = [sys.executable, "-m", "tests.mutation", room, "--sample", "10", "--seed", "4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
