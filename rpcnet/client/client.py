@@ -76,7 +76,7 @@ class RpcClient:
         to.check_secure(tls is not None, self.config.insecure)
         self._loop = asyncio.get_running_loop()
         self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock, open_transport)
-        self._closed = False
+        self._is_gone = False
         self._launcher = CallLauncher(self._dialer, self.config.late_timer_grace)
 
     @classmethod
@@ -392,10 +392,10 @@ class RpcClient:
 
         RuntimeError in another event loop than the client's.
         """
-        if self._closed:
+        if self._is_gone:
             return
         self._check_loop()
-        self._closed = True
+        # Called again, it does what the first one was cancelled at, or waits for the same.
         for connection in list(self._dialer.connections):
             for call in list(connection.calls.values()):
                 call.abort("the client was closed")
@@ -403,6 +403,9 @@ class RpcClient:
         await self._dialer.close()
         if self._launcher.tasks:
             await asyncio.wait(list(self._launcher.tasks))
+        if self._is_gone:
+            return  # another close() was as far before
+        self._is_gone = True
         self.stats.record_closed(self._dialer.observer, "client")
 
     async def __aenter__(self) -> Self:

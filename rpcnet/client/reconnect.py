@@ -179,22 +179,24 @@ class Dialer:
 
         seconds = self._config.connect_timeout
         until = self._loop.time() + seconds
+        kept: ClientConnection | None = None
         try:
             if not await self._within(until, self._open_transport(protocol)):
                 what = "no TLS handshake (is there TLS at the server?)" if made and self._tls else "no connection"
                 raise Unavailable(f"{what} within connect_timeout ({seconds:g} s)")
             back = self._time_back(until)
             await self._greeted(made[-1], self._loop.time() + back if back else until)
+            kept = made[-1]
         except OSError as error:
             raise Unavailable(unreachable(error, self.address, self._tls is not None)) from None
         finally:
             for connection in made:
-                if not connection.is_usable:
+                # HELLO may have come in the very turn in which whoever wanted the connection was cancelled.
+                if connection is not kept or not connection.is_usable:
                     connection.close("it was given up before HELLO")
-        connection = made[-1]
-        self.connections[connection] = None
-        connection.lost.add_done_callback(lambda _: self.connections.pop(connection, None))
-        return connection
+        self.connections[kept] = None
+        kept.lost.add_done_callback(lambda _: self.connections.pop(kept, None))
+        return kept
 
     async def _greeted(self, connection: ClientConnection, until: float) -> None:
         """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""

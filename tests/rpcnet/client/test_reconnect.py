@@ -122,6 +122,53 @@ def test_a_closed_client_opens_no_connection(world: Any) -> None:
     world.run(main())
 
 
+@pytest.mark.parametrize("how", ["call", "connect"])
+def test_a_connection_that_is_cancelled_in_any_turn_is_closed(world: Any, eventually: Any, how: str) -> None:
+    """Also in the turn in which the server's HELLO came, which belongs to nobody then."""
+
+    async def connect(address: str) -> None:
+        async with RpcClient.connect(address) as client:
+            await client.call("echo", b"x")
+
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        server.register("echo", echo)
+        async with server:
+            for turns in range(20):
+                client = RpcClient(server.address)
+                task = asyncio.ensure_future(connect(server.address) if how == "connect" else client.call("echo"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if how == "connect":
+                    task.cancel()
+                await client.close()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()
+                await eventually(lambda: not server.stats.connections)
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_second_close_ends_what_the_first_left(world: Any, turns: int) -> None:
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        server.register("echo", echo)
+        async with server:
+            client = await RpcClient.connect(server.address)
+            first, second = asyncio.ensure_future(client.close()), asyncio.ensure_future(client.close())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            first.cancel()
+            await second
+            assert client.stats.connections == 0
+            await asyncio.wait([first])
+            await client.close()
+
+    world.run(main())
+
+
 def test_reason_of_a_wait_is_not_that_of_an_older_connection() -> None:
     """A connection that has lived for a while was not closed at once."""
 
