@@ -19,7 +19,7 @@ from rpcnet.config import RpcConfig
 from rpcnet.errors import Status
 from rpcnet.flow.deadline import seconds
 from rpcnet.handler import describe
-from rpcnet.listener import stop_listening
+from rpcnet.listener import start_listening, stop_listening
 from rpcnet.server.connection import ServerConnection
 from rpcnet.server.door import Doors
 from rpcnet.server.handlers import Handlers
@@ -168,7 +168,8 @@ class RpcServer:
             self._listener = await self._unix_path.listen(accept)
             return
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(accept, self._bind.host, self._bind.port)
+        self._listener = await loop.create_server(accept, self._bind.host, self._bind.port, start_serving=False)
+        await start_listening(self._listener)
         port = self._listener.sockets[0].getsockname()[1]
         self._address = str(addresses.Address(self._bind.host, port, ""))
 

@@ -16,6 +16,8 @@ import os
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from rpcnet.listener import start_listening
+
 __all__ = ["UnixPath"]
 
 _log = logging.getLogger("rpcnet")
@@ -42,10 +44,15 @@ class UnixPath:
         loop = asyncio.get_running_loop()
         await self._refuse_if_served(loop)
         before = self._stamp()
-        server = await loop.create_unix_server(accept, self.path)
+        server = await loop.create_unix_server(accept, self.path, start_serving=False)
         after = self._stamp()
         # A file that was there before and is the same now is not what this server made: a simulated one makes none.
         self._ours = None if after == before else after
+        try:
+            await start_listening(server)
+        except BaseException:
+            self.remove()
+            raise
         return server
 
     async def _refuse_if_served(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,6 +1,7 @@
 """How a server begins and ends: where it may listen, whom it tells, and that its end is certain."""
 
 import asyncio
+import gc
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -142,6 +143,30 @@ def test_grace_without_limit_waits_for_the_last_call(world, grace) -> None:
             await asyncio.sleep(0.01)
             await server.stop(grace)
             assert await running == b"x"
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_start_that_is_cancelled_leaves_no_listener(world, tmp_path, turns, kind) -> None:
+    async def main() -> None:
+        path = tmp_path / "s"
+        server = RpcServer("127.0.0.1:0" if kind == "tcp" else f"unix:{path}")
+        server.register("echo", echo)
+        starting = asyncio.ensure_future(server.start())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+        if starting.cancelled():
+            gc.collect()  # a listener that was left is a ResourceWarning now
+            assert not server.is_running
+            assert not path.exists()
+            await server.start()
+        async with RpcClient.connect(server.address) as client:
+            assert await client.call("echo", b"x") == b"x"
+        await server.stop()
 
     world.run(main())
 
