@@ -194,9 +194,11 @@ class Dialer:
                 # HELLO may have come in the very turn in which whoever wanted the connection was cancelled.
                 if connection is not kept or not connection.is_usable:
                     connection.close("it was given up before HELLO")
-        self.connections[kept] = None
-        kept.lost.add_done_callback(lambda _: self.connections.pop(kept, None))
-        return kept
+        assert kept is not None, "else an error was raised"
+        connection = kept
+        self.connections[connection] = None
+        connection.lost.add_done_callback(lambda _: self.connections.pop(connection, None))
+        return connection
 
     async def _greeted(self, connection: ClientConnection, until: float) -> None:
         """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""
