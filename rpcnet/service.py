@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, Uni
 
 from rpcnet.codec import answer_encoder, bytes_answer, decoder
 from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
-from rpcnet.kinds import is_payload
+from rpcnet.kinds import inspected, is_payload
 from rpcnet.wire.frame import SHAPES
 
 __all__ = [
@@ -119,7 +119,9 @@ def bytes_method(name: Any, handler: Any, shape: int) -> Method:
     name = method_name(name)
     handler = _unwrapped(handler)
     seen = _looked_at(name, handler)
-    _check_requests(name, shape, seen.takes, streamed(seen.takes)[1])
+    # One that takes bytes serves a stream as well if it never looks at them, as one that only waits or raises.
+    takes = ABSENT if is_payload(seen.takes) and inspected(seen.takes).admits_bytes else seen.takes
+    _check_requests(name, shape, takes, streamed(takes)[1])
     _check_answers(name, seen, shape, seen.returns)
     return Method(name, shape, handler, None, bytes_answer)
 
