@@ -51,6 +51,15 @@ def test_no_more_bytes_are_taken_than_there_is_room():
     assert queue.take(9, 9) == []
 
 
+def test_when_the_room_is_used_up_those_sent_more_often_wait():
+    queue = Dissemination()
+    queue.add(("state", "old"), Raw(b"o" * 20))
+    queue.take(100, 9)
+    queue.add(("state", "new"), Raw(b"n" * 20))
+    assert texts(queue.take(22, 9)) == [b"n" * 20]
+    assert texts(queue.take(100, 9)) == [b"n" * 20, b"o" * 20]
+
+
 def test_an_update_that_fits_into_no_packet_does_not_wait_for_ever():
     queue = Dissemination(largest=10)
     queue.add(("state", "a"), Raw(b"x" * 10))

@@ -264,6 +264,43 @@ def test_a_newer_claim_that_we_live_is_outbid_but_is_no_accusation(member):
     assert member.core.awareness.score == 0
 
 
+def test_our_death_and_leave_are_refuted_and_a_newer_dead_run_outbid(member):
+    member.hear(Dead("me", 5, 0, "b"))
+    assert (member.core.me.run, member.core.me.incarnation) == (5, 1)
+    member.hear(Left("me", 5, 1))
+    assert (member.core.me.run, member.core.me.incarnation) == (5, 2)
+    member.hear(Dead("me", 9, 3, "b"))
+    assert (member.core.me.run, member.core.me.incarnation) == (10, 0)
+    assert member.core.me.status is MemberStatus.ALIVE
+
+
+def test_a_newer_run_beyond_the_last_number_is_a_conflict(member):
+    member.hear(Dead("me", MAX_NUMBER, 3, "b"))
+    assert member.core.me.run == 5
+    assert member.core.stats.name_conflicts == 1
+
+
+def test_a_stall_of_ours_is_no_time_that_a_suspect_had(member):
+    member.hear(alive(incarnation=1), Suspect("x", 1, 1, "b"))
+    before = member.core._table.suspicions["x"].deadline
+    member.now = 3.0  # nothing was done meanwhile, although a probe was due every second
+    member.core.tick(member.now)
+    assert member.core._table.suspicions["x"].deadline == before + 3.0
+    assert MemberFailed not in kinds(member.wait(before - 0.1))
+    assert MemberFailed in kinds(member.wait(0.2))
+
+
+def test_a_table_in_a_datagram_is_skipped(member):
+    state = State([Record("x", 1, 1, 0, "x:1", {}, 0, {}, 0)])
+    assert kinds(member.hear(state, alive("y"))) == [MemberJoined]
+    assert member.core.member("x") is None
+
+
+def test_a_datagram_that_cannot_be_read_is_counted(member):
+    assert member.core.handle(b"no packet", "b:1", 0.0) == []
+    assert member.core.stats.malformed == 1
+
+
 def test_our_own_datagram_that_comes_back_changes_nothing(member):
     data = encode("default", "me", 5, [encode_message(alive()), encode_message(Ping(1, "me", 0))])
     assert member.core.handle(data, "me:1", 0.0) == []

@@ -23,6 +23,18 @@ def test_due_keys_come_earliest_first_and_equal_ones_as_they_were_set():
     assert "late" in timers
 
 
+def test_the_number_of_timers_is_that_of_the_keys():
+    timers = Timers()
+    timers.set("a", 1.0)
+    timers.set("a", 2.0)
+    timers.set("b", 1.0)
+    assert len(timers) == 2
+    timers.cancel("b")
+    timers.cancel("never set")
+    assert len(timers) == 1
+    assert timers.next() == 2.0
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.floats(0, 100)))))
 def test_moving_and_cancelling_leave_only_the_last_word(steps):
     timers, held = Timers(), {}
