@@ -36,7 +36,9 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Read an address; ValueError says what is wrong with it."""
+    """Read an address; ValueError says what is wrong with it. TypeError where it is no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"an address is text, HOST:PORT or unix:PATH, not {type(text).__name__}")
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path:

@@ -35,4 +35,5 @@ def _caller(client: "RpcClient", name: str, signature: Signature) -> Callable[..
     def invoke(argument: Any, **options: Any) -> Any:
         return call(name, argument, response=kind, **options)
 
+    invoke.__name__ = invoke.__qualname__ = name  # what Python's text of a wrong call names
     return invoke

@@ -62,6 +62,8 @@ class UnixPath:
             return
         except OSError as error:
             # Not ours to judge, and so not ours to remove: no permission, a socket of another kind.
+            if error.errno is None:
+                raise  # Python refused the path: it is too long
             raise self._in_use(f"it cannot be connected to ({error.strerror or error})") from None
         transport.abort()
         raise self._in_use("another server listens there")

@@ -1,5 +1,7 @@
 """Addresses as text, read and written in one place for calls, gossip and the command line."""
 
+from typing import Any
+
 import pytest
 
 from rpcnet.address import is_loopback, join_host_port, parse, split_host_port
@@ -20,6 +22,12 @@ def test_an_address_is_written_as_it_was_read(text: str) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no HOST:PORT|names no path"):
         parse(text)
+
+
+@pytest.mark.parametrize("value", [None, 80, b"127.0.0.1:80"])
+def test_what_is_no_text_is_no_address(value: Any) -> None:
+    with pytest.raises(TypeError, match="an address is text"):
+        parse(value)
 
 
 @pytest.mark.parametrize(("host", "expected"), [("127.8.9.1", True), ("::1", True), ("10.0.0.1", False), ("a", False)])

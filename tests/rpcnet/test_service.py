@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+import sim
 from rpcnet import (
     DeadlineExceeded,
     Internal,
@@ -567,3 +568,13 @@ def test_calls_of_a_proxy_know_timeouts(world, pair, idle, method: str, named: b
             await idle(server, client)
 
     world.run(main())
+
+
+def test_a_proxy_names_the_method_that_is_called_wrongly(pair) -> None:
+    async def main() -> None:
+        async with pair(lambda server: server.register_service(Silent())) as (_, client):
+            silent: Any = client.service(Silent)
+            with pytest.raises(TypeError, match=r"Silent\.unary\(\) missing"):
+                silent.unary()
+
+    sim.run(main())

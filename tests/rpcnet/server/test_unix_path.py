@@ -239,3 +239,12 @@ def test_a_file_that_cannot_be_removed_is_no_reason_not_to_stop(tmp_path, monkey
             assert await ask(path) == b"second"
 
     asyncio.run(main())
+
+
+def test_a_path_that_is_too_long_is_not_said_to_be_in_use(tmp_path) -> None:
+    async def main() -> None:
+        with pytest.raises(OSError, match="too long") as caught:
+            await naming(tmp_path / ("x" * 200), b"first").start()
+        assert caught.value.errno != errno.EADDRINUSE
+
+    asyncio.run(main())
