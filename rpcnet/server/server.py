@@ -140,7 +140,8 @@ class RpcServer:
     # Life.
 
     async def start(self) -> None:
-        """Listen. OSError where the address cannot be bound. A server that was stopped may be started again."""
+        """Listen. OSError where the address cannot be bound. A server that was stopped may be started again, with
+        port 0 on another port."""
         self.begin()
         try:
             await self._listen()
@@ -254,7 +255,10 @@ class RpcServer:
             await asyncio.shield(self._closed)
 
     async def serve_forever(self) -> None:
-        """Start, unless started, and serve until stopped; cancelling stops it with the default grace."""
+        """Start, unless started, and serve until stopped; cancelling stops it with the default grace.
+
+        Returns at once where it was stopped before: only `start` begins anew, so that a stop is never overtaken.
+        """
         if self._closed is None:
             await self.start()
         try:
