@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from rpcnet.client.call import ClientCall
 from rpcnet.codec import RAW, PayloadError, decoder, encode
-from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError
+from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError, StreamError
 
 __all__ = ["ClientStream", "cause_of", "encode_request", "why_not"]
 
@@ -88,6 +88,10 @@ class ClientStream(Generic[T]):
             await call.send(payload, layout)
         except asyncio.CancelledError:
             call.abort("its writer was cancelled")
+            raise
+        except StreamError as error:
+            if not call.output_ended:  # an item above the peer's limit: as where items are given, it ends the call
+                call.fail(StreamApplicationError(error.message, code=error.code))
             raise
         finally:
             del call

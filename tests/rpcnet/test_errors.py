@@ -279,7 +279,10 @@ def test_a_sender_is_told_what_ended_the_call(world, pair) -> None:
                 with pytest.raises(StreamError, match=r"max_message_bytes \(1000\)") as too_large:
                     await stream.send(bytes(size))
                 assert isinstance(too_large.value, ResourceExhausted)
-                stream.abort()
+                with pytest.raises(ResourceExhausted):
+                    await stream.receive()  # it has ended the call, as where items are given
+                with pytest.raises(ResourceExhausted):
+                    await stream.send(b"x")
             stream = client.call_streaming("reads")
             await stream.send(b"x")
             for connection in list(server._connections):
