@@ -9,6 +9,7 @@ one, or where the list names one that no longer exists or survives.
 import argparse
 import sys
 import time
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,9 @@ def main() -> int:
     options.add_argument("--sample", type=int, metavar="N", help="so many mutants, drawn by --seed, instead of all")
     options.add_argument("--seed", type=int, default=1, metavar="S")
     options.add_argument("--jobs", type=int, default=2, help="how many run at once (2)")
+    options.add_argument(
+        "--budget", type=float, default=inf, metavar="SECONDS", help="of tests that a mutant gets, the quickest first"
+    )
     options.add_argument("--only", default="", metavar="TEXT", help="mutants of files whose path contains this")
     given = options.parse_args()
     room = ROOMS[given.room]
@@ -45,7 +49,7 @@ def main() -> int:
         elif done % 50 == 0:
             print(f"[{done}/{len(chosen)}] {time.monotonic() - began:.0f} s", flush=True)
 
-    verdicts = run(ROOT, room, chosen, jobs=given.jobs, tell=tell)
+    verdicts = run(ROOT, room, chosen, jobs=given.jobs, tell=tell, budget=given.budget)
     wrong = complaints(argued, everything, verdicts)
     survivors = sum(verdict.survived for verdict in verdicts)
     for text in wrong:

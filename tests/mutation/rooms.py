@@ -31,6 +31,12 @@ ROOMS = {
     "calls": Room(
         ("rpcnet/connection.py", "rpcnet/stream.py", "rpcnet/client", "rpcnet/server"),
         ("tests/rpcnet",),
-        ("tests/rpcnet/wire", "tests/rpcnet/flow", "tests/rpcnet/cluster", "tests/rpcnet/chaos"),
+        (
+            "tests/rpcnet/wire",
+            "tests/rpcnet/flow",
+            "tests/rpcnet/cluster",
+            "tests/rpcnet/chaos",
+            "tests/rpcnet/attacks",
+        ),
     ),
 }

@@ -1,7 +1,7 @@
 """Runs a room's own tests against its mutants, each in a child process of its own over a copy of the project.
 
-A first run notes which test runs which line, a second one how long each takes. A mutant is then given the tests that
-run the changed lines, the quickest first, until one fails. The child is a fork of this process, in which pytest and all
+A first run notes which test runs which line and how long each takes. A mutant is then given the tests that run the
+changed lines, the quickest first, until one fails. The child is a fork of this process, in which pytest and all
 other packages are imported but nothing of the project.
 
 Tests: tests/mutation/test_mutation.py.
@@ -21,7 +21,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import ceil
+from itertools import accumulate
+from math import ceil, inf
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
@@ -65,11 +66,14 @@ class Clean:
     by_line: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     """By file and line: the tests that run it; "" stands for the import of the file."""
 
-    def tests_for(self, mutant: Mutant) -> list[str]:
+    def tests_for(self, mutant: Mutant, budget: float) -> list[str]:
+        """The quickest first, and no more than fit into so many seconds; at least one."""
         lines = self.by_line.get(mutant.file, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
         chosen = self.seconds if "" in found else found
-        return sorted((test for test in chosen if test in self.seconds), key=lambda test: (self.seconds[test], test))
+        ordered = sorted((test for test in chosen if test in self.seconds), key=lambda test: (self.seconds[test], test))
+        ends = accumulate(self.seconds[test] for test in ordered)
+        return [test for place, (test, end) in enumerate(zip(ordered, ends, strict=True)) if not place or end <= budget]
 
 
 def mutants_of(root: Path, room: Room) -> list[Mutant]:
@@ -78,9 +82,18 @@ def mutants_of(root: Path, room: Room) -> list[Mutant]:
 
 
 def run(
-    root: Path, room: Room, chosen: list[Mutant], *, jobs: int, tell: Callable[[Verdict, int], None]
+    root: Path,
+    room: Room,
+    chosen: list[Mutant],
+    *,
+    jobs: int,
+    tell: Callable[[Verdict, int], None],
+    budget: float = inf,
 ) -> list[Verdict]:
-    """The verdicts in the order of `chosen`. Raises RuntimeError where the unchanged project's tests fail."""
+    """The verdicts in the order of `chosen`. `budget`: seconds of tests that a mutant is given at most.
+
+    Raises RuntimeError where the unchanged project's tests fail.
+    """
     for name in PRELOADED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -92,7 +105,7 @@ def run(
         clean = _learn(root, copies[0], room, Path(folder))
         for place in copies[1:]:
             shutil.copytree(copies[0], place)
-        return _play(root, copies, clean, chosen, tell)
+        return _play(root, copies, clean, chosen, tell, budget)
 
 
 # The unchanged project.
@@ -102,54 +115,46 @@ def _learn(root: Path, copied: Path, room: Room, folder: Path) -> Clean:
     notes = folder / "notes.json"
     tests = [str(copied / path) for path in room.tests]
     left_out = [f"--ignore={copied / path}" for path in room.without]
-    clean = Clean()
-    for trace in (True, False):
-        plugin = _Learning(copied, room, notes, trace=trace)
-        child = _fork(root, copied, [*tests, *left_out], plugin, folder / "clean", keep_bytecode=True)
-        _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) != PASSED:
-            raise RuntimeError(f"the tests fail already without a mutant:\n{(folder / 'clean').read_text()[-4000:]}")
-        learnt = json.loads(notes.read_text())
-        clean.seconds = learnt["seconds"]
-        if trace:
-            for file, lines in learnt["by_line"].items():
-                clean.by_line[file] = {int(line): found for line, found in lines.items()}
-    return clean
+    child = _fork(
+        root, copied, [*tests, *left_out], _Learning(copied, room, notes), folder / "clean", keep_bytecode=True
+    )
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != PASSED:
+        raise RuntimeError(f"the tests fail already without a mutant:\n{(folder / 'clean').read_text()[-4000:]}")
+    learnt = json.loads(notes.read_text())
+    by_line = {file: {int(line): found for line, found in lines.items()} for file, lines in learnt["by_line"].items()}
+    return Clean(learnt["seconds"], by_line)
 
 
 class _Learning:
-    """A pytest plugin for the runs without a mutant."""
+    """A pytest plugin for the run without a mutant."""
 
-    def __init__(self, root: Path, room: Room, notes: Path, *, trace: bool) -> None:
+    def __init__(self, root: Path, room: Room, notes: Path) -> None:
         self._root, self._notes = root, notes
-        self._files = [str(root / file) for file in room.files(root)]
         self._seconds: dict[str, float] = {}
-        self._cover = coverage.Coverage(data_file=None, include=self._files, config_file=False) if trace else None
-        if self._cover is not None:
-            self._cover.start()
+        files = [str(root / file) for file in room.files(root)]
+        self._cover = coverage.Coverage(data_file=None, include=files, config_file=False)
+        self._cover.start()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        if self._cover is not None:
-            self._cover.switch_context(item.nodeid)
+        self._cover.switch_context(item.nodeid)
         began = time.process_time()
         result = yield
         self._seconds[item.nodeid] = time.process_time() - began
-        if self._cover is not None:
-            self._cover.switch_context("")
+        self._cover.switch_context("")
         return result
 
     def pytest_sessionfinish(self) -> None:
         by_line: dict[str, dict[int, list[str]]] = {}
-        if self._cover is not None:
-            self._cover.stop()
-            data = self._cover.get_data()
-            for file in data.measured_files():
-                lines = data.contexts_by_lineno(file)
-                by_line[str(Path(file).relative_to(self._root))] = {
-                    line: sorted({context for context in contexts if context in self._seconds or not context})
-                    for line, contexts in lines.items()
-                }
+        self._cover.stop()
+        data = self._cover.get_data()
+        for file in data.measured_files():
+            lines = data.contexts_by_lineno(file)
+            by_line[str(Path(file).relative_to(self._root))] = {
+                line: sorted({context for context in contexts if context in self._seconds or not context})
+                for line, contexts in lines.items()
+            }
         package = sys.modules["rpcnet"].__file__
         assert package is not None and Path(package).is_relative_to(self._root), "it runs what stands in the copy"
         self._notes.write_text(json.dumps({"seconds": self._seconds, "by_line": by_line}))
@@ -172,7 +177,12 @@ class _Slot:
 
 
 def _play(
-    root: Path, copies: list[Path], clean: Clean, chosen: list[Mutant], tell: Callable[[Verdict, int], None]
+    root: Path,
+    copies: list[Path],
+    clean: Clean,
+    chosen: list[Mutant],
+    tell: Callable[[Verdict, int], None],
+    budget: float,
 ) -> list[Verdict]:
     verdicts: dict[int, Verdict] = {}
     waiting = list(enumerate(chosen))[::-1]
@@ -191,7 +201,7 @@ def _play(
                         say(slot.place, verdict)
                 while not slot.child and waiting:
                     place, mutant = waiting.pop()
-                    tests = clean.tests_for(mutant)
+                    tests = clean.tests_for(mutant, budget)
                     if tests:
                         _start(root, slot, place, mutant, tests, clean)
                     else:
