@@ -500,7 +500,10 @@ class Connection(asyncio.Protocol):
         if self._stop_writing(reason):
             assert self.transport is not None
             if self.transport.can_write_eof():
-                self.transport.write_eof()
+                try:
+                    self.transport.write_eof()
+                except OSError:
+                    self.transport.abort()  # the peer has reset it, which the transport has yet to read
             self._end_calls(self._close_reason)
 
     def _stop_writing(self, reason: str) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -169,6 +171,25 @@ def test_a_start_that_is_cancelled_leaves_no_listener(world, tmp_path, turns, ki
         await server.stop()
 
     world.run(main())
+
+
+def test_a_peer_that_resets_does_not_break_off_a_stop(eventually) -> None:
+    """asyncio's write_eof raises where the peer's reset is in the socket and was not read yet."""
+
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0") as server:
+            host, port = server.address.split(":")
+            peer = socket.create_connection((host, int(port)))
+            await eventually(lambda: server.stats.connections == 1)
+            (connection,) = server._connections
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            connection.part("the server stopped")  # as stop() does, in the turn in which the reset came
+            assert connection.closed
+            await server.stop()
+            assert server.stats.connections == 0
+
+    asyncio.run(main())
 
 
 def test_a_client_follows_its_server_to_a_new_process(world) -> None:
