@@ -52,9 +52,13 @@ class Listener:
         self.pending = 0
         """Connections that are being set up or wait to be accepted."""
         self.on_readable: Callable[[], None] = _nobody
+        self.closed = False
 
     def add(self, endpoint: Endpoint) -> None:
         endpoint.listener = None
+        if self.closed:
+            endpoint.reset()  # it was closed before the handshake's last acknowledgement came
+            return
         self.queue.append(endpoint)
         self.on_readable()
 
@@ -65,6 +69,7 @@ class Listener:
         return endpoint
 
     def close(self) -> None:
+        self.closed = True
         self.on_readable = _nobody
         listeners: dict[Any, Listener] = self.host.listeners
         for key in (self.key, ("0.0.0.0", self.key[1])):

@@ -45,6 +45,27 @@ def test_a_host_that_is_down_or_cut_off_is_silent(silence):
     assert world.run(client) == pytest.approx(127.0)
 
 
+@pytest.mark.parametrize("closed_after", [1.1, 1.9, 2.1, 2.9])
+def test_a_listener_that_closes_during_a_handshake_resets_it(closed_after):
+    """SYN arrives after one latency, the last acknowledgement, which makes the connection acceptable, after three."""
+    world = World()
+
+    async def serve():
+        server = await asyncio.start_server(sink, "0.0.0.0", PORT)
+        await asyncio.sleep(closed_after * LATENCY)
+        server.close()
+
+    async def client():
+        reader, writer = await connect()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        return now()
+
+    world.b.start(serve)
+    assert world.run(client) == pytest.approx(4 * LATENCY)
+
+
 def test_a_cancelled_connect_leaves_nothing():
     world = World()
     world.network.isolate("b")
