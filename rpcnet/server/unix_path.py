@@ -14,7 +14,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rpcnet.listener import start_listening
 
@@ -38,13 +38,15 @@ class UnixPath:
         self._file = None if path.startswith("\0") else os.path.abspath(path)
         self._ours: Stamp | None = None
 
-    async def listen(self, accept: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
-        """Listen at it. OSError with EADDRINUSE, before anything is changed, where somebody does already, or where it
-        is no socket."""
+    async def listen(self, accept: Callable[[], asyncio.BaseProtocol], **options: Any) -> asyncio.Server:
+        """Listen at it; `options` are those of `loop.create_unix_server`.
+
+        OSError with EADDRINUSE, before anything is changed, where somebody does already, or where it is no socket.
+        """
         loop = asyncio.get_running_loop()
         await self._refuse_if_served(loop)
         before = self._stamp()
-        server = await loop.create_unix_server(accept, self.path, start_serving=False)
+        server = await loop.create_unix_server(accept, self.path, start_serving=False, **options)
         after = self._stamp()
         # A file that was there before and is the same now is not what this server made: a simulated one makes none.
         self._ours = None if after == before else after
