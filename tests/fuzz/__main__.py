@@ -8,6 +8,7 @@ one is given. Ends with exit code 0 where nothing was found; otherwise prints wh
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ MOST_BYTES = 4096
 
 
 def main() -> None:
+    logging.getLogger("rpcnet").setLevel(logging.CRITICAL)  # a fuzzer breaks every rule, thousands of times a second
     options = argparse.ArgumentParser(prog="python -m tests.fuzz", description=(__doc__ or "").partition("\n")[0])
     options.add_argument("target", choices=TARGETS)
     options.add_argument("--seconds", type=int, default=600)

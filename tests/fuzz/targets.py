@@ -6,7 +6,6 @@ came; nothing is left.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from itertools import chain
@@ -32,7 +31,6 @@ MOST_PIECES = 64
 SECONDS = 1000.0
 """Virtual time by which everything has ended that a lost connection ends."""
 
-logging.getLogger("rpcnet").setLevel(logging.CRITICAL)  # a fuzzer breaks every rule, thousands of times a second
 _loop = VirtualLoop()
 
 
