@@ -274,9 +274,10 @@ async def _turns() -> None:
 
 
 def _check_bounds(queued: int, wire: Wire) -> None:
-    most = CONFIG.connection_window + MAX_UNREAD_BYTES + 2 * 65536 + FRAME_BYTES
-    assert queued <= most, f"{queued} bytes are kept"
-    assert not wire.deaf or wire.waiting <= most, f"{wire.waiting} bytes wait for a peer that reads nothing"
+    """What has come and is unread fits into the window; what a peer does not read is bounded too."""
+    assert queued - wire.waiting <= CONFIG.connection_window, f"{queued - wire.waiting} bytes are kept"
+    most = CONFIG.connection_window + MAX_UNREAD_BYTES + 2 * 65536
+    assert wire.waiting <= most, f"{wire.waiting} bytes wait for a peer that reads nothing"
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"parser": parser, "server": server, "client": client}
