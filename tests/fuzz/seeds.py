@@ -64,6 +64,7 @@ def of_a_client() -> Iterator[tuple[str, bytes]]:
     )
     yield "twice", said(GREETS | SHORT, unary, unary)
     yield "too-much", said(GREETS | SHORT, opened(b"c", 1, 1, 0), *([short(ITEM, 0, 1, bytes(250))] * 10))
+    yield "unread", said(GREETS | SHORT, opened(b"b", 3, 1, 0), *([short(ITEM, 0, 1, bytes(150))] * 20), size=64)
     yield "no-greeting", said(SHORT, unary)
     yield "http", said(0, b"GET / HTTP/1.1\r\n\r\n")
     yield "raw", said(0, writer.greeting(_hello()), writer.open_call(1, 5, 0, b"u", b"", 0, b"hi"), size=3)

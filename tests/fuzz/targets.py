@@ -7,6 +7,7 @@ came; nothing is left.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from random import Random
@@ -23,8 +24,10 @@ from tests.fuzz.clock import VirtualLoop
 __all__ = ["TARGETS", "conversation"]
 
 CONFIG = RpcConfig(
-    max_streams=4, stream_window_bytes=2048, part_bytes=1024, max_message_bytes=8192, max_metadata_bytes=512
+    max_streams=3, stream_window_bytes=1024, part_bytes=1024, max_message_bytes=8192, max_metadata_bytes=512
 )
+CLIENT = replace(CONFIG, max_streams=5)
+"""All calls of the client at once."""
 FRAME_BYTES = 4096
 MOST_PIECES = 64
 """So many reads at most: an input is then cut no finer."""
@@ -179,7 +182,7 @@ async def _serve(data: bytes) -> None:
         came += len(piece)
         connection.data_received(piece)
         await _turns()
-        _check_bounds(connection.queued_bytes, wire)
+        _check_bounds(CONFIG, connection.queued_bytes, wire)
         assert rpc.stats.running_handlers <= CONFIG.max_streams
     assert wire.written <= 2048 + 32 * came + 4 * CONFIG.connection_window, "answers are bounded by what came"
     wire.close()
@@ -208,7 +211,7 @@ async def _call(data: bytes) -> None:
             raise OSError("there was one connection")
         wires.append(Wire(protocol(), deaf=deaf))
 
-    rpc = RpcClient("unix:fuzz", config=CONFIG, random=Random(1), open_transport=join)
+    rpc = RpcClient("unix:fuzz", config=CLIENT, random=Random(1), open_transport=join)
     calls = [asyncio.ensure_future(call) for call in _calls(rpc)]
     await _turns()
     (wire,) = wires
@@ -217,7 +220,7 @@ async def _call(data: bytes) -> None:
             break
         wire.protocol.data_received(piece)
         await _turns()
-        _check_bounds(rpc.stats.queued_bytes, wire)
+        _check_bounds(CLIENT, rpc.stats.queued_bytes, wire)
     wire.close()
     _, late = await asyncio.wait(calls, timeout=SECONDS)
     assert not late, "every call ends when its connection does"
@@ -261,9 +264,9 @@ def _hello() -> Hello:
         max_message_bytes=8192,
         max_frame_bytes=FRAME_BYTES,
         max_metadata_bytes=512,
-        max_streams=4,
-        stream_window_bytes=2048,
-        connection_window_bytes=8192,
+        max_streams=5,
+        stream_window_bytes=1024,
+        connection_window_bytes=4096,
     )
 
 
@@ -273,10 +276,10 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-def _check_bounds(queued: int, wire: Wire) -> None:
+def _check_bounds(config: RpcConfig, queued: int, wire: Wire) -> None:
     """What has come and is unread fits into the window; what a peer does not read is bounded too."""
-    assert queued - wire.waiting <= CONFIG.connection_window, f"{queued - wire.waiting} bytes are kept"
-    most = CONFIG.connection_window + MAX_UNREAD_BYTES + 2 * 65536
+    assert queued - wire.waiting <= config.connection_window, f"{queued - wire.waiting} bytes are kept"
+    most = config.connection_window + MAX_UNREAD_BYTES + 2 * 65536
     assert wire.waiting <= most, f"{wire.waiting} bytes wait for a peer that reads nothing"
 
 
