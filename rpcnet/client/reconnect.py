@@ -248,6 +248,8 @@ class Dialer:
                 self._loop.call_soon_threadsafe(self._close_dropped)
         except RuntimeError:
             pass  # the loop was closed, and its transports say themselves that they are left
+        if not self._loop.is_running():
+            return  # its loop has ended, or its simulated machine died: nobody could have closed it any more
         text = f"unclosed RpcClient of {self.address}; use it in `async with`, or `await client.close()`"
         _warn(text, ResourceWarning, stacklevel=3)
 

@@ -200,6 +200,5 @@ def test_a_client_may_outlive_its_loop() -> None:
             return client
 
     client = asyncio.run(main())
-    with pytest.warns(ResourceWarning, match="unclosed RpcClient of 127"):
-        del client
+    del client  # its socket's own warning says what is left; nobody could have closed the client any more
     gc.collect()
