@@ -19,6 +19,7 @@ class Scripted(asyncio.Transport):
         super().__init__({"peername": ("scripted", 1)})
         self.protocol = protocol
         self.frames: list[Frame] = []
+        self.writes = 0
         self._parser = Parser(1 << 20)
         self._closing = False
         protocol.connection_made(self)
@@ -30,6 +31,7 @@ class Scripted(asyncio.Transport):
         return [kind for kind, _, _, _ in self.frames]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes += 1
         self.frames += self._parser.receive(bytes(data))
 
     def get_write_buffer_size(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sim
 from rpcnet import RpcConfig, RpcServer
+from rpcnet.connection import MAX_UNREAD_BYTES
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -16,12 +17,14 @@ from rpcnet.wire.frame import (
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
+    GOAWAY,
     ITEM,
     ITEM_COST,
     OPEN,
     PING,
     PONG,
     Hello,
+    decode_goaway,
     decode_number,
     decode_open,
 )
@@ -60,6 +63,82 @@ def token(number: int) -> bytes:
 def opened(transport: Scripted) -> list[str]:
     """The methods that were opened, in order."""
     return [decode_open(payload, 1000)[1] for kind, _, _, payload in transport.frames if kind == OPEN]
+
+
+# What is written when.
+
+
+def test_the_first_frame_of_a_turn_leaves_at_once_and_the_others_joined() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        await asyncio.sleep(1)
+        pings = [writer.ping(PING, token(number)) for number in range(4)]
+        for _ in range(2):
+            before = transport().writes
+            transport().say(*pings)
+            assert transport().writes == before + 1, "the first PONG"
+            assert transport().kinds().count(PONG) % 4 == 1
+            await turns()
+            assert transport().writes == before + 2, "and the three others"
+            assert transport().kinds().count(PONG) % 4 == 0
+        await client.close()
+
+    run(main())
+
+
+def test_joined_frames_leave_when_they_are_64_kib() -> None:
+    """So that a busy turn does not gather without bound."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(max_frame_bytes=1 << 20, stream_window_bytes=1 << 20))
+        await client.open()
+        await asyncio.sleep(1)
+        before = transport().writes
+        transport().say(*(writer.ping(PING, token(number)) for number in range(5000)))
+        assert transport().writes == before + 2, "the first PONG, then 64 KiB of them"
+        assert transport().kinds().count(PONG) * 18 >= 64 * 1024
+        await turns()
+        assert transport().kinds().count(PONG) == 5000
+        await client.close()
+
+    run(main())
+
+
+def test_a_peer_that_reads_nothing_of_what_it_asks_for_is_cut_off() -> None:
+    async def main() -> None:
+        server = RpcServer("unix:scripted")
+        server.begin()
+        transport = Scripted(server.accept())
+        transport.say(writer.greeting(hello()))
+        transport.protocol.pause_writing()
+        for number in range(1, 100_000):
+            if transport.is_closing():
+                break
+            transport.say(writer.open_call(number, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, b""))
+            assert server.stats.queued_bytes <= MAX_UNREAD_BYTES + 100
+        assert 10_000 < number < 50_000, "a mebibyte of refusals"
+        await turns()
+        assert server.stats.connections == 0
+        await server.stop()
+
+    run(main())
+
+
+def test_whoever_does_not_greet_in_time_is_told_so() -> None:
+    async def main() -> None:
+        server = RpcServer("unix:scripted", config=RpcConfig(handshake_timeout=7.0))
+        server.begin()
+        transport = Scripted(server.accept())
+        await asyncio.sleep(6.9)
+        assert GOAWAY not in transport.kinds()
+        await asyncio.sleep(0.2)
+        (text,) = [decode_goaway(payload)[2] for kind, _, _, payload in transport.frames if kind == GOAWAY]
+        assert text == "no complete HELLO within handshake_timeout (7 s)"
+        transport.close()
+        await server.stop()
+
+    run(main())
 
 
 # The remembered PONG.
