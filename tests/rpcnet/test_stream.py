@@ -1,0 +1,175 @@
+"""One call, frame by frame: what it sends within its credit, what it makes of an answer. The server is the test."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+import sim
+from rpcnet import BidirectionalStream, Internal, NotFound, RpcConfig, RpcError, StreamError, Unavailable
+from rpcnet.wire import writer
+from rpcnet.wire.frame import (
+    CANCEL,
+    FLAG_END,
+    FLAG_MORE,
+    GOAWAY,
+    ITEM,
+    ITEM_COST,
+    Ending,
+    Hello,
+    decode_goaway,
+)
+from tests.rpcnet.scripted import Scripted, client_of
+
+WINDOW = 4096
+
+
+def hello(**changed: int) -> Hello:
+    limits = {
+        "max_message_bytes": 1 << 20,
+        "max_frame_bytes": 1 << 17,
+        "max_metadata_bytes": 1000,
+        "max_streams": 10,
+        "stream_window_bytes": WINDOW,
+        "connection_window_bytes": 10 * WINDOW,
+    }
+    return Hello(**{**limits, **changed})
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    sim.run(main, seed=1)
+
+
+def items(transport: Scripted) -> list[tuple[int, int]]:
+    """Stream and bytes of each ITEM."""
+    return [(stream, len(payload)) for kind, _, stream, payload in transport.frames if kind == ITEM]
+
+
+def test_each_credit_restarts_the_clock_of_who_waits_to_write() -> None:
+    """A slow reader moves, although what it reads is not enough for the whole part yet."""
+
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up", idle_timeout=1.0) as stream:
+            await stream.send(bytes(WINDOW - 2 * ITEM_COST))
+            waits = asyncio.ensure_future(stream.send(bytes(900)))
+            for _ in range(5):
+                await asyncio.sleep(0.8)
+                assert not waits.done()
+                transport().say(writer.credit(1, 100))
+            transport().say(writer.credit(1, 900))
+            await waits
+            silent = asyncio.ensure_future(stream.send(bytes(WINDOW)))
+            with pytest.raises(StreamError.Timeout):
+                await silent
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(("stream_window", "connection_window"), [(1 << 16, WINDOW), (WINDOW, 1 << 16), (1500, 1600)])
+def test_no_part_is_larger_than_what_was_granted(stream_window: int, connection_window: int) -> None:
+    async def main() -> None:
+        client, transport = client_of(
+            hello(stream_window_bytes=stream_window, connection_window_bytes=connection_window)
+        )
+        await client.open()
+        stream = client.call_streaming("up")
+        sent = asyncio.ensure_future(stream.send(bytes(20_000)))
+        granted = {0: connection_window, 1: stream_window}
+        while not sent.done():
+            await asyncio.sleep(0.001)
+            used = sum(size + ITEM_COST for _, size in items(transport()))
+            assert used <= min(granted.values())
+            for number, amount in granted.items():
+                if amount - used < 1500:
+                    granted[number] += 777
+                    transport().say(writer.credit(number, 777))
+        await sent
+        assert sum(size for _, size in items(transport())) == 20_000
+        stream.abort()
+        await client.close()
+
+    run(main())
+
+
+def test_two_senders_of_one_stream_do_not_mix_their_parts() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        stream = client.call_streaming("up")
+        sends = [asyncio.ensure_future(stream.send(bytes([mark]) * 6000)) for mark in b"ab"]
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+            transport().say(writer.credit(1, 1200))
+        await asyncio.gather(*sends)
+        parts = [(flags, payload[:1]) for kind, flags, _, payload in transport().frames if kind == ITEM]
+        assert [mark for _, mark in parts] == sorted(mark for _, mark in parts)
+        assert [flags for flags, _ in parts].count(0) == 2
+        assert all(flags in (0, FLAG_MORE) for flags, _ in parts)
+        stream.abort()
+        await client.close()
+
+    run(main())
+
+
+async def answered(*frames: bytes, config: RpcConfig | None = None) -> tuple[RpcError, Scripted]:
+    """What a unary call raises that is answered with these frames."""
+    client, transport = client_of(hello(), config)
+    await client.open()
+    call = asyncio.ensure_future(client.call("u", b"x"))
+    await asyncio.sleep(0.001)
+    transport().say(*frames)
+    with pytest.raises(RpcError) as caught:
+        await call
+    assert client.stats.queued_bytes == 0
+    await client.close()
+    return caught.value, transport()
+
+
+def test_a_second_answer_to_a_unary_call_is_an_error() -> None:
+    async def main() -> None:
+        error, transport = await answered(writer.item(1, 0, b"a"), writer.item(1, 0, b"b"))
+        assert isinstance(error, Internal)
+        assert "answered twice" in error.message
+        assert CANCEL in transport.kinds()
+
+    run(main())
+
+
+def test_an_answer_larger_than_the_window_breaks_the_connection() -> None:
+    async def main() -> None:
+        config = RpcConfig(stream_window_bytes=2048, max_streams=4)
+        error, transport = await answered(writer.item(1, FLAG_END, bytes(2000)), config=config)
+        assert isinstance(error, Unavailable)
+        (text,) = [decode_goaway(payload)[2] for kind, _, _, payload in transport.frames if kind == GOAWAY]
+        assert "2064 bytes with 2048 bytes of credit left" in text
+
+    run(main())
+
+
+def test_an_error_of_a_unary_call_is_no_error_of_a_stream() -> None:
+    async def main() -> None:
+        error, _ = await answered(writer.end(1, Ending(5, "no such worker", b"d", {})))
+        assert type(error) is NotFound
+        assert not isinstance(error, StreamError)
+
+    run(main())
+
+
+def test_leaving_the_block_of_a_bidirectional_stream_cancels_its_call() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with BidirectionalStream[bytes]() as both:
+            answers = client.call_streaming("chat", both)
+            await asyncio.sleep(0.001)
+            assert CANCEL not in transport().kinds()
+        await asyncio.sleep(0.001)
+        assert CANCEL in transport().kinds()
+        del answers
+        await client.close()
+
+    run(main())
