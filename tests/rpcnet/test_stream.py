@@ -69,6 +69,25 @@ def test_each_credit_restarts_the_clock_of_who_waits_to_write() -> None:
     run(main())
 
 
+def test_credit_of_the_stream_counts_also_while_the_connection_has_none() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(connection_window_bytes=WINDOW))
+        await client.open()
+        async with client.call_streaming("up", idle_timeout=1.0) as stream:
+            await stream.send(bytes(WINDOW - 2 * ITEM_COST))
+            transport().say(writer.credit(1, WINDOW))
+            waits = asyncio.ensure_future(stream.send(bytes(900)))
+            for _ in range(5):
+                await asyncio.sleep(0.8)
+                assert not waits.done(), "its handler reads; others may have taken the connection's credit"
+                transport().say(writer.credit(1, 10))
+            with pytest.raises(StreamError.Timeout, match="granted the connection no credit"):
+                await waits
+        await client.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize(("stream_window", "connection_window"), [(1 << 16, WINDOW), (WINDOW, 1 << 16), (1500, 1600)])
 def test_no_part_is_larger_than_what_was_granted(stream_window: int, connection_window: int) -> None:
     async def main() -> None:
