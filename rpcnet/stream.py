@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rpcnet.connection import Connection
 from rpcnet.errors import (
@@ -39,12 +39,20 @@ from rpcnet.wire.frame import (
     decode_number,
 )
 
-__all__ = ["Sent", "Stream"]
+__all__ = ["Sent", "Stream", "running_task"]
 
 Sent: TypeAlias = list[tuple[bytes | memoryview, int]]
 """Payloads and flags of items that went out."""
 EARLY: Final = 1e-9
 """Seconds: a timer may fire so much before its time."""
+
+
+def running_task() -> asyncio.Task[Any] | None:
+    """The task that runs here; None also where no loop runs, as when Python closes a coroutine after its loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 class Stream:

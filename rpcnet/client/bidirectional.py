@@ -27,6 +27,8 @@ class _Channel(Generic[T]):
     __slots__ = ("_changed", "abort_call", "aborted", "buffer", "closed", "items", "loop", "why")
 
     def __init__(self, buffer: int) -> None:
+        if not isinstance(buffer, int) or isinstance(buffer, bool):
+            raise TypeError(f"buffer is a number of items, an int, not {buffer!r}")
         if buffer < 1:
             raise ValueError(f"buffer must be at least 1, not {buffer}")
         self.buffer = buffer

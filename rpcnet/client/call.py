@@ -32,7 +32,7 @@ from rpcnet.errors import (
 )
 from rpcnet.flow.credit import beyond_credit
 from rpcnet.flow.state import RESPONSE, START
-from rpcnet.stream import Stream
+from rpcnet.stream import Stream, running_task
 from rpcnet.wire import writer
 from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
@@ -333,7 +333,7 @@ class ClientCall(Stream):
 
     def _cancel_tasks(self, *tasks: asyncio.Task[None] | None) -> None:
         for task in tasks:
-            if task is not None and task is not _current_task():
+            if task is not None and task is not running_task():
                 task.cancel()
 
     def _record_end(self, status: str) -> None:
@@ -471,10 +471,3 @@ def _again(error: RpcError) -> RpcError:
     if isinstance(error, StreamApplicationError):
         return StreamApplicationError(error.message, code=error.code, payload=error.payload, trailers=error.trailers)
     return RpcError.of(error.code, error.message, error.details, error.trailers)
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

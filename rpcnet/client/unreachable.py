@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+import stat
 from typing import Final
 
 from rpcnet.address import Address, join_host_port
@@ -57,4 +58,17 @@ def _in_handshake(error: OSError) -> bool:
 def _reason(number: int | None, address: Address) -> str:
     if number is None:
         return ""
-    return (address.path and REASONS_OF_A_PATH.get(number)) or REASONS.get(number) or os.strerror(number).lower()
+    if address.path:
+        if number == errno.ECONNREFUSED and _is_other_file(address.path):
+            return "what is there is no socket"
+        if number in REASONS_OF_A_PATH:
+            return REASONS_OF_A_PATH[number]
+    return REASONS.get(number) or os.strerror(number).lower()
+
+
+def _is_other_file(path: str) -> bool:
+    """Whether a file that is no socket lies there: Linux refuses the connection as at a dead server's socket."""
+    try:
+        return not stat.S_ISSOCK(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False  # an abstract name, or a simulated path, has no file

@@ -29,7 +29,7 @@ from rpcnet.metadata import encoded_metadata
 from rpcnet.server.ending import LAST_RESORT, Limits, error_of_group, fitting, of_rpc_error, ran_out_of_a_stream
 from rpcnet.server.handlers import Handlers
 from rpcnet.service import Method
-from rpcnet.stream import Stream
+from rpcnet.stream import Stream, running_task
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -48,7 +48,7 @@ __all__ = ["Items", "ServedCall"]
 _log = logging.getLogger("rpcnet")
 CLIENT_STREAMS: Final = 1
 SERVER_STREAMS: Final = 2
-_ENDS_THE_PROCESS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+_ENDS_THE_PROCESS: Final = (KeyboardInterrupt, SystemExit)
 """What a task hands on to its loop, after its caller was told; asyncio keeps all others in the task."""
 
 
@@ -165,8 +165,7 @@ class ServedCall(Stream):
             request = payload if entry.decode is None else self._decode(payload, layout)
             await self._answer(entry.handler(request))
         except BaseException as error:
-            self._raised(error)
-            if isinstance(error, _ENDS_THE_PROCESS):
+            if self._raised(error):
                 raise
 
     async def _serve_items(self) -> None:
@@ -176,8 +175,7 @@ class ServedCall(Stream):
         try:
             await self._answer(self.entry.handler(Items(self)))
         except BaseException as error:
-            self._raised(error)
-            if isinstance(error, _ENDS_THE_PROCESS):
+            if self._raised(error):
                 raise
 
     async def _answer(self, answer: Any) -> None:
@@ -310,13 +308,16 @@ class ServedCall(Stream):
         if not self.finished:
             self.cancel(Status.DEADLINE_EXCEEDED)
 
-    def _raised(self, error: BaseException) -> None:
-        """The handler has ended with this, whatever it is: the caller is told."""
+    def _raised(self, error: BaseException) -> bool:
+        """The handler has ended with this, whatever it is: the caller is told. Whether the task is to raise it too."""
+        if isinstance(error, GeneratorExit) and running_task() is not self.task:
+            return True  # Python closes the task's coroutine, as its loop has ended: nothing can be sent
         try:
             ending = self._ending_of(error_of_group(error))
         except Exception:  # of a user's value, or of a handler of log records
             ending = LAST_RESORT
         self._done(ending)
+        return isinstance(error, _ENDS_THE_PROCESS)
 
     def _ending_of(self, error: BaseException) -> Ending:
         """One status for each exception: an RpcError its own, anything else INTERNAL without its text."""

@@ -26,6 +26,7 @@ from rpcnet.server.handlers import Handlers
 from rpcnet.server.unix_path import UnixPath
 from rpcnet.service import LEFT_OUT, Method, bytes_method, method_names, service_name, shape_number, typed_method
 from rpcnet.stats import RpcStats
+from rpcnet.stream import running_task
 from rpcnet.tls import check_context
 from rpcnet.wire.frame import UNARY
 
@@ -208,18 +209,43 @@ class RpcServer:
         """Stop: refuse what is new, give running calls `grace` seconds, cancel the rest, close.
 
         Takes at most the grace, and a few seconds; None and infinity mean until the last call has ended. Called again,
-        it waits for the stop that is under way.
+        it waits for the stop that is under way. RuntimeError in the task of a handler of this server, which would wait
+        for itself.
         """
         grace = seconds("grace", grace)
         if self._closed is None or self._closed.done():
             return
+        self._check_not_a_handler()
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self._stop(grace), name="rpcnet server stop")
         await asyncio.shield(self._stopping)
 
+    def _check_not_a_handler(self) -> None:
+        task = running_task()
+        for connection in self._connections:
+            for call in connection.calls.values():
+                if call.task is task:
+                    raise RuntimeError(
+                        f"the handler of {call.method!r} would wait for its own end; stop the server from a task of its"
+                        " own, as with task = asyncio.create_task(server.stop())"
+                    )
+
     async def _stop(self, grace: float | None) -> None:
-        handlers = self._handlers
         assert self._closed is not None
+        try:
+            await self._stop_in_order(grace)
+        except GeneratorExit:
+            raise  # Python closes it, as its loop has ended: nothing can be closed any more
+        except BaseException:
+            # An error of what lies below, or its loop ends: no connection stays open, and whoever waits is woken.
+            for connection in list(self._connections):
+                connection.abort("the server stopped")
+            self._closed.set_result(None)
+            raise
+        self._closed.set_result(None)
+
+    async def _stop_in_order(self, grace: float | None) -> None:
+        handlers = self._handlers
         handlers.draining = True
         if self._unix_path is not None:
             self._unix_path.remove()
@@ -244,7 +270,6 @@ class RpcServer:
         if open_connections:
             await asyncio.wait(open_connections)
         self.stats.record_closed(self._observer, "server")
-        self._closed.set_result(None)
 
     async def _wait_until_idle(self, most: float | None) -> None:
         handlers = self._handlers

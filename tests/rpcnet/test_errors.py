@@ -56,6 +56,7 @@ CASES = [(error(f"{error.__name__} it is", details=b"\x00facts"), code) for code
     (ValueError(SECRET), Status.INTERNAL),
     (KeyError(SECRET), Status.INTERNAL),
     (TimeoutError(SECRET), Status.INTERNAL),
+    (GeneratorExit(SECRET), Status.INTERNAL),
     (asyncio.CancelledError(), Status.CANCELLED),
     (StreamTimeout("downstream was silent"), Status.DEADLINE_EXCEEDED),
     (StreamTransportError("downstream was cut"), Status.UNAVAILABLE),

@@ -130,6 +130,50 @@ def test_grace_that_is_no_time_stops_nothing(world, grace, kind) -> None:
     world.run(main())
 
 
+def test_a_handler_that_waits_for_its_own_server_is_told(world, eventually) -> None:
+    async def main() -> None:
+        stops: list[asyncio.Task[None]] = []
+
+        async def shut_down(payload: bytes) -> bytes:
+            with pytest.raises(RuntimeError, match="stop the server from a task of its own"):
+                await server.stop(grace=None)
+            stops.append(asyncio.create_task(server.stop()))
+            return b"stopping"
+
+        server = RpcServer("127.0.0.1:0")
+        server.register("shut_down", shut_down)
+        async with server, RpcClient.connect(server.address) as client:
+            assert await client.call("shut_down") == b"stopping"
+            await stops[0]
+            assert not server.is_running
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("error", [OSError("planted"), asyncio.CancelledError()])
+def test_a_stop_that_fails_leaves_nobody_waiting(world, monkeypatch, eventually, error) -> None:
+    async def fails(listener: object) -> None:
+        raise error
+
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0")
+        server.register("echo", echo)
+        await server.start()
+        listener = server._listener
+        async with RpcClient.connect(server.address):
+            waiter = asyncio.create_task(server.wait_closed())
+            monkeypatch.setattr("rpcnet.server.server.stop_listening", fails)
+            with pytest.raises(type(error)):
+                await server.stop()
+            await waiter
+            await eventually(lambda: server.stats.connections == 0)
+            assert not server.is_running
+        listener.close()
+        await listener.wait_closed()
+
+    world.run(main())
+
+
 @pytest.mark.parametrize("grace", [None, float("inf")])
 def test_grace_without_limit_waits_for_the_last_call(world, grace) -> None:
     async def main() -> None:

@@ -69,6 +69,12 @@ def test_a_buffer_that_holds_nothing_is_refused(buffer: int) -> None:
         BidirectionalStream[int](buffer=buffer)
 
 
+@pytest.mark.parametrize("buffer", [float("nan"), 1.5, "3", None, True])
+def test_a_buffer_that_is_no_count_is_refused(buffer: Any) -> None:
+    with pytest.raises(TypeError, match="buffer is a number of items"):
+        BidirectionalStream[int](buffer=buffer)
+
+
 async def send_until_it_fails(both: BidirectionalStream[int]) -> StreamError:
     while True:
         try:

@@ -110,6 +110,18 @@ def test_a_unix_path_without_a_server_says_so(world: Any, tmp_path: Any) -> None
     world.run(main())
 
 
+@pytest.mark.own_sockets
+def test_a_path_that_is_no_socket_says_so(tmp_path: Any) -> None:
+    ordinary = tmp_path / "file"
+    ordinary.write_text("")
+
+    async def main() -> None:
+        for path in (ordinary, tmp_path):
+            assert await refused(f"unix:{path}") == f"unix:{path} cannot be reached: what is there is no socket"
+
+    asyncio.run(main())
+
+
 def test_a_name_that_is_not_found_says_so() -> None:
     import sim
 
