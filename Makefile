@@ -39,7 +39,7 @@ fast: setup
 
 # Tracing branches slows an event loop more than threefold: only the cores without one are measured.
 cores: setup
-	$(PYTEST) $(addprefix tests/,$(CORES)) -m "not slow" --cov-branch --cov-report=term-missing:skip-covered \
+	$(PYTEST) -n 2 $(addprefix tests/,$(CORES)) -m "not slow" --cov-branch --cov-report=term-missing:skip-covered \
 		$(addprefix --cov=,$(subst /,.,$(CORES))) --cov-fail-under=100
 
 # By hand: each takes many minutes.
@@ -55,7 +55,7 @@ notebooks: setup
 	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
 
 gate: setup
-	$(PYTEST) -rs -m "gate and not slow" --timeout=300
+	$(PYTEST) -n 2 -rs -m "gate and not slow" --timeout=300
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
