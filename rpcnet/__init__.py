@@ -2,6 +2,7 @@
 
 from rpcnet.client import RpcClient
 from rpcnet.client.bidirectional import BidirectionalStream
+from rpcnet.client.reply import Reply
 from rpcnet.client.stream import ClientStream
 from rpcnet.cluster import (
     Cluster,
@@ -24,7 +25,7 @@ from rpcnet.cluster import (
     WatchOverflow,
 )
 from rpcnet.config import ClusterConfig, RpcConfig
-from rpcnet.context import CurrentCall, Peer, current_call
+from rpcnet.context import CurrentCall, current_call
 from rpcnet.errors import (
     Aborted,
     AlreadyExists,
@@ -34,6 +35,7 @@ from rpcnet.errors import (
     FailedPrecondition,
     Internal,
     InvalidArgument,
+    Metadata,
     NotFound,
     OutOfRange,
     PermissionDenied,
@@ -49,6 +51,8 @@ from rpcnet.errors import (
     Unimplemented,
     Unknown,
 )
+from rpcnet.interceptors import InterceptedCall, Interceptor, Proceed, log_calls
+from rpcnet.peer import Peer
 from rpcnet.server import RpcServer
 from rpcnet.service import service
 from rpcnet.stats import RpcStats
@@ -68,6 +72,8 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "FailedPrecondition",
+    "InterceptedCall",
+    "Interceptor",
     "Internal",
     "InvalidArgument",
     "InvalidTag",
@@ -78,12 +84,15 @@ __all__ = [
     "MemberRecovered",
     "MemberStatus",
     "MemberSuspected",
+    "Metadata",
     "NodeStatus",
     "NotFound",
     "NotPermitted",
     "OutOfRange",
     "Peer",
     "PermissionDenied",
+    "Proceed",
+    "Reply",
     "ResourceExhausted",
     "RpcClient",
     "RpcConfig",
@@ -104,5 +113,6 @@ __all__ = [
     "Watch",
     "WatchOverflow",
     "current_call",
+    "log_calls",
     "service",
 ]

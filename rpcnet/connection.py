@@ -22,6 +22,7 @@ from rpcnet.flow.deadline import Patience
 from rpcnet.handshake import agreement_fault, early_end
 from rpcnet.line import Line
 from rpcnet.observe import Observer
+from rpcnet.peer import Peer
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CREDIT,
@@ -297,6 +298,10 @@ class Connection(asyncio.Protocol):
         self._out_bytes = 0
         if not self.transport.is_closing():  # it was lost in this turn, and asyncio would log every further write
             self.transport.write(data)
+
+    def peer_facts(self) -> Peer:
+        certificate = None if self.transport is None else self.transport.get_extra_info("peercert")
+        return Peer(self.peer, certificate or None)
 
     @property
     def queued_bytes(self) -> int:

@@ -4,24 +4,16 @@ Knows no frame. Calls that a handler makes inherit its deadline through a contex
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from rpcnet.errors import Metadata
+from rpcnet.peer import Peer
 
-__all__ = ["CURRENT", "CurrentCall", "Peer", "Served", "current_call", "inherited_deadline"]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The other end of the connection."""
-
-    address: str
-    certificate: Mapping[str, Any] | None
-    """As ssl.SSLSocket.getpeercert() gives it; None without TLS, or where the peer showed none."""
+__all__ = ["CURRENT", "CurrentCall", "Served", "current_call", "inherited_deadline"]
 
 
 class Served(Protocol):
@@ -36,6 +28,8 @@ class Served(Protocol):
 
     def send_metadata(self, metadata: Metadata) -> None: ...
     def peer_facts(self) -> Peer: ...
+    def was_cancelled(self) -> bool: ...
+    def when_done(self, callback: Callable[[], object]) -> None: ...
 
 
 CURRENT: ContextVar[Served] = ContextVar("rpcnet_current_call")
@@ -81,6 +75,17 @@ class CurrentCall:
     def send_metadata(self, metadata: Metadata) -> None:
         """Send metadata to the caller now, once, before the first item."""
         self._served.send_metadata(metadata)
+
+    def cancelled(self) -> bool:
+        """Whether the caller let go, its connection was lost, the deadline passed, or the server stops."""
+        return self._served.was_cancelled()
+
+    def add_done_callback(self, callback: "Callable[[CurrentCall], object]") -> None:
+        """Have `callback(call)` called in the next turn of the loop after the call has ended, its handler with it.
+
+        At once, in the next turn, where it has ended already. What it raises goes to the loop's exception handler.
+        """
+        self._served.when_done(partial(callback, self))
 
     @contextmanager
     def detached(self) -> Iterator[None]:

@@ -87,12 +87,15 @@ class RpcError(Exception):
     """Bytes for programs, beside the text for people."""
     trailers: Metadata
     """Metadata that came with the end of the call."""
+    metadata: Metadata
+    """What the handler sent with `send_metadata` before it raised."""
 
     def __init__(self, message: str = "", *, details: bytes = b"", trailers: Metadata | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
         self.trailers = trailers or {}
+        self.metadata = {}
 
     def __str__(self) -> str:
         return self.message or self.code.name

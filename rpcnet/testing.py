@@ -6,12 +6,13 @@ service is the simulator's matter (sim).
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 
 from rpcnet.client import RpcClient
 from rpcnet.config import RpcConfig
+from rpcnet.interceptors import Interceptor
 from rpcnet.server import RpcServer
 
 __all__ = ["connected"]
@@ -26,10 +27,11 @@ async def connected(
     config: RpcConfig | None = None,
     random: Random | None = None,
     wall_clock: Callable[[], float] | None = None,
+    interceptors: Iterable[Interceptor] = (),
 ) -> AsyncIterator[RpcClient]:
     """A client of `server`: `async with connected(server) as client`. The server need not be started, and is stopped
     at the end if this started it; a server object may be used so again and again. `config` is the client's; the
-    server's own where left out. `random` and `wall_clock` are those of RpcClient.
+    server's own where left out. `random`, `wall_clock` and `interceptors` are those of RpcClient.
     """
     begun = not server.is_running
     if begun:
@@ -43,7 +45,12 @@ async def connected(
         far.meet(near)
 
     client = RpcClient(
-        ADDRESS, config=config or server.config, random=random, wall_clock=wall_clock, open_transport=join
+        ADDRESS,
+        config=config or server.config,
+        random=random,
+        wall_clock=wall_clock,
+        interceptors=interceptors,
+        open_transport=join,
     )
     try:
         async with await client.open():

@@ -71,6 +71,7 @@ class ClientCall(Stream):
 
     __slots__ = (
         "_deadline_timer",
+        "_first_frame",
         "_single",
         "attempts",
         "deadline",
@@ -81,6 +82,8 @@ class ClientCall(Stream):
         "launcher",
         "metadata",
         "opener",
+        "outcome",
+        "over",
         "pump",
         "reply",
         "request",
@@ -122,6 +125,12 @@ class ClientCall(Stream):
         self.opener: asyncio.Task[None] | None = None
         self.when_finished: Callable[[BaseException], None] | None = None
         """Tells a BidirectionalStream's sender."""
+        self.outcome: asyncio.Future[bool] | None = None
+        """Behind interceptors: what they made of the call's end, or False where they had no say."""
+        self.over: asyncio.Future[None] | None = None
+        """Behind interceptors: the call's end, for them."""
+        self._first_frame: asyncio.Future[None] | None = None
+        """The arrival of what tells the metadata, where somebody waits for it."""
         self.started_at = 0.0
         self._deadline_timer: asyncio.TimerHandle | None = None
         if deadline is not None:
@@ -140,10 +149,12 @@ class ClientCall(Stream):
             self.ended(ending.status, ending.message, ending.details, ending.trailers)
         else:
             self.initial_metadata = decode_metadata(payload)
+            self._first_has_come()
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.reply is None:
             super().message(payload, layout, held)
+            self._first_has_come()
             return
         self.release(held)
         if self._single is not None:
@@ -169,6 +180,23 @@ class ClientCall(Stream):
             self.ended(_OK, "", b"", {})
             return
         super().item(flags, payload)
+
+    def _first_has_come(self) -> None:
+        if self._first_frame is not None and not self._first_frame.done():
+            self._first_frame.set_result(None)
+
+    async def arrival_of_metadata(self) -> Metadata:
+        """The metadata, once it has come, or an item that shows that there is none; raises what ended the call before.
+
+        What is raised here is raised to the reader too.
+        """
+        while self.receiving == START and not self.finished:
+            if self._first_frame is None or self._first_frame.done():
+                self._first_frame = self.loop.create_future()
+            await asyncio.shield(self._first_frame)
+        if self.error is not None and not self.initial_metadata:
+            raise _again(self.error)
+        return self.initial_metadata
 
     def end_input(self) -> None:
         """An item with FLAG_END: the call is over, and well."""
@@ -226,6 +254,7 @@ class ClientCall(Stream):
             self._let_go(error.code)
 
     def _end_with(self, error: RpcError, status: str) -> None:
+        error.metadata = self.initial_metadata
         self.error = _again(error)  # the error itself goes to the reader, and its traceback must not lead back here
         self._deliver(error)
         self.finish_as(status)
@@ -326,6 +355,16 @@ class ClientCall(Stream):
             self._cancel_tasks(self.pump, self.opener)
             self.pump = self.opener = None
         self.request = self.metadata = None
+        if self.over is not None:
+            over, self.over = self.over, None  # what it raises leads to whoever reads, and that to this call
+            if over.done():
+                pass  # cancelled with its interceptors
+            elif self.failure is None:
+                over.set_result(None)
+            else:
+                over.set_exception(self.failure)
+                over.exception()
+        self._first_has_come()
         if self.when_finished is not None:
             tell, self.when_finished = self.when_finished, None
             tell(self.cannot_send())
@@ -465,9 +504,12 @@ class ClientCall(Stream):
 def _again(error: RpcError) -> RpcError:
     """An error of the same kind with the same facts, for a second place that has to raise it."""
     if isinstance(error, StreamTransportError):
-        return StreamTransportError(error.message, cause=error.cause)
-    if isinstance(error, StreamTimeout):
-        return StreamTimeout(error.message)
-    if isinstance(error, StreamApplicationError):
-        return StreamApplicationError(error.message, code=error.code, payload=error.payload, trailers=error.trailers)
-    return RpcError.of(error.code, error.message, error.details, error.trailers)
+        again: RpcError = StreamTransportError(error.message, cause=error.cause)
+    elif isinstance(error, StreamTimeout):
+        again = StreamTimeout(error.message)
+    elif isinstance(error, StreamApplicationError):
+        again = StreamApplicationError(error.message, code=error.code, payload=error.payload, trailers=error.trailers)
+    else:
+        again = RpcError.of(error.code, error.message, error.details, error.trailers)
+    again.metadata = error.metadata
+    return again

@@ -8,7 +8,7 @@ Tests: tests/rpcnet/test_one_page.py, test_shapes.py and test_letting_go.py.
 import asyncio
 import ssl
 from asyncio import _get_running_loop as _running_loop
-from collections.abc import AsyncIterable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
 from enum import Enum
 from random import Random
 from types import TracebackType
@@ -20,7 +20,9 @@ from rpcnet.client.call import ClientCall
 from rpcnet.client.launch import CallLauncher
 from rpcnet.client.proxy import ServiceProxy
 from rpcnet.client.reconnect import Dialer, OpenTransport
+from rpcnet.client.reply import Reply
 from rpcnet.client.stream import ClientStream, cause_of, encode_request, why_not
+from rpcnet.client.through import answer_through, stream_through
 from rpcnet.codec import RAW, Decode, decoder
 from rpcnet.config import RpcConfig
 from rpcnet.context import inherited_deadline
@@ -30,6 +32,7 @@ from rpcnet.errors import (
     StreamTimeout,
 )
 from rpcnet.flow.deadline import earliest, seconds
+from rpcnet.interceptors import Interceptor, checked_interceptors
 from rpcnet.stats import RpcStats
 from rpcnet.tls import check_context
 from rpcnet.wire.frame import BIDIRECTIONAL, CLIENT_STREAMING, SERVER_STREAMING, UNARY
@@ -66,6 +69,7 @@ class RpcClient:
         config: RpcConfig | None = None,
         random: Random | None = None,
         wall_clock: Callable[[], float] | None = None,
+        interceptors: Iterable[Interceptor] = (),
         open_transport: OpenTransport | None = None,
     ) -> None:
         """`open_transport` makes connections where they do not come from `address`; see `rpcnet.testing`."""
@@ -77,6 +81,7 @@ class RpcClient:
         self._loop = asyncio.get_running_loop()
         self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock, open_transport)
         self._is_gone = False
+        self._interceptors = checked_interceptors(interceptors)
         self._launcher = CallLauncher(self._dialer, self.config.late_timer_grace)
 
     @classmethod
@@ -88,12 +93,17 @@ class RpcClient:
         config: RpcConfig | None = None,
         random: Random | None = None,
         wall_clock: Callable[[], float] | None = None,
+        interceptors: Iterable[Interceptor] = (),
     ) -> "Connecting":
         """`async with RpcClient.connect(address) as client`, or `client = await RpcClient.connect(address)`.
 
-        Unavailable where the server cannot be reached within `connect_timeout`.
+        Unavailable where the server cannot be reached within `connect_timeout`. `interceptors` run around every call,
+        the first outermost (rpcnet/interceptors.py).
         """
-        return Connecting(lambda: cls(address, tls=tls, config=config, random=random, wall_clock=wall_clock))
+        given = checked_interceptors(interceptors)
+        return Connecting(
+            lambda: cls(address, tls=tls, config=config, random=random, wall_clock=wall_clock, interceptors=given)
+        )
 
     async def open(self) -> Self:
         """Connect; what `connect` does. FailedPrecondition where the client was closed."""
@@ -147,6 +157,8 @@ class RpcClient:
         """
         if _running_loop() is not self._loop:
             self._check_loop()  # which raises
+        if self._interceptors:
+            return (await self._one_answer(method, payload, response, timeout, metadata)).value
         decode = self._reader(response)
         request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
@@ -163,6 +175,57 @@ class RpcClient:
         finally:
             del reply, call  # no cycle through the traceback of an error
         return answer[0] if decode is None else self._decode(decode, *answer, method)
+
+    @overload
+    async def call_with_metadata(
+        self,
+        method: str,
+        payload: Any = b"",
+        *,
+        items: Items | None = None,
+        response: None = None,
+        timeout: Seconds = DEFAULT,
+        idle_timeout: Seconds = DEFAULT,
+        metadata: Metadata | None = None,
+    ) -> Reply[bytes]: ...
+    @overload
+    async def call_with_metadata(
+        self,
+        method: str,
+        payload: Any = b"",
+        *,
+        items: Items | None = None,
+        response: type[T],
+        timeout: Seconds = DEFAULT,
+        idle_timeout: Seconds = DEFAULT,
+        metadata: Metadata | None = None,
+    ) -> Reply[T]: ...
+    async def call_with_metadata(
+        self,
+        method: str,
+        payload: Any = b"",
+        *,
+        items: Items | None = None,
+        response: type[Any] | None = None,
+        timeout: Seconds = DEFAULT,
+        idle_timeout: Seconds = DEFAULT,
+        metadata: Metadata | None = None,
+    ) -> Reply[Any]:
+        """`call`, or with `items` `call_client_streaming`, with what the handler sent beside its answer.
+
+        A payload that is an AsyncIterable or a BidirectionalStream stands for `items`. What an error came with is in
+        its own `metadata` and `trailers`. `timeout` and `idle_timeout` are those of the two calls.
+        """
+        self._check_loop()
+        if items is None and isinstance(payload, AsyncIterable | BidirectionalStream):
+            items, payload = payload, b""
+        if items is None:
+            return await self._one_answer(method, payload, response, timeout, metadata)
+        if payload != b"":
+            raise TypeError(
+                "give call_with_metadata a payload, for a unary method, or items, for one that takes a stream"
+            )
+        return await self._upload(method, items, response, timeout, idle_timeout, metadata)
 
     @overload
     def call_server_streaming(
@@ -203,7 +266,7 @@ class RpcClient:
         """
         self._reader(response)
         request = encode_request(payload)
-        call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout, metadata, request)
+        call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout, metadata, request, payload)
         return ClientStream(call, response, self.config.max_depth)
 
     @overload
@@ -239,20 +302,7 @@ class RpcClient:
         metadata: Metadata | None = None,
     ) -> Any:
         """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is."""
-        decode = self._reader(response)
-        items = _iterable(items)
-        call = self._stream_call(method, CLIENT_STREAMING, timeout, idle_timeout, metadata)
-        reply = call.reply
-        assert reply is not None
-        self._feed(call, items)
-        try:
-            answer = await reply
-        except asyncio.CancelledError:
-            call.abort("it was cancelled")
-            raise
-        finally:
-            del reply, call
-        return answer[0] if decode is None else self._decode(decode, *answer, method)
+        return (await self._upload(method, items, response, timeout, idle_timeout, metadata)).value
 
     @overload
     def call_streaming(
@@ -317,6 +367,64 @@ class RpcClient:
                 " its own (asyncio.run_coroutine_threadsafe from another thread), or make a client in each"
             )
 
+    # One answer, with its metadata, behind interceptors or not.
+
+    async def _one_answer(
+        self, method: str, payload: Any, response: Any, timeout: Seconds, metadata: Metadata | None
+    ) -> Reply[Any]:
+        decode = self._reader(response)
+        request = encode_request(payload)
+        deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
+
+        def make(metadata: Metadata | None) -> Awaitable[Reply[Any]]:
+            self._dialer.check_open()
+            call = ClientCall(self._loop, method, UNARY, deadline, None, True, request, metadata)
+            self._launcher.launch(call)
+            return self._reply_of(call, decode)
+
+        if not self._interceptors:
+            return await make(metadata)
+        return await answer_through(self._interceptors, method, UNARY, payload, metadata, deadline, make)
+
+    async def _upload(
+        self,
+        method: str,
+        items: Items,
+        response: Any,
+        timeout: Seconds,
+        idle_timeout: Seconds,
+        metadata: Metadata | None,
+    ) -> Reply[Any]:
+        decode = self._reader(response)
+        given = _iterable(items)
+        deadline = self._deadline(None if timeout is DEFAULT else timeout)
+        idle = self._idle(idle_timeout)
+
+        def make(metadata: Metadata | None) -> Awaitable[Reply[Any]]:
+            call = self._opened(method, CLIENT_STREAMING, deadline, idle, metadata)
+            self._launch(call)
+            self._feed(call, given)
+            return self._reply_of(call, decode)
+
+        self._check_loop()
+        if not self._interceptors:
+            return await make(metadata)
+        return await answer_through(self._interceptors, method, CLIENT_STREAMING, None, metadata, deadline, make)
+
+    async def _reply_of(self, call: ClientCall, decode: Decode | None) -> Reply[Any]:
+        """Wait for the answer. Nobody who waits for this may refer to the call: an error leads to their frames."""
+        reply = call.reply
+        assert reply is not None
+        try:
+            answer = await reply
+            value = answer[0] if decode is None else self._decode(decode, *answer, call.method)
+            return Reply(value, call.initial_metadata, call.trailers)
+        except asyncio.CancelledError:
+            call.abort("it was cancelled")
+            raise
+        finally:
+            del reply, call  # no cycle through the traceback of an error
+
     # Opening calls.
 
     def _stream_call(
@@ -327,20 +435,38 @@ class RpcClient:
         idle_timeout: Seconds,
         metadata: Metadata | None,
         request: tuple[bytes, int] | None = None,
+        value: Any = None,
     ) -> ClientCall:
-        """A streaming call, launched."""
+        """A call that is answered by a stream, launched. `value` is what `request` was encoded from."""
         self._check_loop()
-        self._dialer.check_open()
-        idle = seconds("idle_timeout", self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout)
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
-        single = shape == CLIENT_STREAMING
-        call = ClientCall(self._loop, method, shape, deadline, idle, single, request, metadata)
+        call = self._opened(method, shape, deadline, self._idle(idle_timeout), metadata, request)
+        if self._interceptors:
+            call.opener = self._launcher.spawn(stream_through(self._interceptors, call, value, self._launch), call)
+        else:
+            self._launch(call)
+        return call
+
+    def _opened(
+        self,
+        method: str,
+        shape: int,
+        deadline: float | None,
+        idle: float | None,
+        metadata: Metadata | None,
+        request: tuple[bytes, int] | None = None,
+    ) -> ClientCall:
+        """A streaming call that is not launched yet."""
+        self._dialer.check_open()
+        return ClientCall(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING, request, metadata)
+
+    def _launch(self, call: ClientCall) -> None:
+        idle = None if call.waits is None else call.waits.allowed
         if idle is not None and idle <= 0:
             # Also where nothing of the peer would be awaited yet: no handler is to run for it.
-            call.fail(StreamTimeout(f"call {method!r} had no time: its idle_timeout is {idle:g} s"))
+            call.fail(StreamTimeout(f"call {call.method!r} had no time: its idle_timeout is {idle:g} s"))
         else:
             self._launcher.launch(call)
-        return call
 
     def _feed(self, call: ClientCall, items: Iterables) -> None:
         """Have a call send what an iterable gives, which `iterable` has looked at."""
@@ -355,6 +481,9 @@ class RpcClient:
             call.pump = self._launcher.spawn(call.pump_items(items, encode_request), call)
         elif call.when_finished is not None:
             call.when_finished(call.cannot_send())
+
+    def _idle(self, idle_timeout: Seconds) -> float | None:
+        return seconds("idle_timeout", self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout)
 
     def _deadline(self, timeout: float | None) -> float | None:
         left = seconds("timeout", timeout)

@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from rpcnet.client.call import ClientCall
+from rpcnet.client.reply import IncomingMetadata
 from rpcnet.codec import RAW, PayloadError, decoder, encode
 from rpcnet.errors import FailedPrecondition, InvalidArgument, Metadata, Status, StreamApplicationError, StreamError
+from rpcnet.peer import Peer
 
 __all__ = ["ClientStream", "cause_of", "encode_request", "why_not"]
 
@@ -35,6 +37,18 @@ def cause_of(error: Exception) -> BaseException | None:
     return error.__cause__ if isinstance(error, PayloadError) else error
 
 
+async def _had_their_say(call: ClientCall) -> bool:
+    """Wait for what the call's interceptors make of its end, and raise it; False where they had no say in it."""
+    outcome = call.outcome
+    assert outcome is not None
+    try:
+        return await asyncio.shield(outcome)
+    finally:
+        if outcome.done():
+            call.outcome = None
+        del call, outcome  # what is raised leads to this frame
+
+
 class ClientStream(Generic[T]):
     """A streaming call as its caller holds it: an async iterator, and a writer where no items were given.
 
@@ -56,7 +70,13 @@ class ClientStream(Generic[T]):
         """The next item; StreamError, once, where the stream ended otherwise than well."""
         call = self._call
         try:
-            payload, layout = await call.receive()
+            try:
+                payload, layout = await call.receive()
+            except Exception as end:
+                is_error = not isinstance(end, StopAsyncIteration)
+                if call.outcome is not None and await _had_their_say(call) and is_error:
+                    raise StopAsyncIteration from None
+                raise
             if self._decode is None:
                 return payload  # type: ignore[return-value]
             try:
@@ -102,14 +122,22 @@ class ClientStream(Generic[T]):
             raise FailedPrecondition(f"call {self._call.method!r} ends with the items it was given")
         await self._call.end_output()
 
+    async def aclose(self) -> None:
+        """`abort()`, for `contextlib.aclosing` and whoever closes an async iterator. Waits for nothing."""
+        self.abort()
+
     def abort(self) -> None:
         """Let go of the call and cancel its handler. Safe at any time, any number of times."""
         self._call.abort()
 
     @property
-    def metadata(self) -> Metadata:
-        """What the handler sent with `send_metadata`; empty until it has come."""
-        return self._call.initial_metadata
+    def metadata(self) -> IncomingMetadata:
+        """What the handler sent with `send_metadata`: empty until it has come. `await stream.metadata` waits for it.
+
+        Awaited, it is there with the handler's `send_metadata`, or with its first item where it sent none; what ended
+        the call before either is raised, and to the reader too.
+        """
+        return IncomingMetadata(self._call.initial_metadata, self._call.arrival_of_metadata)
 
     @property
     def trailers(self) -> Metadata:
@@ -117,9 +145,10 @@ class ClientStream(Generic[T]):
         return self._call.trailers
 
     @property
-    def peer(self) -> str:
-        """The server's address; empty until the call is on the wire."""
-        return self._call.peer
+    def peer(self) -> Peer:
+        """The server; its address is empty until the call is on the wire."""
+        call = self._call
+        return Peer(call.peer) if call.connection is None else call.connection.peer_facts()
 
     async def __aenter__(self) -> Self:
         return self

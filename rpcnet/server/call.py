@@ -8,12 +8,13 @@ Tests: tests/rpcnet/server/test_call.py, and in both worlds test_shapes.py, test
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from rpcnet.codec import PayloadError
 from rpcnet.connection import Connection
-from rpcnet.context import CURRENT, Peer
+from rpcnet.context import CURRENT
 from rpcnet.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -25,7 +26,9 @@ from rpcnet.errors import (
     status_name,
 )
 from rpcnet.flow.state import REQUEST
+from rpcnet.interceptors import InterceptedCall, Proceed, once, run_through
 from rpcnet.metadata import encoded_metadata
+from rpcnet.peer import Peer
 from rpcnet.server.ending import LAST_RESORT, Limits, error_of_group, fitting, of_rpc_error, ran_out_of_a_stream
 from rpcnet.server.handlers import Handlers
 from rpcnet.service import Method
@@ -56,6 +59,7 @@ class ServedCall(Stream):
     """A call as its handler's end sees it."""
 
     __slots__ = (
+        "_callbacks",
         "_cancel_status",
         "_deadline_timer",
         "_is_told",
@@ -99,6 +103,7 @@ class ServedCall(Stream):
         self._runs = False
         self._is_told = True
         self._cancel_status: int | None = None
+        self._callbacks: list[Callable[[], object]] | None = None
         self._started_at = 0.0
         self._deadline_timer: asyncio.TimerHandle | None = None
 
@@ -162,6 +167,9 @@ class ServedCall(Stream):
         self._runs = True
         entry = self.entry
         try:
+            if self.handlers.interceptors:
+                await self._answer_through(partial(self._request, payload, layout))
+                return
             request = payload if entry.decode is None else self._decode(payload, layout)
             await self._answer(entry.handler(request))
         except BaseException as error:
@@ -173,6 +181,9 @@ class ServedCall(Stream):
         CURRENT.set(self)
         self._runs = True
         try:
+            if self.handlers.interceptors:
+                await self._answer_through(_no_request)
+                return
             await self._answer(self.entry.handler(Items(self)))
         except BaseException as error:
             if self._raised(error):
@@ -185,12 +196,35 @@ class ServedCall(Stream):
                 raise asyncio.CancelledError
             await self._reply(payload, layout)
             return
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        await self._stream(aiter(answer))
+        await self._stream(answer)
+        self._streamed()
+
+    def _streamed(self) -> None:
         if self._cancel_status is not None:
             raise asyncio.CancelledError
         self._done(self._ending_well())
+
+    async def _answer_through(self, read: Callable[[], Any]) -> None:
+        """The same behind the interceptors; `read` gives the one request. Their outcome is the call's."""
+        interceptors = self.handlers.interceptors
+        call = InterceptedCall("server", self.method, self.shape, self.metadata, self.deadline, read)
+        proceed: Proceed = partial(self._handle, call)
+        if self.shape:
+            proceed = once(proceed, self.method)
+        outcome = run_through(interceptors, call, proceed)
+        if self.shape & SERVER_STREAMS:
+            await outcome
+            self._streamed()
+        else:
+            await self._answer(outcome)
+
+    async def _handle(self, call: InterceptedCall) -> Any:
+        """What the innermost `proceed()` does."""
+        answer = self.entry.handler(Items(self) if self.shape & CLIENT_STREAMS else call.request)
+        if not self.shape & SERVER_STREAMS:
+            return await answer
+        await self._stream(answer)
+        return None
 
     async def _reply(self, payload: bytes, layout: int) -> None:
         """The one answer: a frame that is the end as well, unless there are trailers."""
@@ -209,12 +243,13 @@ class ServedCall(Stream):
             _log.error("handler of %r: %s", self.method, ending.message)
         return ending
 
-    async def _stream(self, answers: AsyncIterator[Any]) -> None:
+    async def _stream(self, answer: Any) -> None:
         encode = self.entry.encode
+        answers: AsyncIterator[Any] = aiter(await answer if isinstance(answer, Awaitable) else answer)
         try:
-            async for answer in answers:
+            async for item in answers:
                 self.wrote = True
-                payload, layout = encode(answer)
+                payload, layout = encode(item)
                 await self.send(payload, layout)
         except asyncio.CancelledError:
             # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
@@ -229,6 +264,9 @@ class ServedCall(Stream):
             close = getattr(answers, "aclose", None)
             if close is not None:
                 await close()
+
+    def _request(self, payload: bytes, layout: int) -> Any:
+        return payload if self.entry.decode is None else self._decode(payload, layout)
 
     def _decode(self, payload: bytes, layout: int) -> Any:
         assert self.entry.decode is not None
@@ -258,9 +296,18 @@ class ServedCall(Stream):
         self.connection.write(writer.metadata(self.number, encoded))
 
     def peer_facts(self) -> Peer:
-        transport = self.connection.transport
-        certificate = transport.get_extra_info("peercert") if transport is not None else None
-        return Peer(self.peer, certificate or None)
+        return self.connection.peer_facts()
+
+    def was_cancelled(self) -> bool:
+        return self._cancel_status is not None
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        if self.finished:
+            self.loop.call_soon(callback)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
 
     @property
     def _limits(self) -> Limits:
@@ -365,6 +412,10 @@ class ServedCall(Stream):
         self.finish()
         self.failure = None
         self.task = None
+        if self._callbacks is not None:
+            for callback in self._callbacks:
+                self.loop.call_soon(callback)
+            self._callbacks = None
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
@@ -379,6 +430,10 @@ class ServedCall(Stream):
                 seconds=self.loop.time() - self._started_at,
             )
         connection.forget(self.number)
+
+
+def _no_request() -> None:
+    """The one request of a call whose caller streams."""
 
 
 class Items:

@@ -1,4 +1,4 @@
-"""What all connections of a server share: its methods, how many handlers run, and how errors are told.
+"""What all connections of a server share: its methods and interceptors, how many handlers run, how errors are told.
 
 Tests: tests/rpcnet/test_server.py.
 """
@@ -9,6 +9,7 @@ from copy import copy
 from random import Random
 
 from rpcnet.config import RpcConfig
+from rpcnet.interceptors import Interceptor
 from rpcnet.service import Method
 
 __all__ = ["Handlers"]
@@ -17,10 +18,17 @@ __all__ = ["Handlers"]
 class Handlers:
     """What all connections of a server share: its methods, and how many handlers run."""
 
-    __slots__ = ("draining", "expose_errors", "idle", "methods", "random", "running", "wall_clock")
+    __slots__ = ("draining", "expose_errors", "idle", "interceptors", "methods", "random", "running", "wall_clock")
 
-    def __init__(self, config: RpcConfig, random: Random, wall_clock: Callable[[], float] | None) -> None:
+    def __init__(
+        self,
+        config: RpcConfig,
+        random: Random,
+        wall_clock: Callable[[], float] | None,
+        interceptors: tuple[Interceptor, ...] = (),
+    ) -> None:
         self.methods: dict[str, Method] = {}
+        self.interceptors = interceptors
         self.running = 0
         self.draining = False
         self.idle: asyncio.Future[None] | None = None

@@ -7,7 +7,7 @@ over, then their handlers are cancelled, and one that does not end even so is na
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -19,6 +19,7 @@ from rpcnet.config import RpcConfig
 from rpcnet.errors import Status
 from rpcnet.flow.deadline import seconds
 from rpcnet.handler import describe
+from rpcnet.interceptors import Interceptor, checked_interceptors
 from rpcnet.listener import start_listening, stop_listening
 from rpcnet.server.connection import ServerConnection
 from rpcnet.server.door import Doors
@@ -55,13 +56,14 @@ class RpcServer:
         config: RpcConfig | None = None,
         random: Random | None = None,
         wall_clock: Callable[[], float] | None = None,
+        interceptors: Iterable[Interceptor] = (),
     ) -> None:
         check_context(tls, "server")
         self.config = config or RpcConfig()
         self._bind = addresses.parse(address)
         self._doors = Doors(tls, self.config.handshake_timeout) if tls is not None else None
         self._unix_path = UnixPath(self._bind.path) if self._bind.path else None
-        self._handlers = Handlers(self.config, random or Random(), wall_clock)
+        self._handlers = Handlers(self.config, random or Random(), wall_clock, checked_interceptors(interceptors))
         self._connections: dict[ServerConnection, None] = {}
         self._listener: asyncio.Server | None = None
         self._address = address

@@ -64,19 +64,22 @@ def pair(request: pytest.FixtureRequest) -> Pair:
         config: RpcConfig | None = None,
         client_config: RpcConfig | None = None,
         address: str = "127.0.0.1:0",
+        server_interceptors: Any = (),
+        client_interceptors: Any = (),
         **both: Any,
     ) -> AsyncIterator[tuple[RpcServer, RpcClient]]:
         before = asyncio.all_tasks()
-        server = RpcServer(address, config=config, **both)
+        server = RpcServer(address, config=config, interceptors=server_interceptors, **both)
         register(server)
+        options = {"config": client_config or config, "interceptors": client_interceptors, **both}
         async with AsyncExitStack() as stack:
             if in_memory:
                 server.begin()
                 stack.push_async_exit(server)
-                joined: Any = connected(server, config=client_config or config, **both)
+                joined: Any = connected(server, **options)
             else:
                 await stack.enter_async_context(server)
-                joined = RpcClient.connect(server.address, config=client_config or config, **both)
+                joined = RpcClient.connect(server.address, **options)
             async with joined as client:
                 yield server, client
             await eventually(lambda: server.stats.connections == 0)

@@ -159,7 +159,7 @@ async def streaming_calls(client: RpcClient) -> None:
         assert [token async for token in typed] == [Token("X")]
     async with client.call_streaming("chat", items()) as stream:
         assert await stream.receive() == b"c"
-        assert stream.peer == client.address
+        assert stream.peer.address == client.address
         stream.abort()
     async with client.call_server_streaming("hello") as stream:
         assert [item async for item in stream] == [b"x"]
