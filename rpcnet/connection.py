@@ -2,7 +2,7 @@
 
 The shell of wire.parser, wire.writer and flow.credit over a transport of the running loop. Knows no method and no
 handler: frames of streams go to `stream_frame`, which client/ and server/ supply. Replies resolve their futures
-straight in `data_received`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
+straight in `buffer_updated`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
 The first frame of a loop turn is written at once, the others of that turn leave joined in one more write (`write`).
@@ -12,6 +12,7 @@ Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -54,6 +55,8 @@ JOIN_BYTES = 64 * 1024
 TURN = 0.0001
 """Frames written within so many seconds of one that was written at once count as of the same turn. asyncio does not
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
+READ_BYTES = 256 * 1024
+"""What asyncio itself reads at a time."""
 MIN_RATE = 1024
 """Bytes a second, on average since its first byte, at which a frame must come that takes longer than the handshake
 time. A peer that drips holds a buffer and a place of ours for next to nothing."""
@@ -66,7 +69,17 @@ CLOCK_STEP = 1e-6
 """Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
 
 
-class Connection(asyncio.Protocol):
+class _Reading(threading.local):
+    """Where all connections of a thread read into, one after the other: nobody keeps any of it after its read."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(READ_BYTES))
+
+
+_reading = _Reading()
+
+
+class Connection(asyncio.BufferedProtocol):
     """What client and server connections share."""
 
     side = ""
@@ -84,6 +97,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_pinged",
         "_pong",
+        "_read_into",
         "_told_end",
         "_unread",
         "_wrote_at",
@@ -131,6 +145,7 @@ class Connection(asyncio.Protocol):
         self.worthwhile = 0
         """Bytes of a part that a sender waits for; it must never need more than half of a window (flow/credit.py)."""
         self.writers = Line()
+        self._read_into = _reading.buffer
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing = False
@@ -190,7 +205,14 @@ class Connection(asyncio.Protocol):
             return
         self._keepalive = self.loop.call_later(self.config.handshake_timeout, self._greeting_due)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._read_into
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self._read_into[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Bytes have come. Of a memoryview nothing is kept."""
         if self.closed:
             return  # only the peer's end of the connection is awaited
         self.reads += 1

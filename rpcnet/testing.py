@@ -12,6 +12,7 @@ from random import Random
 
 from rpcnet.client import RpcClient
 from rpcnet.config import RpcConfig
+from rpcnet.connection import Connection
 from rpcnet.interceptors import Interceptor
 from rpcnet.server import RpcServer
 
@@ -39,7 +40,7 @@ async def connected(
     # As over a socket: handlers see the context variables of whoever started the server, not the caller's.
     context = contextvars.copy_context()
 
-    async def join(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    async def join(protocol: Callable[[], Connection]) -> None:
         near, far = MemoryTransport(protocol()), MemoryTransport(server.accept(), context)
         near.meet(far)
         far.meet(near)
@@ -66,11 +67,11 @@ class MemoryTransport(asyncio.Transport):
     Needs no pause_writing: nothing stays longer than a turn, and what a peer may send unread is bounded by credit.
     """
 
-    def __init__(self, protocol: asyncio.BaseProtocol, context: contextvars.Context | None = None) -> None:
+    def __init__(self, protocol: Connection, context: contextvars.Context | None = None) -> None:
         """`context` is what the protocol's callbacks run in; the present one where left out."""
         super().__init__({"peername": ADDRESS.removeprefix("unix:")})
         self._loop = asyncio.get_running_loop()
-        self._protocol: asyncio.BaseProtocol | None = protocol
+        self._protocol: Connection | None = protocol
         self._context = contextvars.copy_context() if context is None else context
         self._peer: MemoryTransport | None = None
         self._closing = False
@@ -88,7 +89,7 @@ class MemoryTransport(asyncio.Transport):
 
     def _arrive(self, peer: "MemoryTransport", data: bytes) -> None:
         self._on_the_way -= len(data)
-        if isinstance(peer._protocol, asyncio.Protocol) and not peer._closing:
+        if peer._protocol is not None and not peer._closing:
             peer._protocol.data_received(data)
 
     def get_write_buffer_size(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 from rpcnet.address import join_host_port
+from rpcnet.connection import Connection
 from rpcnet.handshake import handshake_failure
 
 __all__ = ["Doors"]
@@ -30,7 +31,7 @@ class Doors:
         self.seconds = seconds
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def door(self, accept: Callable[[], asyncio.Protocol]) -> "Door":
+    def door(self, accept: Callable[[], Connection]) -> "Door":
         """The protocol of one transport that was just accepted; `accept` makes that of whoever passes."""
         return Door(self, accept)
 
@@ -48,7 +49,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = ("_accept", "_doors", "_early")
 
-    def __init__(self, doors: Doors, accept: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, doors: Doors, accept: Callable[[], Connection]) -> None:
         self._doors = doors
         self._accept = accept
         self._early: list[bytes] = []

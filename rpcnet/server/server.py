@@ -166,7 +166,7 @@ class RpcServer:
     async def _listen(self) -> None:
         self._bind.check_secure(self._doors is not None, self.config.insecure)
         loop = asyncio.get_running_loop()
-        accept: Callable[[], asyncio.Protocol] = self.accept
+        accept: Callable[[], asyncio.BaseProtocol] = self.accept
         options: dict[str, Any] = {}
         if self._doors is not None and isinstance(loop, asyncio.BaseEventLoop):
             accept = partial(self._doors.door, self.accept)

@@ -129,6 +129,11 @@ class SimulatedSocket(SocketCalls):
         # asyncio's own, under TLS, has none.
         return getattr(reads, "sink", None) if reads is transport else None
 
+    def put_back(self, data: bytes) -> None:
+        """What the transport was given by the short way, and its protocol has no room for, is read later."""
+        assert self._endpoint is not None
+        self._endpoint.put_back(data)
+
     def _mark(self) -> None:
         selector = self._selector
         selector.marked[self._descriptor] = self

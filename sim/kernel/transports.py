@@ -50,7 +50,11 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
     @property
     def sink(self) -> Any:
         """What bytes are handed to that need not wait, once the loop reads, see sim.network.host; None = nothing."""
-        return None if self._buffered else (self._loop.run_now, self._sock.reader, self._take)
+        if not self._buffered:
+            return self._loop.run_now, self._sock.reader, self._take
+        if isinstance(self._protocol, SSLProtocol):
+            return None  # it reads ciphertext, of which there is none: see sim.network.veiled
+        return self._loop.run_now, self._sock.reader, self._take_into
 
     def _take(self, data: bytes) -> None:
         try:
@@ -59,6 +63,29 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
             raise
         except BaseException as error:
             self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+
+    def _take_into(self, data: bytes) -> None:
+        """As `_take`, for a protocol that has a buffer of its own."""
+        try:
+            buffer = self._protocol.get_buffer(-1)
+            room = len(buffer)
+            if not room:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            if room < len(data):
+                self._sock.put_back(data[room:])
+                data = data[:room]
+            buffer[: len(data)] = data
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.get_buffer() call failed.")
+            return
+        try:
+            self._protocol.buffer_updated(len(data))
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.buffer_updated() call failed.")
 
     def _read_ready(self) -> None:
         if self._buffered or self._conn_lost or self._read_ready_cb is None:

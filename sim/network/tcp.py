@@ -217,6 +217,13 @@ class Endpoint(Retransmission):
             raise self.error
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
+    def put_back(self, data: bytes) -> None:
+        """The end of what a sink was given, for which its reader had no room: it is unread, as what arrives later."""
+        self._read -= len(data)
+        self.unread += len(data)
+        self._chunks = appended(self._chunks, data)
+        self.on_readable()
+
     def peek(self, limit: int) -> bytes:
         """What `receive` would give, which stays. Raises what it would raise, but that there is nothing yet."""
         if not self._chunks and self.error is not None and not self.eof:

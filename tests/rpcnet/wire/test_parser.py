@@ -47,6 +47,47 @@ def test_any_bytes_give_frames_or_an_error_and_the_same_wherever_they_are_cut(da
         assert whole == in_pieces
 
 
+SIZES = st.lists(st.sampled_from([0, 5, 9_000, 16_384, 20_000, 70_000]), max_size=6)
+
+
+@given(SIZES, st.lists(st.integers(1, 100_000), min_size=1, max_size=6))
+def test_nothing_of_a_buffer_that_is_read_into_again_is_kept(sizes, reads) -> None:
+    """As a connection reads: all into one buffer, by views of it, large bodies straight out of it."""
+    frames = [(ITEM, 0, number, bytes([number + 1]) * size) for number, size in enumerate(sizes)]
+    data = PREFACE + encoded(frames)
+    parser = Parser(70_000)
+    shared = bytearray(100_000)
+    view = memoryview(shared)
+    seen = []
+    at = turn = 0
+    while at < len(data):
+        count = min(reads[turn % len(reads)], len(data) - at)
+        shared[:count] = data[at : at + count]
+        seen += parser.receive(view[:count])
+        shared[:count] = bytes(count)
+        at += count
+        turn += 1
+        starts = len(PREFACE)
+        for _, _, _, payload in frames:
+            if at < starts + HEADER.size + len(payload):
+                break
+            starts += HEADER.size + len(payload)
+        assert parser.pending_bytes == at - (starts if at >= len(PREFACE) else 0)
+    assert seen == frames
+    assert all(type(payload) is bytes for _, _, _, payload in seen)
+    assert parser.error is None
+
+
+def test_a_frame_too_large_is_refused_however_its_header_comes() -> None:
+    frame = HEADER.pack(1001, ITEM, 0, 1) + bytes(20_000)
+    for cut in (1, HEADER.size - 1):
+        parser = Parser(1000)
+        assert parser.receive(PREFACE + frame[:cut]) == []
+        assert parser.receive(memoryview(frame)[cut:]) == []
+        assert "exceeds what this end accepts (1000)" in str(parser.error)
+        assert parser.pending_bytes == 0
+
+
 def test_frames_before_a_mistake_are_handed_out_and_nothing_after_it() -> None:
     parser = Parser(10)
     good = writer.item(1, 0, b"x")
@@ -66,6 +107,8 @@ def test_types_that_are_not_known_are_skipped_by_length() -> None:
     parser = Parser(1000)
     frames = parser.receive(PREFACE + HEADER.pack(3, 77, 0, 1) + b"abc" + writer.item(1, 0, b"x"))
     assert frames == [(ITEM, 0, 1, b"x")]
+    assert parser.receive(HEADER.pack(3, 77, 0, 1) + b"a") == []
+    assert parser.receive(b"bc" + writer.item(1, 0, b"y")) == [(ITEM, 0, 1, b"y")]
 
 
 @given(FRAMES, CUTS)

@@ -447,6 +447,60 @@ async def test_a_buffered_protocol(log: Log):
 
 
 @twin
+async def test_a_buffered_protocol_that_pauses_reads_on_where_it_stopped(log: Log):
+    class Pausing(Buffered):
+        def connection_made(self, transport):
+            self.transport = transport
+            self.pauses = asyncio.Event()
+
+        def buffer_updated(self, count):
+            super().buffer_updated(count)
+            if len(self.data) == 14:
+                self.transport.pause_reading()
+                self.pauses.set()
+
+    loop = asyncio.get_running_loop()
+    peer = Pausing(log)
+    server = await loop.create_server(lambda: peer, "127.0.0.1", 0)
+    transport, _client = await loop.create_connection(lambda: Peer(log, "client"), *server.sockets[0].getsockname())
+    transport.write(b"the quick brown fox jumps over the lazy dog")
+    await peer.pauses.wait()
+    transport.write(b", and again")
+    transport.close()
+    await asyncio.sleep(0.05)
+    log("server", "paused", peer.data)
+    peer.transport.resume_reading()
+    await peer.lost.wait()
+    server.close()
+
+
+@twin
+async def test_a_buffered_protocol_that_fails_loses_its_connection(log: Log):
+    class Broken(Buffered):
+        how = ""
+
+        def get_buffer(self, size_hint):
+            if self.how == "get_buffer":
+                raise ZeroDivisionError("of the protocol")
+            return bytearray(0) if self.how == "no room" else self.buffer
+
+        def buffer_updated(self, count):
+            raise ZeroDivisionError("of the protocol")
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: log("handler", context["message"], context["exception"]))
+    for how in ("get_buffer", "no room", "buffer_updated"):
+        peer = Broken(log)
+        peer.how = how
+        server = await loop.create_server(lambda peer=peer: peer, "127.0.0.1", 0)
+        transport, client = await loop.create_connection(lambda: Peer(log, "client"), *server.sockets[0].getsockname())
+        transport.write(b"x")
+        await client.lost.wait()
+        await peer.lost.wait()
+        server.close()
+
+
+@twin
 async def test_a_protocol_that_raises_in_data_received_loses_its_connection(log: Log):
     class Broken(Peer):
         def data_received(self, data):
