@@ -5,7 +5,8 @@ handler: frames of streams go to `stream_frame`, which client/ and server/ suppl
 straight in `buffer_updated`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
-The first frame of a loop turn is written at once, the others of that turn leave joined in one more write (`write`).
+The first frame of a loop turn is written at once, the others of that turn leave joined in one more write; where several
+have been read together, all leave together (`write`, docs/decisions/011).
 
 Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_time.py and test_server.py.
 """
@@ -57,6 +58,9 @@ TURN = 0.0001
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
 READ_BYTES = 256 * 1024
 """What asyncio itself reads at a time."""
+LONGEST_JOIN = 0.001
+"""Seconds from a read that brought several frames for which answers are held to be joined. A frame that comes later
+finds that the time is over, and leaves with all that waited."""
 MIN_RATE = 1024
 """Bytes a second, on average since its first byte, at which a frame must come that takes longer than the handshake
 time. A peer that drips holds a buffer and a place of ours for next to nothing."""
@@ -90,8 +94,12 @@ class Connection(asyncio.BufferedProtocol):
         "_cut_frames",
         "_cut_timer",
         "_flushing",
+        "_greeted",
+        "_is_lost",
+        "_joins_until",
         "_keepalive",
         "_linger",
+        "_lost",
         "_out",
         "_out_bytes",
         "_paused",
@@ -104,10 +112,8 @@ class Connection(asyncio.BufferedProtocol):
         "closed",
         "config",
         "credit",
-        "greeted",
         "heard_at",
         "loop",
-        "lost",
         "name",
         "observer",
         "parser",
@@ -131,8 +137,9 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = ""
         self.name = ""
         self.peer_hello: Hello | None = None
-        self.greeted: asyncio.Future[None] = self.loop.create_future()
-        self.lost: asyncio.Future[None] = self.loop.create_future()
+        self._greeted: asyncio.Future[None] | None = None
+        self._lost: asyncio.Future[None] | None = None
+        self._is_lost = False
         self.closed = False
         self.reads = 0
         self.heard_at = self.loop.time()
@@ -150,6 +157,7 @@ class Connection(asyncio.BufferedProtocol):
         self._out_bytes = 0
         self._flushing = False
         self._wrote_at = NEVER
+        self._joins_until = NEVER
         self._paused = False
         self._unread = 0
         self._pong: bytes | None = None
@@ -165,6 +173,25 @@ class Connection(asyncio.BufferedProtocol):
         """Looks at the incomplete frame. It is set while there is one, and serves many."""
         self._told_end = False
         self._linger: asyncio.TimerHandle | None = None
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """Resolved once the transport is gone. Made for who asks: most connections are never waited for."""
+        if self._lost is None:
+            self._lost = self.loop.create_future()
+            if self._is_lost:
+                self._lost.set_result(None)
+        return self._lost
+
+    async def greeting(self) -> None:
+        """Wait for the peer's HELLO. Unavailable where the connection ends before it."""
+        if self.peer_hello is not None:
+            return
+        if self._told_end:
+            raise self._over()
+        if self._greeted is None:
+            self._greeted = self.loop.create_future()
+        await asyncio.shield(self._greeted)
 
     # Supplied by the two sides.
 
@@ -220,7 +247,10 @@ class Connection(asyncio.BufferedProtocol):
         self._wrote_at = NEVER  # what was read begins a turn
         parser = self.parser
         try:
-            for kind, flags, stream, payload in parser.receive(data):
+            frames = parser.receive(data)
+            if len(frames) > 1:
+                self._joins_until = self.heard_at + LONGEST_JOIN
+            for kind, flags, stream, payload in frames:
                 if self.closed:
                     return
                 if stream and self.peer_hello is not None:
@@ -264,28 +294,37 @@ class Connection(asyncio.BufferedProtocol):
         if exc is not None and not self._close_reason and self.peer_hello is None and not self.reads:
             self._close_reason = self._early_end(exc)
         self._end_calls(self._close_reason or (str(exc) if exc is not None else "it was closed") or type(exc).__name__)
-        if not self.lost.done():
-            self.lost.set_result(None)
+        self._is_lost = True
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     def _end_calls(self, reason: str) -> None:
         """Nothing more comes or goes: tell all who wait, once."""
         if self._told_end:
             return
         self._told_end = True
-        error = Unavailable(f"connection to {self.peer or 'the peer'} is over: {reason}")
-        if not self.greeted.done():
-            self.greeted.set_exception(error)
-            self.greeted.exception()  # whoever waits sees it; nobody waiting is no mistake
+        self._close_reason = reason
+        error = self._over()
+        if self._greeted is not None and not self._greeted.done():
+            self._greeted.set_exception(error)
+            self._greeted.exception()  # whoever waits sees it; nobody waiting is no mistake
         self.gone(error)
         if self.peer_hello is not None and self.observer is not None:
             self.observer.record(
                 "connection_closed", connection=self.name, peer=self.peer, side=self.side, reason=reason
             )
 
+    def _over(self) -> Unavailable:
+        return Unavailable(f"connection to {self.peer or 'the peer'} is over: {self._close_reason}")
+
     # Writing.
 
     def write(self, frame: bytes) -> None:
-        """Send one frame: the first of a turn at once, the others of that turn joined."""
+        """Send one frame: the first of a turn at once, the others of that turn joined.
+
+        After a read that brought several frames all of the turn are joined, as their answers come together too: else
+        each exchange would split them, one and the rest, until every frame goes alone.
+        """
         if self.closed:
             return
         if self._paused:
@@ -295,7 +334,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
         if not self._flushing:
             now = self.loop.time()
-            if now - self._wrote_at > TURN:
+            if now > self._joins_until and now - self._wrote_at > TURN:
                 self._wrote_at = now
                 assert self.transport is not None
                 self.transport.write(frame)
@@ -304,11 +343,13 @@ class Connection(asyncio.BufferedProtocol):
             self.loop.call_soon(self._flush)
         self._out.append(frame)
         self._out_bytes += len(frame)
-        if self._out_bytes >= JOIN_BYTES:
+        if self._out_bytes >= JOIN_BYTES or (self._joins_until != NEVER and self.loop.time() > self._joins_until):
+            self._joins_until = NEVER
             self._put_joined()
 
     def _flush(self) -> None:
         self._flushing = False
+        self._joins_until = NEVER
         if self._out and not self.closed:
             self._wrote_at = self.loop.time()
             self._put_joined()
@@ -417,8 +458,8 @@ class Connection(asyncio.BufferedProtocol):
         self._arm_keepalive()
         if self.observer is not None:
             self.observer.record("connection_opened", connection=self.name, peer=self.peer, side=self.side)
-        if not self.greeted.done():
-            self.greeted.set_result(None)
+        if self._greeted is not None and not self._greeted.done():
+            self._greeted.set_result(None)
         self.opened()
 
     # Signs of life.

@@ -8,7 +8,6 @@ Tests: tests/rpcnet/test_line.py.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 __all__ = ["Line"]
@@ -27,8 +26,8 @@ class _Place:
             self.waiter.set_result(None)
 
 
-class Line(deque[_Place]):
-    """Empty (false) where nobody waits. Made in the loop whose tasks wait."""
+class Line(list[_Place]):
+    """Empty (false) where nobody waits, as nearly always: an empty list is small. Made in the loop whose tasks wait."""
 
     __slots__ = ()
 

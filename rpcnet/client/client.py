@@ -79,7 +79,7 @@ class RpcClient:
         to = addresses.parse(address)
         to.check_secure(tls is not None, self.config.insecure)
         self._loop = asyncio.get_running_loop()
-        self._dialer = Dialer(to, tls, self.config, random or Random(), wall_clock, open_transport)
+        self._dialer = Dialer(to, tls, self.config, random, wall_clock, open_transport)
         self._is_gone = False
         self._interceptors = checked_interceptors(interceptors)
         self._launcher = CallLauncher(self._dialer, self.config.late_timer_grace)

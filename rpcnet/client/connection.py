@@ -41,11 +41,19 @@ class ClientConnection(Connection):
 
     side = "client"
 
-    __slots__ = ("_last_taken", "_next", "calls", "line", "places", "retired", "unread")
+    __slots__ = ("_all", "_last_taken", "_next", "calls", "line", "places", "retired", "unread")
 
-    def __init__(self, config: RpcConfig, observer: Observer | None, name: str) -> None:
+    def __init__(
+        self,
+        config: RpcConfig,
+        observer: Observer | None,
+        name: str,
+        connections: "dict[ClientConnection, None]",
+    ) -> None:
+        """`connections` are the client's, in which it stands from its HELLO to its end."""
         super().__init__(config, observer)
         self.name = name
+        self._all = connections
         self.calls: dict[int, ClientCall] = {}
         self.places = 0
         """How many calls at a time: what the server allows, and what our window holds if nobody reads."""
@@ -63,6 +71,11 @@ class ClientConnection(Connection):
         assert self.peer_hello is not None
         windows = self.config.connection_window // self.config.stream_window_bytes
         self.places = min(self.peer_hello.max_streams, windows)
+        self._all[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._all.pop(self, None)
 
     @property
     def is_usable(self) -> bool:

@@ -26,12 +26,32 @@ OpenTransport: TypeAlias = Callable[[Callable[[], ClientConnection]], Coroutine[
 class Dialer:
     """Keeps one usable connection to an address, and those that a GOAWAY has retired until their calls are done."""
 
+    __slots__ = (
+        "_closed",
+        "_config",
+        "_connecting",
+        "_failures",
+        "_loop",
+        "_made_at",
+        "_not_before",
+        "_open_transport",
+        "_random",
+        "_reason",
+        "_tls",
+        "_wall_clock",
+        "address",
+        "connected_at",
+        "connection",
+        "connections",
+        "observer",
+    )
+
     def __init__(
         self,
         address: Address,
         tls: ssl.SSLContext | None,
         config: RpcConfig,
-        random: Random,
+        random: Random | None,
         wall_clock: Callable[[], float] | None,
         open_transport: OpenTransport | None = None,
     ) -> None:
@@ -42,7 +62,7 @@ class Dialer:
         self.connections: dict[ClientConnection, None] = {}
         self.observer = observe.current()
         self._tls = tls
-        self._open_transport = open_transport or self._open_socket
+        self._open_transport = open_transport
         self._config = config
         self._random = random
         self._wall_clock = wall_clock
@@ -162,26 +182,31 @@ class Dialer:
             self.connected_at = self._wall_clock()
         return connection
 
+    def _randomness(self) -> Random:
+        """The one that was given; else one for a single draw, as each holds 2.5 KiB."""
+        return Random() if self._random is None else self._random
+
     def _back_off(self) -> None:
         """One more attempt was in vain: the next one comes later."""
         pause = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
         self._failures = min(self._failures + 1, 30)
-        self._not_before = self._loop.time() + pause * self._random.uniform(0.5, 1.0)
+        self._not_before = self._loop.time() + pause * self._randomness().uniform(0.5, 1.0)
 
     async def _dial(self) -> ClientConnection:
         """Connect and greet, within connect_timeout."""
-        name = f"{self._random.getrandbits(48):012x}"
+        name = f"{self._randomness().getrandbits(48):012x}"
         made: list[ClientConnection] = []
 
         def protocol() -> ClientConnection:
-            made.append(ClientConnection(self._config, self.observer, name))
+            made.append(ClientConnection(self._config, self.observer, name, self.connections))
             return made[-1]
 
         seconds = self._config.connect_timeout
         until = self._loop.time() + seconds
         kept: ClientConnection | None = None
         try:
-            if not await self._within(until, self._open_transport(protocol)):
+            opening = self._open_socket if self._open_transport is None else self._open_transport
+            if not await self._within(until, opening(protocol)):
                 what = "no TLS handshake (is there TLS at the server?)" if made and self._tls else "no connection"
                 raise Unavailable(f"{what} within connect_timeout ({seconds:g} s)")
             back = self._time_back(until)
@@ -195,21 +220,18 @@ class Dialer:
                 if connection is not kept or not connection.is_usable:
                     connection.close("it was given up before HELLO")
         assert kept is not None, "else an error was raised"
-        connection = kept
-        self.connections[connection] = None
-        connection.lost.add_done_callback(lambda _: self.connections.pop(connection, None))
-        return connection
+        return kept
 
     async def _greeted(self, connection: ClientConnection, until: float) -> None:
         """Wait for the server's HELLO; one that has arrived when the timer comes late still counts."""
 
         def give_up() -> None:
-            if not connection.greeted.done():
+            if connection.peer_hello is None:
                 connection.close(f"no HELLO within connect_timeout ({self._config.connect_timeout:g} s)")
 
         timer = self._loop.call_at(until, connection.judge, give_up)
         try:
-            await asyncio.shield(connection.greeted)
+            await connection.greeting()
         finally:
             timer.cancel()
 
@@ -233,8 +255,6 @@ class Dialer:
         pending = [connection.lost for connection in self.connections]
         if pending:
             await asyncio.wait(pending)
-            # The callbacks that take them off the list were scheduled before this task was woken.
-            await asyncio.sleep(0)
 
     def drop(self) -> None:
         """The client was let go: close what it left open, from whatever thread this is, and warn that it did."""

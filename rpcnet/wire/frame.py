@@ -167,6 +167,12 @@ _OK = Ending()
 _CANCEL_STATUSES = range(1, max(Status) + 1)
 
 
+_seen_limits: dict[int, int] = {}
+"""Limits that peers announced, to themselves: most say the same, and a thousand connections need not keep each number a
+thousand times."""
+MOST_SEEN_LIMITS: Final = 64
+
+
 def decode_hello(payload: bytes) -> Hello:
     """The peer's HELLO, its numbers checked."""
     try:
@@ -181,6 +187,9 @@ def decode_hello(payload: bytes) -> Hello:
         value = getattr(hello, name)
         if not least <= value <= most:
             raise ProtocolError(f"HELLO cannot be taken: {name} is {value}; it must be {least} to {most}")
+        if value not in _seen_limits and len(_seen_limits) < MOST_SEEN_LIMITS:
+            _seen_limits[value] = value
+        msgspec.structs.force_setattr(hello, name, _seen_limits.get(value, value))
     for name, text in (("connection", hello.connection), ("node", hello.node)):
         if len(text) > MAX_NAME_CHARACTERS:
             raise ProtocolError(

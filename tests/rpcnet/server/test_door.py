@@ -62,7 +62,7 @@ class InMemory:
 
 
 def greeting() -> bytes:
-    return writer.greeting(ClientConnection(RpcConfig(), None, "by hand")._hello())
+    return writer.greeting(ClientConnection(RpcConfig(), None, "by hand", {})._hello())
 
 
 def test_what_comes_with_the_end_of_the_handshake_is_heard(world, certificates) -> None:
