@@ -28,7 +28,7 @@ def checked_metadata(metadata: Any) -> dict[str, str | bytes]:
         if not isinstance(key, str) or not isinstance(value, str | bytes):
             kinds = f"{type(key).__name__} to {type(value).__name__}"
             raise InvalidArgument(f"metadata must be text to text or bytes, not {kinds}")
-        checked[_text(key)] = _text(value) if isinstance(value, str) else bytes(value)
+        checked[_text(key)] = _text(value) if isinstance(value, str) else bytes(memoryview(value))
     return checked
 
 

@@ -361,7 +361,10 @@ class ServedCall(Stream):
             return True  # Python closes the task's coroutine, as its loop has ended: nothing can be sent
         try:
             ending = self._ending_of(error_of_group(error))
-        except Exception:  # of a user's value, or of a handler of log records
+        except _ENDS_THE_PROCESS:
+            self._done(LAST_RESORT)
+            raise
+        except BaseException:  # of a user's value, or of a handler of log records
             ending = LAST_RESORT
         self._done(ending)
         return isinstance(error, _ENDS_THE_PROCESS)

@@ -66,7 +66,9 @@ def of_rpc_error(error: RpcError, trailers: Mapping[str, str | bytes], limits: L
     status = _status(error)
     message = _field(error, "message", "", notes)
     details = _field(error, "details", b"", notes)
-    if not isinstance(details, bytes | bytearray | memoryview):
+    try:
+        details = bytes(memoryview(details))  # not bytes(details), which asks a subclass
+    except (TypeError, ValueError):
         notes.append(f"details of type {type(details).__name__} were left out: they must be bytes")
         details = b""
     own = _field(error, "trailers", {}, notes)
@@ -75,7 +77,7 @@ def of_rpc_error(error: RpcError, trailers: Mapping[str, str | bytes], limits: L
         joined.update(checked_metadata(own))
     except RpcError as other:
         notes.append(f"trailers were left out: {other.message}")
-    return fitting(status, _text(message), bytes(details), joined, limits, notes)
+    return fitting(status, _text(message), details, joined, limits, notes)
 
 
 def fitting(
@@ -95,24 +97,25 @@ def fitting(
     if len(details) > limit:
         notes.append(f"details of {len(details)} bytes were left out: max_metadata_bytes is {limit}")
         details = b""
+    checked: dict[str, str | bytes] = {}
     trailers_bytes = 0
     if trailers:
         try:
             trailers_bytes = len(encoded_metadata(trailers, limit))
+            checked = checked_metadata(trailers)
         except RpcError as error:
             notes.append(f"trailers were left out: {error.message}")
-            trailers = {}
     room = limits.max_frame_bytes - END_BYTES
     if len(details) + trailers_bytes > room:
         notes.append(
             f"details of {len(details)} and trailers of {trailers_bytes} bytes were left out:"
             f" max_frame_bytes is {limits.max_frame_bytes}"
         )
-        details, trailers, trailers_bytes = b"", {}, 0
+        details, checked, trailers_bytes = b"", {}, 0
     if notes and status == Status.OK:
         status, text = Status.INTERNAL, "the call went well, but its end cannot be told"
     room -= len(details) + trailers_bytes
-    return Ending(int(status), _cut("; ".join([text, *notes] if text else notes), room), details, dict(trailers))
+    return Ending(int(status), _cut("; ".join([text, *notes] if text else notes), room), details, checked)
 
 
 def _status(error: RpcError) -> int:

@@ -22,6 +22,7 @@ from rpcnet import (
     StreamError,
     current_call,
 )
+from rpcnet.errors import Status
 from rpcnet.testing import connected
 from tests.rpcnet.conftest import idle
 
@@ -45,6 +46,23 @@ class NotAnException(BaseException):
     pass
 
 
+class NoText:
+    """A message of which a text is asked, which raises what is no Exception."""
+
+    def __str__(self) -> str:
+        raise NotAnException
+
+
+class NoCode(RpcError):
+    @property
+    def code(self) -> Status:  # type: ignore[override]
+        raise asyncio.CancelledError
+
+
+class Word(str):
+    """Text of a class of its own, as a member of a StrEnum is."""
+
+
 class Falsy(NotFound):
     def __bool__(self) -> bool:
         return False
@@ -57,6 +75,8 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "one with another constructor": lambda: OddStatus(5, 4),
     "one with odd fields": lambda: NotFound(404, details="x", trailers=[1]),  # type: ignore[arg-type]
     "one that is false": lambda: Falsy("x"),
+    "one whose text raises a base exception": lambda: NotFound(NoText()),  # type: ignore[arg-type]
+    "one whose code raises a cancellation": lambda: NoCode("x"),
     "a stream's error": lambda: StreamError.Transport("x"),
     "a timeout": TimeoutError,
     "a cancellation": asyncio.CancelledError,
@@ -154,7 +174,7 @@ def whole(shape: str) -> Any:
     st.none() | st.sampled_from(sorted(ERRORS)),
     st.integers(0, 3),
     st.sampled_from(["handler", "caller"]),
-    st.none() | SURROGATES | st.integers() | st.binary(max_size=3),
+    st.none() | SURROGATES | st.integers() | st.binary(max_size=3) | st.builds(Word, st.text(max_size=3)),
     METADATA,
     TIMEOUTS,
 )
@@ -204,7 +224,7 @@ def test_each_error_of_a_handler_reaches_the_caller(world, pair, idle, shape, na
             with pytest.raises(RpcError) as caught:
                 await asyncio.wait_for(hand.call(client, shape), 20)
             raised = ERRORS[name]()
-            if isinstance(raised, NotFound) or name == "a group of one":
+            if (isinstance(raised, NotFound) or name == "a group of one") and "base exception" not in name:
                 assert isinstance(caught.value, NotFound)
             if name == "StopAsyncIteration" and shape != "unary":
                 assert "async for" in str(caught.value)
@@ -216,6 +236,34 @@ def test_each_error_of_a_handler_reaches_the_caller(world, pair, idle, shape, na
         world.run(main())
     finally:
         logging.disable(logging.NOTSET)
+
+
+class Part(bytes):
+    """Bytes that cannot be copied in the usual way."""
+
+    def __bytes__(self) -> bytes:
+        raise NotAnException
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_trailers_of_other_classes_than_text_arrive(world, pair, fails) -> None:
+    async def answer(payload: bytes) -> bytes:
+        current_call().trailers.update({Word("word"): Word("w"), "part": Part(b"p")})
+        if fails:
+            raise NotFound("x", trailers={"own": Word("o")})
+        return payload
+
+    async def main() -> None:
+        async with pair(lambda server: server.register("answer", answer)) as (server, client):
+            if fails:
+                with pytest.raises(NotFound) as caught:
+                    await client.call("answer", b"x", timeout=20)
+                assert caught.value.trailers == {"word": "w", "part": b"p", "own": "o"}
+                del caught
+            else:
+                assert await client.call("answer", b"x", timeout=20) == b"x"
+
+    world.run(main())
 
 
 @pytest.mark.parametrize("shape", ["up", "both"])

@@ -64,7 +64,14 @@ class CodeRaises(RpcError):
         raise ValueError("code")
 
 
+def released() -> memoryview:
+    view = memoryview(b"abc")
+    view.release()
+    return view
+
+
 VALUES = st.one_of(
+    st.builds(released),
     st.none(),
     st.booleans(),
     st.integers(),
@@ -145,6 +152,7 @@ def test_what_fits_is_sent_as_it_is(
         (NotFound(Raises()), Status.NOT_FOUND, "whose text cannot be made"),  # type: ignore[arg-type]
         (NotFound("x", details="text"), Status.NOT_FOUND, "details of type str were left out"),  # type: ignore[arg-type]
         (NotFound("x", details=bytes(70_000)), Status.NOT_FOUND, "max_metadata_bytes is 65536"),
+        (NotFound("x", details=released()), Status.NOT_FOUND, "details of type memoryview were left out"),  # type: ignore[arg-type]
         (NotFound("x", trailers={"k": 5}), Status.NOT_FOUND, "trailers were left out"),  # type: ignore[dict-item]
     ],
 )
