@@ -21,7 +21,9 @@ def checked_metadata(metadata: Any) -> dict[str, str | bytes]:
         raise InvalidArgument(f"metadata must be a mapping of text to text or bytes, not {type(metadata).__name__}")
     try:
         items = list(metadata.items())
-    except Exception as error:  # of a mapping of the user's own
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # of a mapping of the user's own
         raise InvalidArgument(f"metadata cannot be read: {type(error).__name__}") from error
     checked: dict[str, str | bytes] = {}
     for key, value in items:

@@ -103,6 +103,8 @@ class ClientCall(Stream):
         request: tuple[bytes, int] | None = None,
         metadata: Metadata | None = None,
     ) -> None:
+        if type(method) is not str and isinstance(method, str):
+            method = str.__str__(method)  # a subclass may not be shown as the text that it is
         super().__init__(loop, method, shape, RESPONSE, idle_timeout)
         self.deadline = deadline
         self.request = request

@@ -24,7 +24,7 @@ from rpcnet.errors import (
 )
 from rpcnet.flow.deadline import micros_left
 from rpcnet.line import Line
-from rpcnet.metadata import encoded_metadata
+from rpcnet.metadata import checked_metadata, encoded_metadata
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
 from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, OPEN_HEAD, SHAPES
@@ -109,7 +109,7 @@ class ClientConnection(Connection):
         assert self.peer_hello is not None
         request = call.request
         method = encode_method(call.method)
-        facts = self._encode_metadata(call.metadata) if call.metadata else b""
+        facts = b"" if call.metadata is None else self._encode_metadata(call.metadata)
         micros = 0
         if call.deadline is not None:
             now = self.loop.time()
@@ -153,7 +153,10 @@ class ClientConnection(Connection):
 
     def _encode_metadata(self, metadata: Metadata) -> bytes:
         assert self.peer_hello is not None
-        return encoded_metadata(metadata, min(self.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes))
+        checked = checked_metadata(metadata)  # the user's own mapping may have no truth value
+        if not checked:
+            return b""
+        return encoded_metadata(checked, min(self.peer_hello.max_metadata_bytes, self.config.max_metadata_bytes))
 
     def stream_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         call = self.calls.get(stream)

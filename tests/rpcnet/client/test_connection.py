@@ -1,7 +1,7 @@
 """Calls that cannot start leave nothing behind, neither at this end nor in the way of those that wait."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -68,6 +68,72 @@ def test_a_call_that_waited_for_a_place_and_cannot_start_passes_it_on(world: Any
             with pytest.raises(ResourceExhausted, match="max_metadata_bytes"):
                 await bad
             assert await last == b"x"
+
+    world.run(main())
+
+
+class Unsized(dict[str, str]):
+    """Has no truth value, as a table of pandas has none."""
+
+    def __len__(self) -> int:
+        raise ValueError("ambiguous")
+
+
+class Unreadable(Mapping[str, str]):
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        raise asyncio.CancelledError
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Copied(bytes):
+    def __bytes__(self) -> bytes:
+        raise OSError("gone")
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_metadata_that_raises_ends_its_call_alone(world: Any, pair: Any, queued: bool) -> None:
+    async def wait(payload: bytes) -> bytes:
+        await asyncio.sleep(0.05)
+        return payload
+
+    async def main() -> None:
+        async with pair(lambda s: s.register("wait", wait), RpcConfig(max_streams=1)) as (_, client):
+            for metadata in (Unreadable(), [], 0, ""):
+                first = asyncio.ensure_future(client.call("wait", b"x")) if queued else None
+                await asyncio.sleep(0)
+                with pytest.raises(InvalidArgument, match="metadata"):
+                    await client.call("wait", b"y", metadata=metadata, timeout=5)
+                assert first is None or await first == b"x"
+            for metadata in (Unsized(a="b"), {"k": Copied(b"v")}, {}):
+                first = asyncio.ensure_future(client.call("wait", b"x")) if queued else None
+                await asyncio.sleep(0)
+                assert await client.call("wait", b"y", metadata=metadata, timeout=5) == b"y"
+                assert first is None or await first == b"x"
+
+    world.run(main())
+
+
+class Name(str):
+    """Text of a class of its own, which cannot be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __format__ = __repr__ = __str__  # type: ignore[assignment]
+
+
+def test_a_method_name_of_another_class_is_its_text(world: Any, pair: Any) -> None:
+    async def main() -> None:
+        async with pair(methods, RpcConfig(max_streams=1)) as (_, client):
+            calls = (client.call(name, b"x", timeout=5) for name in (Name("echo"), "echo", Name("echo"), Name("none")))
+            *answers, error = await asyncio.gather(*calls, return_exceptions=True)
+            assert answers == [b"x"] * 3
+            assert "'none'" in str(error)
 
     world.run(main())
 
