@@ -19,10 +19,11 @@ from rpcnet.flow.ration import Ration
 from rpcnet.flow.state import FIRST
 from rpcnet.observe import Observer
 from rpcnet.server.call import ServedCall
+from rpcnet.server.ending import Limits, fitting
 from rpcnet.server.handlers import Handlers
 from rpcnet.service import Method
 from rpcnet.wire import writer
-from rpcnet.wire.frame import CANCEL, FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, Ending, decode_open
+from rpcnet.wire.frame import CANCEL, FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, decode_open
 
 __all__ = ["ServerConnection"]
 
@@ -138,7 +139,9 @@ class ServerConnection(Connection):
             if flags & FLAG_ITEM:
                 self.release(len(body) + ITEM_COST)
             status, text = refusal or (Status.UNIMPLEMENTED, "")
-            self.write(writer.end(stream, Ending(status, text)))
+            assert self.peer_hello is not None
+            limits = Limits(self.peer_hello.max_frame_bytes, self.peer_hello.max_metadata_bytes)
+            self.write(writer.end(stream, fitting(status, text, b"", {}, limits)))
             return
         now = self.loop.time()
         call = ServedCall(self, self.handlers, method, shape, metadata, at(micros, now), state)

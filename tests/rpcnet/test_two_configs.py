@@ -2,14 +2,16 @@
 
 # ruff: noqa: PT017 - whether there is an error at all depends on what is drawn
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sim
-from rpcnet import NotFound, ResourceExhausted, RpcConfig, RpcError, RpcServer, current_call
+from rpcnet import NotFound, ResourceExhausted, RpcConfig, RpcError, RpcServer, Unimplemented, current_call
 from rpcnet.testing import connected
 from tests.rpcnet.conftest import idle
 
@@ -119,3 +121,21 @@ def test_any_two_configs_work_with_each_other(there: RpcConfig, here: RpcConfig,
             assert connection.receive_credit.held == 0
 
     sim.run(main(), seed=1)
+
+
+def test_a_refusal_fits_a_small_frame_of_the_caller(world, pair) -> None:
+    """The name of an unknown method is told with escapes, which are four times as long as the name."""
+
+    async def wait(payload: bytes) -> bytes:
+        await asyncio.sleep(0.05)
+        return payload
+
+    async def main() -> None:
+        small = RpcConfig(part_bytes=1024, max_metadata_bytes=0)
+        async with pair(lambda server: server.register("wait", wait), client_config=small) as (_, client):
+            bystander = asyncio.ensure_future(client.call("wait", b"x"))
+            with pytest.raises(Unimplemented, match="no method"):
+                await client.call("\x00" * 1024)
+            assert await bystander == b"x"
+
+    world.run(main())
