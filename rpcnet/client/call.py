@@ -319,7 +319,8 @@ class ClientCall(Stream):
         self.receiving = START
         self.receive_credit = None
         self.output_ended = False
-        self.resending = sent or None
+        # A copy: the task that was sending the same list again clears it when it is cancelled (`ahead_of_others`).
+        self.resending = list(sent) if sent else None
         self.unheard = []
         self._wake_writers()  # those who wait for the old connection's credit now wait for another connection
         self.launcher.again(self)

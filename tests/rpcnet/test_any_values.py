@@ -254,7 +254,7 @@ def test_trailers_of_other_classes_than_text_arrive(world, pair, fails) -> None:
         return payload
 
     async def main() -> None:
-        async with pair(lambda server: server.register("answer", answer)) as (server, client):
+        async with pair(lambda server: server.register("answer", answer)) as (_, client):
             if fails:
                 with pytest.raises(NotFound) as caught:
                     await client.call("answer", b"x", timeout=20)

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+import sim
 from rpcnet import RpcClient, RpcConfig, RpcServer, StreamError, Unavailable
 from rpcnet.client.call import MAX_ATTEMPTS, may_be_made_again
 from rpcnet.errors import Status
 from rpcnet.wire import writer
-from rpcnet.wire.frame import ITEM, OPEN, Hello, decode_open
+from rpcnet.wire.frame import END, ITEM, OPEN, Hello, decode_open
 from rpcnet.wire.parser import Parser
+from tests.rpcnet.scripted import Scripted
 
 HELLO = Hello(
     max_message_bytes=1 << 20,
@@ -184,6 +187,38 @@ def test_a_call_is_not_made_again_after_a_broken_rule(world) -> None:
         await refuser.wait_closed()
 
     world.run(main())
+
+
+def test_a_call_refused_while_it_is_sent_again_loses_nothing() -> None:
+    """The second server has room for less than the first: what is to be sent again waits there for credit."""
+    items = [bytes([65 + number]) * 900 for number in range(6)]
+
+    async def main() -> None:
+        transports: list[Scripted] = []
+
+        async def join(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+            window = 2000 if len(transports) == 1 else 1 << 14
+            transports.append(Scripted(protocol()))
+            transports[-1].say(writer.greeting(structs.replace(HELLO, stream_window_bytes=window)))
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        await client.open()
+        stream = client.call_streaming("both")
+        for item in items:
+            await stream.send(item)
+        await stream.end()
+        for attempt in range(2):
+            transports[attempt].say(writer.goaway(0, 0, "not here"))
+            await asyncio.sleep(1)
+        first, second, third = ([payload for kind, _, _, payload in one.frames if kind == ITEM] for one in transports)
+        assert first == items
+        assert second == items[:2]
+        assert third == items
+        assert [one.kinds().count(END) for one in transports] == [1, 0, 1]
+        stream.abort()
+        await client.close()
+
+    sim.run(main(), seed=1)
 
 
 @pytest.mark.parametrize("status", list(Status))
