@@ -182,25 +182,23 @@ class Stream:
         connection.receive_credit.charge(cost)
         if self.input_ended:
             connection.release(cost)
-            return
-        credit = self.receive_credit
-        if credit is None:
-            window = connection.config.stream_window_bytes
-            credit = self.receive_credit = ReceiveCredit(window, window // 2, self.loop.time)
-        credit.charge(cost)
-        if self.waits is not None and self.waits.read_since != NEVER:
-            self.waits.item_came(self.loop.time())
-        if flags & FLAG_MORE or self._parts is not None:
-            whole = self._part(flags, payload, cost)
-            if whole is None:
-                return
-            payload, flags, cost = whole
-        elif len(payload) > connection.config.max_message_bytes:
-            self._too_large(len(payload))
-            return
-        self.message(payload, flags & FLAG_PACKED, cost)
+        else:
+            credit = self.receive_credit
+            if credit is None:
+                window = connection.config.stream_window_bytes
+                credit = self.receive_credit = ReceiveCredit(window, window // 2, self.loop.time)
+            credit.charge(cost)
+            if self.waits is not None and self.waits.read_since != NEVER:
+                self.waits.item_came(self.loop.time())
+            if flags & FLAG_MORE or self._parts is not None:
+                self._part(flags, payload, cost)
+            elif len(payload) > connection.config.max_message_bytes:
+                connection.release(cost)
+                self._too_large(len(payload))
+            else:
+                self.message(payload, flags & FLAG_PACKED, cost)
         if flags & FLAG_END:
-            self.end_input()
+            self.end_input()  # also where nobody wants the item: the peer says no more of this call
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         """A whole message: queue it, and keep its credit until somebody reads it."""
@@ -209,7 +207,7 @@ class Stream:
         self._queue.append((payload, layout, held))
         self._wake_reader()
 
-    def _part(self, flags: int, payload: bytes, cost: int) -> tuple[bytes, int, int] | None:
+    def _part(self, flags: int, payload: bytes, cost: int) -> None:
         """Gather a message that comes in parts. While it is the next to be read its credit goes back at once: else a
         message larger than the window would never be complete. Behind unread ones it waits."""
         parts = self._parts
@@ -219,13 +217,11 @@ class Stream:
         assert self.connection is not None
         if parts.size > self.connection.config.max_message_bytes:
             self._too_large(parts.size)
-            return None
-        if flags & FLAG_MORE:
-            if not self._queue:
-                self.release(parts.take_held())
-            return None
-        self._parts = None
-        return parts.joined(), flags | parts.layout, parts.held
+        elif not flags & FLAG_MORE:
+            self._parts = None
+            self.message(parts.joined(), parts.layout, parts.held)
+        elif not self._queue:
+            self.release(parts.take_held())
 
     def _too_large(self, size: int) -> None:
         assert self.connection is not None

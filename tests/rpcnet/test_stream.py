@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 import sim
-from rpcnet import BidirectionalStream, Internal, NotFound, RpcConfig, RpcError, StreamError, Unavailable
+from rpcnet import (
+    BidirectionalStream,
+    Internal,
+    NotFound,
+    ResourceExhausted,
+    RpcConfig,
+    RpcError,
+    StreamError,
+    Unavailable,
+)
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -165,6 +174,50 @@ def test_an_answer_larger_than_the_window_breaks_the_connection() -> None:
         assert isinstance(error, Unavailable)
         (text,) = [decode_goaway(payload)[2] for kind, _, _, payload in transport.frames if kind == GOAWAY]
         assert "2064 bytes with 2048 bytes of credit left" in text
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [10, 200])
+def test_a_last_item_that_crosses_a_cancel_frees_the_place(size: int) -> None:
+    """From a server that ends a stream with its last item, which ours does not."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(), RpcConfig(max_message_bytes=100))
+        await client.open()
+        for number in (1, 2, 3):
+            stream = client.call_streaming("chat")
+            await asyncio.sleep(0.001)
+            stream.abort()
+            transport().say(writer.item(number, FLAG_END, bytes(size)))
+        assert client.stats.running_handlers == 0
+        assert client.stats.queued_bytes == 0
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [writer.item(1, FLAG_END, bytes(200))],
+        [writer.item(1, FLAG_MORE, bytes(90)), writer.item(1, FLAG_END, bytes(90))],
+    ],
+)
+@pytest.mark.parametrize("shape", ["unary", "server_streaming"])
+def test_a_last_item_above_the_limit_frees_the_place(shape: str, frames: list[bytes]) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(), RpcConfig(max_message_bytes=100))
+        await client.open()
+        stream = client.call_server_streaming("down") if shape == "server_streaming" else None
+        answer = asyncio.ensure_future(client.call("u", timeout=5) if stream is None else stream.receive())
+        await asyncio.sleep(0.001)
+        transport().say(*frames)
+        with pytest.raises(ResourceExhausted, match="max_message_bytes"):
+            await answer
+        assert client.stats.running_handlers == 0
+        assert client.stats.queued_bytes == 0
+        await client.close()
 
     run(main())
 
