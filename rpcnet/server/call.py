@@ -248,6 +248,8 @@ class ServedCall(Stream):
         answers: AsyncIterator[Any] = aiter(await answer if isinstance(answer, Awaitable) else answer)
         try:
             async for item in answers:
+                if self._cancel_status is not None:
+                    raise asyncio.CancelledError  # it ignored the first; nobody may grant credit for what it gives
                 self.wrote = True
                 payload, layout = encode(item)
                 await self.send(payload, layout)
@@ -327,6 +329,7 @@ class ServedCall(Stream):
             return
         self._cancel_status = status
         self.drop_input()
+        self._wake_reader()  # it may be another task than the handler's, which may wait for it
         if self.task is not None:
             self.task.cancel()
         if not self._runs:

@@ -329,3 +329,60 @@ def test_a_handler_that_takes_its_time_to_end_counts_until_it_has(world, pair, e
             await idle(server, client)
 
     world.run(main())
+
+
+def test_a_handler_that_ignores_its_cancellation_ends_at_its_next_item(world, pair, idle) -> None:
+    """Nobody grants credit for what it goes on to give, so that it would wait for ever."""
+    ignored: list[str] = []
+
+    async def stubborn(payload: bytes) -> AsyncIterator[bytes]:
+        yield payload
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ignored.append("once")
+            for _ in range(20):
+                yield bytes(50_000)
+
+    def method(server: RpcServer) -> None:
+        server.register_streaming("stubborn", stubborn, shape="server_streaming")
+
+    async def main() -> None:
+        async with pair(method) as (server, client):
+            async for _ in client.call_server_streaming("stubborn", b"x"):
+                break
+            await idle(server, client)
+        assert ignored == ["once"]
+
+    world.run(main())
+
+
+def test_a_task_that_reads_for_a_handler_is_woken_by_the_cancellation(world, pair, idle) -> None:
+    """A handler that awaits its reader at the end would wait for ever for an item that nobody sends."""
+    ends: list[BaseException] = []
+
+    async def chat(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async def read() -> None:
+            try:
+                async for _ in items:
+                    pass
+            except BaseException as error:
+                ends.append(error)
+
+        reader = asyncio.create_task(read())
+        try:
+            yield b"x"
+            await asyncio.Event().wait()
+        finally:
+            await reader
+
+    async def main() -> None:
+        async with pair(lambda server: server.register_streaming("chat", chat)) as (server, client):
+            async with client.call_streaming("chat") as stream:
+                assert await stream.receive() == b"x"
+            await idle(server, client)
+        (error,) = ends
+        assert isinstance(error, StreamError.Application), "being cancelled is never a plain end"
+
+    world.run(main())
