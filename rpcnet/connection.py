@@ -31,6 +31,7 @@ from rpcnet.wire.frame import (
     GOAWAY,
     HELLO,
     MAX_METHOD_BYTES,
+    MAX_TEXT_BYTES,
     NAMES,
     PING,
     PONG,
@@ -50,7 +51,8 @@ _log = logging.getLogger("rpcnet")
 LINGER = 1.0
 """Seconds that a closed connection may take to send what it has; then it is aborted."""
 MAX_UNREAD_BYTES = 1024 * 1024
-"""Control frames that a peer makes us send and does not read; beyond it the connection is aborted. Items wait."""
+"""Control frames that a peer makes us send and does not read; beyond it the connection is aborted. Items wait, and
+frames that carry what a user gives with a call are counted apart (`most_unread_of_calls`)."""
 JOIN_BYTES = 64 * 1024
 """Joined frames are written as soon as they are this many bytes: the transport's own mark for pausing us."""
 TURN = 0.0001
@@ -71,6 +73,14 @@ AFTER_HELLO = frozenset({CREDIT, PING, PONG, GOAWAY})
 NEVER = float("-inf")
 CLOCK_STEP = 1e-6
 """Seconds: a timer may fire up to the clock's resolution early, and would else be set again for the same moment."""
+
+
+def most_unread_of_calls(calls: int, config: RpcConfig) -> int:
+    """Bytes of OPEN, METADATA and END that so many calls may have waiting: all that the limits allow them, once each.
+
+    A peer that reads is never cut off: it opens no call before it has read the end of another one.
+    """
+    return calls * (3 * config.max_metadata_bytes + MAX_METHOD_BYTES + MAX_TEXT_BYTES + 128)
 
 
 class _Reading(threading.local):
@@ -108,6 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         "_read_into",
         "_told_end",
         "_unread",
+        "_unread_of_calls",
         "_wrote_at",
         "closed",
         "config",
@@ -160,6 +171,7 @@ class Connection(asyncio.BufferedProtocol):
         self._joins_until = NEVER
         self._paused = False
         self._unread = 0
+        self._unread_of_calls = 0
         self._pong: bytes | None = None
         self._pinged: int | None = None
         """What `reads` was when a ping was sent."""
@@ -201,6 +213,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def forget(self, number: int) -> None:
         """A call of this connection is over at both ends: its place is free."""
+        raise AssertionError("supplied by the two ends")
+
+    def calls_at_once(self) -> int:
+        """How many calls may be open at a time."""
         raise AssertionError("supplied by the two ends")
 
     def all_read(self) -> None:
@@ -278,7 +294,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._unread = 0
+        self._unread = self._unread_of_calls = 0
         if self._pong is not None:
             token, self._pong = self._pong, None
             self.write(writer.ping(PONG, token))
@@ -319,19 +335,16 @@ class Connection(asyncio.BufferedProtocol):
 
     # Writing.
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes, *, of_call: bool = False) -> None:
         """Send one frame: the first of a turn at once, the others of that turn joined.
 
         After a read that brought several frames all of the turn are joined, as their answers come together too: else
         each exchange would split them, one and the rest, until every frame goes alone.
+
+        `of_call`: it carries what a user gives with a call and no credit pays for: metadata, details or trailers.
         """
-        if self.closed:
+        if self.closed or (self._paused and not self._may_wait(len(frame), of_call)):
             return
-        if self._paused:
-            self._unread += len(frame)
-            if self._unread > MAX_UNREAD_BYTES:
-                self.abort(f"the peer does not read what it asks for ({MAX_UNREAD_BYTES} bytes are waiting)")
-                return
         if not self._flushing:
             now = self.loop.time()
             if now > self._joins_until and now - self._wrote_at > TURN:
@@ -346,6 +359,18 @@ class Connection(asyncio.BufferedProtocol):
         if self._out_bytes >= JOIN_BYTES or (self._joins_until != NEVER and self.loop.time() > self._joins_until):
             self._joins_until = NEVER
             self._put_joined()
+
+    def _may_wait(self, size: int, of_call: bool) -> bool:
+        """Whether so much more may wait for a peer that does not read now; else the connection is aborted."""
+        if of_call:
+            self._unread_of_calls += size
+            waiting, most = self._unread_of_calls, most_unread_of_calls(self.calls_at_once(), self.config)
+        else:
+            self._unread += size
+            waiting, most = self._unread, MAX_UNREAD_BYTES
+        if waiting > most:
+            self.abort(f"the peer does not read what it asks for ({most} bytes are waiting)")
+        return waiting <= most
 
     def _flush(self) -> None:
         self._flushing = False

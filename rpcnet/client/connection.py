@@ -77,6 +77,9 @@ class ClientConnection(Connection):
         super().connection_lost(exc)
         self._all.pop(self, None)
 
+    def calls_at_once(self) -> int:
+        return self.places
+
     @property
     def is_usable(self) -> bool:
         return self.peer_hello is not None and not self.closed and not self.retired
@@ -148,7 +151,7 @@ class ClientConnection(Connection):
                 shape=SHAPES[call.shape],
                 peer=self.peer,
             )
-        self.write(writer.open_call(number, flags, call.shape, method, facts, micros, body))
+        self.write(writer.open_call(number, flags, call.shape, method, facts, micros, body), of_call=True)
         return request is None or flags != 0
 
     def _encode_metadata(self, metadata: Metadata) -> bytes:

@@ -295,7 +295,7 @@ class ServedCall(Stream):
         limits = self._limits
         encoded = encoded_metadata(metadata, min(limits.max_metadata_bytes, limits.max_frame_bytes))
         self.wrote = True
-        self.connection.write(writer.metadata(self.number, encoded))
+        self.connection.write(writer.metadata(self.number, encoded), of_call=True)
 
     def peer_facts(self) -> Peer:
         return self.connection.peer_facts()
@@ -403,7 +403,7 @@ class ServedCall(Stream):
         if self._cancel_status is not None:
             ending = self._ending_of_cancelled(self._cancel_status)
         if self._is_told and not self.output_ended and not self.connection.closed:
-            self.connection.write(writer.end(self.number, ending))
+            self.connection.write(writer.end(self.number, ending), of_call=True)
         self._ended(status_name(ending.status))
 
     def _ending_of_cancelled(self, status: int) -> Ending:

@@ -67,6 +67,9 @@ class ServerConnection(Connection):
         super().connection_lost(exc)
         self._all.pop(self, None)
 
+    def calls_at_once(self) -> int:
+        return self.config.max_streams
+
     def last_stream(self) -> int:
         return self.last if self._last_served is None else self._last_served
 

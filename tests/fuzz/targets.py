@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 
 from rpcnet import RpcClient, RpcConfig, RpcError, RpcServer
-from rpcnet.connection import MAX_UNREAD_BYTES
+from rpcnet.connection import MAX_UNREAD_BYTES, most_unread_of_calls
 from rpcnet.wire import writer
 from rpcnet.wire.frame import HEADER, Hello
 from rpcnet.wire.parser import Parser
@@ -279,7 +279,8 @@ async def _turns() -> None:
 def _check_bounds(config: RpcConfig, queued: int, wire: Wire) -> None:
     """What has come and is unread fits into the window; what a peer does not read is bounded too."""
     assert queued - wire.waiting <= config.connection_window, f"{queued - wire.waiting} bytes are kept"
-    most = config.connection_window + MAX_UNREAD_BYTES + 2 * 65536
+    of_calls = most_unread_of_calls(config.max_streams, config)
+    most = config.connection_window + MAX_UNREAD_BYTES + of_calls + 2 * 65536
     assert wire.waiting <= most, f"{wire.waiting} bytes wait for a peer that reads nothing"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import sim
-from rpcnet import RpcConfig, RpcServer
-from rpcnet.connection import MAX_UNREAD_BYTES
+from rpcnet import NotFound, RpcConfig, RpcServer
+from rpcnet.connection import MAX_UNREAD_BYTES, most_unread_of_calls
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -192,6 +192,33 @@ def test_a_peer_that_reads_nothing_of_what_it_asks_for_is_cut_off() -> None:
         assert 10_000 < number < 50_000, "a mebibyte of refusals"
         await turns()
         assert server.stats.connections == 0
+        await server.stop()
+
+    run(main())
+
+
+def test_a_peer_that_reads_no_ends_of_its_calls_is_cut_off() -> None:
+    """The ends may hold more than refusals do, but no more than the config allows to so many calls."""
+
+    async def fail(payload: bytes) -> bytes:
+        raise NotFound("x", details=bytes(10_000))
+
+    async def main() -> None:
+        config = RpcConfig(max_streams=5, max_metadata_bytes=10_000)
+        server = RpcServer("unix:scripted", config=config)
+        server.register("fail", fail)
+        server.begin()
+        transport = Scripted(server.accept())
+        transport.say(writer.greeting(hello(max_metadata_bytes=10_000)))
+        transport.protocol.pause_writing()
+        for number in range(1, 100):
+            if transport.is_closing():
+                break
+            transport.say(writer.open_call(number, FLAG_ITEM | FLAG_END, 0, b"fail", b"", 0, b""))
+            await turns()
+            assert server.stats.queued_bytes <= most_unread_of_calls(5, config) + 100
+        assert number > 5, "as many as may run at a time harm nobody"
+        assert transport.is_closing()
         await server.stop()
 
     run(main())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rpcnet import ResourceExhausted, RpcConfig, RpcServer, StreamError
+from rpcnet import NotFound, ResourceExhausted, RpcConfig, RpcServer, StreamError, current_call
 
 MIB = 1024 * 1024
 OFFERED = 1024
@@ -258,5 +258,32 @@ def test_items_of_a_stream_that_has_ended_and_that_nobody_reads_give_their_credi
                     stream.abort()
                 del stream
                 await idle(server, client)
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("part", ["metadata", "details", "first metadata", "trailers"])
+def test_calls_with_large_facts_do_not_cut_the_connection(world, pair, part) -> None:
+    """All places at once, each with 30 kB of metadata or the like: none of it goes by credit, all of it is legal."""
+    large = "x" * 30_000
+
+    async def answer(payload: bytes) -> bytes:
+        await asyncio.sleep(0.1)
+        call = current_call()
+        if payload == b"details":
+            raise NotFound("x", details=large.encode())
+        if payload == b"first metadata":
+            call.send_metadata({"k": large})
+        if payload == b"trailers":
+            call.trailers["k"] = large
+        return b""
+
+    async def main() -> None:
+        metadata = {"k": large} if part == "metadata" else None
+        async with pair(lambda server: server.register("answer", answer)) as (_, client):
+            calls = (client.call("answer", part.encode(), metadata=metadata) for _ in range(100))
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+        wanted = NotFound if part == "details" else bytes
+        assert [end for end in ends if not isinstance(end, wanted)] == []
 
     world.run(main())
