@@ -8,13 +8,13 @@ Tests: tests/rpcnet/wire/test_frame.py and test_golden.py.
 
 import struct
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from rpcnet.codec import PACKED
 from rpcnet.config import HELLO_LIMITS
-from rpcnet.errors import Metadata, ProtocolError, Status
+from rpcnet.errors import ProtocolError, Status
 
 __all__ = [
     "BIDIRECTIONAL",
@@ -58,7 +58,6 @@ __all__ = [
     "decode_metadata",
     "decode_number",
     "decode_open",
-    "encode_metadata",
 ]
 
 PREFACE: Final = b"\x89rpcnet\n"
@@ -154,15 +153,28 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
     status: int = 0
     message: str = ""
     details: bytes = b""
-    trailers: dict[str, Any] = {}
+    trailers: dict[str, str | bytes] = {}
+
+
+class _Read(msgspec.Struct, array_like=True):
+    """An `Ending` as it comes, its trailers not read yet."""
+
+    status: int = 0
+    message: str = ""
+    details: bytes = b""
+    trailers: dict[str, msgspec.Raw] = {}
 
 
 # Text that is not UTF-8 is a plain UnicodeDecodeError to msgspec.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _hello = msgspec.msgpack.Decoder(Hello)
-_ending = msgspec.msgpack.Decoder(Ending)
-# msgspec has no union of text and bytes: the values are looked at afterwards.
-_metadata = msgspec.msgpack.Decoder(dict[str, Any])
+_ending = msgspec.msgpack.Decoder(_Read)
+# msgspec has no union of text and bytes. Read as Any, a value could be a map whose keys a peer has made to collide.
+_metadata = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.msgpack.Decoder(str).decode
+_bytes = msgspec.msgpack.Decoder(bytes).decode
+_TEXT_HEADS = frozenset((*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB))
+_BYTES_HEADS = frozenset((0xC4, 0xC5, 0xC6))
 _OK = Ending()
 _CANCEL_STATUSES = range(1, max(Status) + 1)
 
@@ -217,14 +229,20 @@ def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict
 
 def decode_metadata(payload: bytes) -> dict[str, str | bytes]:
     try:
-        return _checked(_metadata.decode(payload))
+        return _values(_metadata.decode(payload))
     except UNREADABLE as error:
         raise ProtocolError(f"metadata cannot be read: {error}") from None
 
 
-def _checked(values: dict[str, Any]) -> dict[str, str | bytes]:
-    for key, value in values.items():
-        if not isinstance(value, str | bytes):
+def _values(packed: dict[str, msgspec.Raw]) -> dict[str, str | bytes]:
+    values: dict[str, str | bytes] = {}
+    for key, value in packed.items():
+        head = memoryview(value)[0]
+        if head in _TEXT_HEADS:
+            values[key] = _text(value)
+        elif head in _BYTES_HEADS:
+            values[key] = _bytes(value)
+        else:
             raise ProtocolError(f"metadata cannot be read: {key!r} is neither text nor bytes")
     return values
 
@@ -233,11 +251,10 @@ def decode_ending(payload: bytes) -> Ending:
     if not payload:
         return _OK
     try:
-        ending = _ending.decode(payload)
+        read = _ending.decode(payload)
+        return Ending(read.status, read.message, read.details, _values(read.trailers))
     except UNREADABLE as error:
         raise ProtocolError(f"END cannot be read: {error}") from None
-    _checked(ending.trailers)
-    return ending
 
 
 def decode_cancel(payload: bytes) -> int:
@@ -269,7 +286,3 @@ def decode_goaway(payload: bytes) -> tuple[int, int, str]:
         raise ProtocolError("GOAWAY is cut short")
     last, status = GOAWAY_HEAD.unpack_from(payload)
     return last, status, str(payload[GOAWAY_HEAD.size :], "utf-8", "replace")
-
-
-def encode_metadata(metadata: Metadata) -> bytes:
-    return msgspec.msgpack.encode(dict(metadata))

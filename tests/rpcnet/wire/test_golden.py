@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgpack
+import msgspec
 import pytest
 
 from rpcnet.config import HELLO_LIMITS
@@ -26,7 +27,6 @@ from rpcnet.wire.frame import (
     decode_metadata,
     decode_number,
     decode_open,
-    encode_metadata,
 )
 from rpcnet.wire.parser import Parser
 
@@ -46,7 +46,7 @@ WRITTEN = {
     "preface and HELLO": writer.greeting(HELLO),
     "OPEN of a unary call": writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"echo", b"", 0, b"hi"),
     "OPEN of a bidirectional call, deadline 1.5 s, metadata": writer.open_call(
-        2, 0, 3, b"chat", encode_metadata({"trace": "1"}), 1_500_000, b""
+        2, 0, 3, b"chat", msgspec.msgpack.encode({"trace": "1"}), 1_500_000, b""
     ),
     "OPEN with the first part of a message": writer.open_call(3, FLAG_ITEM | FLAG_MORE, 1, b"up", b"", 0, b"abc"),
     "ITEM": writer.item(2, 0, b"x"),
@@ -67,7 +67,7 @@ WRITTEN = {
     "PING": writer.ping(PING, bytes(range(8))),
     "PONG": writer.ping(PONG, bytes(range(8))),
     "GOAWAY": writer.goaway(2, 0, "the server is stopping"),
-    "METADATA": writer.metadata(2, encode_metadata({"seen": "1"})),
+    "METADATA": writer.metadata(2, msgspec.msgpack.encode({"seen": "1"})),
 }
 
 READ = {
