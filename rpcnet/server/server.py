@@ -144,13 +144,27 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen. OSError where the address cannot be bound. A server that was stopped may be started again, with
-        port 0 on another port."""
+        port 0 on another port. One that is stopped while it starts listens nowhere."""
         self.begin()
+        closed = self._closed
+        assert closed is not None
         try:
-            await self._listen()
+            listener = await self._listen()
         except BaseException:
-            self._closed = None
+            if self._stopping is None and closed is self._closed:
+                self._closed = None
+                closed.set_result(None)
             raise
+        if self._stopping is not None or closed is not self._closed:
+            # stop() came meanwhile, and found nothing to close.
+            if self._unix_path is not None:
+                self._unix_path.remove()
+            listener.close()
+            return
+        self._listener = listener
+        if self._unix_path is None:
+            port = listener.sockets[0].getsockname()[1]
+            self._address = str(addresses.Address(self._bind.host, port, ""))
 
     def begin(self) -> None:
         """Serve connections that `accept` is asked for; `start` does this, and listens."""
@@ -163,7 +177,7 @@ class RpcServer:
         self._stopping = None
         self._closed = asyncio.get_running_loop().create_future()
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> asyncio.Server:
         self._bind.check_secure(self._doors is not None, self.config.insecure)
         loop = asyncio.get_running_loop()
         accept: Callable[[], asyncio.BaseProtocol] = self.accept
@@ -175,14 +189,10 @@ class RpcServer:
             # bytes of the handshake: there the loop makes it, and no line of the log tells of one that fails.
             options = {"ssl": self._doors.context, "ssl_handshake_timeout": self._doors.seconds}
         if self._unix_path is not None:
-            self._listener = await self._unix_path.listen(accept, **options)
-            return
-        self._listener = await loop.create_server(
-            accept, self._bind.host, self._bind.port, start_serving=False, **options
-        )
-        await start_listening(self._listener)
-        port = self._listener.sockets[0].getsockname()[1]
-        self._address = str(addresses.Address(self._bind.host, port, ""))
+            return await self._unix_path.listen(accept, **options)
+        listener = await loop.create_server(accept, self._bind.host, self._bind.port, start_serving=False, **options)
+        await start_listening(listener)
+        return listener
 
     def accept(self) -> ServerConnection:
         """The protocol of one connection, for a transport that brings it."""

@@ -217,6 +217,42 @@ def test_a_start_that_is_cancelled_leaves_no_listener(world, tmp_path, turns, ki
     world.run(main())
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("turns", range(6))
+def test_a_server_stopped_while_it_starts_listens_nowhere(world, tmp_path, turns, kind) -> None:
+    address = "localhost:0" if kind == "tcp" else f"unix:{tmp_path}/s.sock"
+
+    async def main() -> None:
+        server = RpcServer(address)
+        starting = asyncio.create_task(server.start())
+        for _ in range(1 + turns):
+            await asyncio.sleep(0)
+        await server.stop()
+        await starting
+        assert not server.is_running
+        assert not list(tmp_path.iterdir())
+        async with RpcServer(server.address):
+            pass  # nobody else listens there
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("wait", [RpcServer.wait_closed, RpcServer.stop])
+def test_a_start_that_fails_wakes_whoever_waits_for_the_end(world, wait) -> None:
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0") as first:
+            server = RpcServer(first.address)
+            starting = asyncio.create_task(server.start())
+            await asyncio.sleep(0)
+            waiting = asyncio.create_task(wait(server))
+            with pytest.raises(OSError, match="in use"):
+                await starting
+            async with asyncio.timeout(5):
+                await waiting
+
+    world.run(main())
+
+
 def test_a_peer_that_resets_does_not_break_off_a_stop(eventually) -> None:
     """asyncio's write_eof raises where the peer's reset is in the socket and was not read yet."""
 
