@@ -45,7 +45,12 @@ class _Channel(Generic[T]):
         loop = self.loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._changed.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._changed:  # else `wake` has taken it out
+                self._changed.remove(waiter)
+            raise
 
     def wake(self) -> None:
         while self._changed:

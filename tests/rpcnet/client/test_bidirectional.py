@@ -63,6 +63,23 @@ def test_a_sender_waits_while_the_buffer_is_full(world: Any) -> None:
     world.run(main())
 
 
+def test_senders_that_give_up_leave_nothing_in_the_buffer(world: Any) -> None:
+    async def main() -> None:
+        both = BidirectionalStream[int](buffer=1)
+        await both.sender.send(0)
+        for number in range(100):
+            sending = asyncio.ensure_future(both.sender.send(number))
+            await asyncio.sleep(0)
+            sending.cancel()
+            if number == 50:
+                both.sender._channel.wake()  # in the very turn in which one gives up
+            await asyncio.wait([sending])
+            assert sending.cancelled()
+        assert len(both._channel._changed) == 0
+
+    world.run(main())
+
+
 @pytest.mark.parametrize("buffer", [0, -1])
 def test_a_buffer_that_holds_nothing_is_refused(buffer: int) -> None:
     with pytest.raises(ValueError, match="buffer must be at least 1"):
