@@ -27,6 +27,10 @@ def seconds(name: str, value: float | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds or None, not {value!r}")
+    try:
+        value = float(value)
+    except OverflowError:  # an int beyond what a float holds
+        return None if value > 0 else -INFINITE
     if value < INFINITE:
         return value
     if value == INFINITE:

@@ -97,7 +97,7 @@ METADATA = st.one_of(
     st.just({"large": "x" * 100_000}),
     st.just(5),
 )
-TIMEOUTS = st.sampled_from([None, 0, -1, 0.01, 5, 1e300, math.inf, math.nan, "3", True, b"1"])
+TIMEOUTS = st.sampled_from([None, 0, -1, 0.01, 5, 1e300, 10**400, -(10**400), math.inf, math.nan, "3", True, b"1"])
 
 
 class Hand:

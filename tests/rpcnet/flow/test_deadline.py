@@ -70,7 +70,17 @@ def test_the_grace_counts_from_when_the_timer_fired() -> None:
 
 @pytest.mark.parametrize(
     ("given", "taken"),
-    [(None, None), (math.inf, None), (3, 3), (0.5, 0.5), (0, 0), (-1.5, -1.5), (-math.inf, -math.inf)],
+    [
+        (None, None),
+        (math.inf, None),
+        (3, 3),
+        (0.5, 0.5),
+        (0, 0),
+        (-1.5, -1.5),
+        (-math.inf, -math.inf),
+        (10**400, None),
+        (-(10**400), -math.inf),
+    ],
 )
 def test_a_limit_may_be_any_number_or_none_for_no_limit(given, taken) -> None:
     assert seconds("timeout", given) == taken
