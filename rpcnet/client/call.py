@@ -158,7 +158,8 @@ class ClientCall(Stream):
             super().message(payload, layout, held)
             self._first_has_come()
             return
-        self.release(held)
+        assert self.connection is not None
+        self.connection.release(held)  # the stream's is not needed any more
         if self._single is not None:
             self.fail(Internal(f"call {self.method!r} was answered twice; it expects one answer"))
             return

@@ -138,7 +138,7 @@ class ServedCall(Stream):
         if self.shape & CLIENT_STREAMS:
             super().message(payload, layout, held)
             return
-        self.release(held)
+        self.connection.release(held)  # the stream's is not needed any more
         if self.task is not None:
             raise ProtocolError(f"{SHAPES[self.shape]} call {self.method!r} was sent a second request")
         self._start(self._serve_one(payload, layout))

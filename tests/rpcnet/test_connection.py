@@ -368,6 +368,30 @@ def test_places_go_to_calls_in_the_order_in_which_they_came() -> None:
 # Credit of a message whose last part never came.
 
 
+def test_no_stream_credit_follows_the_end_of_a_direction() -> None:
+    """Of a request that came in parts the last ones go back to the connection alone."""
+
+    async def wait(payload: bytes) -> bytes:
+        await asyncio.sleep(1)
+        return payload
+
+    async def main() -> None:
+        config = RpcConfig(stream_window_bytes=WINDOW, max_streams=2)
+        server = RpcServer("unix:scripted", config=config)
+        server.register("wait", wait)
+        server.begin()
+        transport = Scripted(server.accept())
+        transport.say(writer.greeting(hello()))
+        transport.say(writer.open_call(1, FLAG_ITEM | FLAG_MORE, 0, b"wait", b"", 0, bytes(WINDOW // 2 - 200)))
+        transport.say(writer.item(1, FLAG_END, bytes(WINDOW // 2 - 200)))
+        await turns()
+        assert CREDIT not in [kind for kind, _, stream, _ in transport.frames if stream]
+        assert server.stats.queued_bytes == 0
+        await server.stop(0)
+
+    run(main())
+
+
 def test_credit_of_parts_returns_when_the_caller_lets_go_in_mid_message() -> None:
     async def main() -> None:
         client, transport = client_of(hello(), RpcConfig(max_streams=1, stream_window_bytes=WINDOW))
