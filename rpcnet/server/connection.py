@@ -150,7 +150,7 @@ class ServerConnection(Connection):
         call = ServedCall(self, self.handlers, method, shape, metadata, at(micros, now), state)
         call.attach(self, stream)
         self.calls[stream] = call
-        self.handlers.running += 1
+        self.handlers.calls[call] = None
         if self.observer is not None:
             self.observer.record(
                 "handler_started",
@@ -179,7 +179,6 @@ class ServerConnection(Connection):
         return None
 
     def forget(self, number: int) -> None:
-        del self.calls[number]
-        self.handlers.done()
+        self.handlers.done(self.calls.pop(number))
         if self._last_served is not None:
             self._close_if_done()

@@ -1,4 +1,4 @@
-"""What all connections of a server share: its methods and interceptors, how many handlers run, how errors are told.
+"""What all connections of a server share: its methods and interceptors, the handlers that run, how errors are told.
 
 Tests: tests/rpcnet/test_server.py.
 """
@@ -7,18 +7,22 @@ import asyncio
 from collections.abc import Callable
 from copy import copy
 from random import Random
+from typing import TYPE_CHECKING
 
 from rpcnet.config import RpcConfig
 from rpcnet.interceptors import Interceptor
 from rpcnet.service import Method
 
+if TYPE_CHECKING:
+    from rpcnet.server.call import ServedCall
+
 __all__ = ["Handlers"]
 
 
 class Handlers:
-    """What all connections of a server share: its methods, and how many handlers run."""
+    """What all connections of a server share: its methods, and the handlers that run."""
 
-    __slots__ = ("draining", "expose_errors", "idle", "interceptors", "methods", "random", "running", "wall_clock")
+    __slots__ = ("calls", "draining", "expose_errors", "idle", "interceptors", "methods", "random", "wall_clock")
 
     def __init__(
         self,
@@ -29,7 +33,8 @@ class Handlers:
     ) -> None:
         self.methods: dict[str, Method] = {}
         self.interceptors = interceptors
-        self.running = 0
+        self.calls: dict[ServedCall, None] = {}
+        """Those whose handlers run, those of connections that are gone included."""
         self.draining = False
         self.idle: asyncio.Future[None] | None = None
         """Resolved when no handler runs, where somebody waits for it."""
@@ -41,12 +46,12 @@ class Handlers:
         """For a server that is started again: the same methods. A handler that outlived the stop counts with its own
         life, not with this one."""
         handlers = copy(self)
-        handlers.running = 0
+        handlers.calls = {}
         handlers.draining = False
         handlers.idle = None
         return handlers
 
-    def done(self) -> None:
-        self.running -= 1
-        if not self.running and self.idle is not None and not self.idle.done():
+    def done(self, call: "ServedCall") -> None:
+        self.calls.pop(call, None)
+        if not self.calls and self.idle is not None and not self.idle.done():
             self.idle.set_result(None)

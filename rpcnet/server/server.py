@@ -211,7 +211,7 @@ class RpcServer:
     def stats(self) -> RpcStats:
         handlers = self._handlers
         return RpcStats(
-            running_handlers=handlers.running,
+            running_handlers=len(handlers.calls),
             open_streams=sum(len(connection.calls) for connection in self._connections),
             queued_bytes=sum(connection.queued_bytes for connection in self._connections),
             connections=len(self._connections),
@@ -234,13 +234,12 @@ class RpcServer:
 
     def _check_not_a_handler(self) -> None:
         task = running_task()
-        for connection in self._connections:
-            for call in connection.calls.values():
-                if call.task is task:
-                    raise RuntimeError(
-                        f"the handler of {call.method!r} would wait for its own end; stop the server from a task of its"
-                        " own, as with task = asyncio.create_task(server.stop())"
-                    )
+        for call in self._handlers.calls:
+            if call.task is task:
+                raise RuntimeError(
+                    f"the handler of {call.method!r} would wait for its own end; stop the server from a task of its"
+                    " own, as with task = asyncio.create_task(server.stop())"
+                )
 
     async def _stop(self, grace: float | None) -> None:
         assert self._closed is not None
@@ -268,15 +267,12 @@ class RpcServer:
         for connection in list(self._connections):
             connection.say_goaway(Status.OK, "the server is stopping")
         await self._wait_until_idle(grace)
-        for connection in list(self._connections):
-            for call in list(connection.calls.values()):
-                call.stop()
+        for call in list(handlers.calls):
+            call.stop()
         await self._wait_until_idle(CANCEL_SECONDS)
+        for call in handlers.calls:
+            _log.warning("handler of %r goes on although it was cancelled; the server stops without it", call.method)
         for connection in list(self._connections):
-            for call in connection.calls.values():
-                _log.warning(
-                    "handler of %r goes on although it was cancelled; the server stops without it", call.method
-                )
             connection.part("the server stopped")
         open_connections = [connection.lost for connection in self._connections]
         if open_connections:
@@ -285,7 +281,7 @@ class RpcServer:
 
     async def _wait_until_idle(self, most: float | None) -> None:
         handlers = self._handlers
-        if not handlers.running or (most is not None and most <= 0):
+        if not handlers.calls or (most is not None and most <= 0):
             return
         idle = handlers.idle = asyncio.get_running_loop().create_future()
         try:

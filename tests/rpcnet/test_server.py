@@ -13,7 +13,7 @@ from random import Random
 import pytest
 import trustme
 
-from rpcnet import RpcClient, RpcConfig, RpcServer, StreamError, Unavailable, current_call, observe
+from rpcnet import Cancelled, RpcClient, RpcConfig, RpcServer, StreamError, Unavailable, current_call, observe
 from rpcnet.address import InsecureAddressError
 
 
@@ -78,7 +78,8 @@ def test_a_drain_is_bounded_and_its_end_is_unavailable(world, eventually) -> Non
     world.run(main())
 
 
-def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_server(world, caplog) -> None:
+@pytest.mark.parametrize("caller", ["waits", "is gone"])
+def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_server(world, caplog, caller) -> None:
     async def main() -> None:
         over = asyncio.Event()
 
@@ -96,9 +97,12 @@ def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_server(world,
         async with RpcClient.connect(server.address) as client:
             call = asyncio.create_task(client.call("deaf"))
             await asyncio.sleep(0.05)
+            if caller == "is gone":
+                await client.close()
+                await asyncio.sleep(0.05)
             async with asyncio.timeout(10):
                 await server.stop(grace=0.1)
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable if caller == "waits" else Cancelled):
                 await call
             over.set()
             await asyncio.sleep(0.05)
