@@ -1,9 +1,12 @@
-"""Addresses as text: `127.0.0.1:0`, `[::1]:0`, `name:port`, `unix:/run/x.sock`. Resolves nothing."""
+"""Addresses as text: `127.0.0.1:0`, `[::1]:0`, `name:port`, `unix:/run/x.sock`. Resolves nothing.
+
+Tests: tests/rpcnet/test_address.py.
+"""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-__all__ = ["Address", "InsecureAddressError", "is_loopback", "join_host_port", "parse", "split_host_port"]
+__all__ = ["Address", "InsecureAddressError", "is_loopback", "join_host_port", "parse", "peer_text", "split_host_port"]
 
 
 class InsecureAddressError(ValueError):
@@ -57,6 +60,13 @@ def split_host_port(text: str) -> tuple[str, int]:
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError(f"{text!r} is no HOST:PORT with a port from 0 to 65535")
     return host, int(port)
+
+
+def peer_text(name: object) -> str:
+    """The other end of a transport as text; `name` is its `peername`. A Unix client mostly has none."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return join_host_port(str(name[0]), int(name[1]))
+    return f"unix:{name if isinstance(name, str) else ''}"
 
 
 def join_host_port(host: str, port: int) -> str:

@@ -15,8 +15,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
+from rpcnet.address import peer_text
 from rpcnet.config import RpcConfig
 from rpcnet.errors import ProtocolError, Status, Unavailable
 from rpcnet.flow.credit import ReceiveCredit, granted
@@ -240,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's.
         self.transport = stream = cast("asyncio.Transport", transport)
-        self.peer = _text(transport.get_extra_info("peername"))
+        self.peer = peer_text(transport.get_extra_info("peername"))
         stream.write(writer.greeting(self._hello()))
         fault = agreement_fault(transport.get_extra_info("ssl_object"))
         if fault is not None:
@@ -617,11 +618,3 @@ class Connection(asyncio.BufferedProtocol):
         self._close_reason = self._close_reason or reason
         self.closed = True
         self.transport.abort()
-
-
-def _text(address: Any) -> str:
-    """A peer's address as text."""
-    if isinstance(address, tuple) and len(address) >= 2:
-        host, port = address[0], address[1]
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-    return f"unix:{address}" if isinstance(address, str) and address else "unix:"

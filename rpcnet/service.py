@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, Uni
 from rpcnet.codec import answer_encoder, bytes_answer, decoder
 from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
 from rpcnet.kinds import inspected, is_payload
-from rpcnet.wire.frame import SHAPES
+from rpcnet.wire.frame import MAX_METHOD_BYTES, SHAPES
 
 __all__ = [
     "LEFT_OUT",
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 _SERVICE = "__rpcnet_service__"
-MAX_NAME_BYTES: Final = 1024
-"""Of a method's name in UTF-8: docs/protocol.md."""
 Class = TypeVar("Class", bound=type)
 
 
@@ -91,8 +89,8 @@ def method_name(name: Any) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise ValueError(f"a method's name must be Unicode text, not {name!r}") from None
-    if not 1 <= size <= MAX_NAME_BYTES:
-        raise ValueError(f"a method needs a name of 1 to {MAX_NAME_BYTES} bytes, not {size}")
+    if not 1 <= size <= MAX_METHOD_BYTES:
+        raise ValueError(f"a method needs a name of 1 to {MAX_METHOD_BYTES} bytes, not {size}")
     return name
 
 

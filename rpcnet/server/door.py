@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from rpcnet.address import join_host_port
+from rpcnet.address import peer_text
 from rpcnet.connection import Connection
 from rpcnet.handshake import handshake_failure
 
@@ -68,7 +68,7 @@ class Door(asyncio.Protocol):
 
     async def _pass(self, plain: asyncio.Transport) -> None:
         doors = self._doors
-        peer = _text(plain.get_extra_info("peername"))
+        peer = peer_text(plain.get_extra_info("peername"))
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 plain, self, doors.context, server_side=True, ssl_handshake_timeout=doors.seconds
@@ -87,9 +87,3 @@ class Door(asyncio.Protocol):
         connection.connection_made(transport)
         for data in self._early:
             connection.data_received(data)
-
-
-def _text(address: object) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        return join_host_port(str(address[0]), int(address[1]))
-    return f"unix:{address or ''}"

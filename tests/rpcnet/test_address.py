@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rpcnet.address import is_loopback, join_host_port, parse, split_host_port
+from rpcnet.address import is_loopback, join_host_port, parse, peer_text, split_host_port
 
 
 def test_addresses_of_both_families_are_read_and_written() -> None:
@@ -33,3 +33,18 @@ def test_what_is_no_text_is_no_address(value: Any) -> None:
 @pytest.mark.parametrize(("host", "expected"), [("127.8.9.1", True), ("::1", True), ("10.0.0.1", False), ("a", False)])
 def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (("127.0.0.1", 80), "127.0.0.1:80"),
+        (("::1", 80, 0, 0), "[::1]:80"),
+        ("/run/x.sock", "unix:/run/x.sock"),
+        ("", "unix:"),
+        (b"", "unix:"),
+        (None, "unix:"),
+    ],
+)
+def test_a_peer_is_named_whatever_its_transport_is(name: object, text: str) -> None:
+    assert peer_text(name) == text
