@@ -1,6 +1,8 @@
 """The call that a handler serves, as the handler sees it: `current_call()`.
 
 Knows no frame. Calls that a handler makes inherit its deadline through a context variable, except inside `detached()`.
+
+Tests, in both worlds: tests/rpcnet/test_one_page.py and test_time.py.
 """
 
 import asyncio

@@ -11,6 +11,8 @@ Whatever the shape of a call, `except NotFound` catches that status. A deadline 
 ProtocolError                     the peer broke a rule of docs/protocol.md; its connection is closed
 
 Knows no transport. The peer sees a status and a short text, never a traceback.
+
+Tests: tests/rpcnet/test_errors.py.
 """
 
 from collections.abc import Mapping

@@ -2,6 +2,8 @@
 
 What asyncio has accepted in one turn gets its transport in the next ones; a server that is closed in between loses the
 socket (CPython gh-109564, open in 3.11 to 3.13). Knows no protocol.
+
+Tests, in both worlds: tests/rpcnet/test_server.py.
 """
 
 import asyncio

@@ -4,6 +4,8 @@ An observer is bound to an event loop. Servers, clients and clusters look it up 
 is installed nothing is paid. Knows no trace format, no file and no clock: the observer adds those.
 
 The names of the events and their fields are listed in docs/trace.md.
+
+Tests: tests/rpcnet/test_server.py and test_app.py.
 """
 
 import asyncio

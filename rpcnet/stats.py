@@ -1,4 +1,7 @@
-"""What a server or client has in hand at a moment. All but connections is 0 when every call was let go."""
+"""What a server or client has in hand at a moment. All but connections is 0 when every call was let go.
+
+Tests: tests/rpcnet/test_letting_go.py.
+"""
 
 from dataclasses import dataclass
 

@@ -2,6 +2,8 @@
 
 Frames, credit, deadlines and cancellation are the real ones; only the socket is missing. What a network does to a
 service is the simulator's matter (sim).
+
+Tests: tests/rpcnet/test_testing.py, and all that tests/rpcnet/ runs with a pair in memory.
 """
 
 import asyncio

@@ -7,7 +7,8 @@ a connection client/launch.py's.
 One call runs its handler once: it is made again only where the server said, by a GOAWAY that breaks no rule, that no
 handler has seen it (`may_be_made_again`), and then what it sent goes out again (`unheard`).
 
-Tests: tests/rpcnet/client/test_call.py, and in both worlds test_shapes.py, test_time.py and test_letting_go.py.
+Tests: tests/rpcnet/test_stream.py and test_runs_once.py, and in both worlds test_shapes.py, test_time.py and
+test_letting_go.py.
 """
 
 import asyncio
@@ -36,16 +37,17 @@ from rpcnet.stream import Stream, running_task
 from rpcnet.wire import writer
 from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
-__all__ = ["MAX_ATTEMPTS", "ClientCall", "Launcher", "may_be_made_again"]
+__all__ = ["MAX_ATTEMPTS", "ORDERLY", "ClientCall", "Launcher", "may_be_made_again"]
 
 MAX_ATTEMPTS: Final = 3
 """How often a call is made again after a server refused it unseen."""
 END_FRAME: Final = -1
 """Stands in `unheard` for the half-close that went as a frame of its own."""
-EARLY: Final = 0.001
+PUNCTUAL: Final = 0.001
 """Seconds that a timer may be late without anybody having been held up."""
 _OK = Status.OK
-_UNSEEN = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
+ORDERLY: Final = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
+"""What a GOAWAY says after which calls that are served go on, and others may be made again."""
 
 
 class Launcher(Protocol):
@@ -63,7 +65,7 @@ def may_be_made_again(status: int, unheard: object, attempts: int) -> bool:
     Only where the server stopped in order or rations resets: after a broken rule its word about the last stream is
     worth nothing. Nor where it has answered already, which says that a handler has seen the call.
     """
-    return status in _UNSEEN and unheard is not None and attempts <= MAX_ATTEMPTS
+    return status in ORDERLY and unheard is not None and attempts <= MAX_ATTEMPTS
 
 
 class ClientCall(Stream):
@@ -336,7 +338,7 @@ class ClientCall(Stream):
         # No connection can be asked whether an answer has arrived: where the loop was held up the time is given back.
         assert self.deadline is not None
         late = self.loop.time() - self.deadline
-        if late > EARLY and self.launcher is not None:
+        if late > PUNCTUAL and self.launcher is not None:
             back = min(late, self.launcher.late_timer_grace)
             self._deadline_timer = self.loop.call_later(back, self._deadline_judged)
         else:

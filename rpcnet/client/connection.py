@@ -10,7 +10,7 @@ Tests: tests/rpcnet/client/test_connection.py.
 
 from typing import Final
 
-from rpcnet.client.call import ClientCall
+from rpcnet.client.call import ORDERLY, ClientCall
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
 from rpcnet.errors import (
@@ -19,7 +19,6 @@ from rpcnet.errors import (
     Metadata,
     ProtocolError,
     ResourceExhausted,
-    Status,
     Unavailable,
 )
 from rpcnet.flow.deadline import micros_left
@@ -32,8 +31,6 @@ from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, 
 __all__ = ["ClientConnection"]
 
 MAX_STREAM_NUMBER: Final = 2**32 - 1
-_ORDERLY = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
-"""What a GOAWAY says after which calls that are served go on."""
 
 
 class ClientConnection(Connection):
@@ -189,7 +186,7 @@ class ClientConnection(Connection):
         self.retired = True
         self.line.wake_all()
         self._close_reason = self._close_reason or f"the server closed it: {text}"
-        if status not in _ORDERLY:
+        if status not in ORDERLY:
             self.close(f"the server closed it: {text}")
             return
         for number in [number for number in self.calls if number > last]:

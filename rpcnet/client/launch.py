@@ -3,7 +3,7 @@
 Also those that a server has refused unseen, again. Owns the tasks that do so. Calls refer to it, it refers to no handle
 and to no client, so that a client that is dropped is freed whatever still runs here.
 
-Tests: tests/rpcnet/client/test_launch.py, and in both worlds tests/rpcnet/test_runs_once.py.
+Tests, in both worlds: tests/rpcnet/client/test_connection.py and tests/rpcnet/test_runs_once.py.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""A @service class seen from its caller: an object with the same methods, each of them a call."""
+"""A @service class seen from its caller: an object with the same methods, each of them a call.
+
+Tests: tests/rpcnet/test_service.py and test_one_page.py.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

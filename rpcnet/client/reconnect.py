@@ -1,6 +1,8 @@
 """The connection of a client: made when it is needed, made again when it was lost, after a pause that grows.
 
 Everybody who needs it waits for the same attempt. Of calls it knows only whether a connection has a place for one more.
+
+Tests: tests/rpcnet/client/test_reconnect.py and test_dropped_client.py.
 """
 
 import asyncio

@@ -2,6 +2,8 @@
 
 It refers to its call, never the other way round, so that letting go of it — by `break` out of an unnamed loop, or the
 last reference — ends the call at once.
+
+Tests, in both worlds: tests/rpcnet/test_shapes.py and test_letting_go.py.
 """
 
 import asyncio

@@ -3,6 +3,8 @@
 A deadline travels as remaining microseconds, so that two clocks never meet. A timer that fires late is no evidence:
 what has already arrived is taken in first. asyncio reads at most 256 KiB a turn, so a verdict waits until a turn has
 brought nothing new, but not for ever (`late_timer_grace`): a flood must not postpone it.
+
+Tests: tests/rpcnet/flow/test_deadline.py.
 """
 
 from typing import Final

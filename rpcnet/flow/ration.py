@@ -2,6 +2,8 @@
 
 Counting open streams alone lets a client start handlers as fast as it can cancel them (HTTP/2 "rapid reset",
 CVE-2023-44487). Knows no clock: `now` is an argument.
+
+Tests: tests/rpcnet/flow/test_ration.py.
 """
 
 __all__ = ["Ration"]

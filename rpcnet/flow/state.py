@@ -7,6 +7,8 @@ the response direction by this table, and throws away what comes, until END tell
 ended.
 
 Knows no transport and no items. docs/protocol.md draws these tables.
+
+Tests: tests/rpcnet/flow/test_state.py.
 """
 
 from typing import Final

@@ -3,7 +3,7 @@
 END is sent when the handler has really ended, `finally` blocks included; that frees the caller's place. Knows no
 listening socket, no table of methods and no types: a method comes with its decoder.
 
-Tests: tests/rpcnet/server/test_call.py, and in both worlds test_shapes.py, test_errors.py and test_letting_go.py.
+Tests, in both worlds: tests/rpcnet/test_shapes.py, test_errors.py, test_any_values.py and test_letting_go.py.
 """
 
 import asyncio

@@ -2,6 +2,8 @@
 
 Stopping is bounded: nothing new is accepted, peers are told (GOAWAY), running calls get until the grace period is
 over, then their handlers are cancelled, and one that does not end even so is named in the log and left.
+
+Tests, in both worlds: tests/rpcnet/test_server.py.
 """
 
 import asyncio
