@@ -56,7 +56,9 @@ def stream_through(
 
 
 def _facts(method: str, shape: int, request: Any, metadata: Metadata | None, deadline: float | None) -> InterceptedCall:
-    return InterceptedCall("client", method, shape, checked_metadata(metadata or {}), deadline, lambda: request)
+    return InterceptedCall(
+        "client", method, shape, checked_metadata({} if metadata is None else metadata), deadline, lambda: request
+    )
 
 
 class _Course:

@@ -15,6 +15,7 @@ from rpcnet import (
     RpcServer,
     StreamApplicationError,
 )
+from rpcnet.interceptors import InterceptedCall, Interceptor, Proceed
 
 
 async def echo(payload: bytes) -> bytes:
@@ -95,14 +96,22 @@ class Copied(bytes):
         raise OSError("gone")
 
 
+async def pass_on(call: InterceptedCall, proceed: Proceed) -> Any:
+    return await proceed()
+
+
+@pytest.mark.parametrize("interceptors", [[], [pass_on]], ids=["alone", "intercepted"])
 @pytest.mark.parametrize("queued", [False, True])
-def test_metadata_that_raises_ends_its_call_alone(world: Any, pair: Any, queued: bool) -> None:
+def test_metadata_that_raises_ends_its_call_alone(
+    world: Any, pair: Any, queued: bool, interceptors: list[Interceptor]
+) -> None:
     async def wait(payload: bytes) -> bytes:
         await asyncio.sleep(0.05)
         return payload
 
     async def main() -> None:
-        async with pair(lambda s: s.register("wait", wait), RpcConfig(max_streams=1)) as (_, client):
+        one_place = RpcConfig(max_streams=1)
+        async with pair(lambda s: s.register("wait", wait), one_place, client_interceptors=interceptors) as (_, client):
             for metadata in (Unreadable(), [], 0, ""):
                 first = asyncio.ensure_future(client.call("wait", b"x")) if queued else None
                 await asyncio.sleep(0)
