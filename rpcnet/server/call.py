@@ -62,6 +62,7 @@ class ServedCall(Stream):
         "_callbacks",
         "_cancel_status",
         "_deadline_timer",
+        "_failed",
         "_is_told",
         "_runs",
         "_started_at",
@@ -103,6 +104,8 @@ class ServedCall(Stream):
         self._runs = False
         self._is_told = True
         self._cancel_status: int | None = None
+        self._failed: Ending | None = None
+        """What `fail` tells the caller, even if the handler has been given the error meanwhile."""
         self._callbacks: list[Callable[[], object]] | None = None
         self._started_at = 0.0
         self._deadline_timer: asyncio.TimerHandle | None = None
@@ -344,9 +347,11 @@ class ServedCall(Stream):
         """A rule was broken at this end: the handler is cancelled and the caller told why."""
         if self.finished:
             return
+        ending = of_rpc_error(error, {}, self._limits)
         if self.task is None:
-            self._done(of_rpc_error(error, {}, self._limits))
+            self._done(ending)
         else:
+            self._failed = ending
             self.failure = error
             self.cancel(error.code)
 
@@ -401,14 +406,12 @@ class ServedCall(Stream):
         if self.finished:
             return
         if self._cancel_status is not None:
-            ending = self._ending_of_cancelled(self._cancel_status)
+            ending = self._failed or self._ending_of_cancelled(self._cancel_status)
         if self._is_told and not self.output_ended and not self.connection.closed:
             self.connection.write(writer.end(self.number, ending), of_call=True)
         self._ended(status_name(ending.status))
 
     def _ending_of_cancelled(self, status: int) -> Ending:
-        if isinstance(self.failure, RpcError):
-            return of_rpc_error(self.failure, {}, self._limits)
         text = "the deadline passed" if status == Status.DEADLINE_EXCEEDED else "the call was cancelled"
         return Ending(status, text)
 

@@ -1,7 +1,7 @@
 """One call, frame by frame: what it sends within its credit, what it makes of an answer. The server is the test."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
@@ -14,12 +14,15 @@ from rpcnet import (
     ResourceExhausted,
     RpcConfig,
     RpcError,
+    RpcServer,
     StreamError,
     Unavailable,
 )
+from rpcnet.errors import Status
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
+    END,
     FLAG_END,
     FLAG_MORE,
     GOAWAY,
@@ -27,6 +30,7 @@ from rpcnet.wire.frame import (
     ITEM_COST,
     Ending,
     Hello,
+    decode_ending,
     decode_goaway,
 )
 from tests.rpcnet.scripted import Scripted, client_of
@@ -218,6 +222,34 @@ def test_a_last_item_above_the_limit_frees_the_place(shape: str, frames: list[by
         assert client.stats.running_handlers == 0
         assert client.stats.queued_bytes == 0
         await client.close()
+
+    run(main())
+
+
+def test_an_item_above_the_limit_is_told_whatever_the_handler_does() -> None:
+    """Also by a handler that ignores its cancellation, and reads on until it gets the error itself."""
+
+    async def up(items: AsyncIterator[bytes]) -> bytes:
+        while True:
+            try:
+                async for _ in items:
+                    pass
+            except asyncio.CancelledError:
+                continue
+
+    async def main() -> None:
+        server = RpcServer("unix:scripted", config=RpcConfig(max_message_bytes=100))
+        server.register_streaming("up", up, shape="client_streaming")
+        server.begin()
+        transport = Scripted(server.accept())
+        transport.say(writer.greeting(hello()), writer.open_call(1, 0, 1, b"up", b"", 0, b""))
+        await asyncio.sleep(0.001)
+        transport.say(writer.item(1, 0, bytes(200)))
+        await asyncio.sleep(0.001)
+        (end,) = [decode_ending(payload) for kind, _, _, payload in transport.frames if kind == END]
+        assert end.status == Status.RESOURCE_EXHAUSTED
+        assert "max_message_bytes (100)" in end.message
+        await server.stop()
 
     run(main())
 
