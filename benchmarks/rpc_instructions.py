@@ -49,6 +49,16 @@ async def upload(client: RpcClient, count: int) -> None:
     await client.call_client_streaming("count", (ITEM for _ in range(count)))
 
 
+async def echoes(client: RpcClient, count: int) -> None:
+    """Sixteen in flight on a bidirectional stream."""
+    async with client.call_streaming("echoes", response=int) as stream:
+        for number in range(16):
+            await stream.send(number)
+        for number in range(count):
+            await stream.receive()
+            await stream.send(number)
+
+
 async def large(client: RpcClient, count: int) -> None:
     for _ in range(count):
         await client.call("echo", LARGE)
@@ -59,6 +69,7 @@ CASES: dict[str, tuple[int, int, Callable[[RpcClient, int], Awaitable[None]]]] =
     "unary-typed": (100, 1_100, typed),
     "item-down": (500, 5_500, items),
     "item-up": (500, 5_500, upload),
+    "echo-two-way": (500, 5_500, echoes),
     "unary-of-200-kB": (10, 60, large),
 }
 """By name: how many in the shorter run, how many in the longer one, and what does so many."""
@@ -80,7 +91,12 @@ async def play(case: str, count: int) -> None:
     async def counted_items(payloads: AsyncIterator[bytes]) -> bytes:
         return str(len([payload async for payload in payloads])).encode()
 
+    async def echo_each(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for number in numbers:
+            yield number
+
     server.register("echo", echo)
+    server.register_typed("echoes", echo_each)
     server.register_typed("double", double)
     server.register_streaming("items", some, shape="server_streaming")
     server.register_streaming("count", counted_items, shape="client_streaming")

@@ -73,8 +73,7 @@ def _new_decoder(kind: Any, max_depth: int) -> Decode:
     if kind is None:
         return _untyped
     known = inspected(kind)
-    unpack = _unpacker(known, max_depth)
-    return _for_bytes_or_packed(known, unpack) if known.admits_bytes else _packed_only(unpack)
+    return _for_bytes_or_packed(known, max_depth) if known.admits_bytes else _packed_only(known, max_depth)
 
 
 _cached_decoder = lru_cache(maxsize=1024)(_new_decoder)
@@ -84,9 +83,14 @@ def _untyped(payload: bytes, layout: int) -> bytes:
     return payload
 
 
-def _packed_only(unpack: Callable[[bytes], Any]) -> Decode:
+def _packed_only(known: Kind, max_depth: int) -> Decode:
+    unpack = msgspec.msgpack.Decoder(known.kind).decode
+    judge, harmless = _judge(known, max_depth)
+
     def decode(payload: bytes, layout: int) -> Any:
         try:
+            if len(payload) > harmless:
+                judge(payload)
             return unpack(payload)
         except PayloadError:
             raise
@@ -96,42 +100,39 @@ def _packed_only(unpack: Callable[[bytes], Any]) -> Decode:
     return decode
 
 
-def _for_bytes_or_packed(known: Kind, unpack: Callable[[bytes], Any]) -> Decode:
+def _for_bytes_or_packed(known: Kind, max_depth: int) -> Decode:
     """For types that admit bytes: only here the layout decides."""
     kind = known.kind
     as_they_are = kind in (bytes, Any, object)
+    unpack = _packed_only(known, max_depth)
 
     def decode(payload: bytes, layout: int) -> Any:
+        if layout == PACKED:
+            return unpack(payload, layout)
+        if as_they_are:
+            return payload
         try:
-            if layout == PACKED:
-                return unpack(payload)
-            return payload if as_they_are else msgspec.convert(payload, kind)
-        except PayloadError:
-            raise
+            return msgspec.convert(payload, kind)
         except Exception as error:
-            raise _refusal(error)  # noqa: B904 - it has its cause; a name for it here would be a cycle
+            raise _refusal(error)  # noqa: B904 - as above
 
     return decode
 
 
-def _unpacker(known: Kind, max_depth: int) -> Callable[[bytes], Any]:
-    """From MessagePack. What its exceptions mean is `_refusal`'s matter."""
-    plain = msgspec.msgpack.Decoder(known.kind).decode
-    if not known.may_nest and not known.least:
-        return plain
+def _judge(known: Kind, max_depth: int) -> tuple[Callable[[bytes], None], int]:
+    """What refuses MessagePack that would take too long to decode, and the most bytes that need no look."""
     limit = max_depth if known.may_nest else sys.maxsize
     fewest = known.least or sys.maxsize
     collide = guard(known.keys, known.items, known.least) if known.least else None
 
-    def judged(payload: bytes) -> Any:
+    def judge(payload: bytes) -> None:
         size = len(payload)
         if size > limit and is_deeper(payload, limit):
             raise PayloadError(f"payload is nested deeper than max_depth ({max_depth})")
         if collide is not None and size > fewest and collide(payload):
             raise PayloadError("keys of a map, or items of a set, collide: it would take very long to build")
-        return plain(payload)
 
-    return judged
+    return judge, min(limit, fewest)
 
 
 def _refusal(error: Exception) -> PayloadError:

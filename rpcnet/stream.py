@@ -267,19 +267,27 @@ class Stream:
     def has_unread(self) -> bool:
         return bool(self._queue) or (self._parts is not None and self._parts.held > 0)
 
-    async def receive(self) -> tuple[bytes, int]:
-        """The next item and its layout. Raises what ended the stream, once; then StopAsyncIteration."""
-        while not self._queue:
-            if self.input_ended:
-                if self.failure is not None:
-                    raise self.take_failure()
-                raise StopAsyncIteration
-            await self._wait_for_input()
+    def take(self) -> tuple[bytes, int] | None:
+        """The next item and its layout, where it has come already."""
+        if not self._queue:
+            return None
         payload, layout, held = self._queue.popleft()
         self.release(held)
         if self._parts is not None and self._parts.held and not self._queue:
             self.release(self._parts.take_held())
         return payload, layout
+
+    async def receive(self) -> tuple[bytes, int]:
+        """The next item and its layout. Raises what ended the stream, once; then StopAsyncIteration."""
+        while True:
+            item = self.take()
+            if item is not None:
+                return item
+            if self.input_ended:
+                if self.failure is not None:
+                    raise self.take_failure()
+                raise StopAsyncIteration
+            await self._wait_for_input()
 
     async def _wait_for_input(self) -> None:
         if self._reader is not None:
@@ -312,6 +320,11 @@ class Stream:
 
         Cancelled in the middle of an item that goes in parts, the call is lost: whoever cancels must abort it.
         """
+        if not self.send_now(payload, flags):
+            await self.send_later(payload, flags)
+
+    def send_now(self, payload: bytes, flags: int = 0) -> bool:
+        """Send one item if nothing has to be waited for: most items. The others are for `send_later`."""
         connection = self.connection
         cost = len(payload) + ITEM_COST
         if (
@@ -320,10 +333,9 @@ class Stream:
             or cost > self.credit
             or self._lock is not None
             or not connection.may_write(cost)
-            or len(payload) > connection.room
+            or cost > connection.room + ITEM_COST
         ):
-            await self._send_slowly(payload, flags)
-            return
+            return False
         self.credit -= cost
         connection.credit -= cost
         if self.unheard is not None:
@@ -332,9 +344,10 @@ class Stream:
             self.output_ended = True
             self.sending_last()
         connection.write(writer.item(self.number, flags, payload))
+        return True
 
-    async def _send_slowly(self, payload: bytes, flags: int) -> None:
-        """In parts, as credit comes, after whoever sends on this stream already."""
+    async def send_later(self, payload: bytes, flags: int) -> None:
+        """Send one item in parts, as credit comes, after whoever sends on this stream already."""
         async with self.in_order():
             await self.credit_for(ITEM_COST)
             connection = self.connection

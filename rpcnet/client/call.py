@@ -107,7 +107,7 @@ class ClientCall(Stream):
     ) -> None:
         if type(method) is not str and isinstance(method, str):
             method = str.__str__(method)  # a subclass may not be shown as the text that it is
-        super().__init__(loop, method, shape, RESPONSE, idle_timeout)
+        Stream.__init__(self, loop, method, shape, RESPONSE, idle_timeout)
         self.deadline = deadline
         self.request = request
         """The one request and its layout; None where the caller streams."""
@@ -157,8 +157,9 @@ class ClientCall(Stream):
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.reply is None:
-            super().message(payload, layout, held)
-            self._first_has_come()
+            Stream.message(self, payload, layout, held)
+            if self._first_frame is not None:
+                self._first_has_come()
             return
         assert self.connection is not None
         self.connection.release(held)  # the stream's is not needed any more
@@ -184,11 +185,12 @@ class ClientCall(Stream):
                 self._single = payload, flags & FLAG_PACKED
             self.ended(_OK, "", b"", {})
             return
-        super().item(flags, payload)
+        Stream.item(self, flags, payload)  # super() would cost as much as the call
 
     def _first_has_come(self) -> None:
-        if self._first_frame is not None and not self._first_frame.done():
-            self._first_frame.set_result(None)
+        first, self._first_frame = self._first_frame, None
+        if first is not None and not first.done():
+            first.set_result(None)
 
     async def arrival_of_metadata(self) -> Metadata:
         """The metadata, once it has come, or an item that shows that there is none; raises what ended the call before.
@@ -196,7 +198,7 @@ class ClientCall(Stream):
         What is raised here is raised to the reader too.
         """
         while self.receiving == START and not self.finished:
-            if self._first_frame is None or self._first_frame.done():
+            if self._first_frame is None:
                 self._first_frame = self.loop.create_future()
             await asyncio.shield(self._first_frame)
         if self.error is not None and not self.initial_metadata:
@@ -353,7 +355,7 @@ class ClientCall(Stream):
 
     def finish_as(self, status: str) -> None:
         """Once a call: its timers, tasks and waiters go, and its end is recorded."""
-        super().finish()
+        Stream.finish(self)
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
@@ -370,7 +372,8 @@ class ClientCall(Stream):
             else:
                 over.set_exception(self.failure)
                 over.exception()
-        self._first_has_come()
+        if self._first_frame is not None:
+            self._first_has_come()
         if self.when_finished is not None:
             tell, self.when_finished = self.when_finished, None
             tell(self.cannot_send())

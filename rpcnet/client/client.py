@@ -486,8 +486,8 @@ class RpcClient:
         return seconds("idle_timeout", self.config.default_timeout if idle_timeout is DEFAULT else idle_timeout)
 
     def _deadline(self, timeout: float | None) -> float | None:
-        left = seconds("timeout", timeout)
         inherited = inherited_deadline(self._loop)
+        left = None if timeout is None else seconds("timeout", timeout)
         return inherited if left is None else earliest(self._loop.time() + left, inherited)
 
     def _reader(self, response: Any) -> Decode | None:

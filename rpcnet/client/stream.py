@@ -7,6 +7,7 @@ Tests, in both worlds: tests/rpcnet/test_shapes.py and test_letting_go.py.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -73,7 +74,7 @@ class ClientStream(Generic[T]):
         call = self._call
         try:
             try:
-                payload, layout = await call.receive()
+                payload, layout = call.take() or await call.receive()
             except Exception as end:
                 is_error = not isinstance(end, StopAsyncIteration)
                 if call.outcome is not None and await _had_their_say(call) and is_error:
@@ -96,9 +97,9 @@ class ClientStream(Generic[T]):
         finally:
             del call
 
-    async def receive(self) -> T:
+    def receive(self) -> Coroutine[Any, Any, T]:
         """The next item, as `anext(stream)` gives it; StopAsyncIteration at the end."""
-        return await self.__anext__()
+        return self.__anext__()
 
     async def send(self, item: Any) -> None:
         """Send an item, as soon as credit allows. StreamError once the call is over."""
@@ -107,7 +108,8 @@ class ClientStream(Generic[T]):
         payload, layout = (item, RAW) if type(item) is bytes else encode_request(item)
         call = self._call
         try:
-            await call.send(payload, layout)
+            if not call.send_now(payload, layout):
+                await call.send_later(payload, layout)
         except asyncio.CancelledError:
             call.abort("its writer was cancelled")
             raise

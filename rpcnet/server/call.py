@@ -8,7 +8,7 @@ Tests, in both worlds: tests/rpcnet/test_shapes.py, test_errors.py, test_any_val
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ class ServedCall(Stream):
         deadline: float | None,
         state: int,
     ) -> None:
-        super().__init__(connection.loop, entry.name, shape, REQUEST, None)
+        Stream.__init__(self, connection.loop, entry.name, shape, REQUEST, None)
         self.handlers = handlers
         self.entry = entry
         self.receiving = state
@@ -139,7 +139,7 @@ class ServedCall(Stream):
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.shape & CLIENT_STREAMS:
-            super().message(payload, layout, held)
+            Stream.message(self, payload, layout, held)
             return
         self.connection.release(held)  # the stream's is not needed any more
         if self.task is not None:
@@ -147,7 +147,7 @@ class ServedCall(Stream):
         self._start(self._serve_one(payload, layout))
 
     def end_input(self) -> None:
-        super().end_input()
+        Stream.end_input(self)
         if self.task is None:
             self.fail(InvalidArgument(f"{SHAPES[self.shape]} call {self.method!r} came without a request"))
 
@@ -255,7 +255,8 @@ class ServedCall(Stream):
                     raise asyncio.CancelledError  # it ignored the first; nobody may grant credit for what it gives
                 self.wrote = True
                 payload, layout = encode(item)
-                await self.send(payload, layout)
+                if not self.send_now(payload, layout):
+                    await self.send_later(payload, layout)
         except asyncio.CancelledError:
             # Cancelled while sending: the handler, suspended at its `yield`, is to see it too.
             throw = getattr(answers, "athrow", None)
@@ -283,7 +284,7 @@ class ServedCall(Stream):
     async def next_item(self) -> Any:
         """The next item for the handler."""
         try:
-            payload, layout = await self.receive()
+            payload, layout = self.take() or await self.receive()
         except StopAsyncIteration:
             if self._cancel_status is None and not self.finished:
                 raise
@@ -456,5 +457,5 @@ class Items:
     def __aiter__(self) -> "Items":
         return self
 
-    async def __anext__(self) -> Any:
-        return await self._call.next_item()
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
+        return self._call.next_item()
