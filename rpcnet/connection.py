@@ -417,9 +417,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def release(self, cost: int) -> None:
         """Bytes of some stream were read or thrown away."""
+        due = self.credit_due(cost)
+        if due:
+            self.write(due)
+
+    def credit_due(self, cost: int) -> bytes:
+        """As `release`, but the CREDIT, if there is one to be told, is for who calls to write."""
         amount = self.receive_credit.release(cost)
-        if amount:
-            self.write(writer.credit(0, amount))
+        return writer.credit(0, amount) if amount else b""
 
     # Judging timers.
 

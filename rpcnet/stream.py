@@ -237,14 +237,15 @@ class Stream:
         """Bytes of this call were read or thrown away: give their credit back."""
         connection = self.connection
         assert connection is not None
-        connection.release(cost)
-        if self.input_ended:
-            if not self._queue:
-                self.all_read()
-        elif self.receive_credit is not None:
+        due = connection.credit_due(cost)
+        if self.receive_credit is not None and not self.input_ended:
             amount = self.receive_credit.release(cost)
             if amount:
-                connection.write(writer.credit(self.number, amount))
+                due += writer.credit(self.number, amount)
+        if due:
+            connection.write(due)
+        if self.input_ended and not self._queue:
+            self.all_read()
 
     def end_input(self) -> None:
         """The peer's direction has ended in order."""
