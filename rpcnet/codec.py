@@ -10,21 +10,36 @@ rpcnet/kinds.py's matter. Tests: tests/rpcnet/test_codec.py and test_hostile_pay
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec import UNSET
 
 from rpcnet.collisions import guard
 from rpcnet.depth import is_deeper
 from rpcnet.kinds import Kind, inspected
 
-__all__ = ["PACKED", "RAW", "Decode", "PayloadError", "answer_encoder", "bytes_answer", "decoder", "encode"]
+__all__ = [
+    "NO_ARGUMENTS",
+    "PACKED",
+    "RAW",
+    "Decode",
+    "PayloadError",
+    "answer_encoder",
+    "arguments_decoder",
+    "bytes_answer",
+    "decoder",
+    "encode",
+]
 
 RAW: Final = 0
 PACKED: Final = 8
 """The layouts of a payload: bytes as they are, or MessagePack. Numbers of the flag on the wire (docs/protocol.md)."""
+
+NO_ARGUMENTS: Final = (b"\x80", PACKED)
+"""A map of arguments without any: payload and layout."""
 
 Decode: TypeAlias = Callable[[bytes, int], Any]
 Encode: TypeAlias = Callable[[Any], tuple[bytes, int]]
@@ -152,6 +167,29 @@ def _named(error: Exception) -> PayloadError:
     refusal = PayloadError(f"its constructor raised {type(error).__name__}")
     refusal.__cause__ = error
     return refusal
+
+
+# Arguments by name.
+
+
+def arguments_decoder(kinds: Mapping[str, tuple[Any, bool]], max_depth: int = 64) -> Decode:
+    """A function from a payload to a dict of arguments: those that came. Unknown names are ignored.
+
+    `kinds`: type, and whether it may be left out, by name. TypeError where no payload can be of a type.
+    """
+    # The fields have names of their own: a parameter may be called as what every Struct has.
+    names = [(f"p{number}", name) for number, name in enumerate(kinds)]
+    fields = [
+        (field, kinds[name][0], msgspec.field(name=name, default=UNSET if kinds[name][1] else msgspec.NODEFAULT))
+        for field, name in names
+    ]
+    decode = decoder(msgspec.defstruct("Arguments", fields, kw_only=True), max_depth)
+
+    def decode_arguments(payload: bytes, layout: int) -> dict[str, Any]:
+        came = decode(payload, layout)
+        return {name: value for field, name in names if (value := getattr(came, field)) is not UNSET}
+
+    return decode_arguments
 
 
 # Answers of handlers.

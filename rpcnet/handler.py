@@ -1,5 +1,7 @@
 """What a callable is, seen from outside: what a call of it gives, what it takes, and what its annotations say.
 
+`look_at` is for one that takes one request, `parameters` for one that may take several, or none.
+
 Looks through `functools.partial`, objects with `__call__`, bound and static methods and `functools.wraps`. Calls
 nothing. Knows no payload and no shape of a call (rpcnet/service.py).
 
@@ -9,10 +11,22 @@ Tests: tests/rpcnet/test_handler.py.
 import collections.abc
 import functools
 import inspect
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
-__all__ = ["ABSENT", "Gives", "Handler", "describe", "is_asynchronous", "look_at", "streamed"]
+__all__ = [
+    "ABSENT",
+    "Gives",
+    "Handler",
+    "answers",
+    "by_name",
+    "describe",
+    "is_asynchronous",
+    "look_at",
+    "parameters",
+    "streamed",
+]
 
 ABSENT: Final = inspect.Parameter.empty
 """Stands for an annotation that is not there. None is one."""
@@ -23,6 +37,7 @@ _STREAMS: Final = (
 )
 _AWAITABLES: Final[dict[Any, int]] = {collections.abc.Awaitable: 0, collections.abc.Coroutine: 2}
 """Annotations of what can be awaited, and which of their arguments it gives then."""
+_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _LONGEST_CHAIN: Final = 100
 """Wrappers around wrappers; a chain that leads back to itself ends, too."""
 
@@ -73,6 +88,84 @@ def look_at(handler: Any, name: str) -> Handler:
     hints, unreadable = _hints(handler)
     gives, returns = _given(handler, hints, unreadable)
     return Handler(gives, parameter, hints.get(parameter, ABSENT), returns, unreadable)
+
+
+def answers(handler: Any) -> tuple[Gives, Any, str]:
+    """What a call gives, its annotation or ABSENT, and why there are no annotations, as in `Handler`."""
+    hints, unreadable = _hints(handler)
+    return *_given(handler, hints, unreadable), unreadable
+
+
+def parameters(handler: Any, name: str) -> list[inspect.Parameter]:
+    """What a call takes, with evaluated annotations, or ABSENT ones.
+
+    But for what `functools.partial` gave by name: that is the program's own. TypeError where it cannot be told, or
+    where it takes any number of arguments.
+    """
+    hints, _ = _hints(handler)
+    bound = _bound_names(handler)
+    found = [
+        one.replace(annotation=hints.get(one.name, ABSENT))
+        for one in _full_signature(handler, name).parameters.values()
+        if one.name not in bound
+    ]
+    for one in found:
+        if one.kind in _VARIADIC:
+            raise TypeError(
+                f"handler of {name!r} takes any number of arguments ({one}), which no caller can know;"
+                " name each parameter, or take a list or a dict"
+            )
+    return found
+
+
+def by_name(handler: Any, name: str) -> Callable[[dict[str, Any]], Any]:
+    """A function that calls it with arguments by name; those that are left out take their defaults.
+
+    TypeError where it is a wrapper that does not hand on what it wraps takes.
+    """
+    taken = parameters(handler, name)
+    own = _signature(handler, name, follow_wrapped=False)
+    positions = [one for one in taken if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    named = [one.name for one in taken if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    if _binds(own, [], [one.name for one in taken]):
+        return lambda arguments: handler(**arguments)
+    if not _binds(own, [one.name for one in positions], named):
+        raise TypeError(f"handler of {name!r}: {describe(handler)}{own} does not take what it wraps takes")
+
+    def call(arguments: dict[str, Any]) -> Any:
+        values = [arguments.get(one.name, one.default) for one in positions]
+        return handler(*values, **{name: arguments[name] for name in named if name in arguments})
+
+    return call
+
+
+def _binds(signature: inspect.Signature, positions: list[str], names: list[str]) -> bool:
+    try:
+        signature.bind(*positions, **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
+
+
+def _full_signature(handler: Any, name: str) -> inspect.Signature:
+    """Its own; of a wrapper that takes anything that of what it wraps."""
+    own = _signature(handler, name, follow_wrapped=False)
+    if any(one.kind in _VARIADIC for one in own.parameters.values()):
+        return _signature(handler, name, follow_wrapped=True)
+    return own
+
+
+def _bound_names(handler: Any) -> set[str]:
+    """What partial objects anywhere inside give by name."""
+    found: set[str] = set()
+    inner: Any = handler
+    for _ in range(_LONGEST_CHAIN):
+        if inner is None:
+            break
+        if isinstance(inner, functools.partial):
+            found.update(inner.keywords)
+        inner = _within(inner)
+    return found
 
 
 def _given(handler: Any, hints: dict[str, Any], unreadable: str) -> tuple[Gives, Any]:
@@ -129,11 +222,15 @@ def _parameter(handler: Any, name: str) -> str:
     return own.name
 
 
-def _first(handler: Any, name: str, *, follow_wrapped: bool) -> inspect.Parameter:
+def _signature(handler: Any, name: str, *, follow_wrapped: bool) -> inspect.Signature:
     try:
-        signature = inspect.signature(handler, follow_wrapped=follow_wrapped)
+        return inspect.signature(handler, follow_wrapped=follow_wrapped)
     except (TypeError, ValueError) as error:
         raise TypeError(f"handler of {name!r}: what {describe(handler)} takes cannot be told: {error}") from None
+
+
+def _first(handler: Any, name: str, *, follow_wrapped: bool) -> inspect.Parameter:
+    signature = _signature(handler, name, follow_wrapped=follow_wrapped)
     try:
         signature.bind(None)
     except TypeError:

@@ -57,7 +57,8 @@ class InterceptedCall:
 
     @property
     def request(self) -> Any:
-        """The one request; None where the caller streams.
+        """The one request, and for arguments by name a dict of those that came. Where the caller streams: what it gives
+        beside its items, as such a dict, or None where the method takes nothing beside them.
 
         On a server it is decoded when it is asked for, by an interceptor or by the handler: InvalidArgument where it
         does not fit its type. So whoever is refused before that costs no decoding.

@@ -4,7 +4,9 @@
 methods. Whatever cannot work is refused here, before anything is registered: TypeError for handlers and types,
 ValueError for names and shapes. Knows no connection.
 
-AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a stream.
+AsyncIterator (or AsyncIterable, AsyncGenerator) on either side makes that side a stream. Beside that, one parameter
+without default is the request itself, and none, several or any default is a map of arguments by name
+(docs/protocol.md, "Arguments").
 
 Tests: tests/rpcnet/test_service.py and, for every kind of handler in both worlds, test_registration.py.
 """
@@ -16,13 +18,25 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Final, Literal, Never, NoReturn, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from rpcnet.codec import answer_encoder, bytes_answer, decoder
-from rpcnet.handler import ABSENT, Gives, Handler, describe, is_asynchronous, look_at, streamed
+from rpcnet.codec import Decode, answer_encoder, arguments_decoder, bytes_answer, decoder
+from rpcnet.handler import (
+    ABSENT,
+    Gives,
+    Handler,
+    answers,
+    by_name,
+    describe,
+    is_asynchronous,
+    look_at,
+    parameters,
+    streamed,
+)
 from rpcnet.kinds import inspected, is_payload
 from rpcnet.wire.frame import MAX_METHOD_BYTES, SHAPES
 
 __all__ = [
     "LEFT_OUT",
+    "OPTIONS",
     "LeftOut",
     "Method",
     "Signature",
@@ -38,6 +52,8 @@ __all__ = [
 ]
 
 _SERVICE = "__rpcnet_service__"
+OPTIONS: Final = ("timeout", "idle_timeout", "metadata", "response", "wait_for_ready")
+"""Options of calls, by whose names no parameter can go: a call through a proxy could not tell them apart."""
 Class = TypeVar("Class", bound=type)
 
 
@@ -57,22 +73,36 @@ class Method:
 
     name: str
     shape: int
-    handler: Callable[[Any], Any]
-    decode: Callable[[bytes, int], Any] | None
+    handler: Callable[..., Any]
+    """Takes the request, or the stream of them; and a dict of arguments where there is `arguments`."""
+    decode: Decode | None
     """From a payload and its layout; None: bytes as they come."""
     encode: Callable[[Any], tuple[bytes, int]]
     """An answer to its payload and layout; PayloadError where it is none of its type."""
+    arguments: Decode | None = None
+    """Of what is taken beside a stream; None where the stream is all."""
 
 
+@dataclass(frozen=True, slots=True)
 class Signature:
     """What a typed handler takes and gives."""
 
-    __slots__ = ("request", "response", "shape")
+    request: Any
+    """Type of the request, or of one item where the caller streams; LEFT_OUT where it is a map of arguments."""
+    response: Any
+    """Type of the answer, or of one item."""
+    shape: int
+    parameters: tuple[inspect.Parameter, ...] = ()
+    """All that it takes, in order; none where the types were given, as it is called with one value then."""
+    stream: str = ""
+    """The parameter that is the stream; empty where there is none, or no other."""
+    arguments: tuple[inspect.Parameter, ...] = ()
+    """Those that travel in a map."""
 
-    def __init__(self, request: Any, response: Any, shape: int) -> None:
-        self.request = request
-        self.response = response
-        self.shape = shape
+    @property
+    def takes_map(self) -> bool:
+        """Whether the request is a map of arguments, maybe an empty one."""
+        return self.request is LEFT_OUT
 
 
 def shape_number(shape: Any) -> int:
@@ -94,8 +124,7 @@ def method_name(name: Any) -> str:
     return name
 
 
-def _looked_at(name: str, handler: Any) -> Handler:
-    """What a handler says of itself. TypeError where it cannot be one."""
+def _check_asynchronous(name: str, handler: Any) -> None:
     if not callable(handler):
         raise TypeError(f"handler of {name!r} must be an asynchronous function, not {describe(handler)}")
     if not is_asynchronous(handler):
@@ -103,6 +132,11 @@ def _looked_at(name: str, handler: Any) -> Handler:
             f"handler of {name!r} must be asynchronous (async def); {describe(handler)} is not."
             " Work that takes long belongs into asyncio.to_thread"
         )
+
+
+def _looked_at(name: str, handler: Any) -> Handler:
+    """What a handler that takes one request says of itself. TypeError where it cannot be one."""
+    _check_asynchronous(name, handler)
     return look_at(handler, name)
 
 
@@ -163,10 +197,22 @@ def read_signature(
     response: Given = LEFT_OUT,
     shape: int | None = None,
 ) -> Signature:
-    """Types and shape of a handler with one parameter (`self` aside): as given, else from its annotations.
+    """Types and shape of a handler (`self` aside): as given, else from its annotations.
 
-    TypeError where there is neither, or where they contradict each other or what the handler is.
+    With `request` given it takes one value. TypeError where there are no types, or where they contradict each other or
+    what the handler is.
     """
+    taken: tuple[inspect.Parameter, ...] = ()
+    if request is LEFT_OUT:
+        _check_asynchronous(name, handler)
+        taken = tuple(parameters(handler, name))
+        for one in taken:
+            if one.name in OPTIONS:
+                raise TypeError(
+                    f"handler of {name!r}: its parameter {one.name!r} is named as an option of calls; rename it"
+                )
+        if len(taken) != 1 or taken[0].default is not ABSENT or taken[0].kind is inspect.Parameter.KEYWORD_ONLY:
+            return _read_parameters(handler, name, taken, response, shape)
     seen = _looked_at(name, handler)
     takes = seen.takes if request is LEFT_OUT else request
     returns = seen.returns if response is LEFT_OUT else response
@@ -185,7 +231,48 @@ def read_signature(
         shape = number
     _check_requests(name, shape, seen.takes, streams_in)
     _check_answers(name, seen, shape, AsyncIterator if streams_out else returns)
-    return Signature(_type(takes), _type(returns), shape)
+    return Signature(_type(takes), _type(returns), shape, taken)
+
+
+def _read_parameters(
+    handler: Callable[..., Any], name: str, taken: tuple[inspect.Parameter, ...], response: Given, shape: int | None
+) -> Signature:
+    """The signature of a handler that is called by name: it takes no parameter, several, or one with a default."""
+    _check_parameters(name, taken)
+    gives, returns, unreadable = answers(handler)
+    returns = returns if response is LEFT_OUT else response
+    nameless = [f"parameter {one.name!r}" for one in taken if one.annotation is ABSENT]
+    for what in [*nameless, *(["return value"] if returns is ABSENT else [])]:
+        why = f" ({unreadable})" if unreadable else ""
+        raise TypeError(f"handler of {name!r}: its {what} needs an annotation{why}")
+    streams = [one for one in taken if streamed(one.annotation)[1]]
+    if len(streams) > 1:
+        raise TypeError(f"handler of {name!r} takes {len(streams)} streams; a call has one")
+    if streams and streams[0].default is not ABSENT:
+        raise TypeError(f"handler of {name!r}: the stream {streams[0].name!r} cannot have a default")
+    returns, streams_out = streamed(returns)
+    if gives is Gives.STREAM and not streams_out and response is LEFT_OUT:
+        raise TypeError(f"handler of {name!r} gives a stream; annotate it as AsyncIterator[{returns!r}]")
+    number = len(streams) + 2 * (streams_out or gives is Gives.STREAM)
+    if shape is not None and shape != number:
+        raise TypeError(f"handler of {name!r} is {SHAPES[number]} by its annotations; it cannot be {SHAPES[shape]}")
+    rest = tuple(one for one in taken if one not in streams)
+    if streams:
+        return Signature(
+            _type(streamed(streams[0].annotation)[0]), _type(returns), number, taken, streams[0].name, rest
+        )
+    if len(rest) == 1 and rest[0].default is ABSENT:
+        return Signature(_type(rest[0].annotation), _type(returns), number, taken)
+    return Signature(LEFT_OUT, _type(returns), number, taken, arguments=rest)
+
+
+def _check_parameters(name: str, taken: tuple[inspect.Parameter, ...]) -> None:
+    for one in taken:
+        if one.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise TypeError(
+                f"handler of {name!r}: its parameter {one.name!r} is positional only, but arguments travel by name;"
+                " leave out the `/`"
+            )
 
 
 def _type(kind: Any) -> Any:
@@ -206,14 +293,42 @@ def typed_method(
     handler = _unwrapped(handler)
     signature = read_signature(handler, name, request, response, None if shape is None else shape_number(shape))
     try:
-        decode = decoder(signature.request, max_depth)
-    except TypeError as error:
-        raise TypeError(f"request of {name!r}: {error}") from None
-    try:
         encode = answer_encoder(signature.response, max_depth)
     except TypeError as error:
         raise TypeError(f"answer of {name!r}: {error}") from None
+    arguments = _arguments(name, signature, max_depth) if signature.takes_map or signature.arguments else None
+    if arguments is not None and signature.takes_map:
+        return Method(name, signature.shape, by_name(handler, name), arguments, encode)
+    try:
+        decode = decoder(signature.request, max_depth)
+    except TypeError as error:
+        raise TypeError(f"request of {name!r}: {error}") from None
+    if arguments is not None:
+        return Method(
+            name, signature.shape, _with_stream(by_name(handler, name), signature.stream), decode, encode, arguments
+        )
+    taken = signature.parameters
+    if taken and taken[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        handler = _with_one(by_name(handler, name), taken[0].name)
     return Method(name, signature.shape, handler, decode, encode)
+
+
+def _arguments(name: str, signature: Signature, max_depth: int) -> Decode:
+    kinds = {one.name: (_type(one.annotation), one.default is not ABSENT) for one in signature.arguments}
+    for parameter, (kind, _) in kinds.items():
+        try:
+            inspected(kind)
+        except TypeError as error:
+            raise TypeError(f"parameter {parameter!r} of {name!r}: {error}") from None
+    return arguments_decoder(kinds, max_depth)
+
+
+def _with_stream(call: Callable[[dict[str, Any]], Any], stream: str) -> Callable[[Any, dict[str, Any]], Any]:
+    return lambda items, arguments: call({stream: items, **arguments})
+
+
+def _with_one(call: Callable[[dict[str, Any]], Any], parameter: str) -> Callable[[Any], Any]:
+    return lambda request: call({parameter: request})
 
 
 def service(cls: Class) -> Class:

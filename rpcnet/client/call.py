@@ -37,12 +37,14 @@ from rpcnet.stream import Stream, running_task
 from rpcnet.wire import writer
 from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
-__all__ = ["MAX_ATTEMPTS", "ORDERLY", "ClientCall", "Launcher", "may_be_made_again"]
+__all__ = ["MAX_ATTEMPTS", "ORDERLY", "TAKEN", "ClientCall", "Launcher", "may_be_made_again"]
 
 MAX_ATTEMPTS: Final = 3
 """How often a call is made again after a server refused it unseen."""
 END_FRAME: Final = -1
 """Stands in `unheard` for the half-close that went as a frame of its own."""
+TAKEN: Final = (b"", -1)
+"""Stands for arguments that are one of the messages that were sent, and go again as such."""
 PUNCTUAL: Final = 0.001
 """Seconds that a timer may be late without anybody having been held up."""
 _OK = Status.OK
@@ -75,6 +77,7 @@ class ClientCall(Stream):
         "_deadline_timer",
         "_first_frame",
         "_single",
+        "arguments",
         "attempts",
         "deadline",
         "error",
@@ -104,6 +107,7 @@ class ClientCall(Stream):
         single: bool,
         request: tuple[bytes, int] | None = None,
         metadata: Metadata | None = None,
+        arguments: tuple[bytes, int] | None = None,
     ) -> None:
         if type(method) is not str and isinstance(method, str):
             method = str.__str__(method)  # a subclass may not be shown as the text that it is
@@ -111,6 +115,8 @@ class ClientCall(Stream):
         self.deadline = deadline
         self.request = request
         """The one request and its layout; None where the caller streams."""
+        self.arguments = arguments
+        """What is sent before the items, and its layout; TAKEN once it is on its way, None where there is nothing."""
         self.metadata = metadata
         self.reply: asyncio.Future[tuple[bytes, int]] | None = loop.create_future() if single else None
         """Where one answer is awaited; None where items are read."""
@@ -434,8 +440,14 @@ class ClientCall(Stream):
         self.sending_last()
         self.connection.write(writer.end(self.number))
 
+    def send_first(self, payload: bytes, layout: int) -> None:
+        """Have `send_again` send this before whatever went out before, and all others wait from now on."""
+        self.resending = [(payload, layout), *(self.resending or ())]
+        if self._lock is None:
+            self._lock = asyncio.Lock()  # closes the fast path until `send_again` has begun
+
     async def send_again(self) -> None:
-        """Write what went out before on another connection, whose server said that it did not take it."""
+        """Write what is to go before all else: arguments, or what another server said that it did not take."""
         sent = self.resending
         if sent is None:
             return

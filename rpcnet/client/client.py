@@ -8,7 +8,7 @@ Tests: tests/rpcnet/test_one_page.py, test_shapes.py and test_letting_go.py.
 import asyncio
 import ssl
 from asyncio import _get_running_loop as _running_loop
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
 from enum import Enum
 from random import Random
 from types import TracebackType
@@ -183,6 +183,7 @@ class RpcClient:
         payload: Any = b"",
         *,
         items: Items | None = None,
+        arguments: Mapping[str, Any] | None = None,
         response: None = None,
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
@@ -195,6 +196,7 @@ class RpcClient:
         payload: Any = b"",
         *,
         items: Items | None = None,
+        arguments: Mapping[str, Any] | None = None,
         response: type[T],
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
@@ -206,6 +208,7 @@ class RpcClient:
         payload: Any = b"",
         *,
         items: Items | None = None,
+        arguments: Mapping[str, Any] | None = None,
         response: type[Any] | None = None,
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
@@ -219,13 +222,15 @@ class RpcClient:
         self._check_loop()
         if items is None and isinstance(payload, AsyncIterable | BidirectionalStream):
             items, payload = payload, b""
+        if items is None and arguments is not None:
+            raise TypeError("arguments go beside items; those of a method that takes no stream are its payload")
         if items is None:
             return await self._one_answer(method, payload, response, timeout, metadata)
         if payload != b"":
             raise TypeError(
                 "give call_with_metadata a payload, for a unary method, or items, for one that takes a stream"
             )
-        return await self._upload(method, items, response, timeout, idle_timeout, metadata)
+        return await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata)
 
     @overload
     def call_server_streaming(
@@ -275,6 +280,7 @@ class RpcClient:
         method: str,
         items: Items,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: None = None,
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
@@ -286,6 +292,7 @@ class RpcClient:
         method: str,
         items: Items,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: type[T],
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
@@ -296,13 +303,17 @@ class RpcClient:
         method: str,
         items: Items,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: type[Any] | None = None,
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
     ) -> Any:
-        """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is."""
-        return (await self._upload(method, items, response, timeout, idle_timeout, metadata)).value
+        """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is.
+
+        `arguments`: what the method takes beside the stream, by name.
+        """
+        return (await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata)).value
 
     @overload
     def call_streaming(
@@ -310,6 +321,7 @@ class RpcClient:
         method: str,
         items: Items | None = None,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: None = None,
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
@@ -321,6 +333,7 @@ class RpcClient:
         method: str,
         items: Items | None = None,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: type[T],
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
@@ -331,15 +344,20 @@ class RpcClient:
         method: str,
         items: Items | None = None,
         *,
+        arguments: Mapping[str, Any] | None = None,
         response: type[Any] | None = None,
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
     ) -> "ClientStream[Any]":
-        """Call a bidirectional method. Without `items` you write with `send` and `end`; else they are sent for you."""
+        """Call a bidirectional method. Without `items` you write with `send` and `end`; else they are sent for you.
+
+        `arguments`: what the method takes beside the stream, by name.
+        """
         self._reader(response)
         given = None if items is None else _iterable(items)
-        call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout, metadata)
+        beside = _encoded_arguments(arguments)
+        call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout, metadata, None, arguments, beside)
         if given is not None:
             self._feed(call, given)
         return ClientStream(call, response, self.config.max_depth, writes=items is None)
@@ -356,9 +374,21 @@ class RpcClient:
         """`call_streaming` with `idle_timeout=timeout`: how long the peer may be silent, not how long it takes."""
         return self.call_streaming(method, items, response=response, idle_timeout=timeout, metadata=metadata)
 
-    def service(self, cls: type[T]) -> T:
-        """A typed proxy of a @service class: `await client.service(Calculator).add(request)`."""
-        return cast("T", ServiceProxy(self, cls))
+    def service(
+        self,
+        cls: type[T],
+        *,
+        timeout: Seconds = DEFAULT,
+        idle_timeout: Seconds = DEFAULT,
+        metadata: Metadata | None = None,
+    ) -> T:
+        """A proxy of a @service class, typed as the class: `await client.service(Calculator).add(1, b=2)`.
+
+        The options hold for each of its calls, `idle_timeout` for those that stream. TypeError, as from the method
+        itself and before anything is sent, where arguments do not fit.
+        """
+        options = {"timeout": timeout, "idle_timeout": idle_timeout, "metadata": metadata}
+        return cast("T", ServiceProxy(self, cls, options))
 
     def _check_loop(self) -> None:
         if _running_loop() is not self._loop:
@@ -390,6 +420,7 @@ class RpcClient:
         self,
         method: str,
         items: Items,
+        arguments: Mapping[str, Any] | None,
         response: Any,
         timeout: Seconds,
         idle_timeout: Seconds,
@@ -397,11 +428,12 @@ class RpcClient:
     ) -> Reply[Any]:
         decode = self._reader(response)
         given = _iterable(items)
+        beside = _encoded_arguments(arguments)
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
         idle = self._idle(idle_timeout)
 
         def make(metadata: Metadata | None) -> Awaitable[Reply[Any]]:
-            call = self._opened(method, CLIENT_STREAMING, deadline, idle, metadata)
+            call = self._opened(method, CLIENT_STREAMING, deadline, idle, metadata, None, beside)
             self._launch(call)
             self._feed(call, given)
             return self._reply_of(call, decode)
@@ -409,7 +441,7 @@ class RpcClient:
         self._check_loop()
         if not self._interceptors:
             return await make(metadata)
-        return await answer_through(self._interceptors, method, CLIENT_STREAMING, None, metadata, deadline, make)
+        return await answer_through(self._interceptors, method, CLIENT_STREAMING, arguments, metadata, deadline, make)
 
     async def _reply_of(self, call: ClientCall, decode: Decode | None) -> Reply[Any]:
         """Wait for the answer. Nobody who waits for this may refer to the call: an error leads to their frames."""
@@ -436,11 +468,12 @@ class RpcClient:
         metadata: Metadata | None,
         request: tuple[bytes, int] | None = None,
         value: Any = None,
+        arguments: tuple[bytes, int] | None = None,
     ) -> ClientCall:
-        """A call that is answered by a stream, launched. `value` is what `request` was encoded from."""
+        """A call that is answered by a stream, launched. `value` is what `request` or `arguments` was encoded from."""
         self._check_loop()
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
-        call = self._opened(method, shape, deadline, self._idle(idle_timeout), metadata, request)
+        call = self._opened(method, shape, deadline, self._idle(idle_timeout), metadata, request, arguments)
         if self._interceptors:
             call.opener = self._launcher.spawn(stream_through(self._interceptors, call, value, self._launch), call)
         else:
@@ -455,10 +488,12 @@ class RpcClient:
         idle: float | None,
         metadata: Metadata | None,
         request: tuple[bytes, int] | None = None,
+        arguments: tuple[bytes, int] | None = None,
     ) -> ClientCall:
         """A streaming call that is not launched yet."""
         self._dialer.check_open()
-        return ClientCall(self._loop, method, shape, deadline, idle, shape == CLIENT_STREAMING, request, metadata)
+        single = shape == CLIENT_STREAMING
+        return ClientCall(self._loop, method, shape, deadline, idle, single, request, metadata, arguments)
 
     def _launch(self, call: ClientCall) -> None:
         idle = None if call.waits is None else call.waits.allowed
@@ -552,6 +587,11 @@ class RpcClient:
         dialer: Dialer | None = getattr(self, "_dialer", None)
         if dialer is not None:
             dialer.drop()
+
+
+def _encoded_arguments(arguments: Mapping[str, Any] | None) -> tuple[bytes, int] | None:
+    """What is sent beside a stream; None where that is nothing: all take their defaults."""
+    return encode_request(dict(arguments)) if arguments else None
 
 
 def _iterable(items: Items) -> Iterables:

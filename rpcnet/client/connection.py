@@ -10,7 +10,7 @@ Tests: tests/rpcnet/client/test_connection.py.
 
 from typing import Final
 
-from rpcnet.client.call import ORDERLY, ClientCall
+from rpcnet.client.call import ORDERLY, TAKEN, ClientCall
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
 from rpcnet.errors import (
@@ -26,7 +26,7 @@ from rpcnet.line import Line
 from rpcnet.metadata import checked_metadata, encoded_metadata
 from rpcnet.observe import Observer
 from rpcnet.wire import writer
-from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, OPEN_HEAD, SHAPES
+from rpcnet.wire.frame import ARGUMENTS, FLAG_END, FLAG_ITEM, ITEM_COST, MAX_METHOD_BYTES, OPEN_HEAD, SHAPES
 
 __all__ = ["ClientConnection"]
 
@@ -116,6 +116,10 @@ class ClientConnection(Connection):
             if call.deadline <= now:
                 raise DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent")
             micros = micros_left(call.deadline, now)
+        shape = call.shape
+        if request is None and call.arguments is not None:
+            shape |= ARGUMENTS
+            self._check_arguments(call.arguments[0])
         room = self.peer_hello.max_frame_bytes - OPEN_HEAD.size - len(method) - len(facts)
         if room < 0:
             raise ResourceExhausted(
@@ -138,6 +142,8 @@ class ClientConnection(Connection):
                 self.credit -= cost
                 flags, body = FLAG_ITEM | FLAG_END | layout, payload
                 call.output_ended = True
+        elif call.arguments is not None and call.arguments is not TAKEN:
+            flags, body = self._take_arguments(call, room)
         if self.observer is not None:
             call.started_at = self.loop.time()
             self.observer.record(
@@ -148,8 +154,31 @@ class ClientConnection(Connection):
                 shape=SHAPES[call.shape],
                 peer=self.peer,
             )
-        self.write(writer.open_call(number, flags, call.shape, method, facts, micros, body), of_call=True)
-        return request is None or flags != 0
+        self.write(writer.open_call(number, flags, shape, method, facts, micros, body), of_call=True)
+        return flags != 0 or (request is None and call.resending is None)
+
+    def _check_arguments(self, payload: bytes) -> None:
+        assert self.peer_hello is not None
+        limit = self.peer_hello.max_message_bytes
+        if len(payload) > limit:
+            raise ResourceExhausted(
+                f"arguments of {len(payload)} bytes to {self.peer} exceed its max_message_bytes ({limit});"
+                " raise it there, or send less"
+            )
+
+    def _take_arguments(self, call: ClientCall, room: int) -> tuple[int, bytes]:
+        """Flags and body of OPEN: the arguments, where they fit. Else they go first of all items."""
+        assert call.arguments is not None and call.unheard is not None
+        payload, layout = call.arguments
+        call.arguments = TAKEN
+        cost = len(payload) + ITEM_COST
+        if len(payload) <= min(self.room, room) and cost <= call.credit and self.may_write(cost):
+            call.credit -= cost
+            self.credit -= cost
+            call.unheard.append((payload, layout))
+            return FLAG_ITEM | layout, payload
+        call.send_first(payload, layout)
+        return 0, b""
 
     def _encode_metadata(self, metadata: Metadata) -> bytes:
         assert self.peer_hello is not None

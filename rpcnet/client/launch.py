@@ -68,8 +68,21 @@ class CallLauncher:
             # A traceback leads to its frames, these to the call: a cycle that would keep the client, too.
             call.fail(error.with_traceback(None), tell_peer=False)
             return
-        if not went_along:
+        if went_along:
+            return
+        if call.request is not None:
             call.pump = self.spawn(call.send_request(), call)
+        elif call.opener is None:
+            call.opener = self.spawn(self._send_first(call), call)
+
+    async def _send_first(self, call: ClientCall) -> None:
+        """Arguments that did not fit into OPEN. If the call ends meanwhile, its end says why."""
+        try:
+            await call.send_again()
+        except RpcError as error:
+            call.fail(error.with_traceback(None), tell_peer=False)
+        if call.opener is asyncio.current_task():
+            call.opener = None
 
     async def _begin_later(self, call: ClientCall) -> None:
         try:

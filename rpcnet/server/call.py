@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from rpcnet.codec import PayloadError
+from rpcnet.codec import NO_ARGUMENTS, Decode, PayloadError
 from rpcnet.connection import Connection
 from rpcnet.context import CURRENT
 from rpcnet.errors import (
@@ -66,6 +66,7 @@ class ServedCall(Stream):
         "_is_told",
         "_runs",
         "_started_at",
+        "awaits_arguments",
         "deadline",
         "entry",
         "handlers",
@@ -93,6 +94,8 @@ class ServedCall(Stream):
         self.handlers = handlers
         self.entry = entry
         self.receiving = state
+        self.awaits_arguments = False
+        """The first message, which is still to come, is the arguments beside the stream."""
         self.task: asyncio.Task[None] | None = None
         self.wrote = False
         """An item or metadata has left."""
@@ -116,8 +119,8 @@ class ServedCall(Stream):
         deadline = self.deadline
         if deadline is not None:
             self._deadline_timer = self.loop.call_at(deadline, self._deadline_due)
-        if self.shape & CLIENT_STREAMS:
-            self._start(self._serve_items())
+        if self.shape & CLIENT_STREAMS and not self.awaits_arguments:
+            self._start(self._serve_items(*NO_ARGUMENTS))
         if flags & FLAG_ITEM:
             self._take_first(flags, body)
         if flags & FLAG_END and not self.finished:
@@ -139,7 +142,12 @@ class ServedCall(Stream):
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         if self.shape & CLIENT_STREAMS:
-            Stream.message(self, payload, layout, held)
+            if not self.awaits_arguments:
+                Stream.message(self, payload, layout, held)
+                return
+            self.awaits_arguments = False
+            self.release(held)
+            self._start(self._serve_items(payload, layout))
             return
         self.connection.release(held)  # the stream's is not needed any more
         if self.task is not None:
@@ -149,7 +157,8 @@ class ServedCall(Stream):
     def end_input(self) -> None:
         Stream.end_input(self)
         if self.task is None:
-            self.fail(InvalidArgument(f"{SHAPES[self.shape]} call {self.method!r} came without a request"))
+            what = "the arguments that its OPEN announced" if self.awaits_arguments else "a request"
+            self.fail(InvalidArgument(f"{SHAPES[self.shape]} call {self.method!r} came without {what}"))
 
     def other(self, kind: int, payload: bytes) -> None:
         if kind == CANCEL:
@@ -173,21 +182,30 @@ class ServedCall(Stream):
             if self.handlers.interceptors:
                 await self._answer_through(partial(self._request, payload, layout))
                 return
-            request = payload if entry.decode is None else self._decode(payload, layout)
+            request = payload if entry.decode is None else self._decode(entry.decode, payload, layout)
             await self._answer(entry.handler(request))
         except BaseException as error:
             if self._raised(error):
                 raise
 
-    async def _serve_items(self) -> None:
-        """A handler that takes a stream."""
+    async def _serve_items(self, payload: bytes, layout: int) -> None:
+        """A handler that takes a stream, and maybe arguments beside it: a map that is empty where none came.
+
+        One that takes no arguments ignores them, as every handler ignores those that it does not know.
+        """
         CURRENT.set(self)
         self._runs = True
+        entry = self.entry
         try:
             if self.handlers.interceptors:
-                await self._answer_through(_no_request)
-                return
-            await self._answer(self.entry.handler(Items(self)))
+                read = (
+                    _no_request if entry.arguments is None else partial(self._decode, entry.arguments, payload, layout)
+                )
+                await self._answer_through(read)
+            elif entry.arguments is None:
+                await self._answer(entry.handler(Items(self)))
+            else:
+                await self._answer(entry.handler(Items(self), self._decode(entry.arguments, payload, layout)))
         except BaseException as error:
             if self._raised(error):
                 raise
@@ -223,7 +241,13 @@ class ServedCall(Stream):
 
     async def _handle(self, call: InterceptedCall) -> Any:
         """What the innermost `proceed()` does."""
-        answer = self.entry.handler(Items(self) if self.shape & CLIENT_STREAMS else call.request)
+        handler = self.entry.handler
+        if not self.shape & CLIENT_STREAMS:
+            answer = handler(call.request)
+        elif self.entry.arguments is None:
+            answer = handler(Items(self))
+        else:
+            answer = handler(Items(self), call.request)
         if not self.shape & SERVER_STREAMS:
             return await answer
         await self._stream(answer)
@@ -272,12 +296,12 @@ class ServedCall(Stream):
                 await close()
 
     def _request(self, payload: bytes, layout: int) -> Any:
-        return payload if self.entry.decode is None else self._decode(payload, layout)
+        decode = self.entry.decode
+        return payload if decode is None else self._decode(decode, payload, layout)
 
-    def _decode(self, payload: bytes, layout: int) -> Any:
-        assert self.entry.decode is not None
+    def _decode(self, decode: Decode, payload: bytes, layout: int) -> Any:
         try:
-            return self.entry.decode(payload, layout)
+            return decode(payload, layout)
         except PayloadError as error:
             raise InvalidArgument(f"request of {self.method!r} does not fit its type: {error}") from None
 
@@ -289,7 +313,8 @@ class ServedCall(Stream):
             if self._cancel_status is None and not self.finished:
                 raise
             raise self.cannot_send() from None  # being cancelled is never a plain end
-        return payload if self.entry.decode is None else self._decode(payload, layout)
+        decode = self.entry.decode
+        return payload if decode is None else self._decode(decode, payload, layout)
 
     # What the handler may do through current_call().
 

@@ -23,7 +23,17 @@ from rpcnet.server.ending import Limits, fitting
 from rpcnet.server.handlers import Handlers
 from rpcnet.service import Method
 from rpcnet.wire import writer
-from rpcnet.wire.frame import CANCEL, FLAG_ITEM, ITEM, ITEM_COST, OPEN, SHAPES, decode_open
+from rpcnet.wire.frame import (
+    ARGUMENTS,
+    BIDIRECTIONAL,
+    CANCEL,
+    FLAG_ITEM,
+    ITEM,
+    ITEM_COST,
+    OPEN,
+    SHAPES,
+    decode_open,
+)
 
 __all__ = ["ServerConnection"]
 
@@ -136,8 +146,11 @@ class ServerConnection(Connection):
             if flags & FLAG_ITEM:
                 self.release(len(body) + ITEM_COST)
             return
+        has_arguments = shape > BIDIRECTIONAL
+        if has_arguments:
+            shape -= ARGUMENTS
         method = self.handlers.methods.get(name)
-        refusal = self._refusal(method, name, shape)
+        refusal = self._refusal(method, name, shape, has_arguments)
         if refusal is not None or method is None:
             if flags & FLAG_ITEM:
                 self.release(len(body) + ITEM_COST)
@@ -149,6 +162,8 @@ class ServerConnection(Connection):
         now = self.loop.time()
         call = ServedCall(self, self.handlers, method, shape, metadata, at(micros, now), state)
         call.attach(self, stream)
+        if has_arguments:
+            call.awaits_arguments = True
         self.calls[stream] = call
         self.handlers.calls[call] = None
         if self.observer is not None:
@@ -162,11 +177,13 @@ class ServerConnection(Connection):
             )
         call.opened(now, flags, body)
 
-    def _refusal(self, method: Method | None, name: str, shape: int) -> tuple[int, str] | None:
+    def _refusal(self, method: Method | None, name: str, shape: int, has_arguments: bool) -> tuple[int, str] | None:
         if method is None:
             return Status.UNIMPLEMENTED, f"no method {name!r} is registered"
         if method.shape != shape:
             return Status.UNIMPLEMENTED, f"method {name!r} is {SHAPES[method.shape]}, it was called as {SHAPES[shape]}"
+        if has_arguments and method.decode is None:
+            return Status.UNIMPLEMENTED, f"method {name!r} takes bytes; it takes no arguments beside its stream"
         limit = self.config.max_streams
         if len(self.calls) >= limit:
             if not self._warned:

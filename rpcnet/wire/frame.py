@@ -17,6 +17,7 @@ from rpcnet.config import HELLO_LIMITS
 from rpcnet.errors import ProtocolError, Status
 
 __all__ = [
+    "ARGUMENTS",
     "BIDIRECTIONAL",
     "CANCEL",
     "CLIENT_STREAMING",
@@ -105,6 +106,10 @@ FLAG_PACKED: Final = PACKED
 SHAPES: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
 """By number: bit 0 says that the caller streams, bit 1 that the handler does."""
 UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
+
+ARGUMENTS: Final = 4
+"""Beside a shape whose caller streams: the caller's first message is a map of arguments, and no item."""
+_SHAPES_OF_OPEN: Final = frozenset((*range(4), CLIENT_STREAMING | ARGUMENTS, BIDIRECTIONAL | ARGUMENTS))
 
 ITEM_COST: Final = 64
 """Credit that each ITEM frame, or first item, costs beside its bytes: about what a queued item costs in memory."""
@@ -211,7 +216,7 @@ def decode_hello(payload: bytes) -> Hello:
 
 
 def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict[str, str | bytes], int, bytes]:
-    """Shape, method, metadata, remaining microseconds (0 = none), first item or its first part."""
+    """Shape and ARGUMENTS, method, metadata, remaining microseconds (0 = none), first message or its first part."""
     try:
         shape, method_bytes, metadata_bytes, micros = OPEN_HEAD.unpack_from(payload)
         start = OPEN_HEAD.size + method_bytes
@@ -219,7 +224,7 @@ def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict
     except (ValueError, struct.error):
         raise ProtocolError("OPEN cannot be read: it is cut short or its method is not UTF-8") from None
     stop = start + metadata_bytes
-    if stop > len(payload) or shape >= len(SHAPES) or not 0 < method_bytes <= MAX_METHOD_BYTES:
+    if stop > len(payload) or shape not in _SHAPES_OF_OPEN or not 0 < method_bytes <= MAX_METHOD_BYTES:
         raise ProtocolError("OPEN cannot be read: a length or the shape in it is wrong")
     if metadata_bytes > max_metadata_bytes:
         raise ProtocolError(f"{metadata_bytes} bytes of metadata exceed max_metadata_bytes ({max_metadata_bytes})")

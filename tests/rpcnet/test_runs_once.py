@@ -269,3 +269,79 @@ def test_breaking_out_of_streams_often_fails_none(world, pair) -> None:
                     break
 
     world.run(main())
+
+
+class Beside:
+    """Methods that take arguments beside their stream."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def register(self, server: RpcServer) -> None:
+        server.register_typed("joined", self.joined)
+        server.register_typed("echoed", self.echoed)
+
+    async def joined(self, items: AsyncIterator[str], first: str, last: str = "") -> str:
+        self.ran.append("joined")
+        return "|".join([first, *[item async for item in items], last])
+
+    async def echoed(self, items: AsyncIterator[str], first: str) -> AsyncIterator[str]:
+        self.ran.append("echoed")
+        yield first
+        async for item in items:
+            yield item
+
+
+@pytest.mark.parametrize("size", [1, 3000, 10_000, 30_000])
+@pytest.mark.parametrize("refusals", [[1], [2500], [9000], [1, 9000], [9000, 9000, 4000], [2500, 1, 9000]])
+def test_arguments_go_again_before_the_items(world, size: int, refusals: list[int]) -> None:
+    """`refusals`: after how many bytes of messages each server in turn says that it did not take the call."""
+    first = "f" * size
+    items = ["i" * 900 for _ in range(40)]
+
+    async def main() -> None:
+        log: list[str] = []
+        beside = Beside()
+        server = RpcServer("127.0.0.1:0")
+        beside.register(server)
+        server.begin()
+        made: list[asyncio.BaseProtocol] = []
+
+        def protocol() -> asyncio.BaseProtocol:
+            to_refuse = refusals[len(made) % (len(refusals) + 1) :]
+            made.append(Refuser(0, to_refuse[0], log) if to_refuse else server.accept())
+            return made[-1]
+
+        async def written(client: RpcClient) -> list[str]:
+            async with client.call_streaming("echoed", response=str, arguments={"first": first}) as stream:
+
+                async def write() -> None:
+                    for item in items:
+                        await stream.send(item)
+                    await stream.end()
+
+                _, got = await asyncio.gather(write(), collected(stream))
+                return got
+
+        listener = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+        address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        config = RpcConfig(reconnect_backoff=0.001, part_bytes=2048)
+        for call, expected in (
+            (written, [first, *items]),
+            (
+                lambda client: client.call_client_streaming(
+                    "joined", items, response=str, arguments={"first": first, "last": "z"}
+                ),
+                "|".join([first, *items, "z"]),
+            ),
+        ):
+            made.clear()
+            async with RpcClient.connect(address, config=config) as client:
+                assert await asyncio.wait_for(call(client), 20) == expected
+        await server.stop()
+        listener.close()
+        await listener.wait_closed()
+        assert log == ["OPEN"] * 2 * len(refusals)
+        assert beside.ran == ["echoed", "joined"]
+
+    world.run(main())

@@ -97,7 +97,6 @@ async def gives_plain(request: int) -> list[Plain]:
 @pytest.mark.parametrize(
     ("handler", "text"),
     [
-        (two, "takes 2"),
         (bare, "'request' needs an annotation"),
         (no_answer, "return value"),
         (unknown, "'Nowhere' is not defined"),

@@ -104,6 +104,12 @@ class Served:
     async def double(self, number: int) -> int:
         return 2 * number
 
+    async def add(self, a: int, b: int = 1) -> int:
+        return a + b
+
+    async def total(self, numbers: AsyncIterator[int], start: int = 0) -> int:
+        return start + sum([number async for number in numbers])
+
     def register(self, server: RpcServer) -> None:
         for unary in (self.echo, self.held, self.missing, self.facts):
             server.register(unary.__name__, unary)
@@ -114,7 +120,8 @@ class Served:
         }.items():
             for handler in handlers:
                 server.register_streaming(handler.__name__, handler, shape=shape)
-        server.register_typed("double", self.double)
+        for typed in (self.double, self.add, self.total):
+            server.register_typed(typed.__name__, typed)
 
 
 def play(
@@ -317,6 +324,26 @@ def test_a_typed_payload_is_messagepack_with_or_without_its_flag() -> None:
             assert await client.call("double", msgpack.packb(21), packed=packed) == msgpack.packb(42)
         assert (await failure(client.call("double", msgpack.packb("text"), packed=True))).status == 3
         assert (await failure(client.call("double", b"\x91" * 100 + b"\x01", packed=True))).status == 3
+
+    play(body)
+
+
+def test_arguments_go_in_a_map_beside_a_stream_before_it() -> None:
+    async def body(client: Client, served: Served, server: RpcServer) -> None:
+        for arguments, total in (({"a": 1}, 2), ({"b": 5, "a": 1, "new": [1]}, 6)):
+            assert await client.call("add", msgpack.packb(arguments), packed=True) == msgpack.packb(total)
+        assert (await failure(client.call("add", msgpack.packb({"b": 1})))).status == 3
+        for arguments, total in (({"start": 10}, 13), ({}, 3), ({"start": 1, "new": "x" * 9000}, 4)):
+            async with await client.start("total", CLIENT_STREAMING | 4) as call:
+                await call.send(msgpack.packb(arguments), packed=True)
+                await call.send(msgpack.packb(1), packed=True)
+                await call.send(msgpack.packb(2), packed=True, last=True)
+                assert await call.answer() == msgpack.packb(total)
+        async with await client.start("total", CLIENT_STREAMING, [msgpack.packb(1)]) as call:
+            assert await call.answer() == msgpack.packb(1)
+        async with await client.start("total", CLIENT_STREAMING | 4, []) as call:
+            error = await failure(call.answer())
+            assert (error.status, "came without the arguments that its OPEN announced" in error.message) == (3, True)
 
     play(body)
 

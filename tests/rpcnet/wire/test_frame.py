@@ -9,6 +9,7 @@ from rpcnet.config import HELLO_LIMITS
 from rpcnet.errors import ProtocolError
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
+    ARGUMENTS,
     GOAWAY,
     HEADER,
     HEADER_BYTES,
@@ -99,7 +100,7 @@ def opened(shape: int = 0, method: bytes = b"m", metadata: bytes = b"", body: by
         (b"", "cut short"),
         (opened()[:10], "cut short"),
         (opened(method=b"\xff"), "not UTF-8"),
-        (opened(shape=4), "shape in it is wrong"),
+        *((opened(shape=shape), "shape in it is wrong") for shape in (4, 6, 8, 9, 13, 255)),
         (opened(method=b""), "a length"),
         (opened(method=b"m" * 1025), "a length"),
         (opened(method_bytes=9), "a length"),
@@ -119,6 +120,10 @@ def test_an_open_that_cannot_be_is_refused_with_a_reason(payload: bytes, text: s
 def test_an_open_is_read_whole() -> None:
     payload = opened(3, b"caf\xc3\xa9", b"\x81\xa1a\xc4\x01b", b"body")
     assert decode_open(payload, 1000) == (3, "café", {"a": b"b"}, 7, b"body")
+
+
+def test_an_open_may_announce_arguments_where_the_caller_streams() -> None:
+    assert [decode_open(opened(shape=shape), 1000)[0] for shape in (1 | ARGUMENTS, 3 | ARGUMENTS)] == [5, 7]
 
 
 def test_a_cancel_is_one_byte_with_a_status() -> None:

@@ -11,6 +11,7 @@ from rpcnet.errors import Status
 from rpcnet.flow.state import FIRST, HALF_NAMES, REQUEST, RESPONSE
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
+    ARGUMENTS,
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
@@ -53,6 +54,9 @@ WRITTEN = {
     "ITEM, empty": writer.item(2, 0, b""),
     "OPEN with a first message in MessagePack, a list": writer.open_call(
         4, FLAG_ITEM | FLAG_END | FLAG_PACKED, 2, b"count", b"", 0, b"\x92\x01\x02"
+    ),
+    "OPEN of a client streaming call with arguments, a map": writer.open_call(
+        5, FLAG_ITEM | FLAG_PACKED, 1 | ARGUMENTS, b"sum", b"", 0, b"\x81\xa5start\x05"
     ),
     "ITEM in MessagePack, a map": writer.item(2, FLAG_PACKED, b"\x81\xa1a\x01"),
     "ITEM in MessagePack, its first part": writer.item(3, FLAG_PACKED | FLAG_MORE, b"\x93\x01"),
@@ -103,6 +107,8 @@ def test_what_the_page_says_is_what_is_read() -> None:
     assert (flags, stream, decode_open(payload, 99)) == (5, 1, (0, "echo", {}, 0, b"hi"))
     payload = frame("OPEN of a bidirectional call, deadline 1.5 s, metadata")[3]
     assert decode_open(payload, 99) == (3, "chat", {"trace": "1"}, 1_500_000, b"")
+    _, flags, _, payload = frame("OPEN of a client streaming call with arguments, a map")
+    assert (flags, *decode_open(payload, 99)) == (12, 5, "sum", {}, 0, b"\x81\xa5start\x05")
     assert decode_ending(frame("END of a caller's items, or OK")[3]) == Ending()
     assert decode_ending(frame("END with NOT_FOUND")[3]) == NOT_FOUND
     for name, ending in READ.items():
