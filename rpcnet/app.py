@@ -43,6 +43,7 @@ __all__ = [
     "convert_arguments",
     "invoke",
     "load_app",
+    "load_object",
     "parameters",
     "split_address",
     "takes_node",
@@ -228,11 +229,14 @@ class NodeContext:
         return f"<NodeContext {self.name} at {self.host}>"
 
 
-def load_app(path: str) -> App:
-    """The coroutine function named `module:function`. Raises AppError, which says what is wrong with it."""
+def load_object(path: str, what: str, fits: Callable[[Any], bool]) -> Any:
+    """What `module:name` names; `what` it should be and which of the module's names would fit are for the error's text.
+
+    Raises AppError.
+    """
     module_name, colon, attribute = path.partition(":")
     if not colon or not module_name or not attribute:
-        raise AppError(f"{path!r} names no application; write it as module:function")
+        raise AppError(f"{path!r} names no {what}")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -241,9 +245,15 @@ def load_app(path: str) -> App:
     function = module
     for part in attribute.split("."):
         if not hasattr(function, part):
-            coroutines = [name for name, value in vars(module).items() if inspect.iscoroutinefunction(value)]
-            raise AppError(f"{module_name!r} has no {attribute!r}{_nearest(attribute, coroutines)}")
+            fitting = [name for name, value in vars(module).items() if fits(value)]
+            raise AppError(f"{module_name!r} has no {attribute!r}{_nearest(attribute, fitting)}")
         function = getattr(function, part)
+    return function
+
+
+def load_app(path: str) -> App:
+    """The coroutine function named `module:function`. Raises AppError, which says what is wrong with it."""
+    function = load_object(path, "application; write it as module:function", inspect.iscoroutinefunction)
     if not inspect.iscoroutinefunction(function):
         raise AppError(f"{path} is no coroutine function but {type(function).__name__!r}; write it as `async def`")
     app: App = function
