@@ -9,10 +9,11 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from rpcnet import BidirectionalStream, Cluster, Member, RpcClient, RpcConfig, RpcError
+from rpcnet import BidirectionalStream, Cluster, Member, RpcConfig, RpcError
 from rpcnet.app import NodeContext
 
-from .messages import GetWorker, Prompt, Token, WorkerFound
+from .generated.services import DirectorClient, WorkerClient
+from .messages import Prompt, WorkerFound
 
 SILENCE = 3.0
 """Seconds without a token after which a worker is given up."""
@@ -33,13 +34,13 @@ async def main(node: NodeContext, *, streams: int = 4, tokens: int = 200) -> Non
         await cluster.register_self({"role": "client"})
         director = await find_director(cluster)
         node.ready()
-        async with RpcClient.connect(director.services["rpc"], tls=node.tls, config=config) as client:
+        async with DirectorClient.connect(director.services["rpc"], tls=node.tls, config=config) as client:
             async with asyncio.TaskGroup() as conversations:
                 for stream in range(streams):
                     conversations.create_task(converse(node, client, config, stream, tokens))
 
 
-async def converse(node: NodeContext, director: RpcClient, config: RpcConfig, stream: int, tokens: int) -> None:
+async def converse(node: NodeContext, director: DirectorClient, config: RpcConfig, stream: int, tokens: int) -> None:
     """Receive tokens 0 … tokens-1, in order, from as many workers as it takes."""
     node.record("stream_opened", stream=stream)
     index = 0
@@ -48,9 +49,9 @@ async def converse(node: NodeContext, director: RpcClient, config: RpcConfig, st
         worker = await find_worker(director, avoid)
         try:
             async with (
-                RpcClient.connect(worker.address, tls=node.tls, config=config) as client,
+                WorkerClient.connect(worker.address, tls=node.tls, config=config) as client,
                 BidirectionalStream[Prompt]() as prompts,
-                client.call_streaming("generate", prompts, response=Token) as answer,
+                client.generate(prompts) as answer,
                 asyncio.TaskGroup() as both_ways,
             ):
                 both_ways.create_task(talk(prompts, index, tokens))
@@ -81,11 +82,11 @@ async def find_director(cluster: Cluster) -> Member:
         return directors.members[0]
 
 
-async def find_worker(director: RpcClient, avoid: list[str]) -> WorkerFound:
+async def find_worker(director: DirectorClient, avoid: list[str]) -> WorkerFound:
     """A live worker that this conversation has not lost; where there is none, wait and try even those."""
     while True:
         try:
-            return await director.call("get_worker", GetWorker(avoid=avoid), response=WorkerFound)
+            return await director.get_worker(avoid)
         except RpcError as error:
             log.warning("no worker to be had: %s", error)
             avoid.clear()

@@ -1,16 +1,8 @@
 """What director, worker and client say to each other. Plain dataclasses: rpcnet encodes and validates them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-__all__ = ["GetWorker", "Prompt", "Token", "WorkerFound"]
-
-
-@dataclass(frozen=True, slots=True)
-class GetWorker:
-    """A client asks the director for a worker."""
-
-    avoid: list[str] = field(default_factory=list)
-    """Workers that fell silent on this client. It knows before the cluster does."""
+__all__ = ["Prompt", "Token", "WorkerFound"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 
 from examples.cluster.client import PAUSE, RETRY, SILENCE, TEXT, TURN
 from examples.cluster.long_form.messages import (
+    GetWorker,
     decode_token,
     decode_worker_found,
     encode_get_worker,
     encode_prompt,
 )
-from examples.cluster.messages import GetWorker, Prompt, WorkerFound
+from examples.cluster.messages import Prompt, WorkerFound
 from rpcnet import Cluster, Member, RpcClient, RpcError
 from rpcnet.app import NodeContext
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from examples.cluster.long_form.messages import decode_get_worker, encode_worker_found
-from examples.cluster.messages import GetWorker, WorkerFound
+from examples.cluster.long_form.messages import GetWorker, decode_get_worker, encode_worker_found
+from examples.cluster.messages import WorkerFound
 from rpcnet import Cluster, InvalidArgument, Member, MemberStatus, NodeStatus, RpcServer, Unavailable
 from rpcnet.app import NodeContext
 

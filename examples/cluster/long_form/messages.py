@@ -1,11 +1,13 @@
 """The messages of ../messages.py, written and read by hand: bytes are all that a plain handler gets."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from examples.cluster.messages import GetWorker, Prompt, Token, WorkerFound
+from examples.cluster.messages import Prompt, Token, WorkerFound
 
 __all__ = [
+    "GetWorker",
     "decode_get_worker",
     "decode_prompt",
     "decode_token",
@@ -15,6 +17,13 @@ __all__ = [
     "encode_token",
     "encode_worker_found",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class GetWorker:
+    """A client asks the director for a worker, but for those that fell silent on it."""
+
+    avoid: list[str]
 
 
 def encode_get_worker(request: GetWorker) -> bytes:
