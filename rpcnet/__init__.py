@@ -1,5 +1,6 @@
 """RPC, streams and SWIM cluster membership for asyncio. This file is a list; see docs/architecture.md for the rooms."""
 
+from rpcnet.address import AddressInUse, InsecureAddressError
 from rpcnet.client import RpcClient
 from rpcnet.client.bidirectional import BidirectionalStream
 from rpcnet.client.reply import Reply
@@ -59,6 +60,7 @@ from rpcnet.stats import RpcStats
 
 __all__ = [
     "Aborted",
+    "AddressInUse",
     "AlreadyExists",
     "BidirectionalStream",
     "Cancelled",
@@ -72,6 +74,7 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "FailedPrecondition",
+    "InsecureAddressError",
     "InterceptedCall",
     "Interceptor",
     "Internal",

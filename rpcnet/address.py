@@ -6,11 +6,25 @@ Tests: tests/rpcnet/test_address.py.
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-__all__ = ["Address", "InsecureAddressError", "is_loopback", "join_host_port", "parse", "peer_text", "split_host_port"]
+__all__ = [
+    "Address",
+    "AddressInUse",
+    "InsecureAddressError",
+    "is_literal",
+    "is_loopback",
+    "join_host_port",
+    "parse",
+    "peer_text",
+    "split_host_port",
+]
 
 
 class InsecureAddressError(ValueError):
     """Not loopback, no TLS, and the config does not say `insecure=True`."""
+
+
+class AddressInUse(OSError):
+    """Somebody listens at this address already (EADDRINUSE). Other reasons for which one cannot keep their OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,15 @@ def peer_text(name: object) -> str:
 
 def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_literal(host: str) -> bool:
+    """Whether it is an address itself, and no name."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

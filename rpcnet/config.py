@@ -80,6 +80,14 @@ class RpcConfig:
     max_streams: int = USUAL_STREAMS
     """Running handlers a connection (not open streams: a reset stream counts until its handler has ended). 0 = none
     are served, as a client may say; a server refuses every call then."""
+    max_handlers: int = 100_000
+    """Running handlers of a server, over all its connections; beyond it a call is refused, RESOURCE_EXHAUSTED. A guard
+    against running out of memory (a waiting handler takes some 7 KiB), far above what one process does well."""
+    max_connections: int = 10_000
+    """Connections of a server, as Redis's `maxclients`; beyond it one is told why, and closed."""
+    max_idle_seconds: float | None = None
+    """A connection without calls for so long is closed in order by this end, be it client or server; the next call
+    makes another. None = never: gRPC's default for servers (its clients close after 30 minutes)."""
     max_metadata_bytes: int = 64 * KIB
     """Longest metadata, trailers and details, each; 0 = none are taken."""
     max_depth: int = 64
@@ -105,13 +113,15 @@ class RpcConfig:
     """How long at most a late timer waits for what has already arrived to be read."""
     connect_timeout: float = 10.0
     reconnect_backoff: float = 0.05
-    """First pause before connecting again; doubles, with jitter, up to max_reconnect_backoff."""
+    """Most of the first pause before connecting again. It doubles with each attempt in vain, up to
+    max_reconnect_backoff; each pause is drawn evenly from 0 to that ("full jitter")."""
     max_reconnect_backoff: float = 5.0
     expose_errors: bool = False
     """Send the text of unexpected exceptions to the peer. Off: texts may hold secrets."""
 
     def __post_init__(self) -> None:
         infinite = {"default_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "connect_timeout"}
+        infinite.add("max_idle_seconds")
         zero = {"max_streams", "max_metadata_bytes"}
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         for name, (least, most) in {**HELLO_LIMITS, "part_bytes": WINDOW}.items():

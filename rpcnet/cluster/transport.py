@@ -14,6 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Protocol, cast
 
+from rpcnet.address import AddressInUse as AddressTaken
 from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.swim.effect import Stats
@@ -34,7 +35,7 @@ Endpoint = tuple[str, int]
 log = logging.getLogger("rpcnet.cluster")
 
 
-class AddressInUse(ClusterError, OSError):
+class AddressInUse(ClusterError, AddressTaken):
     """The cluster's address is taken, its TCP or its UDP port. Other reasons keep their own OSError."""
 
 

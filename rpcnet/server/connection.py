@@ -8,7 +8,8 @@ Tests: tests/rpcnet/test_server.py and tests/rpcnet/attacks/.
 
 import asyncio
 import logging
-from typing import cast
+import math
+from typing import Final, cast
 
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
@@ -17,6 +18,7 @@ from rpcnet.flow.credit import beyond_credit
 from rpcnet.flow.deadline import at
 from rpcnet.flow.ration import Ration
 from rpcnet.flow.state import FIRST
+from rpcnet.idle import IdleClock
 from rpcnet.observe import Observer
 from rpcnet.server.call import ServedCall
 from rpcnet.server.ending import Limits, fitting
@@ -39,13 +41,17 @@ __all__ = ["ServerConnection"]
 
 _log = logging.getLogger("rpcnet")
 
+MAX_TURNED_AWAY: Final = 100
+"""Connections beyond max_connections that stay open, for a second at most, so that their clients can read why they are
+closed. More are cut without a word."""
+
 
 class ServerConnection(Connection):
     """A connection that a server accepted."""
 
     side = "server"
 
-    __slots__ = ("_all", "_last_served", "_resets", "_warned", "calls", "handlers", "last")
+    __slots__ = ("_all", "_idle", "_last_served", "_resets", "_warned", "calls", "handlers", "last", "watched")
 
     def __init__(
         self,
@@ -62,6 +68,9 @@ class ServerConnection(Connection):
         self._warned = False
         self._last_served: int | None = None
         """What our GOAWAY said; None before it."""
+        self.watched = False
+        """Whether it matters that its last call has ended."""
+        self._idle: IdleClock | None = None
         self._resets = Ration(config.max_resets, config.resets_per_second, self.loop.time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,12 +79,31 @@ class ServerConnection(Connection):
             self.closed = True
             cast("asyncio.Transport", transport).abort()
             return
+        if len(self._all) >= self.config.max_connections:
+            self._turn_away(transport)
+            return
         self._all[self] = None
         super().connection_made(transport)
+
+    def _turn_away(self, transport: asyncio.BaseTransport) -> None:
+        """One connection too many: tell its client why, and close it."""
+        limit = f"max_connections ({self.config.max_connections})"
+        handlers = self.handlers
+        if len(handlers.turned_away) < MAX_TURNED_AWAY:
+            handlers.turned_away[self] = None
+            super().connection_made(transport)
+            text = f"{limit} are open at this server; connect again later, or to another server"
+            self.say_goaway(Status.RESOURCE_EXHAUSTED, text)
+            self.part(text)
+        else:
+            self.closed = True
+            cast("asyncio.Transport", transport).abort()
+        handlers.refusals.connection(limit, self.peer, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._all.pop(self, None)
+        self.handlers.turned_away.pop(self, None)
 
     def calls_at_once(self) -> int:
         return self.config.max_streams
@@ -83,7 +111,25 @@ class ServerConnection(Connection):
     def last_stream(self) -> int:
         return self.last if self._last_served is None else self._last_served
 
+    def opened(self) -> None:
+        seconds = self.config.max_idle_seconds
+        if seconds is not None and not self.closed and seconds < math.inf:
+            self._idle = IdleClock(seconds, self.judge, self._close_idle)
+            self.watched = True
+
+    def _close_idle(self) -> bool:
+        """No calls for max_idle_seconds: close in order, so that a call that is on its way is made again."""
+        if self.calls:
+            return False
+        if not self.closed:
+            self.say_goaway(Status.OK, f"no calls for max_idle_seconds ({self.config.max_idle_seconds:g} s)")
+            self._close_if_done()
+        return True
+
     def gone(self, error: Unavailable) -> None:
+        if self._idle is not None:
+            self._idle.stop()
+            self._idle = None
         for call in list(self.calls.values()):
             call.cancel(Status.CANCELLED)
 
@@ -91,6 +137,7 @@ class ServerConnection(Connection):
         """Take no more calls on this connection."""
         if self._last_served is None:
             self._last_served = self.last
+            self.watched = True
             self.write(writer.goaway(self.last, status, text))
 
     def went_away(self, last: int, status: int, text: str) -> None:
@@ -165,7 +212,10 @@ class ServerConnection(Connection):
         if has_arguments:
             call.awaits_arguments = True
         self.calls[stream] = call
-        self.handlers.calls[call] = None
+        handlers = self.handlers
+        handlers.calls[call] = None
+        if handlers.limits:
+            handlers.begun(name)
         if self.observer is not None:
             self.observer.record(
                 "handler_started",
@@ -193,9 +243,23 @@ class ServerConnection(Connection):
                 Status.RESOURCE_EXHAUSTED,
                 f"max_streams ({limit}) handlers run on this connection; open another or wait",
             )
+        handlers = self.handlers
+        if len(handlers.calls) >= handlers.max_handlers or handlers.limits:
+            full = handlers.full(name)
+            if full is not None:
+                handlers.refusals.call(full, self.peer, self.loop.time())
+                return (
+                    Status.RESOURCE_EXHAUSTED,
+                    f"{full} handlers run at this server; call again later, or another server",
+                )
         return None
 
     def forget(self, number: int) -> None:
-        self.handlers.done(self.calls.pop(number))
-        if self._last_served is not None:
+        call, handlers = self.calls.pop(number), self.handlers
+        if handlers.limits:
+            handlers.ended(call.method)
+        handlers.done(call)
+        if self.watched and not self.calls:
             self._close_if_done()
+            if self._idle is not None:
+                self._idle.restart()

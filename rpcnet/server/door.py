@@ -25,10 +25,11 @@ _log = logging.getLogger("rpcnet")
 class Doors:
     """The handshakes of one server that are under way."""
 
-    def __init__(self, context: ssl.SSLContext, seconds: float) -> None:
-        """`seconds` is what a handshake may take."""
+    def __init__(self, context: ssl.SSLContext, seconds: float, most: int) -> None:
+        """`seconds` is what a handshake may take, `most` how many may be under way: who comes then is cut off."""
         self.context = context
         self.seconds = seconds
+        self.most = most
         self.tasks: set[asyncio.Task[None]] = set()
 
     def door(self, accept: Callable[[], Connection]) -> "Door":
@@ -56,8 +57,11 @@ class Door(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         plain = cast("asyncio.Transport", transport)
-        plain.pause_reading()  # the first bytes are those of the handshake
         doors = self._doors
+        if len(doors.tasks) >= doors.most:
+            plain.abort()
+            return
+        plain.pause_reading()  # the first bytes are those of the handshake
         task = asyncio.get_running_loop().create_task(self._pass(plain), name="rpcnet TLS handshake")
         doors.tasks.add(task)
         task.add_done_callback(doors.tasks.discard)

@@ -10,19 +10,44 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from rpcnet.config import RpcConfig
+from rpcnet.connection import Connection
 from rpcnet.interceptors import Interceptor
+from rpcnet.server.refusals import Refusals
 from rpcnet.service import Method
 
 if TYPE_CHECKING:
     from rpcnet.server.call import ServedCall
 
-__all__ = ["Handlers"]
+__all__ = ["Handlers", "Limit"]
+
+
+class Limit:
+    """How many handlers of one method run, and how many may."""
+
+    __slots__ = ("most", "running")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
 
 
 class Handlers:
     """What all connections of a server share: its methods, and the handlers that run."""
 
-    __slots__ = ("calls", "draining", "expose_errors", "idle", "interceptors", "methods", "random", "wall_clock")
+    __slots__ = (
+        "calls",
+        "draining",
+        "expose_errors",
+        "idle",
+        "interceptors",
+        "limits",
+        "max_handlers",
+        "methods",
+        "random",
+        "refusals",
+        "turned_away",
+        "wall_clock",
+    )
 
     def __init__(
         self,
@@ -35,6 +60,12 @@ class Handlers:
         self.interceptors = interceptors
         self.calls: dict[ServedCall, None] = {}
         """Those whose handlers run, those of connections that are gone included."""
+        self.max_handlers = config.max_handlers
+        self.limits: dict[str, Limit] = {}
+        """Of the methods that have one of their own."""
+        self.refusals = Refusals()
+        self.turned_away: dict[Connection, None] = {}
+        """Connections beyond max_connections that are open until their peers have read why they are closed."""
         self.draining = False
         self.idle: asyncio.Future[None] | None = None
         """Resolved when no handler runs, where somebody waits for it."""
@@ -49,7 +80,30 @@ class Handlers:
         handlers.calls = {}
         handlers.draining = False
         handlers.idle = None
+        handlers.limits = {name: Limit(limit.most) for name, limit in self.limits.items()}
+        handlers.refusals = Refusals()
+        handlers.turned_away = {}
         return handlers
+
+    def full(self, method: str) -> str | None:
+        """Which limit keeps one more handler of this method from being started."""
+        if len(self.calls) >= self.max_handlers:
+            return f"max_handlers ({self.max_handlers})"
+        limit = self.limits.get(method)
+        if limit is not None and limit.running >= limit.most:
+            return f"max_running ({limit.most}) of {method!r}"
+        return None
+
+    def begun(self, method: str) -> None:
+        """For the limit of the method; called where there are any."""
+        limit = self.limits.get(method)
+        if limit is not None:
+            limit.running += 1
+
+    def ended(self, method: str) -> None:
+        limit = self.limits.get(method)
+        if limit is not None:
+            limit.running -= 1
 
     def done(self, call: "ServedCall") -> None:
         self.calls.pop(call, None)

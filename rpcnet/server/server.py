@@ -9,7 +9,8 @@ Tests, in both worlds: tests/rpcnet/test_server.py.
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from errno import EADDRINUSE
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -25,7 +26,7 @@ from rpcnet.interceptors import Interceptor, checked_interceptors
 from rpcnet.listener import start_listening, stop_listening
 from rpcnet.server.connection import ServerConnection
 from rpcnet.server.door import Doors
-from rpcnet.server.handlers import Handlers
+from rpcnet.server.handlers import Handlers, Limit
 from rpcnet.server.unix_path import UnixPath
 from rpcnet.service import LEFT_OUT, Method, bytes_method, method_names, service_name, shape_number, typed_method
 from rpcnet.stats import RpcStats
@@ -63,7 +64,8 @@ class RpcServer:
         check_context(tls, "server")
         self.config = config or RpcConfig()
         self._bind = addresses.parse(address)
-        self._doors = Doors(tls, self.config.handshake_timeout) if tls is not None else None
+        limits = self.config.handshake_timeout, self.config.max_connections
+        self._doors = Doors(tls, *limits) if tls is not None else None
         self._unix_path = UnixPath(self._bind.path) if self._bind.path else None
         self._handlers = Handlers(self.config, random or Random(), wall_clock, checked_interceptors(interceptors))
         self._connections: dict[ServerConnection, None] = {}
@@ -74,19 +76,27 @@ class RpcServer:
         self._closed: asyncio.Future[None] | None = None
 
     # Methods. Each of these registers all of what it is given or nothing, and only what can work: TypeError for a
-    # handler or a type, ValueError for a name, a shape, or a name that is taken.
+    # handler or a type, ValueError for a name, a shape, or a name that is taken. `max_running` is how many handlers of
+    # the method may run at a time, over all connections; a call beyond it is refused, RESOURCE_EXHAUSTED.
 
-    def register(self, method: str, handler: Callable[[bytes], Any]) -> None:
+    def register(self, method: str, handler: Callable[[bytes], Any], *, max_running: int | None = None) -> None:
         """Register a unary method: `async def handler(payload: bytes) -> bytes`."""
-        self._add([bytes_method(method, handler, UNARY)])
+        self._add([bytes_method(method, handler, UNARY)], max_running)
 
-    def register_streaming(self, method: str, handler: Callable[..., Any], *, shape: str = "bidirectional") -> None:
+    def register_streaming(
+        self,
+        method: str,
+        handler: Callable[..., Any],
+        *,
+        shape: str = "bidirectional",
+        max_running: int | None = None,
+    ) -> None:
         """Register a streaming method of bytes. `shape` is bidirectional, server_streaming or client_streaming.
 
         A handler whose caller streams is given an AsyncIterator; one that streams itself is an async generator, or is
         annotated to return an AsyncIterator.
         """
-        self._add([bytes_method(method, handler, shape_number(shape))])
+        self._add([bytes_method(method, handler, shape_number(shape))], max_running)
 
     def register_typed(
         self,
@@ -96,33 +106,37 @@ class RpcServer:
         request: Any = LEFT_OUT,
         response: Any = LEFT_OUT,
         shape: str | None = None,
+        max_running: int | None = None,
     ) -> None:
         """Register a method of any shape whose types and shape are those of its annotations, or are given.
 
         `request` and `response` are types, None being that of None; AsyncIterator makes a stream here as well.
         """
-        self._add([typed_method(method, handler, request, response, shape, self.config.max_depth)])
+        self._add([typed_method(method, handler, request, response, shape, self.config.max_depth)], max_running)
 
     @overload
     def method(self, name: Handler) -> Handler: ...
     @overload
-    def method(self, name: str | None = None) -> Callable[[Handler], Handler]: ...
-    def method(self, name: Any = None) -> Any:
+    def method(self, name: str | None = None, *, max_running: int | None = None) -> Callable[[Handler], Handler]: ...
+    def method(self, name: Any = None, *, max_running: int | None = None) -> Any:
         """A decorator: `register_typed` under this name, or under the function's own (`@server.method`)."""
         if callable(name) or isinstance(name, classmethod):
-            return self._named(None, name)
-        return partial(self._named, name)
+            return self._named(None, max_running, name)
+        return partial(self._named, name, max_running)
 
-    def _named(self, name: str | None, handler: Any) -> Any:
+    def _named(self, name: str | None, max_running: int | None, handler: Any) -> Any:
         if name is None:
             name = getattr(handler, "__name__", None)
             if name is None:
                 raise TypeError(f"{describe(handler)} has no name of its own: give one, as in @server.method('name')")
-        self.register_typed(name, handler)
+        self.register_typed(name, handler, max_running=max_running)
         return handler
 
-    def register_service(self, instance: object) -> None:
-        """Register every public async method of a @service class, as `ClassName.method`."""
+    def register_service(self, instance: object, *, max_running: Mapping[str, int] | None = None) -> None:
+        """Register every public async method of a @service class, as `ClassName.method`.
+
+        `max_running`: by name of a method, without the class's; ValueError where there is no such method.
+        """
         if isinstance(instance, type):
             raise TypeError(f"a service is registered as an object: {instance.__name__}(), not {instance.__name__}")
         cls = type(instance)
@@ -132,30 +146,42 @@ class RpcServer:
             [
                 typed_method(f"{prefix}.{name}", getattr(instance, name), LEFT_OUT, LEFT_OUT, None, depth)
                 for name in method_names(cls)
-            ]
+            ],
+            _by_full_name(prefix, max_running, method_names(cls)),
         )
 
-    def _add(self, methods: list[Method]) -> None:
+    def _add(self, methods: list[Method], max_running: "int | dict[str, int] | None") -> None:
         for method in methods:
             if method.name in self._handlers.methods:
                 raise ValueError(f"method {method.name!r} is registered already")
+        most = max_running if isinstance(max_running, dict) else {method.name: max_running for method in methods}
+        limits = {name: Limit(_checked(name, number)) for name, number in most.items() if number is not None}
         for method in methods:
             self._handlers.methods[method.name] = method
+        self._handlers.limits.update(limits)
 
     # Life.
 
     async def start(self) -> None:
-        """Listen. OSError where the address cannot be bound. A server that was stopped may be started again, with
-        port 0 on another port. One that is stopped while it starts listens nowhere."""
+        """Listen. AddressInUse where somebody listens there already, another OSError where the address cannot be bound
+        for another reason. A server that was stopped may be started again, with port 0 on another port. One that is
+        stopped while it starts listens nowhere."""
         self.begin()
         closed = self._closed
         assert closed is not None
         try:
             listener = await self._listen()
-        except BaseException:
+        except BaseException as error:
             if self._stopping is None and closed is self._closed:
                 self._closed = None
                 closed.set_result(None)
+            if (
+                isinstance(error, OSError)
+                and error.errno == EADDRINUSE
+                and not isinstance(error, addresses.AddressInUse)
+            ):
+                text = f"{self._bind} is in use; stop what listens there, or choose another address"
+                raise addresses.AddressInUse(EADDRINUSE, text) from error
             raise
         if self._stopping is not None or closed is not self._closed:
             # stop() came meanwhile, and found nothing to close.
@@ -217,6 +243,8 @@ class RpcServer:
             open_streams=sum(len(connection.calls) for connection in self._connections),
             queued_bytes=sum(connection.queued_bytes for connection in self._connections),
             connections=len(self._connections),
+            refused_calls=handlers.refusals.calls,
+            refused_connections=handlers.refusals.connections,
         )
 
     async def stop(self, grace: float | None = DEFAULT_GRACE) -> None:
@@ -276,7 +304,7 @@ class RpcServer:
             _log.warning("handler of %r goes on although it was cancelled; the server stops without it", call.method)
         for connection in list(self._connections):
             connection.part("the server stopped")
-        open_connections = [connection.lost for connection in self._connections]
+        open_connections = [connection.lost for connection in (*self._connections, *handlers.turned_away)]
         if open_connections:
             await asyncio.wait(open_connections)
         self.stats.record_closed(self._observer, "server")
@@ -336,3 +364,24 @@ class RpcServer:
             return
         orderly = kind is None or issubclass(kind, asyncio.CancelledError)
         await self.stop(DEFAULT_GRACE if orderly else 0.0)
+
+
+def _by_full_name(prefix: str, max_running: Mapping[str, int] | None, names: list[str]) -> dict[str, int]:
+    """The limits of a service's methods under the names that they are registered by."""
+    if max_running is None:
+        return {}
+    if not isinstance(max_running, Mapping):
+        raise TypeError(f"max_running of a service maps names of its methods to numbers; {max_running!r} does not")
+    for name in max_running:
+        if name not in names:
+            raise ValueError(f"max_running: {prefix} has no method {name!r}; it has {', '.join(names)}")
+    return {f"{prefix}.{name}": number for name, number in max_running.items()}
+
+
+def _checked(method: str, max_running: int) -> int:
+    """A limit that a user gave."""
+    if not isinstance(max_running, int) or isinstance(max_running, bool):
+        raise TypeError(f"max_running of {method!r} must be int or None, not {max_running!r}")
+    if max_running < 1:
+        raise ValueError(f"max_running of {method!r} must be at least 1, not {max_running}")
+    return max_running

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from rpcnet.address import AddressInUse
 from rpcnet.listener import start_listening
 
 __all__ = ["UnixPath"]
@@ -41,7 +42,7 @@ class UnixPath:
     async def listen(self, accept: Callable[[], asyncio.BaseProtocol], **options: Any) -> asyncio.Server:
         """Listen at it; `options` are those of `loop.create_unix_server`.
 
-        OSError with EADDRINUSE, before anything is changed, where somebody does already, or where it is no socket.
+        AddressInUse, before anything is changed, where somebody does already, or where it is no socket.
         """
         loop = asyncio.get_running_loop()
         await self._refuse_if_served(loop)
@@ -70,8 +71,8 @@ class UnixPath:
         transport.abort()
         raise self._in_use("another server listens there")
 
-    def _in_use(self, why: str) -> OSError:
-        return OSError(errno.EADDRINUSE, f"{why}; stop that server, or choose another path", self.path)
+    def _in_use(self, why: str) -> AddressInUse:
+        return AddressInUse(errno.EADDRINUSE, f"{why}; stop that server, or choose another path", self.path)
 
     def remove(self) -> None:
         """Remove the file, if it is still the one that `listen` made. Call it before the listener is closed."""

@@ -1,6 +1,7 @@
 """How a server begins and ends: where it may listen, whom it tells, and that its end is certain."""
 
 import asyncio
+import errno
 import gc
 import logging
 import socket
@@ -13,7 +14,17 @@ from random import Random
 import pytest
 import trustme
 
-from rpcnet import Cancelled, RpcClient, RpcConfig, RpcServer, StreamError, Unavailable, current_call, observe
+from rpcnet import (
+    AddressInUse,
+    Cancelled,
+    RpcClient,
+    RpcConfig,
+    RpcServer,
+    StreamError,
+    Unavailable,
+    current_call,
+    observe,
+)
 from rpcnet.address import InsecureAddressError
 
 
@@ -485,3 +496,26 @@ def test_a_socket_file_that_a_dead_server_left_behind_is_taken_over(tmp_path: Pa
                     assert await client.call("echo", b"x") == b"x"
 
     asyncio.run(main())
+
+
+def test_an_address_that_is_taken_is_an_error_of_its_own(world) -> None:
+    async def main() -> None:
+        async with RpcServer("127.0.0.1:0") as server:
+            second = RpcServer(server.address)
+            with pytest.raises(AddressInUse, match=f"{server.address} is in use; stop what listens there") as raised:
+                await second.start()
+            assert isinstance(raised.value, OSError)
+            assert raised.value.errno == errno.EADDRINUSE
+        async with second:
+            assert second.is_running
+        with pytest.raises(OSError, match=r"192\.0\.2\.1|assign|address") as other:
+            await RpcServer("192.0.2.1:0", config=RpcConfig(insecure=True)).start()
+        assert not isinstance(other.value, AddressInUse)
+
+    world.run(main())
+
+
+def test_the_cluster_has_the_same_error_for_a_taken_address() -> None:
+    from rpcnet.cluster import AddressInUse as OfTheCluster
+
+    assert issubclass(OfTheCluster, AddressInUse)
