@@ -39,7 +39,7 @@ from rpcnet.wire.frame import (
     decode_number,
 )
 
-__all__ = ["Sent", "Stream", "running_task"]
+__all__ = ["Sent", "Stream", "Tally", "running_task"]
 
 Sent: TypeAlias = list[tuple[bytes | memoryview, int]]
 """Payloads and flags of items that went out."""
@@ -53,6 +53,19 @@ def running_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+class Tally:
+    """What is counted of a call where somebody observes it."""
+
+    __slots__ = ("queued", "received", "sent")
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.received = 0
+        """Bytes of messages, as they come, whether anybody reads them or not."""
+        self.queued = 0.0
+        """Seconds before the call was on the wire, or its handler began."""
 
 
 class Stream:
@@ -81,6 +94,7 @@ class Stream:
         "resending",
         "shape",
         "table",
+        "tally",
         "unheard",
         "waits",
     )
@@ -100,6 +114,8 @@ class Stream:
         self.waits = None if idle_timeout is None else Waits(idle_timeout)
         """None where no wait is bounded."""
         self.connection: Connection | None = None
+        self.tally: Tally | None = None
+        """None where nobody observes."""
         self.number = 0
         self.peer = ""
         self.receiving = START
@@ -131,6 +147,8 @@ class Stream:
         self.number = number
         self.peer = connection.peer
         self.credit = connection.peer_hello.stream_window_bytes
+        if connection.observer is not None:
+            self.tally = Tally()
         if self._writers:
             self._wake_writers()
 
@@ -180,6 +198,8 @@ class Stream:
         assert connection is not None
         cost = len(payload) + ITEM_COST
         connection.receive_credit.charge(cost)
+        if self.tally is not None:
+            self.tally.received += len(payload)
         if self.input_ended:
             connection.release(cost)
         else:
@@ -339,6 +359,8 @@ class Stream:
             return False
         self.credit -= cost
         connection.credit -= cost
+        if self.tally is not None:
+            self.tally.sent += len(payload)
         if self.unheard is not None:
             self.unheard.append((payload, flags))
         if flags & FLAG_END:
@@ -407,6 +429,8 @@ class Stream:
             left -= size
             self.credit -= size + ITEM_COST
             connection.credit -= size + ITEM_COST
+            if self.tally is not None:
+                self.tally.sent += size
             part = view[at : at + size]
             part_flags = layout | (FLAG_MORE if left else flags & (FLAG_END | FLAG_MORE))
             layout = 0

@@ -37,7 +37,7 @@ from rpcnet.stream import Stream, running_task
 from rpcnet.wire import writer
 from rpcnet.wire.frame import END, FLAG_END, FLAG_PACKED, ITEM_COST, SHAPES, decode_ending, decode_metadata
 
-__all__ = ["MAX_ATTEMPTS", "ORDERLY", "TAKEN", "ClientCall", "Launcher", "may_be_made_again"]
+__all__ = ["MAX_ATTEMPTS", "NOT_YET", "ORDERLY", "TAKEN", "ClientCall", "Launcher", "may_be_made_again"]
 
 MAX_ATTEMPTS: Final = 3
 """How often a call is made again after a server refused it unseen."""
@@ -47,6 +47,7 @@ TAKEN: Final = (b"", -1)
 """Stands for arguments that are one of the messages that were sent, and go again as such."""
 PUNCTUAL: Final = 0.001
 """Seconds that a timer may be late without anybody having been held up."""
+NOT_YET: Final = float("-inf")
 _OK = Status.OK
 ORDERLY: Final = frozenset((Status.OK, Status.RESOURCE_EXHAUSTED))
 """What a GOAWAY says after which calls that are served go on, and others may be made again."""
@@ -94,6 +95,7 @@ class ClientCall(Stream):
         "request",
         "started_at",
         "trailers",
+        "wait_for_ready",
         "when_finished",
     )
 
@@ -126,6 +128,8 @@ class ClientCall(Stream):
         self.launcher: Launcher | None = None
         self.initial_metadata: dict[str, str | bytes] = {}
         self.trailers: dict[str, str | bytes] = {}
+        self.wait_for_ready = False
+        """Whether it waits for a connection while the server cannot be reached."""
         self.is_let_go = False
         self.keeps_place = False
         """Over, with items that nobody has read: they hold credit of the connection, so the place is not free yet."""
@@ -141,7 +145,8 @@ class ClientCall(Stream):
         """Behind interceptors: the call's end, for them."""
         self._first_frame: asyncio.Future[None] | None = None
         """The arrival of what tells the metadata, where somebody waits for it."""
-        self.started_at = 0.0
+        self.started_at = NOT_YET
+        """When it was put on the wire; before that, when it began to wait for a place there."""
         self._deadline_timer: asyncio.TimerHandle | None = None
         if deadline is not None:
             self._deadline_timer = loop.call_at(deadline, self._deadline_due)
@@ -185,6 +190,8 @@ class ClientCall(Stream):
             if cost > window:
                 raise beyond_credit(cost, window, window)  # the stream's, of which nothing was used before
             connection.release(cost)
+            if self.tally is not None:
+                self.tally.received += len(payload)
             if not self.finished:
                 if len(payload) > connection.config.max_message_bytes:
                     self._too_large(len(payload))
@@ -391,8 +398,8 @@ class ClientCall(Stream):
                 task.cancel()
 
     def _record_end(self, status: str) -> None:
-        connection = self.connection
-        if connection is not None and connection.observer is not None:
+        connection, tally = self.connection, self.tally
+        if connection is not None and connection.observer is not None and tally is not None:
             connection.observer.record(
                 "call_ended",
                 connection=connection.name,
@@ -401,6 +408,9 @@ class ClientCall(Stream):
                 shape=SHAPES[self.shape],
                 status=status,
                 seconds=self.loop.time() - self.started_at,
+                sent_bytes=tally.sent,
+                received_bytes=tally.received,
+                queue_seconds=tally.queued,
             )
 
     # Sending.

@@ -8,9 +8,11 @@ nothing of what a user holds.
 Tests: tests/rpcnet/client/test_connection.py.
 """
 
+import asyncio
+import math
 from typing import Final
 
-from rpcnet.client.call import ORDERLY, TAKEN, ClientCall
+from rpcnet.client.call import NOT_YET, ORDERLY, TAKEN, ClientCall
 from rpcnet.config import RpcConfig
 from rpcnet.connection import Connection
 from rpcnet.errors import (
@@ -22,6 +24,7 @@ from rpcnet.errors import (
     Unavailable,
 )
 from rpcnet.flow.deadline import micros_left
+from rpcnet.idle import IdleClock
 from rpcnet.line import Line
 from rpcnet.metadata import checked_metadata, encoded_metadata
 from rpcnet.observe import Observer
@@ -38,7 +41,19 @@ class ClientConnection(Connection):
 
     side = "client"
 
-    __slots__ = ("_all", "_last_taken", "_next", "calls", "line", "places", "retired", "unread")
+    __slots__ = (
+        "_all",
+        "_idle",
+        "_last_taken",
+        "_next",
+        "_no_calls",
+        "_watched",
+        "calls",
+        "line",
+        "places",
+        "retired",
+        "unread",
+    )
 
     def __init__(
         self,
@@ -60,6 +75,10 @@ class ClientConnection(Connection):
         """Those who wait for a place."""
         self.retired = False
         """No new calls: the server said GOAWAY, or stream numbers are used up."""
+        self._watched = False
+        """Whether it matters that its last call has ended."""
+        self._idle: IdleClock | None = None
+        self._no_calls: asyncio.Future[None] | None = None
         self._next = 1
         self._last_taken: int | None = None
         """What the server's GOAWAY said; None before it."""
@@ -69,6 +88,37 @@ class ClientConnection(Connection):
         windows = self.config.connection_window // self.config.stream_window_bytes
         self.places = min(self.peer_hello.max_streams, windows)
         self._all[self] = None
+        seconds = self.config.max_idle_seconds
+        if seconds is not None and seconds < math.inf:
+            self._idle = IdleClock(seconds, self.judge, self._close_idle)
+            self._watched = True
+
+    def _close_idle(self) -> bool:
+        if self.calls:
+            return False
+        self._retire()
+        self.close(f"no calls for max_idle_seconds ({self.config.max_idle_seconds:g} s)")
+        return True
+
+    def _retire(self) -> None:
+        self.retired = self._watched = True
+
+    def without_calls(self) -> asyncio.Future[None]:
+        """Resolved once no call is on the wire, or the connection is over."""
+        if self._no_calls is None or self._no_calls.done():
+            self._no_calls = self.loop.create_future()
+            self._watched = True
+            if self.closed or not self.calls:
+                self._no_calls.set_result(None)
+        return self._no_calls
+
+    def _calls_ended(self) -> None:
+        if self.retired:
+            self.close("no calls are left after GOAWAY")
+        if self._idle is not None:
+            self._idle.restart()
+        if self._no_calls is not None and not self._no_calls.done():
+            self._no_calls.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -80,6 +130,15 @@ class ClientConnection(Connection):
     @property
     def is_usable(self) -> bool:
         return self.peer_hello is not None and not self.closed and not self.retired
+
+    @property
+    def is_connected(self) -> bool:
+        return self.transport is not None and not self.closed and not self.transport.is_closing()
+
+    @property
+    def why_closed(self) -> str:
+        """The reason as text; empty while it is open."""
+        return self._close_reason
 
     @property
     def open_streams(self) -> int:
@@ -129,7 +188,7 @@ class ClientConnection(Connection):
         number = self._next
         self._next = number + 1
         if number == MAX_STREAM_NUMBER:
-            self.retired = True
+            self._retire()
         self.calls[number] = call
         call.attach(self, number)
         flags, body = 0, b""
@@ -142,10 +201,15 @@ class ClientConnection(Connection):
                 self.credit -= cost
                 flags, body = FLAG_ITEM | FLAG_END | layout, payload
                 call.output_ended = True
+                if call.tally is not None:
+                    call.tally.sent += size
         elif call.arguments is not None and call.arguments is not TAKEN:
             flags, body = self._take_arguments(call, room)
         if self.observer is not None:
-            call.started_at = self.loop.time()
+            now = self.loop.time()
+            if call.tally is not None and call.started_at > NOT_YET:
+                call.tally.queued = now - call.started_at
+            call.started_at = now
             self.observer.record(
                 "call_started",
                 connection=self.name,
@@ -176,6 +240,8 @@ class ClientConnection(Connection):
             call.credit -= cost
             self.credit -= cost
             call.unheard.append((payload, layout))
+            if call.tally is not None:
+                call.tally.sent += len(payload)
             return FLAG_ITEM | layout, payload
         call.send_first(payload, layout)
         return 0, b""
@@ -201,8 +267,8 @@ class ClientConnection(Connection):
             self.unread += 1
         elif self.line:
             self.line.wake()
-        if self.retired and not self.calls:
-            self.close("no calls are left after GOAWAY")
+        if self._watched and not self.calls:
+            self._calls_ended()
 
     def all_read(self) -> None:
         self.unread -= 1
@@ -212,7 +278,7 @@ class ClientConnection(Connection):
         if self._last_taken is not None and last != self._last_taken:
             raise ProtocolError(f"GOAWAY of stream {last} after one of stream {self._last_taken}")
         self._last_taken = last
-        self.retired = True
+        self._retire()
         self.line.wake_all()
         self._close_reason = self._close_reason or f"the server closed it: {text}"
         if status not in ORDERLY:
@@ -228,6 +294,11 @@ class ClientConnection(Connection):
         calls, self.calls = self.calls, {}
         for call in calls.values():
             call.cut(error)
+        if self._idle is not None:
+            self._idle.stop()
+            self._idle = None
+        if self._no_calls is not None and not self._no_calls.done():
+            self._no_calls.set_result(None)
 
 
 def encode_method(name: str) -> bytes:

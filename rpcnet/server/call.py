@@ -132,6 +132,8 @@ class ServedCall(Stream):
         if not flags & FLAG_MORE and not self.shape & CLIENT_STREAMS:
             # The hot path: a request in one piece, taken at once, so that its stream's credit need not be touched.
             self.connection.release(cost)
+            if self.tally is not None:
+                self.tally.received += len(body)
             if len(body) > self.connection.config.max_message_bytes:
                 self._too_large(len(body))
                 return
@@ -177,6 +179,8 @@ class ServedCall(Stream):
         """A handler that takes one request."""
         CURRENT.set(self)
         self._runs = True
+        if self.tally is not None:
+            self.tally.queued = self.loop.time() - self._started_at
         entry = self.entry
         try:
             if self.handlers.interceptors:
@@ -196,6 +200,8 @@ class ServedCall(Stream):
         CURRENT.set(self)
         self._runs = True
         entry = self.entry
+        if self.tally is not None:
+            self.tally.queued = self.loop.time() - self._started_at
         try:
             if self.handlers.interceptors:
                 read = (
@@ -454,7 +460,9 @@ class ServedCall(Stream):
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
-        if connection.observer is not None:
+        tally = self.tally
+        if connection.observer is not None and tally is not None:
+            seconds = self.loop.time() - self._started_at
             connection.observer.record(
                 "handler_ended",
                 connection=connection.name,
@@ -462,7 +470,12 @@ class ServedCall(Stream):
                 method=self.method,
                 shape=SHAPES[self.shape],
                 status=status,
-                seconds=self.loop.time() - self._started_at,
+                seconds=seconds,
+                sent_bytes=tally.sent,
+                received_bytes=tally.received,
+                queue_seconds=tally.queued
+                if self._runs
+                else seconds,  # a handler that never began waited all the while
             )
         connection.forget(self.number)
 
