@@ -129,6 +129,7 @@ class RpcClient:
         response: None = None,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> bytes: ...
     @overload
     async def call(
@@ -139,6 +140,7 @@ class RpcClient:
         response: type[T],
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> T: ...
     async def call(
         self,
@@ -148,22 +150,29 @@ class RpcClient:
         response: type[Any] | None = None,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Any:
         """Call a unary method. `payload` is bytes, or a value to encode; `response` the type to decode the answer to.
 
         `timeout`: seconds for the whole call; left out = config.default_timeout, None = no limit. Raises an RpcError
         subclass, one a status. Cancelling it cancels the handler. A call that crossed the server's GOAWAY, so that no
         handler has seen it, is made again on a new connection.
+
+        `wait_for_ready`: while the server cannot be reached the call waits for a connection, until its timeout. False,
+        the default: it is Unavailable where one attempt to connect fails, and at once in the pause after that. So in
+        all shapes.
         """
         if _running_loop() is not self._loop:
             self._check_loop()  # which raises
         if self._interceptors:
-            return (await self._one_answer(method, payload, response, timeout, metadata)).value
+            return (await self._one_answer(method, payload, response, timeout, metadata, wait_for_ready)).value
         decode = self._reader(response)
         request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
         self._dialer.check_open()
         call = ClientCall(self._loop, method, UNARY, deadline, None, True, request, metadata)
+        if wait_for_ready:
+            call.wait_for_ready = True
         reply = call.reply
         assert reply is not None
         self._launcher.launch(call)
@@ -188,6 +197,7 @@ class RpcClient:
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Reply[bytes]: ...
     @overload
     async def call_with_metadata(
@@ -201,6 +211,7 @@ class RpcClient:
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Reply[T]: ...
     async def call_with_metadata(
         self,
@@ -213,6 +224,7 @@ class RpcClient:
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Reply[Any]:
         """`call`, or with `items` `call_client_streaming`, with what the handler sent beside its answer.
 
@@ -225,12 +237,12 @@ class RpcClient:
         if items is None and arguments is not None:
             raise TypeError("arguments go beside items; those of a method that takes no stream are its payload")
         if items is None:
-            return await self._one_answer(method, payload, response, timeout, metadata)
+            return await self._one_answer(method, payload, response, timeout, metadata, wait_for_ready)
         if payload != b"":
             raise TypeError(
                 "give call_with_metadata a payload, for a unary method, or items, for one that takes a stream"
             )
-        return await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata)
+        return await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata, wait_for_ready)
 
     @overload
     def call_server_streaming(
@@ -242,6 +254,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[bytes]": ...
     @overload
     def call_server_streaming(
@@ -253,6 +266,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[T]": ...
     def call_server_streaming(
         self,
@@ -263,6 +277,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[Any]":
         """Call a method that answers with a stream; iterate over what is returned, or use it in `async with`.
 
@@ -271,7 +286,9 @@ class RpcClient:
         """
         self._reader(response)
         request = encode_request(payload)
-        call = self._stream_call(method, SERVER_STREAMING, timeout, idle_timeout, metadata, request, payload)
+        call = self._stream_call(
+            method, SERVER_STREAMING, timeout, idle_timeout, metadata, wait_for_ready, request, payload
+        )
         return ClientStream(call, response, self.config.max_depth)
 
     @overload
@@ -285,6 +302,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> bytes: ...
     @overload
     async def call_client_streaming(
@@ -297,6 +315,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> T: ...
     async def call_client_streaming(
         self,
@@ -308,12 +327,14 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Any:
         """Send what an iterable gives; return the one answer. Raises StreamError; an error of the iterable as it is.
 
         `arguments`: what the method takes beside the stream, by name.
         """
-        return (await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata)).value
+        reply = await self._upload(method, items, arguments, response, timeout, idle_timeout, metadata, wait_for_ready)
+        return reply.value
 
     @overload
     def call_streaming(
@@ -326,6 +347,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[bytes]": ...
     @overload
     def call_streaming(
@@ -338,6 +360,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[T]": ...
     def call_streaming(
         self,
@@ -349,6 +372,7 @@ class RpcClient:
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[Any]":
         """Call a bidirectional method. Without `items` you write with `send` and `end`; else they are sent for you.
 
@@ -357,22 +381,55 @@ class RpcClient:
         self._reader(response)
         given = None if items is None else _iterable(items)
         beside = _encoded_arguments(arguments)
-        call = self._stream_call(method, BIDIRECTIONAL, timeout, idle_timeout, metadata, None, arguments, beside)
+        call = self._stream_call(
+            method, BIDIRECTIONAL, timeout, idle_timeout, metadata, wait_for_ready, None, arguments, beside
+        )
         if given is not None:
             self._feed(call, given)
         return ClientStream(call, response, self.config.max_depth, writes=items is None)
 
+    @overload
     def call_streaming_with_timeout(
         self,
         method: str,
         items: Items | None,
-        timeout: float,
+        timeout: float | None,
+        *,
+        response: None = None,
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+    ) -> "ClientStream[bytes]": ...
+    @overload
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items | None,
+        timeout: float | None,
+        *,
+        response: type[T],
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+    ) -> "ClientStream[T]": ...
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items | None,
+        timeout: float | None,
         *,
         response: type[Any] | None = None,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> "ClientStream[Any]":
         """`call_streaming` with `idle_timeout=timeout`: how long the peer may be silent, not how long it takes."""
-        return self.call_streaming(method, items, response=response, idle_timeout=timeout, metadata=metadata)
+        idle_timeout: Any = timeout  # mypy takes a None for one of the overload without a response
+        return self.call_streaming(
+            method,
+            items,
+            response=response,
+            idle_timeout=idle_timeout,
+            metadata=metadata,
+            wait_for_ready=wait_for_ready,
+        )
 
     def service(
         self,
@@ -381,13 +438,19 @@ class RpcClient:
         timeout: Seconds = DEFAULT,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> T:
         """A proxy of a @service class, typed as the class: `await client.service(Calculator).add(1, b=2)`.
 
         The options hold for each of its calls, `idle_timeout` for those that stream. TypeError, as from the method
         itself and before anything is sent, where arguments do not fit.
         """
-        options = {"timeout": timeout, "idle_timeout": idle_timeout, "metadata": metadata}
+        options = {
+            "timeout": timeout,
+            "idle_timeout": idle_timeout,
+            "metadata": metadata,
+            "wait_for_ready": wait_for_ready,
+        }
         return cast("T", ServiceProxy(self, cls, options))
 
     def _check_loop(self) -> None:
@@ -400,7 +463,13 @@ class RpcClient:
     # One answer, with its metadata, behind interceptors or not.
 
     async def _one_answer(
-        self, method: str, payload: Any, response: Any, timeout: Seconds, metadata: Metadata | None
+        self,
+        method: str,
+        payload: Any,
+        response: Any,
+        timeout: Seconds,
+        metadata: Metadata | None,
+        wait_for_ready: bool,
     ) -> Reply[Any]:
         decode = self._reader(response)
         request = encode_request(payload)
@@ -409,6 +478,7 @@ class RpcClient:
         def make(metadata: Metadata | None) -> Awaitable[Reply[Any]]:
             self._dialer.check_open()
             call = ClientCall(self._loop, method, UNARY, deadline, None, True, request, metadata)
+            call.wait_for_ready = wait_for_ready
             self._launcher.launch(call)
             return self._reply_of(call, decode)
 
@@ -425,6 +495,7 @@ class RpcClient:
         timeout: Seconds,
         idle_timeout: Seconds,
         metadata: Metadata | None,
+        wait_for_ready: bool,
     ) -> Reply[Any]:
         decode = self._reader(response)
         given = _iterable(items)
@@ -434,6 +505,7 @@ class RpcClient:
 
         def make(metadata: Metadata | None) -> Awaitable[Reply[Any]]:
             call = self._opened(method, CLIENT_STREAMING, deadline, idle, metadata, None, beside)
+            call.wait_for_ready = wait_for_ready
             self._launch(call)
             self._feed(call, given)
             return self._reply_of(call, decode)
@@ -466,6 +538,7 @@ class RpcClient:
         timeout: Seconds,
         idle_timeout: Seconds,
         metadata: Metadata | None,
+        wait_for_ready: bool,
         request: tuple[bytes, int] | None = None,
         value: Any = None,
         arguments: tuple[bytes, int] | None = None,
@@ -474,6 +547,7 @@ class RpcClient:
         self._check_loop()
         deadline = self._deadline(None if timeout is DEFAULT else timeout)
         call = self._opened(method, shape, deadline, self._idle(idle_timeout), metadata, request, arguments)
+        call.wait_for_ready = wait_for_ready
         if self._interceptors:
             call.opener = self._launcher.spawn(stream_through(self._interceptors, call, value, self._launch), call)
         else:
@@ -551,19 +625,34 @@ class RpcClient:
             connections=len(connections),
         )
 
-    async def close(self) -> None:
-        """Let go of every call and close. Nothing of this client runs afterwards.
+    async def close(self, grace: float | None = 0.0) -> None:
+        """Take no new calls, give those that were made `grace` seconds to end, let go of the rest, and close.
 
-        RuntimeError in another event loop than the client's.
+        Nothing of this client runs afterwards. Without a grace, and where this is cancelled, all calls are let go at
+        once; None and infinity mean until the last has ended, as in `RpcServer.stop`. A call that was let go before
+        counts until its handler has ended. Called again, it closes when the shorter grace is over.
+
+        RuntimeError in another event loop than the client's, and, with a grace, in the iterable that gives the items of
+        one of its calls, which would wait for itself.
         """
+        grace = seconds("grace", grace)
         if self._is_gone:
             return
         self._check_loop()
+        if grace is None or grace > 0:
+            if asyncio.current_task() in self._launcher.tasks:
+                raise RuntimeError(
+                    "what gives the items of a call would wait for its own end; close the client in a task of its own"
+                )
+            self._dialer.refuses = True
+            try:
+                await self._wait_until_idle(grace)
+            except asyncio.CancelledError:
+                self._let_go()
+                self._dialer.begin_to_close()
+                raise
         # Called again, it does what the first one was cancelled at, or waits for the same.
-        for connection in list(self._dialer.connections):
-            for call in list(connection.calls.values()):
-                call.abort("the client was closed")
-        self._launcher.end_all("the client was closed")
+        self._let_go()
         await self._dialer.close()
         if self._launcher.tasks:
             await asyncio.wait(list(self._launcher.tasks))
@@ -571,6 +660,24 @@ class RpcClient:
             return  # another close() was as far before
         self._is_gone = True
         self.stats.record_closed(self._dialer.observer, "client")
+
+    def _let_go(self) -> None:
+        for connection in list(self._dialer.connections):
+            for call in list(connection.calls.values()):
+                call.abort("the client was closed")
+        self._launcher.end_all("the client was closed")
+
+    async def _wait_until_idle(self, most: float | None) -> None:
+        """Wait until no call runs or waits for a connection, or this long."""
+        end = None if most is None else self._loop.time() + most
+        while True:
+            # A call that was waiting may have got onto a connection meanwhile, or from one to another.
+            pending: list[asyncio.Future[None]] = list(self._launcher.tasks)
+            pending += [one.without_calls() for one in self._dialer.connections if one.calls and not one.closed]
+            left = None if end is None else end - self._loop.time()
+            if not pending or (left is not None and left <= 0):
+                return
+            await asyncio.wait(pending, timeout=left)
 
     async def __aenter__(self) -> Self:
         return self

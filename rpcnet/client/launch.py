@@ -38,10 +38,12 @@ class CallLauncher:
         elif call.deadline is not None and call.deadline <= self._loop.time():
             call.fail(DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent"))
         else:
+            call.started_at = self._loop.time()
             call.opener = self.spawn(self._begin_later(call), call)
 
     def again(self, call: ClientCall) -> None:
         """Put a call on another connection: its server has said that no handler saw it."""
+        call.started_at = self._loop.time()
         call.opener = self.spawn(self._begin_later(call), call)
 
     def end_all(self, why: str) -> None:
@@ -86,7 +88,8 @@ class CallLauncher:
 
     async def _begin_later(self, call: ClientCall) -> None:
         try:
-            connection = await self._dialer.place()
+            # A call that a server has refused unseen is made again at most so often: it waits each pause out.
+            connection = await self._dialer.place(call.wait_for_ready, wait_a_pause=call.attempts > 0)
             if not call.finished:
                 self._begin(call, connection)
                 await call.send_again()

@@ -1,25 +1,35 @@
 """The connection of a client: made when it is needed, made again when it was lost, after a pause that grows.
 
-Everybody who needs it waits for the same attempt. Of calls it knows only whether a connection has a place for one more.
+Everybody who needs it waits for the same attempt. Attempts in vain are followed by a pause, in which new calls fail at
+once unless they wait for a connection. The pauses are exponential with full jitter: drawn evenly from 0 to
+min(cap, base * 2**attempt) (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that the
+clients of a server that comes back do not all come at once.
 
-Tests: tests/rpcnet/client/test_reconnect.py and test_dropped_client.py.
+Of calls it knows only whether a connection has a place for one more.
+
+Tests: tests/rpcnet/client/test_backoff.py, test_reconnect.py and test_dropped_client.py.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from warnings import warn as _warn
 
 from rpcnet import observe
-from rpcnet.address import Address
+from rpcnet.address import Address, is_literal
 from rpcnet.client.connection import ClientConnection
+from rpcnet.client.race import NEXT_ADDRESS, first_of, hosts_in_turns
 from rpcnet.client.unreachable import unreachable
 from rpcnet.config import RpcConfig
 from rpcnet.errors import FailedPrecondition, ResourceExhausted, Unavailable
 
 __all__ = ["Dialer", "OpenTransport"]
+
+MOST_DOUBLINGS: Final = 30
 
 OpenTransport: TypeAlias = Callable[[Callable[[], ClientConnection]], Coroutine[Any, Any, None]]
 """Makes a connection, given what makes its protocol. OSError where it cannot."""
@@ -46,6 +56,7 @@ class Dialer:
         "connection",
         "connections",
         "observer",
+        "refuses",
     )
 
     def __init__(
@@ -75,22 +86,38 @@ class Dialer:
         self._not_before = 0.0
         self._made_at: float | None = None
         """When the last connection was made, unless it has been judged since."""
+        self.refuses = False
+        """It is being closed: no new calls, but those that were made go on."""
         self._closed = False
 
     def check_open(self) -> None:
-        if self._closed:
-            raise FailedPrecondition(f"this client of {self.address} was closed")
+        """FailedPrecondition where no new calls are taken."""
+        if self.refuses or self._closed:
+            how = "was closed" if self._closed else "is being closed"
+            raise FailedPrecondition(f"this client of {self.address} {how}")
 
-    async def place(self) -> ClientConnection:
+    async def place(self, wait_for_ready: bool = False, wait_a_pause: bool = False) -> ClientConnection:
         """A connection that may take one more call; the call takes it before anything else is awaited.
 
-        Unavailable where there is none to be had; whoever cannot wait so long cancels.
+        Unavailable where there is none to be had: where the attempt that is under way, or is made now, fails, and at
+        once in the pause after one that failed. `wait_a_pause` waits for the attempt after it, `wait_for_ready` for an
+        attempt that succeeds; whoever cannot wait so long cancels.
         """
         while True:
-            self.check_open()
+            if self._closed:
+                self.check_open()  # which raises; while it is being closed calls that were made go on
             connection = self.connection
             if connection is None or not connection.is_usable:
-                connection = await self.connected()
+                self._judge_last()
+                pause = self._not_before - self._loop.time()
+                if pause > 0 and not (wait_for_ready or wait_a_pause):
+                    raise self._unreachable(f"; the next attempt is {pause:.2g} s away (wait_for_ready waits for it)")
+                try:
+                    connection = await self.connected()
+                except Unavailable:
+                    if not wait_for_ready:
+                        raise
+                    continue
             if not connection.is_full:
                 return connection
             if not connection.places:
@@ -119,8 +146,11 @@ class Dialer:
         await asyncio.wait([self._connecting])
         connection = self.connection
         if connection is None or not connection.is_usable:
-            raise Unavailable(f"{self.address} cannot be reached: {self._reason}")
+            raise self._unreachable()
         return connection
+
+    def _unreachable(self, when: str = "") -> Unavailable:
+        return Unavailable(f"{self.address} cannot be reached: {self._reason}{when}")
 
     def _connect_done(self, task: asyncio.Task[ClientConnection]) -> None:
         self._connecting = None
@@ -161,15 +191,22 @@ class Dialer:
         """Seconds for which we were held up, as far as they count."""
         return min(max(0.0, self._loop.time() - due), self._config.late_timer_grace)
 
-    async def _reconnect(self) -> ClientConnection:
-        now = self._loop.time()
+    def _judge_last(self) -> None:
+        """Look, once, at how long the connection that was lost had lasted."""
         made_at, self._made_at = self._made_at, None
-        if made_at is not None:
-            if now - made_at < self._config.reconnect_backoff:
-                self._back_off()  # a server that greets and closes at once is no better than one that refuses
-            else:
-                self._failures = 0
-                self._reason = ""
+        if made_at is None:
+            return
+        if self._loop.time() - made_at < self._config.reconnect_backoff:
+            self._back_off()  # a server that greets and closes at once is no better than one that refuses
+            if self.connection is not None and self.connection.retired:
+                self._reason = self.connection.why_closed  # what its GOAWAY said
+        else:
+            self._failures = 0
+            self._reason = ""
+
+    async def _reconnect(self) -> ClientConnection:
+        self._judge_last()
+        now = self._loop.time()
         if now < self._not_before:
             await asyncio.sleep(self._not_before - now)
         try:
@@ -190,9 +227,9 @@ class Dialer:
 
     def _back_off(self) -> None:
         """One more attempt was in vain: the next one comes later."""
-        pause = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
-        self._failures = min(self._failures + 1, 30)
-        self._not_before = self._loop.time() + pause * self._randomness().uniform(0.5, 1.0)
+        most = min(self._config.reconnect_backoff * 2**self._failures, self._config.max_reconnect_backoff)
+        self._failures = min(self._failures + 1, MOST_DOUBLINGS)
+        self._not_before = self._loop.time() + self._randomness().uniform(0.0, most)
 
     async def _dial(self) -> ClientConnection:
         """Connect and greet, within connect_timeout."""
@@ -212,8 +249,14 @@ class Dialer:
                 what = "no TLS handshake (is there TLS at the server?)" if made and self._tls else "no connection"
                 raise Unavailable(f"{what} within connect_timeout ({seconds:g} s)")
             back = self._time_back(until)
-            await self._greeted(made[-1], self._loop.time() + back if back else until)
-            kept = made[-1]
+            # Of several addresses, the first that was connected to; the others, if any, are closed below.
+            opened = next((one for one in made if one.is_connected), None)
+            if opened is None:
+                opened = next((one for one in made if one.why_closed), made[-1])
+            await self._greeted(opened, self._loop.time() + back if back else until)
+            if opened.retired:
+                raise Unavailable(opened.why_closed)  # it greeted, and in the same breath said that it is full
+            kept = opened
         except OSError as error:
             raise Unavailable(unreachable(error, self.address, self._tls is not None)) from None
         finally:
@@ -244,19 +287,41 @@ class Dialer:
                 options["server_hostname"] = "localhost"
             await self._loop.create_unix_connection(protocol, self.address.path, **options)
         else:
-            await self._loop.create_connection(protocol, self.address.host, self.address.port, **options)
+            await self._connect_by_name(protocol, options)
+
+    async def _connect_by_name(self, protocol: Callable[[], ClientConnection], options: dict[str, Any]) -> None:
+        """Look the name up, anew each time, as it may have moved, and try all its addresses."""
+        host, port = self.address.host, self.address.port
+        hosts = [host]
+        if not is_literal(host):
+            hosts = hosts_in_turns(await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            if self._tls is not None:
+                options["server_hostname"] = host
+        if len(hosts) == 1:
+            await self._loop.create_connection(protocol, hosts[0], port, **options)
+            return
+        if not hosts:
+            raise OSError(f"the name {host!r} has no addresses")
+        connect = self._loop.create_connection
+        await first_of([partial(connect, protocol, each, port, **options) for each in hosts], NEXT_ADDRESS)
 
     async def close(self) -> None:
         """Close every connection, and wait until they are gone."""
-        self._closed = True
+        self.begin_to_close()
         if self._connecting is not None:
-            self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        for connection in list(self.connections):
-            connection.close("the client was closed")
+            self.begin_to_close()  # also what that attempt has brought at the last moment
         pending = [connection.lost for connection in self.connections]
         if pending:
             await asyncio.wait(pending)
+
+    def begin_to_close(self) -> None:
+        """What `close` does before it waits."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for connection in list(self.connections):
+            connection.close("the client was closed")
 
     def drop(self) -> None:
         """The client was let go: close what it left open, from whatever thread this is, and warn that it did."""

@@ -463,6 +463,7 @@ class ServedCall(Stream):
         tally = self.tally
         if connection.observer is not None and tally is not None:
             seconds = self.loop.time() - self._started_at
+            queued = tally.queued if self._runs else seconds  # a handler that never began waited all the while
             connection.observer.record(
                 "handler_ended",
                 connection=connection.name,
@@ -473,9 +474,7 @@ class ServedCall(Stream):
                 seconds=seconds,
                 sent_bytes=tally.sent,
                 received_bytes=tally.received,
-                queue_seconds=tally.queued
-                if self._runs
-                else seconds,  # a handler that never began waited all the while
+                queue_seconds=queued,
             )
         connection.forget(self.number)
 

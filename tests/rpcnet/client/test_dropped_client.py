@@ -144,7 +144,7 @@ def test_calls_that_wait_for_a_connection_end_with_their_client(world: Any, even
             address, connections = server.address, client._dialer.connections
         await eventually(lambda: not connections)
         before = asyncio.all_tasks()
-        stream = client.call_server_streaming("numbers")
+        stream = client.call_server_streaming("numbers", wait_for_ready=True)
         await asyncio.sleep(0)
         with pytest.warns(ResourceWarning, match=f"unclosed RpcClient of {address}"):
             del client
