@@ -32,9 +32,10 @@ class Doors:
         self.most = most
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def door(self, accept: Callable[[], Connection]) -> "Door":
-        """The protocol of one transport that was just accepted; `accept` makes that of whoever passes."""
-        return Door(self, accept)
+    def door(self, accept: Callable[[], Connection], refused: Callable[[str], None]) -> "Door":
+        """The protocol of one transport that was just accepted; `accept` makes that of whoever passes, `refused` is
+        told whose was cut off."""
+        return Door(self, accept, refused)
 
     async def close(self) -> None:
         """Break off every handshake that is under way."""
@@ -48,11 +49,12 @@ class Doors:
 class Door(asyncio.Protocol):
     """One transport until its handshake is over, and what comes before the connection has its transport."""
 
-    __slots__ = ("_accept", "_doors", "_early")
+    __slots__ = ("_accept", "_doors", "_early", "_refused")
 
-    def __init__(self, doors: Doors, accept: Callable[[], Connection]) -> None:
+    def __init__(self, doors: Doors, accept: Callable[[], Connection], refused: Callable[[str], None]) -> None:
         self._doors = doors
         self._accept = accept
+        self._refused = refused
         self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,6 +62,7 @@ class Door(asyncio.Protocol):
         doors = self._doors
         if len(doors.tasks) >= doors.most:
             plain.abort()
+            self._refused(_text(plain.get_extra_info("peername")))
             return
         plain.pause_reading()  # the first bytes are those of the handshake
         task = asyncio.get_running_loop().create_task(self._pass(plain), name="rpcnet TLS handshake")

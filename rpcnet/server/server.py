@@ -211,7 +211,7 @@ class RpcServer:
         accept: Callable[[], asyncio.BaseProtocol] = self.accept
         options: dict[str, Any] = {}
         if self._doors is not None and isinstance(loop, asyncio.BaseEventLoop):
-            accept = partial(self._doors.door, self.accept)
+            accept = partial(self._doors.door, self.accept, self._handshake_refused)
         elif self._doors is not None:
             # uvloop 0.23 reads on in spite of pause_reading() in connection_made, so that a door would lose the first
             # bytes of the handshake: there the loop makes it, and no line of the log tells of one that fails.
@@ -221,6 +221,10 @@ class RpcServer:
         listener = await loop.create_server(accept, self._bind.host, self._bind.port, start_serving=False, **options)
         await start_listening(listener)
         return listener
+
+    def _handshake_refused(self, peer: str) -> None:
+        limit = f"max_connections ({self.config.max_connections}), as so many TLS handshakes are under way"
+        self._handlers.refusals.connection(limit, peer, asyncio.get_running_loop().time())
 
     def accept(self) -> ServerConnection:
         """The protocol of one connection, for a transport that brings it."""

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, get_overloads
 
 import pytest
 
@@ -359,3 +359,14 @@ def test_the_error_names_all_addresses_that_were_tried() -> None:
         text = simulation.run_until_complete(simulation.add_node("client").start(call, delay=1.0))
     assert "connection refused, nobody listens there (tried " in text
     assert text.count(":7000") == 3
+
+
+def test_the_call_with_a_timeout_is_typed_as_the_one_without() -> None:
+    """One overload without a response, one whose items are of the type that is given."""
+    both = [get_overloads(call) for call in (RpcClient.call_streaming, RpcClient.call_streaming_with_timeout)]
+    plain, timed = ([each.__annotations__ for each in overloads] for overloads in both)
+    assert len(plain) == len(timed) == 2
+    for one, other in zip(plain, timed, strict=True):
+        assert one["return"] == other["return"]
+        assert one["response"] == other["response"]
+        assert one["wait_for_ready"] == other["wait_for_ready"]

@@ -1,6 +1,8 @@
 """The server's TLS handshake: what comes in one piece with its end is not lost, and who goes then leaves nothing."""
 
 import asyncio
+import contextlib
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -116,3 +118,37 @@ def test_a_connection_that_passes_while_the_server_stops_is_closed(world, certif
         client.writer.close()
 
     world.run(main())
+
+
+def test_more_handshakes_than_connections_are_cut_off(world, certificates, caplog, eventually) -> None:
+    """A peer that connects and says nothing costs a task and a descriptor for handshake_timeout."""
+
+    async def main() -> None:
+        config = RpcConfig(max_connections=2)
+        async with RpcServer("127.0.0.1:0", tls=server_context(*certificates.server), config=config) as server:
+            host, port = server.address.split(":")
+            silent = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+            await eventually(lambda: len(server._doors.tasks) == 2)
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                async with asyncio.timeout(5):
+                    with contextlib.suppress(ConnectionError):
+                        assert await reader.read() == b""
+                writer.close()
+            assert server.stats.refused_connections == 3
+            assert len(server._doors.tasks) == 2
+            for _, writer in silent:
+                writer.close()
+            await eventually(lambda: not server._doors.tasks)
+            client = InMemory(client_context(certificates.ca), server)
+            await client.connect()
+            client.write(greeting())
+            await client.flush()
+            assert await client.kinds(1) == [HELLO]
+            client.writer.close()
+
+    with caplog.at_level(logging.WARNING, "rpcnet"):
+        world.run(main())
+    told = [record.getMessage() for record in caplog.records if "max_connections" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].endswith("max_connections (2), as so many TLS handshakes are under way")
