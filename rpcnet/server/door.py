@@ -62,7 +62,7 @@ class Door(asyncio.Protocol):
         doors = self._doors
         if len(doors.tasks) >= doors.most:
             plain.abort()
-            self._refused(_text(plain.get_extra_info("peername")))
+            self._refused(peer_text(plain.get_extra_info("peername")))
             return
         plain.pause_reading()  # the first bytes are those of the handshake
         task = asyncio.get_running_loop().create_task(self._pass(plain), name="rpcnet TLS handshake")
