@@ -42,6 +42,7 @@ from rpcnet.wire.frame import (
     decode_goaway,
     decode_hello,
     decode_number,
+    shared,
 )
 from rpcnet.wire.parser import Parser
 
@@ -478,7 +479,7 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def _greet(self, hello: Hello) -> None:
-        self.peer_hello = hello
+        self.peer_hello = shared(hello)
         self.credit = hello.connection_window_bytes
         self.part_room = min(self.config.part_bytes, hello.max_frame_bytes)
         self.room = min(self.part_room, hello.max_message_bytes)

@@ -173,6 +173,7 @@ class _Read(msgspec.Struct, array_like=True):
 # Text that is not UTF-8 is a plain UnicodeDecodeError to msgspec.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _hello = msgspec.msgpack.Decoder(Hello)
+_encode = msgspec.msgpack.Encoder().encode
 _ending = msgspec.msgpack.Decoder(_Read)
 # msgspec has no union of text and bytes. Read as Any, a value could be a map whose keys a peer has made to collide.
 _metadata = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
@@ -182,12 +183,6 @@ _TEXT_HEADS = frozenset((*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB))
 _BYTES_HEADS = frozenset((0xC4, 0xC5, 0xC6))
 _OK = Ending()
 _CANCEL_STATUSES = range(1, max(Status) + 1)
-
-
-_seen_limits: dict[int, int] = {}
-"""Limits that peers announced, to themselves: most say the same, and a thousand connections need not keep each number a
-thousand times."""
-MOST_SEEN_LIMITS: Final = 64
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -204,15 +199,28 @@ def decode_hello(payload: bytes) -> Hello:
         value = getattr(hello, name)
         if not least <= value <= most:
             raise ProtocolError(f"HELLO cannot be taken: {name} is {value}; it must be {least} to {most}")
-        if value not in _seen_limits and len(_seen_limits) < MOST_SEEN_LIMITS:
-            _seen_limits[value] = value
-        msgspec.structs.force_setattr(hello, name, _seen_limits.get(value, value))
     for name, text in (("connection", hello.connection), ("node", hello.node)):
         if len(text) > MAX_NAME_CHARACTERS:
             raise ProtocolError(
                 f"HELLO cannot be taken: {name} has {len(text)} characters; it must have at most {MAX_NAME_CHARACTERS}"
             )
     return hello
+
+
+MOST_SHARED: Final = 64
+_shared: dict[bytes, Hello] = {}
+
+
+def shared(hello: Hello) -> Hello:
+    """The same limits, in an object that other connections have too: of a thousand peers most say the same.
+
+    What a peer says of itself, its names, is left out.
+    """
+    nameless = msgspec.structs.replace(hello, connection="", node="")
+    said = _encode(nameless)
+    if said not in _shared and (len(_shared) >= MOST_SHARED or nameless.features):
+        return nameless
+    return _shared.setdefault(said, nameless)
 
 
 def decode_open(payload: bytes, max_metadata_bytes: int) -> tuple[int, str, dict[str, str | bytes], int, bytes]:

@@ -18,6 +18,7 @@ from rpcnet.wire.frame import (
     MAX_METHOD_BYTES,
     MAX_NAME_CHARACTERS,
     MAX_TEXT_BYTES,
+    MOST_SHARED,
     OPEN_HEAD,
     PING,
     PONG,
@@ -31,6 +32,7 @@ from rpcnet.wire.frame import (
     decode_metadata,
     decode_number,
     decode_open,
+    shared,
 )
 
 HELLO = {
@@ -248,3 +250,24 @@ def test_a_goaway_fits_into_the_smallest_frame(text: str) -> None:
     assert (last, status) == (7, 13)
     assert text.replace("\ud800", "?").startswith(read)  # cut between two characters
     assert len(read.encode()) > 1000 or len(text.encode("utf-8", "replace")) < 1000
+
+
+def test_peers_of_the_same_limits_share_what_they_said() -> None:
+    hellos = [decode_hello(msgspec.msgpack.encode({**HELLO, "connection": name, "node": name})) for name in "ab"]
+    assert shared(hellos[0]) is shared(hellos[1])
+    assert shared(hellos[0]) == msgspec.structs.replace(hellos[0], connection="", node="")
+    other = msgspec.structs.replace(hellos[0], max_streams=hellos[0].max_streams + 1)
+    assert shared(other) is not shared(hellos[0])
+    assert shared(other).max_streams == hellos[0].max_streams + 1
+
+
+def test_peers_that_say_something_else_each_time_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[bytes, Hello] = {}
+    monkeypatch.setattr("rpcnet.wire.frame._shared", kept)
+    hello = decode_hello(msgspec.msgpack.encode(HELLO))
+    for number in range(1, 2 * MOST_SHARED):
+        assert shared(msgspec.structs.replace(hello, max_streams=number)).max_streams == number
+    assert len(kept) == MOST_SHARED
+    kept.clear()
+    assert shared(msgspec.structs.replace(hello, features=["x" * 1000])).features
+    assert not kept
