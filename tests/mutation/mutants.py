@@ -10,7 +10,7 @@ Tests: tests/mutation/test_mutants.py.
 import ast
 import copy
 import difflib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,10 +83,12 @@ class Mutant:
         return " ".join(line[1:].strip() for line in self.diff.splitlines() if line.startswith(sign))
 
 
-def mutants(file: str, source: str) -> list[Mutant]:
-    """Every mutant of a file that compiles, in the order of its lines."""
+def mutants(file: str, source: str, inside: Container[str] | None = None) -> list[Mutant]:
+    """Every mutant of a file that compiles, in the order of its lines; `inside`: of these functions alone."""
     found: dict[str, Mutant] = {}
     for mutant in _Walk(file, source).run():
+        if inside is not None and mutant.inside not in inside:
+            continue
         if mutant.text not in found and mutant.text != source and _compiles(mutant.text):
             found[mutant.text] = mutant
     return sorted(found.values(), key=lambda mutant: mutant.first)

@@ -4,6 +4,7 @@ Tests: tests/mutation/test_mutation.py.
 """
 
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant
@@ -44,11 +45,13 @@ def complaints(argued: Argued, everything: list[Mutant], verdicts: list[Verdict]
         for found in verdicts
         if found.survived and found.mutant.key not in argued
     ]
-    there = {mutant.key for mutant in everything}
+    there = Counter(mutant.key for mutant in everything)
     files = {mutant.file for mutant in everything}
-    # The same change of two equal lines of a function has one entry; it holds as long as one of them survives.
+    # The same change of two equal lines of a function has one entry; it holds as long as one of them survives, which a
+    # sample may have left out.
     survive = {found.mutant.key for found in verdicts if found.survived}
-    killed = {found.mutant.key for found in verdicts} - survive
+    judged = Counter(found.mutant.key for found in verdicts)
+    killed = {key for key, times in judged.items() if times == there[key]} - survive
     for key in argued:
         if key[0] in files and key not in there:
             wrong.append(f"survivors.toml lists a mutant that no longer exists: {key}")

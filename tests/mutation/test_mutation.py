@@ -107,6 +107,17 @@ def test_a_survivor_needs_a_reason_and_a_reason_a_survivor() -> None:
     assert "x = 2" in no_longer
 
 
+def test_a_sample_without_the_survivor_of_two_equal_lines_is_no_complaint() -> None:
+    everything = mutants("a.py", "class A:\n    def f(self):\n        g(1)\n        g(1)\n")
+    first, second = (mutant for mutant in everything if mutant.mutant == "pass")
+    argued = {first.key: "The second call changes nothing."}
+    assert first.key == second.key
+    assert complaints(argued, everything, [verdict(first, False)]) == []
+    assert complaints(argued, everything, [verdict(first, False), verdict(second, True)]) == []
+    (by_now,) = complaints(argued, everything, [verdict(first, False), verdict(second, False)])
+    assert "kills by now" in by_now
+
+
 def test_the_entry_that_is_printed_is_read_as_that_mutant(tmp_path: Path) -> None:
     source = "def f(a):\n    return a < 1 and \"it's\" != '\\\\'\n"
     for mutant in mutants("rpcnet/code.py", source):
@@ -119,8 +130,12 @@ def test_the_entry_that_is_printed_is_read_as_that_mutant(tmp_path: Path) -> Non
 
 
 def test_the_list_names_mutants_that_exist() -> None:
-    there = {mutant.key for file in {key[0] for key in load()} for mutant in mutants(file, (ROOT / file).read_text())}
-    assert load().keys() <= there
+    argued = load().keys()
+    there: set[tuple[str, str, str, str]] = set()
+    for file in {key[0] for key in argued}:
+        inside = {key[1] for key in argued if key[0] == file}
+        there |= {mutant.key for mutant in mutants(file, (ROOT / file).read_text(), inside)}
+    assert argued <= there
 
 
 @pytest.mark.slow
