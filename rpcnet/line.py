@@ -8,7 +8,7 @@ Tests: tests/rpcnet/test_line.py.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 __all__ = ["Line"]
 
@@ -54,6 +54,10 @@ class Line(list[_Place]):
         finally:
             self.remove(place)
             self.wake()
+
+    def has_any(self, waiters: Container[asyncio.Future[None]]) -> bool:
+        """Whether somebody in the line sleeps on one of these."""
+        return any(place.waiter in waiters for place in self)
 
     def wake(self) -> None:
         """Something was given back: let the first look whether it may go."""

@@ -135,7 +135,7 @@ class Stream:
         """Payload, its layout, the credit that it holds."""
         self._parts: Parts | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._writers: list[asyncio.Future[None]] = _NOBODY
+        self._writers: list[asyncio.Future[None]] | None = None
         self._lock: asyncio.Lock | None = None
         self._senders = 0
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -489,14 +489,14 @@ class Stream:
     def _sleep(self) -> asyncio.Future[None]:
         """What a writer sleeps on until something changes for this call."""
         waiter = self.loop.create_future()
-        if self._writers is _NOBODY:
+        if self._writers is None:
             self._writers = []
         self._writers.append(waiter)
         return waiter
 
     def _wake_writers(self) -> None:
-        waiting, self._writers = self._writers, _NOBODY
-        for waiter in waiting:
+        waiting, self._writers = self._writers, None
+        for waiter in waiting or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -515,7 +515,7 @@ class Stream:
             self._arm_idle(self.waits)
 
     def _end_writing(self) -> None:
-        if self.waits is not None and all(waiter.done() for waiter in self._writers):
+        if self.waits is not None and all(waiter.done() for waiter in self._writers or ()):
             self.waits.write_since = NEVER
 
     def _arm_idle(self, waits: Waits) -> None:
@@ -557,7 +557,7 @@ class Stream:
             return f"{peer} was silent for {allowed} in call {self.method!r}"
         if connection.is_paused:
             return f"{peer} took no bytes over the connection for {allowed}, for which call {self.method!r} waits"
-        if self.credit > ITEM_COST and connection.credit < connection.worthwhile + ITEM_COST:
+        if connection.writers.has_any(self._writers or ()):
             return f"{peer} granted the connection no credit for {allowed}, for which call {self.method!r} waits"
         return f"{peer} granted call {self.method!r} no credit for {allowed}: its handler does not read"
 
@@ -575,7 +575,3 @@ class Stream:
         self._wake_reader()
         if self._writers:
             self._wake_writers()
-
-
-_NOBODY: list[asyncio.Future[None]] = []
-"""Shared by all calls in which nobody waits to write; never filled."""

@@ -1,7 +1,7 @@
 """One call, frame by frame: what it sends within its credit, what it makes of an answer. The server is the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -9,9 +9,12 @@ import pytest
 import sim
 from rpcnet import (
     BidirectionalStream,
+    Cancelled,
+    DeadlineExceeded,
     Internal,
     NotFound,
     ResourceExhausted,
+    RpcClient,
     RpcConfig,
     RpcError,
     RpcServer,
@@ -101,6 +104,43 @@ def test_credit_of_the_stream_counts_also_while_the_connection_has_none() -> Non
     run(main())
 
 
+def test_a_wait_that_is_over_has_no_clock() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up", idle_timeout=1.0) as stream:
+            await stream.send(bytes(WINDOW - ITEM_COST))
+            for _ in range(2):
+                waits = asyncio.ensure_future(stream.send(b"x"))
+                await asyncio.sleep(0.5)
+                transport().say(writer.credit(1, ITEM_COST + 1))
+                await waits
+                await asyncio.sleep(5)
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("granted", [0, ITEM_COST + 100, 900])
+def test_who_waits_for_stream_credit_is_told_so(granted: int) -> None:
+    """Also where the connection has little left, since a little would do."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(connection_window_bytes=WINDOW))
+        await client.open()
+        async with client.call_streaming("other") as other, client.call_streaming("up", idle_timeout=1.0) as stream:
+            await stream.send(bytes(WINDOW - ITEM_COST))
+            transport().say(writer.credit(0, WINDOW))
+            await other.send(bytes(WINDOW - 1000 - ITEM_COST))
+            if granted:
+                transport().say(writer.credit(2, granted))
+            with pytest.raises(StreamError.Timeout, match=r"granted call 'up' no credit .* its handler does not read"):
+                await stream.send(bytes(granted or 100))
+        await client.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize(("stream_window", "connection_window"), [(1 << 16, WINDOW), (WINDOW, 1 << 16), (1500, 1600)])
 def test_no_part_is_larger_than_what_was_granted(stream_window: int, connection_window: int) -> None:
     async def main() -> None:
@@ -127,6 +167,75 @@ def test_no_part_is_larger_than_what_was_granted(stream_window: int, connection_
     run(main())
 
 
+def tasks_of_calls() -> list[str]:
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("rpcnet call")]
+
+
+def test_items_that_wait_are_closed_when_the_call_ends() -> None:
+    async def main() -> None:
+        closed = []
+
+        async def items() -> AsyncIterator[bytes]:
+            try:
+                yield b"first"
+                await asyncio.Event().wait()
+            finally:
+                closed.append(True)
+
+        client, transport = client_of(hello())
+        await client.open()
+        stream = client.call_streaming("up", items())
+        await asyncio.sleep(0.001)
+        assert tasks_of_calls() == ["rpcnet call up"]
+        transport().say(writer.item(1, FLAG_END, b"answer"))
+        await asyncio.sleep(0.001)
+        assert closed == [True]
+        assert tasks_of_calls() == []
+        assert [item async for item in stream] == [b"answer"]
+        await client.close()
+
+    run(main())
+
+
+def test_items_that_end_the_process_end_their_call_first() -> None:
+    async def main() -> None:
+        def items() -> Iterator[bytes]:
+            yield b"first"
+            raise GeneratorExit
+
+        client, transport = client_of(hello())
+        await client.open()
+        stream = client.call_streaming("up", items())
+        pump = stream._call.pump
+        assert pump is not None
+        await asyncio.wait([pump])
+        assert isinstance(pump.exception(), GeneratorExit)
+        assert CANCEL in transport().kinds()
+        with pytest.raises(Cancelled, match="its items ended the process"):
+            await stream.receive()
+        await client.close()
+
+    run(main())
+
+
+def test_a_late_call_leaves_no_task_that_connects_for_it() -> None:
+    async def main() -> None:
+        async def join(_: Any) -> None:
+            await asyncio.Event().wait()
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        call = asyncio.ensure_future(client.call("late", timeout=1.0))
+        await asyncio.sleep(0.5)
+        assert tasks_of_calls() == ["rpcnet call late"]
+        with pytest.raises(DeadlineExceeded):
+            await call
+        await asyncio.sleep(0.001)
+        assert tasks_of_calls() == []
+        await client.close()
+
+    run(main())
+
+
 def test_two_senders_of_one_stream_do_not_mix_their_parts() -> None:
     async def main() -> None:
         client, transport = client_of(hello())
@@ -141,6 +250,35 @@ def test_two_senders_of_one_stream_do_not_mix_their_parts() -> None:
         assert [mark for _, mark in parts] == sorted(mark for _, mark in parts)
         assert [flags for flags, _ in parts].count(0) == 2
         assert all(flags in (0, FLAG_MORE) for flags, _ in parts)
+        stream.abort()
+        await client.close()
+
+    run(main())
+
+
+def test_the_quick_way_is_open_again_after_parts_went() -> None:
+    """While one sender waits the others queue; afterwards an item goes at once again, also on another connection."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(stream_window_bytes=1 << 16, connection_window_bytes=1 << 14))
+        await client.open()
+        stream = client.call_streaming("up")
+        call = stream._call
+        first = transport()
+        sends = [asyncio.ensure_future(stream.send(bytes(12_000))) for _ in range(3)]
+        await asyncio.sleep(0.001)
+        assert call._lock is not None
+        first.say(writer.credit(0, 1 << 16))
+        await asyncio.gather(*sends)
+        assert call._lock is None
+        first.say(writer.goaway(0, 0, "restart"))
+        await asyncio.sleep(1)
+        assert transport() is not first
+        assert call._lock is not None
+        transport().say(writer.credit(0, 1 << 16))
+        await asyncio.sleep(0.001)
+        assert sum(size for _, size in items(transport())) == 36_000
+        assert call._lock is None
         stream.abort()
         await client.close()
 
