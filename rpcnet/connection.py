@@ -158,11 +158,12 @@ class Connection(asyncio.BufferedProtocol):
         self.heard_at = self.loop.time()
         self.credit = 0
         self.receive_credit = ReceiveCredit(config.connection_window, config.stream_window_bytes // 2, self.loop.time)
-        self.room = 0
+        # Of what the peer takes; set when it has greeted.
+        self.room: int
         """Bytes of the largest message that goes to this peer in one frame."""
-        self.part_room = 0
+        self.part_room: int
         """Bytes of the largest part of a message."""
-        self.worthwhile = 0
+        self.worthwhile: int
         """Bytes of a part that a sender waits for; it must never need more than half of a window (flow/credit.py)."""
         self.writers = Line()
         self._read_into = _reading.buffer
@@ -308,7 +309,6 @@ class Connection(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._out.clear()
-        self._out_bytes = 0
         if exc is not None and not self._close_reason and self.peer_hello is None and not self.reads:
             self._close_reason = self._early_end(exc)
         self._end_calls(self._close_reason or (str(exc) if exc is not None else "it was closed") or type(exc).__name__)

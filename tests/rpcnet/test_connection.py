@@ -4,18 +4,32 @@ Each of these could be broken without a call going wrong, unless a peer is slow 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import sim
-from rpcnet import NotFound, RpcConfig, RpcServer
+from rpcnet import (
+    DeadlineExceeded,
+    NotFound,
+    ResourceExhausted,
+    RpcClient,
+    RpcConfig,
+    RpcServer,
+    Status,
+    Unavailable,
+)
+from rpcnet.client.connection import ClientConnection
 from rpcnet.connection import MAX_UNREAD_BYTES, most_unread_of_calls
+from rpcnet.metadata import encoded_metadata
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
     CREDIT,
+    END,
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
@@ -26,6 +40,7 @@ from rpcnet.wire.frame import (
     PING,
     PONG,
     Hello,
+    decode_ending,
     decode_goaway,
     decode_number,
     decode_open,
@@ -169,7 +184,8 @@ def test_joined_frames_leave_when_they_are_64_kib() -> None:
         before = transport().writes
         transport().say(*(writer.ping(PING, token(number)) for number in range(5000)))
         assert transport().writes == before + 1, "64 KiB of them"
-        assert 64 * 1024 <= transport().kinds().count(PONG) * 18 < 65 * 1024
+        pong = len(writer.ping(PONG, token(0)))
+        assert 0 <= transport().kinds().count(PONG) * pong - 64 * 1024 < pong
         await turns()
         assert transport().kinds().count(PONG) == 5000
         await client.close()
@@ -224,6 +240,70 @@ def test_a_peer_that_reads_no_ends_of_its_calls_is_cut_off() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_mebibyte_may_be_unread_and_no_byte_more(rounds: int) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        connection = transport().protocol
+        head = len(writer.item(1, 0, b""))
+        sixteenth = writer.item(1, 0, bytes(64 * 1024 - head))
+        for number in range(rounds):
+            if number:
+                connection.resume_writing()  # whoever has read may leave as much unread again
+            connection.pause_writing()
+            for _ in range(16):
+                connection.write(sixteenth)
+            await turns()
+            assert client.stats.connections == 1
+        connection.write(b"x")
+        await turns()
+        assert client.stats.connections == 0
+        await client.close()
+
+    run(main())
+
+
+def test_a_client_says_that_it_took_no_stream() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        transport().say(writer.end(7))  # which was never opened
+        (payload,) = [payload for kind, _, _, payload in transport().frames if kind == GOAWAY]
+        assert decode_goaway(payload)[:2] == (0, Status.INTERNAL)
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("has_half_close", [True, False])
+def test_a_broken_rule_ends_all_calls_at_once(has_half_close: bool) -> None:
+    """Although the connection stays open a while, so that the peer can read why."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        client, transport = client_of(hello())
+        await client.open()
+        half_closed = []
+        transport().can_write_eof = lambda: has_half_close  # type: ignore[method-assign]
+        transport().write_eof = lambda: half_closed.append(loop.time())  # type: ignore[method-assign]
+        calls = [asyncio.ensure_future(client.call("never")) for _ in range(3)]
+        await turns()
+        now = loop.time()
+        transport().say(writer.end(99))
+        for call in calls:
+            with pytest.raises(Unavailable, match="which has ended or never was"):
+                await call
+        assert loop.time() == now
+        assert half_closed == [now] * has_half_close
+        assert not transport().is_closing()
+        await asyncio.sleep(1.1)
+        assert transport().is_closing()
+        await client.close()
+
+    run(main())
+
+
 def test_whoever_does_not_greet_in_time_is_told_so() -> None:
     async def main() -> None:
         server = RpcServer("unix:scripted", config=RpcConfig(handshake_timeout=7.0))
@@ -236,6 +316,151 @@ def test_whoever_does_not_greet_in_time_is_told_so() -> None:
         assert text == "no complete HELLO within handshake_timeout (7 s)"
         transport.close()
         await server.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [(0, "the server closed it before its HELLO"), (9, "the peer closed it"), (1000, "the peer closed it")],
+)
+def test_a_peer_that_sent_something_has_not_refused_us(before: int, reason: str) -> None:
+    """Only one that closes without a byte of its greeting may want TLS, or refuse our certificate."""
+
+    async def main() -> None:
+        protocols: list[Any] = []
+
+        async def join(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+            protocols.append(protocol())
+            transport = Scripted(protocols[0])
+            if before:
+                transport.say(writer.greeting(hello())[:before])
+            protocols[0].eof_received()
+            transport.close()
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        with pytest.raises(Unavailable):
+            await client.open()
+        assert reason in protocols[0]._close_reason
+        await client.close()
+
+    run(main())
+
+
+def test_an_end_before_hello_that_nobody_awaits_is_no_error() -> None:
+    async def main() -> None:
+        said: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+        async def join(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+            Scripted(protocol())
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        opening = asyncio.ensure_future(client.open())
+        await turns()
+        opening.cancel()
+        await asyncio.wait([opening])
+        del client, opening
+        await turns()
+        gc.collect()
+        assert said == []
+
+    run(main())
+
+
+# Frames that come slowly.
+
+
+@asynccontextmanager
+async def greeted() -> AsyncIterator[tuple[Scripted, Callable[[], list[str]]]]:
+    """A server's transport whose caller has greeted, and what gives the texts of the GOAWAYs that it got."""
+    server = RpcServer("unix:scripted", config=RpcConfig(handshake_timeout=8.0))
+    server.begin()
+    transport = Scripted(server.accept())
+    transport.say(writer.greeting(hello()))
+    yield transport, lambda: [decode_goaway(payload)[2] for kind, _, _, payload in transport.frames if kind == GOAWAY]
+    transport.close()
+    await server.stop()
+
+
+FRAME = writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, bytes(60_000))
+
+
+def test_silence_within_a_frame_is_ended_after_handshake_timeout() -> None:
+    async def main() -> None:
+        async with greeted() as (transport, farewells):
+            transport.say(FRAME[:20])
+            await asyncio.sleep(7.9)
+            assert farewells() == []
+            await asyncio.sleep(0.2)
+            assert farewells() == ["half a frame and then 8 s of silence (handshake_timeout)"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("rate", "is_cut"), [(2, True), (900, True), (1100, False)])
+def test_a_slow_frame_must_come_at_a_kibibyte_a_second(rate: int, is_cut: bool) -> None:
+    async def main() -> None:
+        async with greeted() as (transport, farewells):
+            sent, half = 0, rate // 2
+            while sent < len(FRAME) and not farewells():
+                transport.say(FRAME[sent : sent + half])
+                sent += half
+                await asyncio.sleep(0.5)
+            if is_cut:
+                assert sent in (16 * half, 17 * half), "at the first look"
+                (text,) = farewells()
+                assert f"{sent} bytes of a frame in 8 s: a frame that takes longer than handshake_timeout (8 s)" in text
+                assert "must come at 1024 bytes a second or faster" in text
+            else:
+                assert farewells() == []
+                assert END in transport.kinds(), "it was answered"
+
+    run(main())
+
+
+def test_a_frame_that_slows_down_is_noticed_a_second_later() -> None:
+    async def main() -> None:
+        async with greeted() as (transport, farewells):
+            transport.say(FRAME[:9000])  # enough for 8.8 s
+            await asyncio.sleep(5)
+            transport.say(FRAME[9000:9001])
+            await asyncio.sleep(3.9)
+            assert farewells() == []
+            await asyncio.sleep(0.2)
+            (text,) = farewells()
+            assert text.startswith("9001 bytes of a frame in 9 s")
+
+    run(main())
+
+
+def test_a_frame_that_is_whole_when_it_is_judged_counts() -> None:
+    async def main() -> None:
+        async with greeted() as (transport, farewells):
+            transport.say(FRAME[:20])
+            # It arrives together with the timer, which was set before and so runs first.
+            asyncio.get_running_loop().call_later(8.0, transport.say, FRAME[20:])
+            await asyncio.sleep(20)
+            assert farewells() == []
+            assert END in transport.kinds()
+
+    run(main())
+
+
+def test_each_slow_frame_has_its_own_time() -> None:
+    async def main() -> None:
+        async with greeted() as (transport, farewells):
+            for number in (1, 2, 3):
+                frame = writer.open_call(number, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, b"x")
+                transport.say(frame[:9])
+                await asyncio.sleep(5)
+                transport.say(frame[9:])
+            await asyncio.sleep(20)
+            transport.say(FRAME[:9])
+            await asyncio.sleep(7.9)
+            assert farewells() == []
+            await asyncio.sleep(0.2)
+            assert len(farewells()) == 1
 
     run(main())
 
@@ -361,6 +586,201 @@ def test_places_go_to_calls_in_the_order_in_which_they_came() -> None:
         await asyncio.gather(*calls)
         assert opened(transport()) == ["a", "b", "c", "late"]
         await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_a_name_and_metadata_must_fit_into_a_frame(spare: int) -> None:
+    async def main() -> None:
+        metadata = {"k": bytes(3000)}
+        frame = writer.open_call(1, 0, 0, b"name", encoded_metadata(metadata, 10_000), 0, b"")
+        taken = len(frame) - len(writer.end(1))  # what a frame has beside its head
+        client, transport = client_of(hello(max_frame_bytes=taken + spare, max_metadata_bytes=10_000))
+        await client.open()
+        call = asyncio.ensure_future(client.call("name", metadata=metadata))
+        await turns()
+        if spare < 0:
+            with pytest.raises(ResourceExhausted, match="do not fit into a frame"):
+                await call
+            assert opened(transport()) == []
+        else:
+            assert [kind for kind, *_ in transport().frames if kind == OPEN] == [OPEN]
+            call.cancel()
+        await client.close()
+
+    run(main())
+
+
+def test_a_call_without_time_never_asks_for_a_connection() -> None:
+    async def main() -> None:
+        async def join(_: Any) -> None:
+            raise AssertionError("nobody has time for it")
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        for timeout in (0, -1):
+            with pytest.raises(DeadlineExceeded, match="had no time left when it was to be sent"):
+                await client.call("late", timeout=timeout)
+        await client.close()
+
+    run(main())
+
+
+def test_nothing_of_a_closed_client_is_left_behind() -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(found, ClientConnection) for found in gc.get_objects())
+
+    async def main() -> None:
+        before = kept()
+        client, transport = client_of(hello())
+        await client.open()
+        await client.close()
+        await client.close()
+        del client, transport
+        assert kept() == before, "a timer is left"
+
+    run(main())
+
+
+def test_a_second_goaway_may_not_name_another_stream() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        call = asyncio.ensure_future(client.call("slow"))
+        await turns()
+        transport().say(writer.goaway(1, 0, "soon"), writer.goaway(1, 0, "now"))
+        await turns()
+        assert not call.done()
+        transport().say(writer.goaway(2, 0, "now"))
+        with pytest.raises(Unavailable, match="GOAWAY of stream 2 after one of stream 1"):
+            await call
+        await client.close()
+
+    run(main())
+
+
+# What a server makes of frames, seen one by one.
+
+
+@asynccontextmanager
+async def served(config: RpcConfig | None = None) -> AsyncIterator[tuple[Scripted, RpcServer, list[Any]]]:
+    """A server whose one caller is the test, and what its handlers read; "busy" ends slowly."""
+    read: list[Any] = []
+
+    async def up(items: AsyncIterator[bytes]) -> bytes:
+        read.extend([item async for item in items])
+        return b"done"
+
+    async def busy(_: AsyncIterator[bytes]) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(5)
+        return b""
+
+    async def one(payload: bytes) -> bytes:
+        read.append(payload)
+        return b""
+
+    server = RpcServer("unix:scripted", config=config or RpcConfig(max_streams=2, stream_window_bytes=WINDOW))
+    server.register("one", one)
+    server.register_streaming("up", up, shape="client_streaming")
+    server.register_streaming("busy", busy, shape="client_streaming")
+    server.begin()
+    transport = Scripted(server.accept())
+    transport.say(writer.greeting(hello()))
+    yield transport, server, read
+    transport.close()
+    await server.stop()
+
+
+def test_an_item_that_comes_with_open_is_the_first() -> None:
+    async def main() -> None:
+        async with served() as (transport, _, read):
+            transport.say(writer.open_call(1, FLAG_ITEM, 1, b"up", b"", 0, b"a"))
+            await turns()
+            transport.say(writer.item(1, 0, b"b"), writer.item(1, FLAG_END, b"c"))
+            await turns()
+            assert read == [b"a", b"b", b"c"]
+
+    run(main())
+
+
+def test_a_cancelled_handler_holds_no_credit_while_it_ends() -> None:
+    async def main() -> None:
+        async with served() as (transport, server, _):
+            transport.say(writer.open_call(1, 0, 1, b"busy", b"", 0, b""))
+            await turns()
+            transport.say(writer.item(1, 0, bytes(3000)))
+            assert server.stats.queued_bytes == 3000 + ITEM_COST
+            transport.say(writer.cancel(1, Status.CANCELLED))
+            assert server.stats.queued_bytes == 0
+            await turns()
+            assert server.stats.running_handlers == 1
+            await asyncio.sleep(6)
+            assert server.stats.running_handlers == 0
+
+    run(main())
+
+
+def test_an_item_after_the_end_costs_nothing() -> None:
+    async def main() -> None:
+        async with served() as (transport, server, _):
+            transport.say(writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"one", b"", 0, b""))
+            await turns()
+            assert END in transport.kinds() or ITEM in transport.kinds()
+            transport.say(writer.item(1, 0, bytes(1000)))
+            assert server.stats.queued_bytes == 0
+            assert GOAWAY not in transport.kinds()
+
+    run(main())
+
+
+def test_a_first_item_may_be_as_large_as_the_window() -> None:
+    async def main() -> None:
+        async with served() as (transport, _, read):
+            largest = WINDOW - ITEM_COST
+            transport.say(writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"one", b"", 0, bytes(largest)))
+            await turns()
+            assert read == [bytes(largest)]
+            transport.say(writer.open_call(2, FLAG_ITEM | FLAG_END, 0, b"one", b"", 0, bytes(largest + 1)))
+            (text,) = [decode_goaway(payload)[2] for kind, _, _, payload in transport.frames if kind == GOAWAY]
+            assert f"{WINDOW + 1} bytes with {WINDOW} bytes of credit left" in text
+
+    run(main())
+
+
+def test_a_request_larger_than_a_message_may_be_is_refused() -> None:
+    async def main() -> None:
+        config = RpcConfig(max_streams=2, stream_window_bytes=WINDOW, max_message_bytes=2000)
+        async with served(config) as (transport, server, read):
+            for number, size in ((1, 2000), (2, 2001)):
+                transport.say(writer.open_call(number, FLAG_ITEM | FLAG_END, 0, b"one", b"", 0, bytes(size)))
+                await turns()
+                assert server.stats.queued_bytes == server.stats.running_handlers == 0
+            assert read == [bytes(2000)]
+            (ending,) = [decode_ending(payload) for kind, _, stream, payload in transport.frames if kind == END]
+            assert ending.status == Status.RESOURCE_EXHAUSTED
+            assert "exceeds max_message_bytes (2000)" in ending.message
+
+    run(main())
+
+
+def test_rationed_resets_end_the_connection_once_nothing_runs() -> None:
+    """Also where the last cancelled call never ran, so that no end of a handler comes after the GOAWAY."""
+
+    async def main() -> None:
+        async with served(RpcConfig(max_resets=3)) as (transport, server, read):
+            for number in range(1, 5):
+                transport.say(
+                    writer.open_call(number, FLAG_ITEM | FLAG_END, 0, b"one", b"", 0, b""), writer.cancel(number, 1)
+                )
+            await turns()
+            assert [decode_goaway(payload)[1] for kind, _, _, payload in transport.frames if kind == GOAWAY] == [8]
+            await asyncio.sleep(1.1)
+            assert server.stats.connections == 0
+            assert read == []
 
     run(main())
 
