@@ -459,7 +459,6 @@ class ServedCall(Stream):
             self._callbacks = None
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
-            self._deadline_timer = None
         tally = self.tally
         if connection.observer is not None and tally is not None:
             seconds = self.loop.time() - self._started_at

@@ -315,7 +315,7 @@ class RpcServer:
 
     async def _wait_until_idle(self, most: float | None) -> None:
         handlers = self._handlers
-        if not handlers.calls or (most is not None and most <= 0):
+        if not handlers.calls:
             return
         idle = handlers.idle = asyncio.get_running_loop().create_future()
         try:

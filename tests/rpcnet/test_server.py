@@ -14,6 +14,7 @@ from random import Random
 import pytest
 import trustme
 
+import sim
 from rpcnet import (
     AddressInUse,
     Cancelled,
@@ -285,6 +286,56 @@ def test_a_peer_that_resets_does_not_break_off_a_stop(eventually) -> None:
             assert server.stats.connections == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("how", "is_deaf", "seconds"),
+    [("stop", False, 5.0), ("stop", True, 7.0), ("block", False, 5.0), ("error", False, 0.0), ("serving", False, 5.0)],
+)
+def test_a_stop_takes_its_grace_and_no_longer(how: str, is_deaf: bool, seconds: float) -> None:
+    """Five seconds by default, none where an error leaves the block, and two more for a handler that is deaf."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+
+        async def long(_: bytes) -> bytes:
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    if not is_deaf:
+                        raise
+            return b""
+
+        async def leave_block() -> None:
+            async with server:
+                await ready.wait()
+                if how == "error":
+                    raise LookupError
+
+        server = RpcServer("127.0.0.1:7000")
+        server.register("long", long)
+        ready = asyncio.Event()
+        life = asyncio.create_task(server.serve_forever() if how in ("stop", "serving") else leave_block())
+        await asyncio.sleep(0.1)
+        async with RpcClient.connect(server.address) as client:
+            call = asyncio.create_task(client.call("long", timeout=None))
+            await asyncio.sleep(0.1)
+            began = loop.time()
+            if how == "stop":
+                await server.stop()
+            elif how == "serving":
+                life.cancel()
+            ready.set()
+            await asyncio.wait([life, call])
+            assert loop.time() - began == pytest.approx(seconds, abs=0.1)
+            assert isinstance(call.exception(), Unavailable)
+            assert life.cancelled() or isinstance(life.exception(), LookupError | None)
+            over.set()
+        await asyncio.sleep(0.1)
+
+    sim.run(main(), seed=1)
 
 
 def test_a_client_follows_its_server_to_a_new_process(world) -> None:

@@ -168,6 +168,14 @@ def test_an_end_that_cannot_be_told_is_internal() -> None:
     assert "trailers were left out" in read.message
 
 
+def test_details_may_fill_a_frame_but_for_32_bytes() -> None:
+    limits = Limits(1000, 65_536)
+    assert fitting(Status.NOT_FOUND, "", bytes(968), {}, limits).details == bytes(968)
+    ending = fitting(Status.NOT_FOUND, "", bytes(969), {}, limits)
+    assert ending.details == b""
+    assert "details of 969 and trailers of 0 bytes were left out: max_frame_bytes is 1000" in ending.message
+
+
 def test_one_rpc_error_in_a_group_is_that_error() -> None:
     found = NotFound("x")
     assert error_of_group(ExceptionGroup("g", [found])) is found
