@@ -107,8 +107,8 @@ class ClientCall(Stream):
         deadline: float | None,
         idle_timeout: float | None,
         single: bool,
-        request: tuple[bytes, int] | None = None,
-        metadata: Metadata | None = None,
+        request: tuple[bytes, int] | None,
+        metadata: Metadata | None,
         arguments: tuple[bytes, int] | None = None,
     ) -> None:
         if type(method) is not str and isinstance(method, str):
@@ -333,9 +333,8 @@ class ClientCall(Stream):
             sent = None  # it goes out again as a whole
             self._cancel_tasks(self.pump)
             self.pump = None
+        # Nothing of it has come, or the server would have seen it: what is received is as it was in the beginning.
         self.connection, self.number, self.credit = None, 0, 0
-        self.receiving = START
-        self.receive_credit = None
         self.output_ended = False
         # A copy: the task that was sending the same list again clears it when it is cancelled (`ahead_of_others`).
         self.resending = list(sent) if sent else None

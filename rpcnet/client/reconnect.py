@@ -66,7 +66,7 @@ class Dialer:
         config: RpcConfig,
         random: Random | None,
         wall_clock: Callable[[], float] | None,
-        open_transport: OpenTransport | None = None,
+        open_transport: OpenTransport | None,
     ) -> None:
         self.address = address
         self.connected_at: float | None = None

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import sim
 from rpcnet import DeadlineExceeded, FailedPrecondition, RpcClient, RpcConfig, RpcServer, Unavailable
 from rpcnet.wire.frame import Hello
 from rpcnet.wire.writer import greeting
+from tests.rpcnet.scripted import Scripted
 
 
 async def echo(payload: bytes) -> bytes:
@@ -110,6 +113,52 @@ def test_a_server_that_greets_and_hangs_up_is_tried_at_growing_intervals(world: 
         await rude.wait_closed()
 
     world.run(main())
+
+
+def test_pauses_between_attempts_double_up_to_their_limit() -> None:
+    class LongestPause(Random):
+        def uniform(self, a: float, b: float) -> float:
+            assert (a, b) == (0.5, 1.0)
+            return b
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        attempts: list[float] = []
+
+        async def refuse(_: Any) -> None:
+            attempts.append(loop.time())
+            raise ConnectionRefusedError
+
+        config = RpcConfig(reconnect_backoff=0.25, max_reconnect_backoff=3.0)
+        client = RpcClient("unix:nowhere", config=config, random=LongestPause(), open_transport=refuse)
+        while len(attempts) < 50:
+            with pytest.raises(Unavailable):
+                await client.call("echo", timeout=None)
+        pauses = [later - earlier for earlier, later in pairwise(attempts)]
+        assert pauses == pytest.approx([0.25, 0.5, 1.0, 2.0] + [3.0] * 45)
+        await client.close()
+
+    sim.run(main(), seed=1)
+
+
+@pytest.mark.parametrize("stage", ["no connection", "no HELLO"])
+def test_an_attempt_ends_at_connect_timeout_and_no_later(stage: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def open_transport(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+            if stage == "no connection":
+                await asyncio.Event().wait()
+            Scripted(protocol())
+
+        client = RpcClient("unix:x", config=RpcConfig(connect_timeout=0.5), open_transport=open_transport)
+        began = loop.time()
+        with pytest.raises(Unavailable, match=rf"{stage} within connect_timeout \(0.5 s\)"):
+            await client.open()
+        assert loop.time() - began == pytest.approx(0.5)
+        await client.close()
+
+    sim.run(main(), seed=1)
 
 
 def test_a_closed_client_opens_no_connection(world: Any) -> None:

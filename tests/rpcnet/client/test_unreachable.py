@@ -55,6 +55,7 @@ def several(*texts: str) -> OSError:
         ),
         (socket.gaierror(-2, "Name or service not known"), TCP, False, "the name 'host' was not found: Name or serv"),
         (OSError(errno.EMFILE, "Too many open files"), TCP, False, "this process has too many open files"),
+        (OSError(errno.ENFILE, "File table overflow"), TCP, False, "this machine has too many open files"),
         (OSError(errno.EADDRNOTAVAIL, "?"), TCP, False, os.strerror(errno.EADDRNOTAVAIL).lower()),
         (OSError("getaddrinfo() returned empty list"), TCP, False, "getaddrinfo() returned empty list"),
         (OSError(), TCP, False, "OSError"),
