@@ -31,6 +31,7 @@ from rpcnet.wire.frame import (
     GOAWAY,
     ITEM,
     ITEM_COST,
+    OPEN,
     Ending,
     Hello,
     decode_ending,
@@ -213,6 +214,38 @@ def test_items_that_end_the_process_end_their_call_first() -> None:
         assert CANCEL in transport().kinds()
         with pytest.raises(Cancelled, match="its items ended the process"):
             await stream.receive()
+        await client.close()
+
+    run(main())
+
+
+def test_a_stream_that_was_ended_ends_once() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up") as stream:
+            await stream.send(b"last")
+            for _ in range(3):
+                await stream.end()
+            with pytest.raises(StreamError, match=r"it was ended with end\(\)"):
+                await stream.send(b"late")
+            await asyncio.sleep(0.001)
+            assert transport().kinds().count(END) == 1
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", ["call_server_streaming", "call_streaming"])
+def test_an_answer_of_no_type_opens_no_stream(name: str) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        with pytest.raises(TypeError):
+            getattr(client, name)("x", response=asyncio.Future[set[list[int]]] | int)
+        await asyncio.sleep(0.001)
+        assert OPEN not in transport().kinds()
+        assert client.stats.open_streams == 0
         await client.close()
 
     run(main())
