@@ -492,6 +492,23 @@ def test_of_pings_that_come_while_writing_is_paused_the_last_is_answered() -> No
     run(main())
 
 
+def test_each_silence_is_asked_about_anew() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(), RpcConfig(ping_interval=10.0, ping_timeout=5.0))
+        await client.open()
+        for number in range(1, 6):
+            await asyncio.sleep(10.5)
+            assert transport().kinds().count(PING) == number
+            transport().say(writer.ping(PONG, token(number)))
+        await asyncio.sleep(14.9)
+        assert client.stats.connections == 1
+        await asyncio.sleep(0.2)
+        assert client.stats.connections == 0
+        await client.close()
+
+    run(main())
+
+
 def test_a_flood_of_pings_while_writing_is_paused_fills_nothing() -> None:
     async def main() -> None:
         client, transport = client_of(hello())
