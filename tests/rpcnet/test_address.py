@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rpcnet.address import is_loopback, join_host_port, parse, peer_text, split_host_port
+from rpcnet.address import is_literal, is_loopback, join_host_port, parse, peer_text, split_host_port
 
 
 def test_addresses_of_both_families_are_read_and_written() -> None:
@@ -48,3 +48,18 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -
 )
 def test_a_peer_is_named_whatever_its_transport_is(name: object, text: str) -> None:
     assert peer_text(name) == text
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("fd::1", True),
+        ("fe80::1%eth0", True),
+        ("localhost", False),
+        ("a.example", False),
+        ("", False),
+    ],
+)
+def test_an_address_is_told_from_a_name(host: str, expected: bool) -> None:
+    assert is_literal(host) is expected

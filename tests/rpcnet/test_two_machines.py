@@ -175,14 +175,15 @@ def test_a_client_connects_again_after_its_server_was_restarted() -> None:
 
     async def call() -> int:
         failed = 0
-        async with RpcClient.connect("far:7000", config=RpcConfig(insecure=True, connect_timeout=0.5)) as client:
+        config = RpcConfig(insecure=True, connect_timeout=0.5, max_reconnect_backoff=0.5)
+        async with RpcClient.connect("far:7000", config=config) as client:
             for _ in range(100):
                 try:
                     assert await client.call("echo", b"x", timeout=0.2) == b"x"
                 except (Unavailable, DeadlineExceeded):
                     failed += 1
                 await asyncio.sleep(0.1)
-            assert await client.call("echo", b"y", timeout=5) == b"y"
+            assert await client.call("echo", b"y", timeout=5, wait_for_ready=True) == b"y"
         return failed
 
     with simulation:
