@@ -118,6 +118,9 @@ class RpcConfig:
     max_reconnect_backoff: float = 5.0
     expose_errors: bool = False
     """Send the text of unexpected exceptions to the peer. Off: texts may hold secrets."""
+    reflection: bool | None = None
+    """Tell callers which methods there are, with their types. None = where the server's address is a Unix socket or
+    loopback, so that only this machine can ask."""
 
     def __post_init__(self) -> None:
         infinite = {"default_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "connect_timeout"}

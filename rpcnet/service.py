@@ -37,6 +37,7 @@ from rpcnet.wire.frame import MAX_METHOD_BYTES, SHAPES
 __all__ = [
     "LEFT_OUT",
     "OPTIONS",
+    "RESERVED",
     "LeftOut",
     "Method",
     "Signature",
@@ -52,6 +53,8 @@ __all__ = [
 ]
 
 _SERVICE = "__rpcnet_service__"
+RESERVED: Final = "rpcnet."
+"""Names that begin so are those of built-in methods: docs/protocol.md."""
 OPTIONS: Final = ("timeout", "idle_timeout", "metadata", "response", "wait_for_ready")
 """Options of calls, by whose names no parameter can go: a call through a proxy could not tell them apart."""
 Class = TypeVar("Class", bound=type)
@@ -81,6 +84,10 @@ class Method:
     """An answer to its payload and layout; PayloadError where it is none of its type."""
     arguments: Decode | None = None
     """Of what is taken beside a stream; None where the stream is all."""
+    signature: "Signature | None" = None
+    """Its types; None where it is one of bytes."""
+    source: Any = None
+    """What was registered; its docstring describes the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def bytes_method(name: Any, handler: Any, shape: int) -> Method:
     takes = ABSENT if is_payload(seen.takes) and inspected(seen.takes).admits_bytes else seen.takes
     _check_requests(name, shape, takes, streamed(takes)[1])
     _check_answers(name, seen, shape, seen.returns)
-    return Method(name, shape, handler, None, bytes_answer)
+    return Method(name, shape, handler, None, bytes_answer, source=handler)
 
 
 def _check_requests(name: str, shape: int, annotation: Any, is_stream: bool) -> None:
@@ -296,21 +303,21 @@ def typed_method(
         encode = answer_encoder(signature.response, max_depth)
     except TypeError as error:
         raise TypeError(f"answer of {name!r}: {error}") from None
+    told: dict[str, Any] = {"signature": signature, "source": handler}
     arguments = _arguments(name, signature, max_depth) if signature.takes_map or signature.arguments else None
     if arguments is not None and signature.takes_map:
-        return Method(name, signature.shape, by_name(handler, name), arguments, encode)
+        return Method(name, signature.shape, by_name(handler, name), arguments, encode, **told)
     try:
         decode = decoder(signature.request, max_depth)
     except TypeError as error:
         raise TypeError(f"request of {name!r}: {error}") from None
     if arguments is not None:
-        return Method(
-            name, signature.shape, _with_stream(by_name(handler, name), signature.stream), decode, encode, arguments
-        )
+        call = _with_stream(by_name(handler, name), signature.stream)
+        return Method(name, signature.shape, call, decode, encode, arguments, **told)
     taken = signature.parameters
     if taken and taken[0].kind is inspect.Parameter.KEYWORD_ONLY:
         handler = _with_one(by_name(handler, name), taken[0].name)
-    return Method(name, signature.shape, handler, decode, encode)
+    return Method(name, signature.shape, handler, decode, encode, **told)
 
 
 def _arguments(name: str, signature: Signature, max_depth: int) -> Decode:

@@ -196,7 +196,7 @@ class ServerConnection(Connection):
         has_arguments = shape > BIDIRECTIONAL
         if has_arguments:
             shape -= ARGUMENTS
-        method = self.handlers.methods.get(name)
+        method = self.handlers.methods.get(name) or self.handlers.builtins(name)
         refusal = self._refusal(method, name, shape, has_arguments)
         if refusal is not None or method is None:
             if flags & FLAG_ITEM:

@@ -35,6 +35,7 @@ class Handlers:
     """What all connections of a server share: its methods, and the handlers that run."""
 
     __slots__ = (
+        "builtins",
         "calls",
         "draining",
         "expose_errors",
@@ -56,6 +57,8 @@ class Handlers:
         wall_clock: Callable[[], float] | None,
         interceptors: tuple[Interceptor, ...] = (),
     ) -> None:
+        self.builtins: Callable[[str], Method | None] = lambda name: None
+        """The built-in method of a name that is none of `methods`; those of the server that serves."""
         self.methods: dict[str, Method] = {}
         self.interceptors = interceptors
         self.calls: dict[ServedCall, None] = {}

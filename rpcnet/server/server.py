@@ -24,11 +24,21 @@ from rpcnet.flow.deadline import seconds
 from rpcnet.handler import describe
 from rpcnet.interceptors import Interceptor, checked_interceptors
 from rpcnet.listener import start_listening, stop_listening
+from rpcnet.server.builtin import Builtins
 from rpcnet.server.connection import ServerConnection
 from rpcnet.server.door import Doors
 from rpcnet.server.handlers import Handlers, Limit
 from rpcnet.server.unix_path import UnixPath
-from rpcnet.service import LEFT_OUT, Method, bytes_method, method_names, service_name, shape_number, typed_method
+from rpcnet.service import (
+    LEFT_OUT,
+    RESERVED,
+    Method,
+    bytes_method,
+    method_names,
+    service_name,
+    shape_number,
+    typed_method,
+)
 from rpcnet.stats import RpcStats
 from rpcnet.stream import running_task
 from rpcnet.tls import check_context
@@ -68,6 +78,8 @@ class RpcServer:
         self._doors = Doors(tls, *limits) if tls is not None else None
         self._unix_path = UnixPath(self._bind.path) if self._bind.path else None
         self._handlers = Handlers(self.config, random or Random(), wall_clock, checked_interceptors(interceptors))
+        self._builtins = Builtins(self._handlers.methods, self.config.reflection, self._bind.is_local)
+        self._handlers.builtins = self._builtins.method
         self._connections: dict[ServerConnection, None] = {}
         self._listener: asyncio.Server | None = None
         self._address = address
@@ -149,9 +161,12 @@ class RpcServer:
             ],
             _by_full_name(prefix, max_running, method_names(cls)),
         )
+        self._builtins.health.add(prefix)
 
     def _add(self, methods: list[Method], max_running: "int | dict[str, int] | None") -> None:
         for method in methods:
+            if method.name.startswith(RESERVED):
+                raise ValueError(f"names that begin with {RESERVED!r} are built in; {method.name!r} needs another")
             if method.name in self._handlers.methods:
                 raise ValueError(f"method {method.name!r} is registered already")
         most = max_running if isinstance(max_running, dict) else {method.name: max_running for method in methods}
@@ -159,6 +174,18 @@ class RpcServer:
         for method in methods:
             self._handlers.methods[method.name] = method
         self._handlers.limits.update(limits)
+
+    # Health.
+
+    def set_health(self, service: str = "", *, serving: bool) -> None:
+        """Say whether a service takes calls, or with an empty name the whole server; `rpcnet.health/check` tells it.
+
+        A service is the name of a @service class, or any that callers know; all are serving until told otherwise, and
+        none once the server stops. Calls are taken whatever it says. TypeError for a name that is no text.
+        """
+        if not isinstance(service, str):
+            raise TypeError(f"a service's name must be text, not {type(service).__qualname__}")
+        self._builtins.health.set(service, bool(serving))
 
     # Life.
 
@@ -200,6 +227,7 @@ class RpcServer:
             raise RuntimeError(f"server at {self._address} was started already")
         self._observer = observe.current()
         self._handlers = self._handlers.anew()
+        self._builtins.health.begin()
         self._connections.clear()
         self._listener = None
         self._stopping = None
@@ -292,6 +320,7 @@ class RpcServer:
     async def _stop_in_order(self, grace: float | None) -> None:
         handlers = self._handlers
         handlers.draining = True
+        self._builtins.health.stop()
         if self._unix_path is not None:
             self._unix_path.remove()
         if self._listener is not None:
