@@ -1,7 +1,9 @@
-"""The `rpcnet` command: run an application on this machine, over real sockets.
+"""`rpcnet run`: an application on this machine, over real sockets.
 
 `rpcnet run module:main --name w1 --bind HOST:PORT --join HOST:PORT --service rpc=HOST:PORT --streams 4`: the flags are
 those of the context and the keyword arguments of main. Usage mistakes are answered with exit code 2 and one line.
+
+Tests: tests/rpcnet/cli/test_run.py.
 """
 
 import asyncio
@@ -31,8 +33,9 @@ from rpcnet.app import (
     parameters,
     split_address,
 )
+from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, say
 
-__all__ = ["main"]
+__all__ = ["console", "flags", "run", "show"]
 
 USAGE = """\
 usage: rpcnet run MODULE:FUNCTION [flags]
@@ -40,7 +43,6 @@ usage: rpcnet run MODULE:FUNCTION [flags]
 Runs an application, `async def main(node: NodeContext, *, …)`, on this machine. `rpcnet run MODULE:FUNCTION --help`
 lists the flags: those of the node, and the application's own keyword arguments.
 """
-OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 _log = logging.getLogger("rpcnet.run")
 
@@ -77,25 +79,20 @@ class _Order:
     arguments: dict[str, Any]
 
 
-def main(tokens: Sequence[str] | None = None) -> None:
-    """The console script. Exits with 0, 1 (the application failed), 2 (usage) or 130 (Ctrl-C)."""
-    sys.exit(run(sys.argv[1:] if tokens is None else tokens))
+def flags() -> list[str]:
+    """The flags of the node; the application's own depend on it."""
+    return [f"--{name.replace('_', '-')}" for name in inspect.signature(_node_flags).parameters]
 
 
 def run(tokens: Sequence[str]) -> int:
-    """One command line → its exit code."""
-    if not tokens or tokens[0] in {"-h", "--help"}:
-        _help(lambda: print(USAGE, end=""))
-        return OK if tokens else USAGE_ERROR
-    if tokens[0] != "run":
-        return _refuse(f"unknown command {tokens[0]!r}; allowed: run")
-    if len(tokens) == 1 or tokens[1].startswith("-"):
+    """What stands behind `rpcnet run` → its exit code."""
+    if not tokens or tokens[0].startswith("-"):
         if {"-h", "--help"} & set(tokens):
-            _help(lambda: print(USAGE, end=""))
+            show(lambda: print(USAGE, end=""))
             return OK
         return _refuse("name the application first: rpcnet run MODULE:FUNCTION [flags]")
     try:
-        order = _parse(tokens[1], tokens[2:])
+        order = _parse(tokens[0], tokens[1:])
         if order is None:
             return OK
         node = _context(order.flags)
@@ -112,20 +109,20 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _refuse(text: str) -> int:
-    print(f"rpcnet: {text}", file=sys.stderr)
+    say(text)
     return USAGE_ERROR
 
 
-def _help(show: Callable[[], object]) -> None:
-    """Whoever reads it may have seen enough (`| head -1`): the rest goes nowhere, also what is flushed at exit."""
+def show(text: Callable[[], object]) -> None:
+    """Print help. Its reader may go (`| head -1`): the rest goes nowhere, also what is flushed at exit."""
     try:
-        show()
+        text()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _console() -> Any:
+def console() -> Any:
     from rich.console import Console  # it takes its time, and only help wants it
 
     class _Out(Console):
@@ -157,8 +154,8 @@ def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     command.default(flags)
     chosen, bound, _ = command.parse_args(tokens, print_error=False, exit_on_error=False)
     if chosen is not flags:
-        bound.arguments["console"] = _console()
-        _help(lambda: chosen(*bound.args, **bound.kwargs))
+        bound.arguments["console"] = console()
+        show(lambda: chosen(*bound.args, **bound.kwargs))
         return None
     bound.apply_defaults()
     values = bound.arguments
