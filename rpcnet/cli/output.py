@@ -13,7 +13,7 @@ import select
 import stat
 import sys
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rpcnet.cli.exits import BROKEN_PIPE
 
@@ -26,20 +26,22 @@ PIECE: Final = 4096
 class Output:
     """Where answers go."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """`stream` stands for standard output."""
+        self._stream = stream = sys.stdout if stream is None else stream
         try:
-            self._fd: int | None = sys.stdout.fileno()
+            self._fd: int | None = stream.fileno()
         except (io.UnsupportedOperation, AttributeError, ValueError):
             self._fd = None  # replaced by something in memory
         mode = 0 if self._fd is None else os.fstat(self._fd).st_mode
-        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and sys.stdout.isatty())
+        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and stream.isatty())
         self._is_pipe = stat.S_ISFIFO(mode)
 
     async def write(self, data: bytes) -> None:
         """BrokenPipeError where nobody reads any more."""
         if self._fd is None:
-            sys.stdout.write(data.decode("utf-8", "backslashreplace"))
-            sys.stdout.flush()
+            self._stream.write(data.decode("utf-8", "backslashreplace"))
+            self._stream.flush()
             return
         left = memoryview(data)
         while left:

@@ -93,9 +93,8 @@ class _Reader:
         try:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            raise CommandError(
-                f"{self._where}: bytes are written in base64, which {text[:40]!r} is not (at {path})"
-            ) from None
+            what = f"bytes are written in base64, which {text[:40]!r} is not"
+            raise CommandError(f"{self._where}: {what} - at `{path}`") from None
 
     def _key(self, key: str, names: Any, path: str) -> Any:
         if not isinstance(names, dict):

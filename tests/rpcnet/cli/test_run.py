@@ -62,7 +62,7 @@ def start(app: Path, *flags: str, command: tuple[str, ...] = ("run",)) -> "subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )
 
 
