@@ -143,7 +143,7 @@ def test_hedging_takes_the_first_answer(world: Any, names: dict[str, Any], event
         async def double(number: int) -> int:
             nonlocal came
             came += 1
-            if came == slow or slow == 0:
+            if slow in (came, 0):
                 await asyncio.sleep(0.2 if slow == 0 else 1000)
             return came
 
