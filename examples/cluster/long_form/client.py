@@ -3,21 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
-from examples.cluster.client import PAUSE, RETRY, SILENCE, TEXT, TURN
-from examples.cluster.long_form.messages import (
-    GetWorker,
-    decode_token,
-    decode_worker_found,
-    encode_get_worker,
-    encode_prompt,
-)
-from examples.cluster.messages import Prompt, WorkerFound
-from rpcnet import Cluster, Member, RpcClient, RpcError
+from rpcnet import Cluster, Member, RpcClient, RpcConfig, RpcError
 from rpcnet.app import NodeContext
 
-LOOK = 0.2
-"""Seconds between two looks for the director."""
+from .messages import GetWorker, Prompt, Token, WorkerFound, decode, encode
+
+SILENCE = 3.0
+"""Seconds without a token after which a worker is given up."""
+RETRY = 0.5
+"""Seconds until a director that knows no worker is asked again."""
+TURN = 8
+"""Tokens asked for in a prompt."""
+PAUSE = 0.8
+"""Seconds between two prompts, whether the worker has answered or not."""
+TEXT = "to be or not to be that is the question"
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,8 @@ class Prompts:
         self.sender = asyncio.create_task(self.send(start, tokens))
 
     async def send(self, index: int, tokens: int) -> None:
-        while index < tokens:
-            prompt = Prompt(text=TEXT, start=index, count=min(TURN, tokens - index))
-            await self.queue.put(prompt)
-            index += prompt.count
+        for start in range(index, tokens, TURN):
+            await self.queue.put(Prompt(text=TEXT, start=start, count=min(TURN, tokens - start)))
             await asyncio.sleep(PAUSE)
         await self.queue.put(None)
 
@@ -46,7 +45,7 @@ class Prompts:
             prompt = await self.queue.get()
             if prompt is None:
                 return
-            yield encode_prompt(prompt)
+            yield encode(prompt)
 
     async def stop(self) -> None:
         self.sender.cancel()
@@ -54,93 +53,68 @@ class Prompts:
 
 
 async def main(node: NodeContext, *, streams: int = 4, tokens: int = 200) -> None:
+    config = replace(node.rpc_config, connect_timeout=SILENCE)
     async with node.cluster() as cluster:
         await cluster.update_tag("role", "client")
         director = await find_director(cluster)
         node.ready()
-        client = await connect(node, director.services["rpc"])
-        tasks = [asyncio.create_task(converse(node, client, stream, tokens)) for stream in range(streams)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await client.close()
+        async with RpcClient.connect(director.services["rpc"], tls=node.tls, config=config) as client:
+            async with asyncio.TaskGroup() as conversations:
+                for stream in range(streams):
+                    conversations.create_task(converse(node, client, config, stream, tokens))
 
 
-async def connect(node: NodeContext, address: str) -> RpcClient:
-    try:
-        async with asyncio.timeout(SILENCE):
-            return await RpcClient.connect(address, tls=node.tls, config=node.rpc_config)
-    except TimeoutError as error:
-        raise WorkerSilentError(f"{address} did not accept a connection within {SILENCE} s") from error
-
-
-async def converse(node: NodeContext, director: RpcClient, stream: int, tokens: int) -> None:
+async def converse(node: NodeContext, director: RpcClient, config: RpcConfig, stream: int, tokens: int) -> None:
     """Receive tokens 0 … tokens-1, in order, from as many workers as it takes."""
     node.record("stream_opened", stream=stream)
     index = 0
     avoid: list[str] = []
     while index < tokens:
         worker = await find_worker(director, avoid)
-        client: RpcClient | None = None
         prompts: Prompts | None = None
         try:
-            client = await connect(node, worker.address)
-            prompts = Prompts(index, tokens)
-            call = client.call_streaming("generate", prompts.payloads())
-            try:
-                answer = aiter(call)
-                while True:
-                    try:
-                        async with asyncio.timeout(SILENCE):
-                            payload = await anext(answer)
-                    except StopAsyncIteration:
-                        break
-                    except TimeoutError as error:
-                        raise WorkerSilentError(f"{worker.name} sent nothing for {SILENCE} s") from error
-                    token = decode_token(payload)
-                    node.record("token", stream=stream, index=token.index, worker=worker.name)
-                    index = token.index + 1
-            finally:
-                call.abort()
-        except (RpcError, WorkerSilentError, ValueError) as error:
-            log.warning(
-                "stream %d lost %s after %d tokens and goes on elsewhere: %s", stream, worker.name, index, error
-            )
-            node.record("worker_lost", stream=stream, worker=worker.name, index=index, error=str(error))
+            async with RpcClient.connect(worker.address, tls=node.tls, config=config) as client:
+                prompts = Prompts(index, tokens)
+                async with client.call_streaming("generate", prompts.payloads()) as answer:
+                    while True:
+                        try:
+                            async with asyncio.timeout(SILENCE):
+                                payload = await anext(answer)
+                        except StopAsyncIteration:
+                            break
+                        except TimeoutError as error:
+                            raise WorkerSilentError(f"{worker.name} sent nothing for {SILENCE} s") from error
+                        token = decode(Token, payload)
+                        node.record("token", stream=stream, index=token.index, worker=worker.name)
+                        index = token.index + 1
+        except (RpcError, WorkerSilentError, ValueError) as lost:
+            log.warning("stream %d lost %s after %d tokens and goes on elsewhere: %s", stream, worker.name, index, lost)
+            node.record("worker_lost", stream=stream, worker=worker.name, index=index, error=str(lost))
             avoid.append(worker.name)
         finally:
             if prompts is not None:
                 await prompts.stop()
-            if client is not None:
-                await client.close()
     log.info("stream %d is complete: %d tokens", stream, tokens)
     node.record("stream_completed", stream=stream)
 
 
 async def find_director(cluster: Cluster) -> Member:
-    while True:
-        for member in cluster.members():
-            if member.tags.get("role") == "director" and "rpc" in member.services:
-                return member
-        await asyncio.sleep(LOOK)
+    async with cluster.watch(role="director") as directors:
+        while not directors.members:
+            await anext(directors)
+        return directors.members[0]
 
 
 async def find_worker(director: RpcClient, avoid: list[str]) -> WorkerFound:
     """A live worker that this conversation has not lost; where there is none, wait and try even those."""
     while True:
         try:
-            request = encode_get_worker(GetWorker(avoid=avoid))
             async with asyncio.timeout(SILENCE):
-                payload = await director.call("get_worker", request)
-            return decode_worker_found(payload)
+                payload = await director.call("get_worker", encode(GetWorker(avoid=avoid)))
+            return decode(WorkerFound, payload)
         except TimeoutError:
             log.warning("the director did not answer within %s s", SILENCE)
-        except ValueError as error:
-            log.warning("the director's answer cannot be read: %s", error)
-        except RpcError as error:
+        except (RpcError, ValueError) as error:
             log.warning("no worker to be had: %s", error)
         avoid.clear()
         await asyncio.sleep(RETRY)
