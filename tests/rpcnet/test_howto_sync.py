@@ -1,6 +1,7 @@
 """docs/howto/sync.md: every block runs, and does what the page says. Threads are not simulated: over sockets alone."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -136,6 +137,22 @@ def test_closing_ends_the_calls_of_other_threads(names: dict[str, Any], served: 
         with pytest.raises(CancelledFuture):
             other.result(30)
     assert served.cancelled.wait(30)
+
+
+def test_ctrl_c_ends_one_call_and_no_other(called: tuple[Any, RpcClient], served: Served, interruptible: None) -> None:
+    background, client = called
+
+    def interrupt() -> None:
+        assert served.started.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        background.run(client.call, "wait")
+    interrupting.join()
+    assert served.cancelled.wait(30)
+    assert background.run(client.call, "double", 1, response=int) == 2
 
 
 @pytest.mark.gate
