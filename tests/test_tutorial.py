@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -30,7 +31,13 @@ def run(command: str, directory: Path) -> str:
     line, _, comment = command.partition("#")
     wanted = int(comment.removeprefix(" exits with ")) if comment else 0
     done = subprocess.run(
-        line.split(), cwd=directory, env=os.environ | FOUND, capture_output=True, text=True, timeout=120, check=False
+        shlex.split(line),
+        cwd=directory,
+        env=os.environ | FOUND,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == wanted, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -141,8 +148,8 @@ def terminal(tmp_path: Path, interruptible: None) -> Iterator[Terminal]:
 @pytest.mark.timeout(300)
 def test_the_service_of_the_tutorial_can_be_followed(terminal: Terminal) -> None:
     terminal.follow(SERVICE)
-    assert [line.split()[0] for line in terminal.said if line[0].isdigit()] == ["4", "5"]
-    assert len((terminal.directory / "journal.txt").read_text().splitlines()) == 6
+    assert [line.split()[0] for line in terminal.said if line[0].isdigit()] == ["5", "6"]
+    assert len((terminal.directory / "journal.txt").read_text().splitlines()) == 7
 
 
 # Part two.

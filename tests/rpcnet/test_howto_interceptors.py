@@ -67,6 +67,19 @@ def test_metadata_without_a_bearer_token_is_refused(world: Any, names: dict[str,
     world.run(main())
 
 
+def test_built_in_methods_need_the_token_too(world: Any, names: dict[str, Any]) -> None:
+    async def main() -> None:
+        server = names["make_server"](names["require_token"]({"ada": names["digest"]("good")}))
+        async with server, RpcClient.connect(server.address) as client:
+            with pytest.raises(Unauthenticated):
+                await client.call("rpcnet.health/check", {})
+            good = {"authorization": "Bearer good"}
+            told = await client.call("rpcnet.health/check", {}, response=dict[str, str], metadata=good)
+            assert told["status"] == "SERVING"
+
+    world.run(main())
+
+
 def failing_server(failures: int) -> tuple[RpcServer, list[str]]:
     """A server whose first calls fail as if it went away."""
     attempts: list[str] = []
