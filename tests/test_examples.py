@@ -124,11 +124,16 @@ def test_the_generated_code_is_what_the_classes_say() -> None:
     assert generate([Director, Worker]) == (SHORT / "generated" / "services.py").read_text()
 
 
-def test_the_example_calls_and_registers_by_generated_code_alone() -> None:
+def test_the_example_calls_and_registers_by_generated_code_but_for_one_stream() -> None:
+    """The stream of tokens is called by the name that the plan gives such a call."""
     assert "DirectorServer(Director(workers), server).register_all()" in (SHORT / "director.py").read_text()
     assert "WorkerServer(Worker(seconds_per_token), server).register_all()" in (SHORT / "worker.py").read_text()
-    for path in SHORT.glob("*.py"):
-        assert not re.search(r"\.(register_typed|register_service|method|call\w*)\(", path.read_text()), path
+    by_hand = {
+        path.name: found
+        for path in SHORT.glob("*.py")
+        if (found := re.findall(r"\.(register_typed|register_service|method|call\w*)\(", path.read_text()))
+    }
+    assert by_hand == {"client.py": ["call_streaming_with_timeout"]}
 
 
 def excerpts() -> Iterator[tuple[Path, str]]:

@@ -9,11 +9,11 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from rpcnet import BidirectionalStream, Cluster, Member, RpcConfig, RpcError
+from rpcnet import BidirectionalStream, Cluster, Member, RpcClient, RpcConfig, RpcError
 from rpcnet.app import NodeContext
 
-from .generated.services import DirectorClient, WorkerClient
-from .messages import Prompt, WorkerFound
+from .generated.services import DirectorClient
+from .messages import Prompt, Token, WorkerFound
 
 SILENCE = 3.0
 """Seconds without a token after which a worker is given up."""
@@ -49,9 +49,9 @@ async def converse(node: NodeContext, director: DirectorClient, config: RpcConfi
         worker = await find_worker(director, avoid)
         try:
             async with (
-                WorkerClient.connect(worker.address, tls=node.tls, config=config) as client,
+                RpcClient.connect(worker.address, tls=node.tls, config=config) as client,
                 BidirectionalStream[Prompt]() as prompts,
-                client.generate(prompts) as answer,
+                client.call_streaming_with_timeout("Worker.generate", prompts, SILENCE, response=Token) as answer,
                 asyncio.TaskGroup() as both_ways,
             ):
                 both_ways.create_task(talk(prompts, index, tokens))

@@ -195,10 +195,13 @@ class _Writer:
     def options(self, shape: int) -> list[tuple[str, str, str]]:
         """Name, type and default of what each call takes beside its arguments."""
         seconds, default = self.library("Seconds"), self.library("DEFAULT")
-        metadata = ("metadata", f"{self.library('Metadata')} | None", "None")
+        others = [
+            ("metadata", f"{self.library('Metadata')} | None", "None"),
+            ("wait_for_ready", "bool", "False"),
+        ]
         if shape == UNARY:
-            return [("timeout", seconds, default), metadata]
-        return [("timeout", seconds, "None"), ("idle_timeout", seconds, default), metadata]
+            return [("timeout", seconds, default), *others]
+        return [("timeout", seconds, "None"), ("idle_timeout", seconds, default), *others]
 
     def parameters(self, signature: Signature) -> list[str]:
         written: list[str] = []

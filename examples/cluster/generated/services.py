@@ -40,6 +40,7 @@ class DirectorClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> WorkerFound:
         """A worker that lives now, each in its turn, but for those that this client
         lost (it knows first).
@@ -50,6 +51,7 @@ class DirectorClient(ServiceClient):
             response=WorkerFound,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -75,6 +77,7 @@ class WorkerClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[Token]:
         return self.rpc_client.call_streaming(
             "Worker.generate",
@@ -83,4 +86,5 @@ class WorkerClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )

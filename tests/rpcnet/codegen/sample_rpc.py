@@ -83,6 +83,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> int_:
         """Add two numbers."""
         return await self.rpc_client.call(
@@ -91,6 +92,7 @@ class SampleClient(ServiceClient):
             response=int_,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def answered(
@@ -99,6 +101,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> str_ | None:
         answer_: str_ | None = await self.rpc_client.call(
             "Sample.answered",
@@ -106,6 +109,7 @@ class SampleClient(ServiceClient):
             response=answer_type(str_ | None),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer_
 
@@ -115,6 +119,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> object:
         return await self.rpc_client.call(
             "Sample.anything",
@@ -122,6 +127,7 @@ class SampleClient(ServiceClient):
             response=object,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def every_fact_that_is_known(
@@ -131,6 +137,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Type1 | bool:
         answer: Type1 | bool = await self.rpc_client.call(
             "Sample.every_fact_that_is_known",
@@ -138,6 +145,7 @@ class SampleClient(ServiceClient):
             response=answer_type(Type1 | bool),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -149,6 +157,7 @@ class SampleClient(ServiceClient):
         kind: Literal["note", 'with "quotes"'] | Absent = ABSENT,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Point.Note | None:
         answer: Point.Note | None = await self.rpc_client.call(
             "Sample.find",
@@ -156,6 +165,7 @@ class SampleClient(ServiceClient):
             response=answer_type(Point.Note | None),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -165,6 +175,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> int_ | None:
         answer: int_ | None = await self.rpc_client.call(
             "Sample.int",
@@ -172,6 +183,7 @@ class SampleClient(ServiceClient):
             response=answer_type(int_ | None),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -182,6 +194,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Point | None:
         answer: Point | None = await self.rpc_client.call_client_streaming(
             "Sample.last",
@@ -190,6 +203,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -198,6 +212,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> list_[int_]:
         """Its name hides the builtin's from the methods behind it."""
         answer: list_[int_] = await self.rpc_client.call(
@@ -206,6 +221,7 @@ class SampleClient(ServiceClient):
             response=answer_type(list_[int_]),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -215,6 +231,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[str_ | None]:
         return self.rpc_client.call_server_streaming(
             "Sample.maybe",
@@ -223,6 +240,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def named(
@@ -231,6 +249,7 @@ class SampleClient(ServiceClient):
         number: int_,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> int_:
         return await self.rpc_client.call(
             "Sample.named",
@@ -238,6 +257,7 @@ class SampleClient(ServiceClient):
             response=int_,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     def names(
@@ -247,6 +267,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[UUID]:
         return self.rpc_client.call_streaming(
             "Sample.names",
@@ -255,6 +276,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def negate(
@@ -263,6 +285,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> int_:
         """Turn 1 into -1, "quoted" and with a \\ in it, in a summary that is long
         enough to go on two lines.
@@ -273,6 +296,7 @@ class SampleClient(ServiceClient):
             response=int_,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def nothing(
@@ -280,6 +304,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> None:
         await self.rpc_client.call(
             "Sample.nothing",
@@ -287,6 +312,7 @@ class SampleClient(ServiceClient):
             response=answer_type(None),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def options(
@@ -296,6 +322,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Options:
         answer: Options = await self.rpc_client.call(
             "Sample.options",
@@ -303,6 +330,7 @@ class SampleClient(ServiceClient):
             response=answer_type(Options),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -313,6 +341,7 @@ class SampleClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> Page[int_]:
         answer: Page[int_] = await self.rpc_client.call(
             "Sample.page",
@@ -320,6 +349,7 @@ class SampleClient(ServiceClient):
             response=answer_type(Page[int_]),
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
         return answer
 
@@ -331,6 +361,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[str_]:
         return self.rpc_client.call_streaming(
             "Sample.room",
@@ -340,6 +371,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     def shifted(
@@ -351,6 +383,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[str_]:
         return self.rpc_client.call_streaming(
             "Sample.shifted",
@@ -360,6 +393,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     async def total(
@@ -370,6 +404,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> int_:
         return await self.rpc_client.call_client_streaming(
             "Sample.total",
@@ -379,6 +414,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
     def upto(
@@ -389,6 +425,7 @@ class SampleClient(ServiceClient):
         timeout: Seconds = None,
         idle_timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> ClientStream[int_]:
         return self.rpc_client.call_server_streaming(
             "Sample.upto",
@@ -397,6 +434,7 @@ class SampleClient(ServiceClient):
             timeout=timeout,
             idle_timeout=idle_timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
 
 
@@ -420,6 +458,7 @@ class TinyClient(ServiceClient):
         *,
         timeout: Seconds = DEFAULT,
         metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
     ) -> str_:
         return await self.rpc_client.call(
             "Tiny.ping",
@@ -427,4 +466,5 @@ class TinyClient(ServiceClient):
             response=str_,
             timeout=timeout,
             metadata=metadata,
+            wait_for_ready=wait_for_ready,
         )
