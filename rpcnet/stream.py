@@ -225,7 +225,8 @@ class Stream:
         if self._queue is None:
             self._queue = deque()
         self._queue.append((payload, layout, held))
-        self._wake_reader()
+        if self._reader is not None or self.waits is not None:
+            self._wake_reader()
 
     def _part(self, flags: int, payload: bytes, cost: int) -> None:
         """Gather a message that comes in parts. While it is the next to be read its credit goes back at once: else a
@@ -270,7 +271,8 @@ class Stream:
     def end_input(self) -> None:
         """The peer's direction has ended in order."""
         self.input_ended = True
-        self._wake_reader()
+        if self._reader is not None or self.waits is not None:
+            self._wake_reader()
 
     def drop_input(self) -> None:
         """Throw away what is unread and return its credit."""
@@ -572,6 +574,7 @@ class Stream:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        self._wake_reader()
+        if self._reader is not None:
+            self._wake_reader()
         if self._writers:
             self._wake_writers()

@@ -234,7 +234,7 @@ class ClientCall(Stream):
             self.complete()
         else:
             self._end_with(self._error_of(status, message, details, trailers), status_name(status))
-        self.keeps_place = self.has_unread
+        self.keeps_place = self.reply is None and self.has_unread
         connection.forget(self.number)
 
     def complete(self) -> None:
@@ -389,7 +389,8 @@ class ClientCall(Stream):
         if self.when_finished is not None:
             tell, self.when_finished = self.when_finished, None
             tell(self.cannot_send())
-        self._record_end(status)
+        if self.tally is not None:
+            self._record_end(status)
 
     def _cancel_tasks(self, *tasks: asyncio.Task[None] | None) -> None:
         for task in tasks:

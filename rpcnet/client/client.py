@@ -166,7 +166,7 @@ class RpcClient:
             self._check_loop()  # which raises
         if self._interceptors:
             return (await self._one_answer(method, payload, response, timeout, metadata, wait_for_ready)).value
-        decode = self._reader(response)
+        decode = None if response is None else decoder(response, self.config.max_depth)
         request = (payload, RAW) if type(payload) is bytes else encode_request(payload)
         deadline = self._deadline(self.config.default_timeout if timeout is DEFAULT else timeout)
         self._dialer.check_open()

@@ -10,6 +10,7 @@ Tests: tests/rpcnet/client/test_connection.py.
 
 import asyncio
 import math
+from functools import lru_cache
 from typing import Final
 
 from rpcnet.client.call import NOT_YET, ORDERLY, TAKEN, ClientCall
@@ -149,6 +150,17 @@ class ClientConnection(Connection):
     def is_full(self) -> bool:
         return bool(self.line) or len(self.calls) + self.unread >= self.places
 
+    @property
+    def has_place(self) -> bool:
+        """Whether a call may be started now: `is_usable` and not `is_full`, in one step as each call asks."""
+        return (
+            self.peer_hello is not None
+            and not self.closed
+            and not self.retired
+            and not self.line
+            and len(self.calls) + self.unread < self.places
+        )
+
     async def place(self) -> None:
         """Wait, in order, until the server may run one more handler for this connection, or until it is not usable."""
         await self.line.wait(self._has_place, self._is_over, self.loop.create_future)
@@ -167,7 +179,7 @@ class ClientConnection(Connection):
         """
         assert self.peer_hello is not None
         request = call.request
-        method = encode_method(call.method)
+        method = _encoded(call.method) if type(call.method) is str else encode_method(call.method)
         facts = b"" if call.metadata is None else self._encode_metadata(call.metadata)
         micros = 0
         if call.deadline is not None:
@@ -312,3 +324,7 @@ def encode_method(name: str) -> bytes:
     if not 0 < len(encoded) <= MAX_METHOD_BYTES:
         raise InvalidArgument(f"method name of {len(encoded)} bytes; it must have 1 to {MAX_METHOD_BYTES}")
     return encoded
+
+
+_encoded = lru_cache(maxsize=256)(encode_method)
+"""A program calls few methods, often."""

@@ -33,7 +33,7 @@ class CallLauncher:
         """Put a new call on the wire, now or later. What goes wrong ends the call, and is told there."""
         call.launcher = self
         connection = self._dialer.connection
-        if connection is not None and connection.is_usable and not connection.is_full:
+        if connection is not None and connection.has_place:
             self._begin(call, connection)
         elif call.deadline is not None and call.deadline <= self._loop.time():
             call.fail(DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent"))

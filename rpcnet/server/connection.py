@@ -207,7 +207,8 @@ class ServerConnection(Connection):
             self.write(writer.end(stream, fitting(status, text, b"", {}, limits)))
             return
         now = self.loop.time()
-        call = ServedCall(self, self.handlers, method, shape, metadata, at(micros, now), state)
+        deadline = at(micros, now) if micros else None
+        call = ServedCall(self, self.handlers, method, shape, metadata, deadline, state)
         call.attach(self, stream)
         if has_arguments:
             call.awaits_arguments = True
