@@ -1,6 +1,6 @@
 """The command line: which command it is, its flags, and how whatever happens becomes an exit code and one line.
 
-`rpcnet run` has flags that depend on the application, and reads its own (rpcnet/cli/run.py).
+`rpcnet run` has flags that depend on the application, and reads its own (rpcnet/cli/application.py).
 
 Tests: tests/rpcnet/cli/test_command.py.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from rpcnet.cli import run as running
+from rpcnet.cli import application
 from rpcnet.cli.call import Order, call
 from rpcnet.cli.completion import bash
 from rpcnet.cli.exits import BROKEN_PIPE, INTERRUPTED, OK, USAGE_ERROR, CommandError, exit_code, nearest, say, tell
@@ -104,13 +104,13 @@ def _health(
 def _completion(shell: Annotated[Literal["bash"], Parameter(help="bash; zsh reads it, too.")], /) -> int:
     """Write the completion of a shell: `source <(rpcnet completion bash)`."""
     script = bash({name: _flags(name) for name in COMMANDS})
-    running.show(lambda: print(script, end=""))
+    application.show(lambda: print(script, end=""))
     return OK
 
 
 def _flags(command: str) -> list[str]:
     if command == "run":
-        return ["--help", *running.flags()]
+        return ["--help", *application.flags()]
     return [
         name
         for argument in app[command].assemble_argument_collection()
@@ -150,10 +150,10 @@ def main(tokens: Sequence[str] | None = None) -> None:
 def run(tokens: Sequence[str]) -> int:
     """One command line → its exit code."""
     if not tokens or tokens[0] in {"-h", "--help"}:
-        running.show(lambda: print(USAGE, end=""))
+        application.show(lambda: print(USAGE, end=""))
         return OK if tokens else USAGE_ERROR
     if tokens[0] == "run":
-        return running.run(tokens[1:])
+        return application.run(tokens[1:])
     if tokens[0] not in COMMANDS:
         known = f"{nearest(tokens[0], COMMANDS)}"
         say(f"unknown command {tokens[0]!r}; allowed: {', '.join(COMMANDS)}{known}")
@@ -161,7 +161,7 @@ def run(tokens: Sequence[str]) -> int:
     words = [STDIN if token == "-" else token for token in tokens]
     try:
         if {"-h", "--help"} & set(words):
-            running.show(lambda: app(words, console=running.console(), result_action="return_value"))
+            application.show(lambda: app(words, console=application.console(), result_action="return_value"))
             return OK
         result = app(words, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -28,13 +28,13 @@ class Output:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """`stream` stands for standard output."""
-        self._stream = stream = sys.stdout if stream is None else stream
+        self._stream: TextIO = sys.stdout if stream is None else stream
         try:
-            self._fd: int | None = stream.fileno()
+            self._fd: int | None = self._stream.fileno()
         except (io.UnsupportedOperation, AttributeError, ValueError):
             self._fd = None  # replaced by something in memory
         mode = 0 if self._fd is None else os.fstat(self._fd).st_mode
-        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and stream.isatty())
+        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and self._stream.isatty())
         self._is_pipe = stat.S_ISFIFO(mode)
 
     async def write(self, data: bytes) -> None:

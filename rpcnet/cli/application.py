@@ -3,7 +3,7 @@
 `rpcnet run module:main --name w1 --bind HOST:PORT --join HOST:PORT --service rpc=HOST:PORT --streams 4`: the flags are
 those of the context and the keyword arguments of main. Usage mistakes are answered with exit code 2 and one line.
 
-Tests: tests/rpcnet/cli/test_run.py.
+Tests: tests/rpcnet/cli/test_application.py.
 """
 
 import asyncio
