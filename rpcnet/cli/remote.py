@@ -18,7 +18,7 @@ from rpcnet.cli.duration import seconds
 from rpcnet.cli.exits import CommandError, nearest
 from rpcnet.client import RpcClient
 from rpcnet.config import RpcConfig
-from rpcnet.errors import NotFound, PermissionDenied, Unauthenticated, Unimplemented
+from rpcnet.errors import NotFound, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from rpcnet.reflection import DESCRIBE, LIST, MethodDescription
 from rpcnet.tls import client_context
 
@@ -26,6 +26,12 @@ __all__ = ["Connection", "Remote", "connected", "pairs"]
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Of answers. The shell is no server: whoever asks for a large answer wants it."""
+_FLAGS: Final = {
+    "client_context(ca=)": "--tls-ca FILE",
+    "client_context(certificate=, key=)": "--tls-cert and --tls-key",
+    "give the client tls= (rpcnet.tls)": "add --tls-ca FILE or --tls",
+    "leave tls= out at the client": "leave the --tls flags out",
+}
 
 
 @Parameter(name="*")
@@ -101,8 +107,19 @@ async def connected(address: str, remote: Remote) -> AsyncIterator[Connection]:
         return None if limit is None else limit - (loop.time() - start)
 
     client = _client(address, remote, limit)
-    async with await client.open():
+    try:
+        await client.open()
+    except Unavailable as error:
+        raise Unavailable(_in_flags(str(error))) from None
+    async with client:
         yield Connection(client, metadata, left)
+
+
+def _in_flags(text: str) -> str:
+    """What a failed connection says to do, in flags instead of Python's arguments (rpcnet/handshake.py)."""
+    for argument, flags in _FLAGS.items():
+        text = text.replace(argument, flags)
+    return text
 
 
 def _client(address: str, remote: Remote, limit: float | None) -> RpcClient:

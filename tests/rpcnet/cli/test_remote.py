@@ -25,11 +25,20 @@ def test_tls_checks_the_server_and_shows_a_certificate(run: Any, serving: Any, c
         who = ["--tls-cert", str(certificates.client.certificate), "--tls-key", str(certificates.client.key)]
         words = ["call", served.address, "Notes.count"]
         assert run(*words, "--tls-ca", str(certificates.ca), *who) == (0, "3\n", "")
-        code, _, err = run(*words, "--tls-ca", str(certificates.stranger), *who)
-        assert code == 78 and "rpcnet: UNAVAILABLE: " in err and err.count("\n") == 1
-        assert run(*words, "--tls", *who)[0] == 78, "no authority of this machine has signed it"
-        assert run(*words, "--tls-ca", str(certificates.ca))[0] == 78, "the server wants a certificate"
-        assert run(*words, "--timeout", "5s")[0] == 78, "the server wants TLS"
+        for flags, says in [
+            (["--tls-ca", str(certificates.stranger), *who], "name its one: --tls-ca FILE"),
+            (["--tls", *who], "name its one: --tls-ca FILE"),
+            (["--tls-ca", str(certificates.ca)], "give --tls-cert and --tls-key one of the server's client_ca"),
+            ([], "a server with TLS does so: then add --tls-ca FILE or --tls"),
+        ]:
+            code, _, err = run(*words, *flags)
+            assert code == 78 and err.startswith("rpcnet: UNAVAILABLE: ") and err.count("\n") == 1
+            assert says in err
+
+
+def test_tls_at_a_server_without_it_is_told(run: Any, served: Any, certificates: Any) -> None:
+    code, _, err = run("list", served.address, "--tls-ca", str(certificates.ca))
+    assert code == 78 and "the server answers without TLS; leave the --tls flags out" in err
 
 
 def test_a_certificate_of_another_name_is_taken_by_server_name(run: Any, serving: Any, certificates: Any) -> None:
