@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from rpcnet.config import RpcConfig
+from rpcnet.health import CHECK
 from rpcnet.connection import Connection
 from rpcnet.interceptors import Interceptor
 from rpcnet.server.refusals import Refusals
@@ -89,7 +90,9 @@ class Handlers:
         return handlers
 
     def full(self, method: str) -> str | None:
-        """Which limit keeps one more handler of this method from being started."""
+        """Which limit keeps one more handler of this method from being started. A full server tells that it is well."""
+        if method == CHECK:
+            return None
         if len(self.calls) >= self.max_handlers:
             return f"max_handlers ({self.max_handlers})"
         limit = self.limits.get(method)

@@ -9,6 +9,7 @@ import pytest
 
 import sim
 from rpcnet import ResourceExhausted, RpcClient, RpcConfig, RpcServer, StreamError, Unavailable, service
+from rpcnet.health import ServiceHealth
 from rpcnet.server.connection import MAX_TURNED_AWAY
 from tests.rpcnet.conftest import Pair
 
@@ -56,6 +57,23 @@ def test_a_call_beyond_max_handlers_is_refused_and_starts_nothing(world: Any, pa
             gate.open.set()
             assert await asyncio.gather(*running) == [b"0", b"1"]
             assert await client.call("unary", b"again") == b"again"
+
+    world.run(main())
+
+
+def test_a_full_server_still_answers_a_health_check(world: Any, pair: Pair, eventually: Any) -> None:
+    async def main() -> None:
+        gate = Gate()
+        async with pair(registered(gate), RpcConfig(max_handlers=1)) as (_, client):
+            running = asyncio.create_task(client.call("unary"))
+            await eventually(lambda: gate.begun == 1)
+            for _ in range(3):
+                health = await client.call("rpcnet.health/check", {}, response=ServiceHealth)
+                assert health.status == "SERVING"
+            with pytest.raises(ResourceExhausted):
+                await client.call("unary")
+            gate.open.set()
+            await running
 
     world.run(main())
 
