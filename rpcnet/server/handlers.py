@@ -10,8 +10,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from rpcnet.config import RpcConfig
-from rpcnet.health import CHECK
 from rpcnet.connection import Connection
+from rpcnet.health import CHECK
 from rpcnet.interceptors import Interceptor
 from rpcnet.server.refusals import Refusals
 from rpcnet.service import Method
