@@ -2,7 +2,8 @@
 
 Knows Python's syntax only: no test, no process. The rest of the file stays as it is, byte by byte, so that a mutant can
 be shown as a short diff. What no test can or should notice is left alone: annotations, docstrings, `__all__`,
-`__slots__`, assertions (they say what cannot happen), texts, and what is written to the log at level debug.
+`__slots__`, assertions (they say what cannot happen), texts, overloads (type checkers alone read them), and what is
+written to the log at level debug.
 
 Tests: tests/mutation/test_mutants.py.
 """
@@ -294,6 +295,8 @@ def _is_left_alone(statement: ast.stmt) -> bool:
         return any(isinstance(target, ast.Name) and target.id in SKIPPED_NAMES for target in statement.targets)
     if isinstance(statement, ast.If) and isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING":
         return True
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        return any(isinstance(one, ast.Name) and one.id == "overload" for one in statement.decorator_list)
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)

@@ -51,6 +51,7 @@ def test_each_kind_of_node_has_its_mutants(source: str, expected: list[str]) -> 
         "from a import b\n",
         "if TYPE_CHECKING:\n    a = 1\n",
         "def f():\n    log.debug('x', 1)\n",
+        "@overload\ndef f(a: int = 1, *, b: bool = False) -> int: ...\n",
         "A = f'{1 + 2}'\n",
         "@g(1)\ndef f(): ...\n",
     ],

@@ -260,14 +260,14 @@ def test_a_connection_that_comes_while_it_closes_is_closed_too(turns, recwarn):
 def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
     async def main():
         loop = asyncio.get_running_loop()
-        udp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        udp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.77.0.1", 0))
         port = udp.get_extra_info("sockname")[1]
         transport = Transport(Receiver(), CONFIG, Stats)
-        with pytest.raises(AddressInUse, match=f"127.0.0.1:{port}"):
-            await transport.open(f"127.0.0.1:{port}")
+        with pytest.raises(AddressInUse, match=f"127.77.0.1:{port}"):
+            await transport.open(f"127.77.0.1:{port}")
         udp.close()
         await asyncio.sleep(0)
-        assert await transport.open(f"127.0.0.1:{port}") == f"127.0.0.1:{port}"
+        assert await transport.open(f"127.77.0.1:{port}") == f"127.77.0.1:{port}"
         await transport.close()
 
     asyncio.run(main())
