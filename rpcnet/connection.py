@@ -5,8 +5,7 @@ handler: frames of streams go to `stream_frame`, which client/ and server/ suppl
 straight in `buffer_updated`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
-The first frame of a loop turn is written at once, the others of that turn leave joined in one more write; where several
-have been read together, all leave together (`write`, docs/decisions/011).
+The first frame of a loop turn is written at once, the others of that turn leave joined in one more write (`write`).
 
 Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_time.py and test_server.py.
 """
@@ -62,9 +61,6 @@ TURN = 0.0001
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
 READ_BYTES = 256 * 1024
 """What asyncio itself reads at a time."""
-LONGEST_JOIN = 0.001
-"""Seconds from a read that brought several frames for which answers are held to be joined. A frame that comes later
-finds that the time is over, and leaves with all that waited."""
 MIN_RATE = 1024
 """Bytes a second, on average since its first byte, at which a frame must come that takes longer than the handshake
 time. A peer that drips holds a buffer and a place of ours for next to nothing."""
@@ -108,7 +104,6 @@ class Connection(asyncio.BufferedProtocol):
         "_flushing",
         "_greeted",
         "_is_lost",
-        "_joins_until",
         "_keepalive",
         "_linger",
         "_lost",
@@ -171,7 +166,6 @@ class Connection(asyncio.BufferedProtocol):
         self._out_bytes = 0
         self._flushing = False
         self._wrote_at = NEVER
-        self._joins_until = NEVER
         self._paused = False
         self._unread = 0
         self._unread_of_calls = 0
@@ -266,10 +260,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wrote_at = NEVER  # what was read begins a turn
         parser = self.parser
         try:
-            frames = parser.receive(data)
-            if len(frames) > 1:
-                self._joins_until = self.heard_at + LONGEST_JOIN
-            for kind, flags, stream, payload in frames:
+            for kind, flags, stream, payload in parser.receive(data):
                 if self.closed:
                     return
                 if stream and self.peer_hello is not None:
@@ -340,16 +331,13 @@ class Connection(asyncio.BufferedProtocol):
     def write(self, frame: bytes, *, of_call: bool = False) -> None:
         """Send one frame: the first of a turn at once, the others of that turn joined.
 
-        After a read that brought several frames all of the turn are joined, as their answers come together too: else
-        each exchange would split them, one and the rest, until every frame goes alone.
-
         `of_call`: it carries what a user gives with a call and no credit pays for: metadata, details or trailers.
         """
         if self.closed or (self._paused and not self._may_wait(len(frame), of_call)):
             return
         if not self._flushing:
             now = self.loop.time()
-            if now > self._joins_until and now - self._wrote_at > TURN:
+            if now - self._wrote_at > TURN:
                 self._wrote_at = now
                 assert self.transport is not None
                 self.transport.write(frame)
@@ -358,8 +346,7 @@ class Connection(asyncio.BufferedProtocol):
             self.loop.call_soon(self._flush)
         self._out.append(frame)
         self._out_bytes += len(frame)
-        if self._out_bytes >= JOIN_BYTES or (self._joins_until != NEVER and self.loop.time() > self._joins_until):
-            self._joins_until = NEVER
+        if self._out_bytes >= JOIN_BYTES:
             self._put_joined()
 
     def _may_wait(self, size: int, of_call: bool) -> bool:
@@ -376,7 +363,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        self._joins_until = NEVER
         if self._out and not self.closed:
             self._wrote_at = self.loop.time()
             self._put_joined()
