@@ -10,6 +10,8 @@ from rpcnet.errors import ProtocolError
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     ARGUMENTS,
+    BIDIRECTIONAL,
+    CLIENT_STREAMING,
     GOAWAY,
     HEADER,
     HEADER_BYTES,
@@ -271,3 +273,34 @@ def test_peers_that_say_something_else_each_time_are_not_kept(monkeypatch: pytes
     kept.clear()
     assert shared(msgspec.structs.replace(hello, features=["x" * 1000])).features
     assert not kept
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 65_535, 65_536])
+def test_values_of_metadata_are_read_in_each_of_their_sizes(size: int) -> None:
+    """MessagePack has four heads for text, and three for bytes."""
+    for value in ("x" * size, b"x" * size):
+        assert decode_metadata(msgspec.msgpack.encode({"key": value})) == {"key": value}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"\x9f" + b"\x01" * 15,
+        b"\xc0",
+        b"\xc3",
+        b"\xc7\x01\x05x",
+        b"\xd8\x05" + b"x" * 16,
+        b"\xd4\x05x",
+        b"\xdc\x00\x01\x01",
+        b"\x7f",
+        b"\x81\x01\x01",
+    ],
+)
+def test_a_value_of_metadata_whose_head_is_near_is_refused(other: bytes) -> None:
+    with pytest.raises(ProtocolError, match="neither text nor bytes"):
+        decode_metadata(b"\x81\xa3key" + other)
+
+
+def test_the_shape_of_a_call_with_arguments_is_that_of_the_page() -> None:
+    assert [shape | ARGUMENTS for shape in (CLIENT_STREAMING, BIDIRECTIONAL)] == [5, 7]
+    assert ARGUMENTS == 4

@@ -78,6 +78,13 @@ def test_nothing_of_a_buffer_that_is_read_into_again_is_kept(sizes, reads) -> No
     assert parser.error is None
 
 
+def test_a_preface_that_was_cut_is_completed_by_a_large_read() -> None:
+    parser = Parser(70_000)
+    frame = writer.item(1, 0, bytes(20_000))
+    assert parser.receive(PREFACE[:3]) == []
+    assert parser.receive(memoryview(PREFACE[3:] + frame)) == [(ITEM, 0, 1, bytes(20_000))]
+
+
 def test_a_frame_too_large_is_refused_however_its_header_comes() -> None:
     frame = HEADER.pack(1001, ITEM, 0, 1) + bytes(20_000)
     for cut in (1, HEADER.size - 1):
