@@ -57,7 +57,7 @@ class Line(list[_Place]):
 
     def has_any(self, waiters: Container[asyncio.Future[None]]) -> bool:
         """Whether somebody in the line sleeps on one of these."""
-        return any(place.waiter in waiters for place in self)
+        return any(place.waiter is not None and place.waiter in waiters for place in self)
 
     def wake(self) -> None:
         """Something was given back: let the first look whether it may go."""
