@@ -15,6 +15,8 @@ run: setup
 
 check: lint fast
 
+# The cores' tests run once, traced.
+test: SKIPPED := $(addprefix --ignore=tests/,$(CORES))
 test: lint fast cores notebooks gate
 
 test-slow: setup
@@ -35,7 +37,7 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 
 fast: setup
-	$(PYTEST) -n 2 -m "not gate and not slow"
+	$(PYTEST) -n 2 -m "not gate and not slow" $(SKIPPED)
 
 # Tracing branches slows an event loop more than threefold: only the cores without one are measured.
 cores: setup
