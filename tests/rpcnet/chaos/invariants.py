@@ -136,6 +136,8 @@ def _why(plan: Plan, seen: Seen) -> dict[Status, str]:
         reasons[Status.DEADLINE_EXCEEDED] = f"only {passed:.3f} of {seconds:g} s have passed" if early else ""
     if any(fault.at <= seen.ended for fault in plan.faults) or plan.loss or plan.bandwidth:
         reasons[Status.UNAVAILABLE] = ""
+    if seen.runs == 0 and "max_resets" in str(seen.outcome) and "wait_for_ready waits" in str(seen.outcome):
+        reasons[Status.UNAVAILABLE] = ""  # a server that closes again and again is left alone for a pause
     if seen.let_go_at is not None or seen.items_raised:
         reasons[Status.CANCELLED] = ""
     if seen.let_go == "its client is closed":
