@@ -109,7 +109,7 @@ class _Writer:
         self.service = service
         self.names = names
 
-    def library(self, name: str) -> str:
+    def imported(self, name: str) -> str:
         return self.names.imported(_LIBRARY, name)
 
     def classes(self) -> list[str]:
@@ -118,7 +118,7 @@ class _Writer:
     def server(self) -> list[str]:
         cls = self.service.cls
         handler = self.names.text(cls)
-        init: list[Item] = ["self", f"handler: {handler}", f"rpc_server: {self.library('RpcServer')}"]
+        init: list[Item] = ["self", f"handler: {handler}", f"rpc_server: {self.imported('RpcServer')}"]
         registered = [
             line
             for method in self.service.methods
@@ -142,7 +142,7 @@ class _Writer:
     def client(self) -> list[str]:
         cls = self.service.cls
         return [
-            f"class {cls.__name__}Client({self.library('ServiceClient')}):",
+            f"class {cls.__name__}Client({self.imported('ServiceClient')}):",
             *docstring(f"Calls a {cls.__name__}; each call takes its options by name.", 1),
             *(line for method in self.service.methods for line in self.method(method)),
         ]
@@ -151,7 +151,7 @@ class _Writer:
         signature = method.signature
         shape = signature.shape
         plain, answer = self.answer(signature)
-        returns = f"{self.library('ClientStream')}[{answer}]" if shape & 2 else answer
+        returns = f"{self.imported('ClientStream')}[{answer}]" if shape & 2 else answer
         options = self.options(shape)
         head = f"{'' if shape & 2 else 'async '}def {method.name}"
         taken: list[Item] = ["self", *self.parameters(signature)]
@@ -163,7 +163,7 @@ class _Writer:
             [
                 f'"{method.full_name}"',
                 *self.handed_on(signature),
-                f"response={plain or self.library('answer_type') + f'({answer})'}",
+                f"response={plain or self.imported('answer_type') + f'({answer})'}",
                 *(f"{name}={name}" for name, _, _ in options),
             ],
         )
@@ -194,9 +194,9 @@ class _Writer:
 
     def options(self, shape: int) -> list[tuple[str, str, str]]:
         """Name, type and default of what each call takes beside its arguments."""
-        seconds, default = self.library("Seconds"), self.library("DEFAULT")
+        seconds, default = self.imported("Seconds"), self.imported("DEFAULT")
         others = [
-            ("metadata", f"{self.library('Metadata')} | None", "None"),
+            ("metadata", f"{self.imported('Metadata')} | None", "None"),
             ("wait_for_ready", "bool", "False"),
         ]
         if shape == UNARY:
@@ -218,7 +218,7 @@ class _Writer:
         one = signature.parameters[position]
         room = WIDTH - len(f"        {one.name}: ,")
         if one.name == signature.stream or (signature.shape & 1 and len(signature.parameters) == 1):
-            items = self.library("ItemsOf")
+            items = self.imported("ItemsOf")
             behind = signature.parameters[position + 1 :]
             may_write = signature.shape == BIDIRECTIONAL
             tail = " | None" if may_write else ""
@@ -231,7 +231,7 @@ class _Writer:
         kind: Any = None if one.annotation is type(None) else one.annotation
         if one.default is ABSENT:
             return self.names.fitting(kind, room)
-        absent, default = self.library("Absent"), self.library("ABSENT")
+        absent, default = self.imported("Absent"), self.imported("ABSENT")
         text = self.names.fitting(kind, room - len(f" | {absent} = {default}"))
         most = text.removesuffix(" | None")
         return f"{most} | {absent}{text[len(most) :]} = {default}"
@@ -248,9 +248,9 @@ class _Writer:
         needed: list[Item] = [f'"{one.name}": {one.name}' for one in signature.arguments if one.default is ABSENT]
         optional = [f"{one.name}={one.name}" for one in signature.arguments if one.default is not ABSENT]
         if optional and not needed:
-            return Group(f"{head}{self.library('given')}", optional)
+            return Group(f"{head}{self.imported('given')}", optional)
         if optional:
-            needed.append(Group(f"**{self.library('given')}", optional))
+            needed.append(Group(f"**{self.imported('given')}", optional))
         return Group(head, needed, brackets="{}")
 
 

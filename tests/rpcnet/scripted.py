@@ -1,15 +1,35 @@
 """A transport whose other end is the test: it takes what a connection writes, and says when writing must pause."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import sim
 from rpcnet import RpcClient, RpcConfig
 from rpcnet.wire import writer
 from rpcnet.wire.frame import Frame, Hello
 from rpcnet.wire.parser import Parser
 
-__all__ = ["Scripted", "client_of"]
+__all__ = ["WINDOW", "Scripted", "client_of", "hello", "run"]
+
+WINDOW = 4096
+
+
+def hello(**changed: int) -> Hello:
+    """What a scripted server greets with."""
+    limits = {
+        "max_message_bytes": 1 << 20,
+        "max_frame_bytes": 1 << 17,
+        "max_metadata_bytes": 1000,
+        "max_streams": 10,
+        "stream_window_bytes": WINDOW,
+        "connection_window_bytes": 10 * WINDOW,
+    }
+    return Hello(**{**limits, **changed})
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    sim.run(main, seed=1)
 
 
 class Scripted(asyncio.Transport):

@@ -5,13 +5,12 @@ Each of these could be broken without a call going wrong, unless a peer is slow 
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-import sim
 from rpcnet import (
     DeadlineExceeded,
     NotFound,
@@ -39,31 +38,12 @@ from rpcnet.wire.frame import (
     OPEN,
     PING,
     PONG,
-    Hello,
     decode_ending,
     decode_goaway,
     decode_number,
     decode_open,
 )
-from tests.rpcnet.scripted import Scripted, client_of
-
-WINDOW = 4096
-
-
-def hello(**changed: int) -> Hello:
-    limits = {
-        "max_message_bytes": 1 << 20,
-        "max_frame_bytes": 1 << 17,
-        "max_metadata_bytes": 1000,
-        "max_streams": 10,
-        "stream_window_bytes": WINDOW,
-        "connection_window_bytes": 10 * WINDOW,
-    }
-    return Hello(**{**limits, **changed})
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    sim.run(main, seed=1)
+from tests.rpcnet.scripted import WINDOW, Scripted, client_of, hello, run
 
 
 async def turns() -> None:

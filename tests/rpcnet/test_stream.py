@@ -1,12 +1,11 @@
 """One call, frame by frame: what it sends within its credit, what it makes of an answer. The server is the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-import sim
 from rpcnet import (
     BidirectionalStream,
     Cancelled,
@@ -33,29 +32,10 @@ from rpcnet.wire.frame import (
     ITEM_COST,
     OPEN,
     Ending,
-    Hello,
     decode_ending,
     decode_goaway,
 )
-from tests.rpcnet.scripted import Scripted, client_of
-
-WINDOW = 4096
-
-
-def hello(**changed: int) -> Hello:
-    limits = {
-        "max_message_bytes": 1 << 20,
-        "max_frame_bytes": 1 << 17,
-        "max_metadata_bytes": 1000,
-        "max_streams": 10,
-        "stream_window_bytes": WINDOW,
-        "connection_window_bytes": 10 * WINDOW,
-    }
-    return Hello(**{**limits, **changed})
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    sim.run(main, seed=1)
+from tests.rpcnet.scripted import WINDOW, Scripted, client_of, hello, run
 
 
 def items(transport: Scripted) -> list[tuple[int, int]]:
