@@ -98,12 +98,12 @@ class RpcConfig:
     """Idle time after which the peer is asked for a sign of life."""
     ping_timeout: float = 20.0
     """Silence after a ping until the connection is given up."""
-    stream_window_bytes: int = 256 * KIB
+    stream_window_bytes: int = 512 * KIB
     """Credit of one stream: what a peer may have sent and nobody has read."""
     connection_window_bytes: int | None = None
     """Credit of one connection, over all its streams. None: max_streams * stream_window_bytes, which is also the least:
     who does not read holds up no other stream."""
-    part_bytes: int = 64 * KIB
+    part_bytes: int = 128 * KIB
     """A larger message travels in parts of this size, so that it holds up nobody."""
     max_resets: int = 1000
     """Calls that a connection may cancel in a burst; beyond it comes GOAWAY, and the end once its calls are done."""

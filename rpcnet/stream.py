@@ -23,7 +23,7 @@ from rpcnet.errors import (
     StreamApplicationError,
     StreamTimeout,
 )
-from rpcnet.flow.credit import ReceiveCredit, granted
+from rpcnet.flow.credit import ReceiveCredit, granted, of_stream
 from rpcnet.flow.parts import Parts
 from rpcnet.flow.state import START, step
 from rpcnet.flow.waits import NEVER, Waits
@@ -196,27 +196,31 @@ class Stream:
         """An item, or a part of one; its credit is charged, whether anybody wants it or not."""
         connection = self.connection
         assert connection is not None
-        cost = len(payload) + ITEM_COST
+        size = len(payload)
+        cost = size + ITEM_COST
         connection.receive_credit.charge(cost)
         if self.tally is not None:
-            self.tally.received += len(payload)
+            self.tally.received += size
         if self.input_ended:
             connection.release(cost)
         else:
             credit = self.receive_credit
             if credit is None:
-                window = connection.config.stream_window_bytes
-                credit = self.receive_credit = ReceiveCredit(window, window // 2, self.loop.time)
+                credit = self.receive_credit = of_stream(connection.config.stream_window_bytes, self.loop.time)
             credit.charge(cost)
             if self.waits is not None and self.waits.read_since != NEVER:
                 self.waits.item_came(self.loop.time())
             if flags & FLAG_MORE or self._parts is not None:
                 self._part(flags, payload, cost)
-            elif len(payload) > connection.config.max_message_bytes:
+            elif size > connection.config.max_message_bytes:
                 connection.release(cost)
-                self._too_large(len(payload))
-            else:
+                self._too_large(size)
+            elif self._queue is None:
                 self.message(payload, flags & FLAG_PACKED, cost)
+            else:
+                self._queue.append((payload, flags & FLAG_PACKED, cost))
+                if self._reader is not None:
+                    self._wake_reader()
         if flags & FLAG_END:
             self.end_input()  # also where nobody wants the item: the peer says no more of this call
 
@@ -225,7 +229,7 @@ class Stream:
         if self._queue is None:
             self._queue = deque()
         self._queue.append((payload, layout, held))
-        if self._reader is not None or self.waits is not None:
+        if self._reader is not None:
             self._wake_reader()
 
     def _part(self, flags: int, payload: bytes, cost: int) -> None:
@@ -255,24 +259,38 @@ class Stream:
         )
 
     def release(self, cost: int) -> None:
-        """Bytes of this call were read or thrown away: give their credit back."""
+        """Bytes of this call were read: give their credit back. The connection's goes with the stream's."""
         connection = self.connection
         assert connection is not None
-        due = connection.credit_due(cost)
-        if self.receive_credit is not None and not self.input_ended:
-            amount = self.receive_credit.release(cost)
-            if amount:
-                due += writer.credit(self.number, amount)
-        if due:
-            connection.write(due)
-        if self.input_ended and not self._queue:
-            self.all_read()
+        credit = self.receive_credit
+        if credit is None or self.input_ended:
+            connection.release(cost)
+            if self.input_ended and not self._queue:
+                self.all_read()
+            return
+        amount = credit.release(cost)
+        if amount:
+            connection.write(connection.credit_due(amount) + writer.credit(self.number, amount))
+
+    @property
+    def read_untold(self) -> int:
+        """Bytes that were read and that nobody was told of yet."""
+        return 0 if self.receive_credit is None else self.receive_credit.owed
 
     def end_input(self) -> None:
         """The peer's direction has ended in order."""
-        self.input_ended = True
-        if self._reader is not None or self.waits is not None:
+        self._close_input()
+        if self._reader is not None:
             self._wake_reader()
+
+    def _close_input(self) -> None:
+        """Nothing more will be queued. The stream grants no more, so what it owes is the connection's alone."""
+        self.input_ended = True
+        credit = self.receive_credit
+        if credit is not None and credit.owed:
+            owed, credit.owed = credit.owed, 0
+            assert self.connection is not None
+            self.connection.release(owed)
 
     def drop_input(self) -> None:
         """Throw away what is unread and return its credit."""
@@ -281,7 +299,7 @@ class Stream:
             held += sum(held for _, _, held in self._queue)
             self._queue.clear()
         self._parts = None
-        self.input_ended = True
+        self._close_input()
         if held and self.connection is not None and not self.connection.closed:
             self.connection.release(held)
         self.all_read()
@@ -349,20 +367,21 @@ class Stream:
     def send_now(self, payload: bytes, flags: int = 0) -> bool:
         """Send one item if nothing has to be waited for: most items. The others are for `send_later`."""
         connection = self.connection
-        cost = len(payload) + ITEM_COST
+        size = len(payload)
+        cost = size + ITEM_COST
         if (
             connection is None
             or self.output_ended
             or cost > self.credit
             or self._lock is not None
             or not connection.may_write(cost)
-            or cost > connection.room + ITEM_COST
+            or size > connection.room
         ):
             return False
         self.credit -= cost
         connection.credit -= cost
         if self.tally is not None:
-            self.tally.sent += len(payload)
+            self.tally.sent += size
         if self.unheard is not None:
             self.unheard.append((payload, flags))
         if flags & FLAG_END:
@@ -569,7 +588,7 @@ class Stream:
         """Nothing runs for this call any more: timers and waiters go; what is unread may still be read."""
         self.finished = True
         self.output_ended = True
-        self.input_ended = True
+        self._close_input()
         self.unheard = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()

@@ -125,6 +125,9 @@ class ClientConnection(Connection):
         super().connection_lost(exc)
         self._all.pop(self, None)
 
+    def read_untold(self) -> int:
+        return sum(call.read_untold for call in self.calls.values())
+
     def calls_at_once(self) -> int:
         return self.places
 

@@ -5,9 +5,10 @@ unread, and when what has been read is granted again. Up to `hold_back` bytes ar
 frames are few; a sender that is nearly out of credit hears at most every `STARVED_INTERVAL` seconds of less, so that
 the clock of its wait restarts while a slow reader moves.
 
-A stream holds back half of its window. A connection holds back half of a *stream's*, however large its own window is:
-where all other streams are full and unread, what is left of the connection's window is one stream's, and a writer that
-waits for more than the other half of it would wait for ever.
+A stream holds back half of its window, and the connection hears of its bytes when the stream's peer does, or when the
+stream ends. A connection holds back an eighth of a *stream's* window beside that, however large its own is: where all
+other streams are full and unread, what is left of the connection's window is one stream's, and a writer that waits for
+more than three eighths of it would wait for ever.
 
 Knows no frame and no transport; the clock is a function that is given.
 
@@ -19,7 +20,7 @@ from typing import Final
 
 from rpcnet.errors import ProtocolError
 
-__all__ = ["MAX_CREDIT", "STARVED_INTERVAL", "ReceiveCredit", "beyond_credit", "granted"]
+__all__ = ["MAX_CREDIT", "STARVED_INTERVAL", "ReceiveCredit", "beyond_credit", "granted", "of_connection", "of_stream"]
 
 MAX_CREDIT: Final = 2**31 - 1
 """As in HTTP/2: a peer that grants more is wrong, or wants our integers to overflow somewhere."""
@@ -60,6 +61,16 @@ class ReceiveCredit:
         self.allowed += owed
         self._told = self._clock()
         return owed
+
+
+def of_stream(window: int, clock: Callable[[], float]) -> ReceiveCredit:
+    """What a stream with this window may send."""
+    return ReceiveCredit(window, window // 2, clock)
+
+
+def of_connection(window: int, stream_window: int, clock: Callable[[], float]) -> ReceiveCredit:
+    """What all streams of a connection may send together."""
+    return ReceiveCredit(window, stream_window // 8, clock)
 
 
 def beyond_credit(cost: int, allowed: int, window: int) -> ProtocolError:

@@ -309,18 +309,23 @@ class ServedCall(Stream):
         try:
             return decode(payload, layout)
         except PayloadError as error:
-            raise InvalidArgument(f"request of {self.method!r} does not fit its type: {error}") from None
+            raise self._misfit(error) from None
+
+    def _misfit(self, error: PayloadError) -> InvalidArgument:
+        return InvalidArgument(f"request of {self.method!r} does not fit its type: {error}")
 
     async def next_item(self) -> Any:
         """The next item for the handler."""
         try:
             payload, layout = self.take() or await self.receive()
+            decode = self.entry.decode
+            return payload if decode is None else decode(payload, layout)
         except StopAsyncIteration:
             if self._cancel_status is None and not self.finished:
                 raise
             raise self.cannot_send() from None  # being cancelled is never a plain end
-        decode = self.entry.decode
-        return payload if decode is None else self._decode(decode, payload, layout)
+        except PayloadError as error:
+            raise self._misfit(error) from None
 
     # What the handler may do through current_call().
 

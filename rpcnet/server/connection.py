@@ -105,6 +105,9 @@ class ServerConnection(Connection):
         self._all.pop(self, None)
         self.handlers.turned_away.pop(self, None)
 
+    def read_untold(self) -> int:
+        return sum(call.read_untold for call in self.calls.values())
+
     def calls_at_once(self) -> int:
         return self.config.max_streams
 

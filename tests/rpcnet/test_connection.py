@@ -106,12 +106,55 @@ def test_joined_frames_leave_when_they_are_64_kib() -> None:
         await client.open()
         await asyncio.sleep(1)
         before = transport().writes
-        transport().say(*(writer.ping(PING, token(number)) for number in range(5000)))
-        assert transport().writes == before + 2, "the first PONG, then 64 KiB of them"
+        transport().say(*(writer.ping(PING, token(number)) for number in range(10_000)))
+        assert transport().writes == before + 2, "twice 64 KiB of them, which is less than half"
         pong = len(writer.ping(PONG, token(0)))
-        assert 0 <= (transport().kinds().count(PONG) - 1) * pong - 64 * 1024 < pong
+        assert 0 <= transport().kinds().count(PONG) * pong - 2 * 64 * 1024 < 2 * pong
         await turns()
-        assert transport().kinds().count(PONG) == 5000
+        assert transport().writes == before + 3
+        assert transport().kinds().count(PONG) == 10_000
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("read_together", [2, 3, 4, 7, 16])
+def test_answers_to_frames_of_one_read_leave_in_two_halves(read_together: int) -> None:
+    """So that the peer has work while the second half is made, and few writes are needed."""
+
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        await asyncio.sleep(1)
+        for _ in range(2):
+            before, frames = transport().writes, transport().kinds().count(PONG)
+            transport().say(*(writer.ping(PING, token(number)) for number in range(read_together)))
+            assert transport().writes == before + 1
+            assert transport().kinds().count(PONG) == frames + max(1, read_together // 2)
+            await turns()
+            assert transport().writes == before + 2
+            assert transport().kinds().count(PONG) == frames + read_together
+        await client.close()
+
+    run(main())
+
+
+def test_a_lone_answer_to_many_frames_leaves_with_its_turn() -> None:
+    """A handler that answers late waits for no others."""
+
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        streams = [client.call_server_streaming("watch") for _ in range(4)]
+        await turns()
+        transport().say(*(writer.item(number, 0, b"x") for number in range(1, 5)))
+        await asyncio.sleep(1)
+        before = transport().writes
+        transport().protocol.write(writer.ping(PONG, token(0)))
+        await turns()
+        assert transport().writes == before + 1
+        del streams
+        await turns()
         await client.close()
 
     run(main())

@@ -5,8 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rpcnet import NotFound, ResourceExhausted, RpcConfig, RpcServer, StreamError, current_call
+import sim
+from rpcnet import NotFound, ResourceExhausted, RpcClient, RpcConfig, RpcServer, StreamError, current_call
+from rpcnet.wire.frame import ITEM_COST
 
 MIB = 1024 * 1024
 OFFERED = 1024
@@ -123,6 +127,39 @@ def test_a_hundred_unread_streams_cost_nobody_else(world, pair) -> None:
                 stream.abort()
 
     world.run(main())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 600), max_size=3), st.lists(st.integers(0, 600), max_size=4), st.integers(500, 4000))
+def test_a_large_message_passes_beside_unread_streams(calls: list[int], items: list[int], size: int) -> None:
+    """Whatever was read of calls, and of its own stream, and not told yet: the rest of the window is enough."""
+
+    async def deaf(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def count(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for item in items:
+            yield b"%d" % len(item)
+
+    async def main() -> None:
+        server = RpcServer("127.0.0.1:0", config=RpcConfig(stream_window_bytes=1024, max_streams=3))
+        server.register("echo", Flood().echo)
+        server.register_streaming("deaf", deaf, shape="bidirectional")
+        server.register_streaming("count", count, shape="bidirectional")
+        async with server, await RpcClient.connect(server.address) as client:
+            for length in calls:
+                await client.call("echo", bytes(length), timeout=5)
+            unread = [client.call_streaming("deaf") for _ in range(2)]
+            for stream in unread:
+                await stream.send(bytes(512 - ITEM_COST))
+                await stream.send(bytes(512 - ITEM_COST))
+            async with client.call_streaming("count") as stream:
+                for length in (*items, size):
+                    await asyncio.wait_for(stream.send(bytes(length)), 5)
+                    assert await asyncio.wait_for(stream.receive(), 5) == b"%d" % length
+
+    sim.run(main(), seed=1)
 
 
 def test_many_small_items_fill_the_window_as_well(world, pair) -> None:

@@ -52,11 +52,11 @@ class Hello:
     node: str = ""
     connection: str = ""
     max_message_bytes: int = 4_194_304
-    max_frame_bytes: int = 132_160
+    max_frame_bytes: int = 197_696
     max_metadata_bytes: int = 65_536
     max_streams: int = 0
-    stream_window_bytes: int = 262_144
-    connection_window_bytes: int = 26_214_400
+    stream_window_bytes: int = 524_288
+    connection_window_bytes: int = 52_428_800
 
     @property
     def window(self) -> int:
