@@ -269,7 +269,7 @@ class Connection(asyncio.BufferedProtocol):
         parser = self.parser
         try:
             frames = parser.receive(data)
-            self._gather = len(frames) // 2
+            self._gather = count // 2 if (count := len(frames)) > 3 else 0  # of fewer the first leaves at once
             for kind, flags, stream, payload in frames:
                 if self.closed:
                     return
@@ -350,9 +350,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not self._flushing:
             now = self.loop.time()
-            if self._gather < 2 and now - self._wrote_at > TURN:
+            if not self._gather and now - self._wrote_at > TURN:
                 self._wrote_at = now
-                self._gather = 0
                 assert self.transport is not None
                 self.transport.write(frame)
                 return
@@ -420,9 +419,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def release(self, cost: int) -> None:
         """Bytes of some stream were read or thrown away."""
-        due = self.credit_due(cost)
-        if due:
-            self.write(due)
+        amount = self.receive_credit.release(cost)
+        if amount:
+            self.write(writer.credit(0, amount))
 
     def credit_due(self, cost: int) -> bytes:
         """As `release`, but the CREDIT, if there is one to be told, is for who calls to write."""

@@ -215,12 +215,8 @@ class Stream:
             elif size > connection.config.max_message_bytes:
                 connection.release(cost)
                 self._too_large(size)
-            elif self._queue is None:
-                self.message(payload, flags & FLAG_PACKED, cost)
             else:
-                self._queue.append((payload, flags & FLAG_PACKED, cost))
-                if self._reader is not None:
-                    self._wake_reader()
+                self.message(payload, flags & FLAG_PACKED, cost)
         if flags & FLAG_END:
             self.end_input()  # also where nobody wants the item: the peer says no more of this call
 
@@ -279,17 +275,16 @@ class Stream:
 
     def end_input(self) -> None:
         """The peer's direction has ended in order."""
-        self._close_input()
+        self.input_ended = True
+        if self.receive_credit is not None:
+            self._settle(self.receive_credit)
         if self._reader is not None:
             self._wake_reader()
 
-    def _close_input(self) -> None:
-        """Nothing more will be queued. The stream grants no more, so what it owes is the connection's alone."""
-        self.input_ended = True
-        credit = self.receive_credit
-        if credit is not None and credit.owed:
+    def _settle(self, credit: ReceiveCredit) -> None:
+        """The input has ended: the stream grants no more, so what it owes is the connection's alone."""
+        if credit.owed and self.connection is not None:
             owed, credit.owed = credit.owed, 0
-            assert self.connection is not None
             self.connection.release(owed)
 
     def drop_input(self) -> None:
@@ -299,7 +294,9 @@ class Stream:
             held += sum(held for _, _, held in self._queue)
             self._queue.clear()
         self._parts = None
-        self._close_input()
+        self.input_ended = True
+        if self.receive_credit is not None:
+            self._settle(self.receive_credit)
         if held and self.connection is not None and not self.connection.closed:
             self.connection.release(held)
         self.all_read()
@@ -588,7 +585,9 @@ class Stream:
         """Nothing runs for this call any more: timers and waiters go; what is unread may still be read."""
         self.finished = True
         self.output_ended = True
-        self._close_input()
+        self.input_ended = True
+        if self.receive_credit is not None:
+            self._settle(self.receive_credit)
         self.unheard = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()

@@ -17,6 +17,8 @@ __all__ = ["WAYS", "hold", "let_go", "serve", "storm"]
 EVERY = 0.05
 """Seconds between two items of a stream."""
 PAGE = bytes(4 * 1024)
+SETTLING = 1.0
+"""Seconds after which nothing of a call that was let go may be left."""
 
 
 async def serve(node: NodeContext, *, ping: float = 20.0, max_streams: int = 100) -> None:
@@ -90,6 +92,9 @@ async def storm(node: NodeContext, *, lines: int = 5, rounds: int = 3, window: i
             async with asyncio.TaskGroup() as group:
                 for _ in range(lines):
                     group.create_task(_go_through(node, client, rounds))
+            await asyncio.sleep(SETTLING)
+            if client.stats.queued_bytes:
+                node.record("left_unread", bytes=client.stats.queued_bytes)
             await asyncio.Event().wait()
 
 

@@ -13,8 +13,8 @@ from sim.apps.find import find
 
 __all__ = ["read", "serve"]
 
-PAGE_BYTES = 32 * 1024
-"""Eight pages fill a stream's window of 256 KiB."""
+PAGE_BYTES = 64 * 1024
+"""Eight pages fill a stream's window of 512 KiB."""
 
 log = logging.getLogger(__name__)
 
