@@ -5,18 +5,26 @@ Tests: tests/rpcnet/test_address.py.
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Final
 
 __all__ = [
+    "NAME",
     "Address",
     "AddressInUse",
     "InsecureAddressError",
     "is_literal",
     "is_loopback",
+    "is_name",
     "join_host_port",
     "parse",
     "peer_text",
     "split_host_port",
 ]
+
+
+MAX_NAME: Final = 128
+NAME: Final = f"printable text of 1 to {MAX_NAME} characters"
+"""What a cluster and its members may be called."""
 
 
 class InsecureAddressError(ValueError):
@@ -102,3 +110,8 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_name(name: object) -> bool:
+    """Whether a cluster or a member may be called so. Surrogates, which UTF-8 cannot hold, are not printable."""
+    return isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable()

@@ -11,6 +11,8 @@ import math
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any, Final, Self, get_args
 
+from rpcnet.address import NAME, is_name
+
 __all__ = ["HELLO_LIMITS", "ClusterConfig", "RpcConfig"]
 
 KIB = 1024
@@ -29,6 +31,11 @@ HELLO_LIMITS: Final[dict[str, tuple[int, int]]] = {
     "connection_window_bytes": WINDOW,
 }
 """The least and the most that an end may announce in HELLO. What RpcConfig takes, every peer takes."""
+LEAST_DATAGRAM: Final = 512
+MOST_DATAGRAM: Final = 65_507
+"""The most that UDP over IPv4 carries."""
+MOST_EXCHANGE: Final = 2**32 - 1
+"""The length before a message on a stream has four bytes."""
 
 
 _ACCEPTED: Final[dict[Any, tuple[type, ...]]] = {float: (float, int)}
@@ -161,11 +168,12 @@ class ClusterConfig:
     """
 
     cluster_name: str = "default"
-    """Carried by every datagram: two clusters that meet do not merge."""
+    """Carried by every datagram: two clusters that meet do not merge. Printable text of 1 to 128 characters."""
     probe_interval: float = 1.0
     """Sooner = found sooner, more messages (two a member a period)."""
-    probe_timeout: float = 0.5
-    """Wait for a direct ack before the helpers are asked; above the round trip's 99th percentile."""
+    probe_timeout: float | None = None
+    """Wait for a direct ack before the helpers are asked; above the round trip's 99th percentile, and below
+    probe_interval, or nobody would ever be asked. None = half of probe_interval."""
     indirect_probes: int = 3
     """Helpers asked when a direct probe stays silent. 0 = off."""
     tcp_probe: bool = True
@@ -173,7 +181,7 @@ class ClusterConfig:
     suspicion_multiplier: float = 4.0
     """Least suspicion = multiplier * max(1, log10 n) * probe_interval. Lower = found sooner, more false deaths."""
     max_suspicion_multiplier: float = 6.0
-    """Suspicion starts at this many times the least and shrinks with each confirmation (Lifeguard §IV)."""
+    """Suspicion starts at this many times the least, 1 or more, and shrinks with each confirmation (Lifeguard §IV)."""
     retransmit_multiplier: int = 4
     """An update rides on multiplier * ceil(log10(n + 1)) messages."""
     gossip_interval: float = 0.2
@@ -188,7 +196,7 @@ class ClusterConfig:
     reconnect_interval: float = 1.0
     """One unreachable member or seed is tried every so often, for ever: partitions heal."""
     tombstone_time: float = 86_400.0
-    """How long a failed or left member is remembered."""
+    """How long a failed or left member is remembered; at least push_pull_interval, or who missed it brings it back."""
     leave_timeout: float = 5.0
     """How long a leave waits until its message has been sent often enough."""
     join_timeout: float = 2.0
@@ -198,13 +206,13 @@ class ClusterConfig:
     late_timer_tolerance: float = 0.1
     """A timer that fires later than this was held up by ourselves: no evidence against others, and local ill-health."""
     max_datagram_bytes: int = 1400
-    """Below the usual MTU of 1500 with IPv6 and UDP headers."""
-    max_exchange_bytes: int = 16 * MIB
-    """One push-pull message: about 1 KiB a member at most, so above max_members of them."""
+    """512 to 65507. Below the usual MTU of 1500 with IPv6 and UDP headers."""
+    max_exchange_bytes: int | None = None
+    """One push-pull message. None = max_members * max_datagram_bytes, which is also the least: a full table fits."""
     max_members: int = 10_000
     """Rows of the table, the remembered dead included."""
     max_tags_bytes: int = 512
-    """All tags of one member, encoded; they ride in one datagram."""
+    """All tags of one member, encoded; below max_datagram_bytes, as they ride in one datagram."""
     max_watch_events: int = 1024
     """Changes that a watcher may be behind; beyond, its watch ends with WatchOverflow."""
     insecure: bool = False
@@ -214,6 +222,62 @@ class ClusterConfig:
         zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
         infinite = {"tombstone_time", "gossip_to_dead_time", "tcp_timeout", "leave_timeout", "join_timeout"}
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
+        if not is_name(self.cluster_name):
+            raise ValueError(f"ClusterConfig.cluster_name must be {NAME}, not {self.cluster_name!r}")
+        self._check_times()
+        self._check_sizes()
+
+    def _check_times(self) -> None:
+        if self.probe_wait >= self.probe_interval:
+            raise ValueError(
+                f"ClusterConfig.probe_timeout ({self.probe_wait}) must be below ClusterConfig.probe_interval"
+                f" ({self.probe_interval}), or helpers and TCP would never be asked; None = half of it"
+            )
+        if self.max_suspicion_multiplier < 1:
+            raise ValueError(
+                "ClusterConfig.max_suspicion_multiplier must be at least 1 (it multiplies the least suspicion),"
+                f" not {self.max_suspicion_multiplier!r}"
+            )
+        if self.tombstone_time < self.push_pull_interval:
+            raise ValueError(
+                f"ClusterConfig.tombstone_time ({self.tombstone_time}) must be at least"
+                f" ClusterConfig.push_pull_interval ({self.push_pull_interval}), or one that missed a death brings"
+                " the dead back"
+            )
+
+    def _check_sizes(self) -> None:
+        if not LEAST_DATAGRAM <= self.max_datagram_bytes <= MOST_DATAGRAM:
+            raise ValueError(
+                f"ClusterConfig.max_datagram_bytes must be {LEAST_DATAGRAM} to {MOST_DATAGRAM},"
+                f" not {self.max_datagram_bytes}"
+            )
+        if self.max_tags_bytes >= self.max_datagram_bytes:
+            raise ValueError(
+                f"ClusterConfig.max_tags_bytes ({self.max_tags_bytes}) must be below ClusterConfig.max_datagram_bytes"
+                f" ({self.max_datagram_bytes}): tags ride in one datagram"
+            )
+        table = self.max_members * self.max_datagram_bytes
+        if table > MOST_EXCHANGE:
+            raise ValueError(
+                "ClusterConfig.max_members * ClusterConfig.max_datagram_bytes must be at most"
+                f" {MOST_EXCHANGE}, not {table}: a table is sent in one message"
+            )
+        if not table <= self.exchange_limit <= MOST_EXCHANGE:
+            raise ValueError(
+                f"ClusterConfig.max_exchange_bytes must be max_members * max_datagram_bytes ({table}) to"
+                f" {MOST_EXCHANGE}, not {self.exchange_limit}: a full table is sent in one message"
+            )
+
+    @property
+    def probe_wait(self) -> float:
+        """Seconds that a direct ack has: `probe_timeout`, or what stands for None there."""
+        return self.probe_interval / 2 if self.probe_timeout is None else self.probe_timeout
+
+    @property
+    def exchange_limit(self) -> int:
+        """Bytes of one push-pull message: `max_exchange_bytes`, or what stands for None there."""
+        table = self.max_members * self.max_datagram_bytes
+        return table if self.max_exchange_bytes is None else self.max_exchange_bytes
 
     @classmethod
     def lan(cls) -> Self:
@@ -223,7 +287,6 @@ class ClusterConfig:
     def local(cls) -> Self:
         """One machine: short time-outs, few messages."""
         return cls(
-            probe_timeout=0.2,
             indirect_probes=1,
             suspicion_multiplier=3.0,
             retransmit_multiplier=2,
@@ -238,7 +301,6 @@ class ClusterConfig:
         """Round trips of hundreds of milliseconds."""
         return cls(
             probe_interval=5.0,
-            probe_timeout=3.0,
             suspicion_multiplier=6.0,
             gossip_interval=0.5,
             gossip_fanout=4,

@@ -198,7 +198,7 @@ class Transport:
 
     @property
     def stream_limits(self) -> tuple[int, float]:
-        return self._config.max_exchange_bytes, self._config.tcp_timeout
+        return self._config.exchange_limit, self._config.tcp_timeout
 
     # Addresses.
 

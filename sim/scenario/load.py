@@ -365,7 +365,8 @@ def _is_number(value: Any) -> bool:
 
 def unit_of(setting: str, kind: Any) -> Any:
     """The type of a ClusterConfig field as a file spells it: all its floats but the multipliers are durations."""
-    return Duration if kind is float and not setting.endswith("_multiplier") else kind
+    is_duration = kind in (float, float | None) and not setting.endswith("_multiplier")
+    return Duration if is_duration else kind
 
 
 def _in_words(text: str) -> str:

@@ -1,7 +1,7 @@
 """Settings: a value that makes no sense is refused when the config is built, by the name of its field."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -97,3 +97,39 @@ def test_settings_that_make_too_large_a_window_are_named() -> None:
 def test_a_config_with_another_time_out_is_checked_too() -> None:
     with pytest.raises(TypeError, match=r"RpcConfig\.default_timeout must be float or None, not '3'"):
         RpcConfig().with_default_timeout("3")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"probe_timeout": 1.0}, r"probe_timeout \(1.0\) must be below ClusterConfig.probe_interval \(1.0\)"),
+        ({"probe_timeout": 0.5, "probe_interval": 0.5}, r"probe_timeout \(0.5\) must be below"),
+        ({"max_suspicion_multiplier": 0.9}, "must be at least 1"),
+        ({"tombstone_time": 29.0}, r"must be at least ClusterConfig.push_pull_interval \(30.0\)"),
+        ({"max_datagram_bytes": 511}, "max_datagram_bytes must be 512 to 65507, not 511"),
+        ({"max_datagram_bytes": 65_508}, "max_datagram_bytes must be 512 to 65507, not 65508"),
+        ({"max_tags_bytes": 1400}, r"must be below ClusterConfig.max_datagram_bytes \(1400\)"),
+        ({"max_exchange_bytes": 13_999_999}, r"must be max_members \* max_datagram_bytes \(14000000\)"),
+        ({"max_exchange_bytes": 2**32}, r"to 4294967295, not 4294967296"),
+        ({"max_members": 10_000_000}, r"max_members \* ClusterConfig.max_datagram_bytes must be at most"),
+    ],
+)
+def test_cluster_settings_that_contradict_are_refused(settings: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ClusterConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\nb", "\ud800"])
+def test_a_cluster_name_that_no_packet_carries_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cluster_name must be printable text of 1 to 128 characters"):
+        ClusterConfig(cluster_name=name)
+
+
+@pytest.mark.parametrize("preset", [ClusterConfig.lan, ClusterConfig.local, ClusterConfig.wan])
+def test_settings_left_out_follow_the_ones_they_depend_on(preset: Any) -> None:
+    assert preset().probe_wait == preset().probe_interval / 2
+    quick = replace(preset(), probe_interval=0.1, max_members=20_000)
+    assert quick.probe_wait == 0.05
+    assert quick.exchange_limit == 20_000 * 1400
+    assert replace(quick, probe_timeout=0.09).probe_wait == 0.09
+    assert replace(quick, max_exchange_bytes=2**25).exchange_limit == 2**25

@@ -109,7 +109,7 @@ class Prober:
             return
         sequence = self.next_sequence()
         self._relays[sequence] = _Relay(source, request.sequence)
-        self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_timeout)
+        self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_wait)
         self._outside.send(request.address, [Ping(sequence, request.target, self._table.digest)], to=request.target)
 
     # What time says.
@@ -131,7 +131,7 @@ class Prober:
             probe.helpers += 1
             self._outside.send(self._table.entries[name].address, [request], to=name)
         if self._config.tcp_probe:
-            rest = max(self._config.probe_interval - self._config.probe_timeout, self._config.probe_timeout)
+            rest = max(self._config.probe_interval - self._config.probe_wait, self._config.probe_wait)
             self._outside.ask_stream(
                 target, Ping(probe.sequence, target.name, self._table.digest), self._awareness.scale(rest)
             )
@@ -176,7 +176,7 @@ class Prober:
         voided = again.voided + 1 if again is not None else 0
         probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
         self._stats.probes += 1
-        self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_timeout))
+        self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_wait))
         self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
 
     def _target(self, probe: _Probe | None) -> Entry | None:

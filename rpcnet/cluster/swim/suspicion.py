@@ -48,7 +48,7 @@ class Suspicion:
     @classmethod
     def begin(cls, config: ClusterConfig, members: int, accuser: str, now: float) -> "Suspicion":
         least = minimum(config, members)
-        most = least * max(1.0, config.max_suspicion_multiplier)
+        most = least * config.max_suspicion_multiplier
         return cls(now, least, most, wanted(config, members), {accuser: None})
 
     @property

@@ -14,7 +14,7 @@ from rpcnet.cluster.swim.effect import Stats
 from rpcnet.cluster.transport import MAX_STREAMS, AddressInUse, Transport
 from rpcnet.config import ClusterConfig
 
-CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000)
+CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000, max_datagram_bytes=1000, max_members=1)
 
 
 class Receiver:

@@ -126,8 +126,9 @@ def settings() -> str:
     rows = []
     for field in dataclasses.fields(ClusterConfig):
         kind = unit_of(field.name, field.type)
-        value = f"{field.default:g}s" if kind is schema.Duration else shown(field.default)
-        rows.append(f"| `{field.name}` | {word(kind)} = `{value}` | {text.get(field.name, '')} |")
+        value = f"{field.default:g}s" if isinstance(field.default, float) and kind is schema.Duration else field.default
+        said = "" if value is None else f" = `{shown(value)}`"
+        rows.append(f"| `{field.name}` | {word(kind)}{said} | {text.get(field.name, '')} |")
     return "\n".join(["| key | value, in the lan preset | meaning |", "|---|---|---|", *rows])
 
 
