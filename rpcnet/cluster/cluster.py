@@ -235,6 +235,9 @@ class Cluster:
         self._do(effects)
         return answer
 
+    def is_answer(self, data: bytes) -> bool:
+        return self._running.is_answer(data)
+
     def answered(self, number: int, data: bytes) -> None:
         self._do(self._running.exchanged(number, data, asyncio.get_running_loop().time()))
 
@@ -267,6 +270,9 @@ class Cluster:
 
     def _happened(self, event: ClusterEvent) -> None:
         member, kind = event.member, type(event)
+        if self._transport is not None and kind in (MemberJoined, MemberSuspected):
+            # It may have moved, if it is known by a name: a newer run, or one that does not answer where it was.
+            self._transport.doubt(member.address)
         if kind in VERDICT:
             self._record(VERDICT[kind], member=member.name, run=member.run, incarnation=member.incarnation)
         elif kind in WITH_RECORD:

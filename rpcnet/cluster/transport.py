@@ -6,17 +6,17 @@ as opaque bytes, in and out: this is where they will be sealed. Knows no message
 
 import asyncio
 import errno
-import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from typing import Protocol, cast
 
 from rpcnet.address import AddressInUse as AddressTaken
 from rpcnet.address import join_host_port, split_host_port
+from rpcnet.client.race import NEXT_ADDRESS, first_of
 from rpcnet.cluster.errors import ClusterError
+from rpcnet.cluster.resolver import Endpoint, Resolver
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.config import ClusterConfig
 from rpcnet.listener import stop_listening
@@ -26,13 +26,8 @@ __all__ = ["AddressInUse", "Receiver", "Transport"]
 HEADER = 4
 MAX_STREAMS = 256
 """Incoming streams at once; more are closed as they come."""
-RESOLVE_AGAIN = 30.0
-"""Seconds for which a looked-up address is believed."""
 PORT_TRIES = 16
 """With port 0: how often another free TCP port is tried whose UDP twin may be free."""
-
-Endpoint = tuple[str, int]
-log = logging.getLogger("rpcnet.cluster")
 
 
 class AddressInUse(ClusterError, AddressTaken):
@@ -44,6 +39,7 @@ class Receiver(Protocol):
 
     def datagram(self, data: bytes, source: str) -> None: ...
     def request(self, data: bytes, source: str) -> bytes | None: ...
+    def is_answer(self, data: bytes) -> bool: ...
     def answered(self, number: int, data: bytes) -> None: ...
     def unanswered(self, number: int) -> None: ...
 
@@ -62,9 +58,8 @@ class Transport:
         self._streams: dict[_Stream, None] = {}
         self._streams_gone = asyncio.Event()
         self._exchanges: dict[int, _Exchange] = {}
-        self._lookups: dict[str, asyncio.Task[None]] = {}
-        self._endpoints: dict[str, tuple[Endpoint, float]] = {}
-        self._closed = True
+        self._resolver = Resolver(2 * config.max_members)
+        self._closed, self._is_ipv6 = True, False
 
     async def open(self, bind: str) -> str:
         """Bind; returns the address with its real port. Raises AddressInUse, another OSError, ValueError."""
@@ -89,7 +84,8 @@ class Transport:
         host, port = self._server.sockets[0].getsockname()[:2]
         self._udp_gone.clear()
         self._udp, _ = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
-        self._closed = False
+        self._closed, self._is_ipv6 = False, ":" in host
+        self._resolver = Resolver(2 * self._config.max_members)  # what an attempt to bind in vain closed stays closed
         return join_host_port(host, port)
 
     async def close(self) -> None:
@@ -97,9 +93,6 @@ class Transport:
         self._closed = True
         for number in list(self._exchanges):
             self._finish(number, None)
-        lookups, self._lookups = list(self._lookups.values()), {}
-        for task in lookups:
-            task.cancel()
         for stream in list(self._streams):
             stream.abort()
         udp, self._udp = self._udp, None
@@ -111,7 +104,7 @@ class Transport:
             await self._streams_gone.wait()
         if udp is not None:
             await self._udp_gone.wait()
-        await asyncio.gather(*lookups, return_exceptions=True)
+        await self._resolver.close()
 
     async def _stop_listening(self) -> None:
         server, self._server = self._server, None
@@ -126,12 +119,17 @@ class Transport:
         """One datagram; dropped while its address is being looked up, as any datagram may be."""
         if self._udp is None:
             return
-        endpoint = self._endpoint(address)
-        if endpoint is not None:
-            self._udp.sendto(data, endpoint)
-            return
-        self._stats().unresolved += 1
-        self._look_up_soon(address)
+        known = self._resolver.known(address)
+        if len(known) > 1:  # this socket reaches addresses of its own family only
+            known = [endpoint for endpoint in known if (":" in endpoint[0]) == self._is_ipv6]
+        if known:
+            self._udp.sendto(data, known[0])
+        else:
+            self._stats().unresolved += 1
+
+    def doubt(self, address: str) -> None:
+        """Something speaks against what this name was looked up to: look again."""
+        self._resolver.doubt(address)
 
     def datagram_came(self, data: bytes, source: Endpoint) -> None:
         self.received += 1
@@ -147,16 +145,44 @@ class Transport:
         """Send a request on a stream of its own; the receiver is told the answer, or that there is none."""
         task = self._loop.create_task(self._connect(number, address, data), name=f"cluster exchange with {address}")
         timer = self._loop.call_later(timeout, self._expire, number, self._loop.time() + timeout)
-        self._exchanges[number] = _Exchange(task, timer)
+        self._exchanges[number] = _Exchange(address, task, timer)
 
     async def _connect(self, number: int, address: str, data: bytes) -> None:
         try:
-            endpoint = self._endpoint(address) or await self._resolve(address)
-            await self._loop.create_connection(
-                lambda: _Stream(self, on_message=partial(self._finish, number), request=data), *endpoint
-            )
+            endpoints = await self._resolver.find(address)
+            if len(endpoints) == 1:
+                await self._loop.create_connection(
+                    lambda: _Stream(self, on_message=partial(self._finish, number), request=data), *endpoints[0]
+                )
+            else:
+                await first_of([partial(self._ask, number, address, data, each) for each in endpoints], NEXT_ADDRESS)
         except OSError:
-            self._finish(number, None)
+            exchange = self._exchanges.get(number)
+            self._finish(number, exchange.useless if exchange is not None else None)
+
+    async def _ask(self, number: int, address: str, data: bytes, endpoint: Endpoint) -> None:
+        """Ask at one of several endpoints. An answer ends the exchange, and so this; none there is an OSError."""
+        failed = self._loop.create_future()
+
+        def on_message(answer: bytes | None) -> None:
+            exchange = self._exchanges.get(number)
+            if answer is not None and exchange is not None and self._receiver.is_answer(answer):
+                self._resolver.answered(address, endpoint)
+                self._finish(number, answer)
+                return
+            if exchange is not None and answer is not None:
+                exchange.useless = answer
+            if not failed.done():
+                failed.set_result(None)
+
+        transport, _ = await self._loop.create_connection(
+            lambda: _Stream(self, on_message=on_message, request=data), *endpoint
+        )
+        try:
+            await failed
+        finally:
+            transport.abort()
+        raise ConnectionError(f"{address}: no answer at {endpoint}")
 
     def _finish(self, number: int, answer: bytes | None) -> None:
         exchange = self._exchanges.pop(number, None)
@@ -170,6 +196,7 @@ class Transport:
         if answer is not None:
             self._receiver.answered(number, answer)
         else:
+            self._resolver.doubt(exchange.address)
             self._receiver.unanswered(number)
 
     def _expire(self, number: int, deadline: float) -> None:
@@ -200,58 +227,14 @@ class Transport:
     def stream_limits(self) -> tuple[int, float]:
         return self._config.exchange_limit, self._config.tcp_timeout
 
-    # Addresses.
-
-    def _endpoint(self, address: str) -> Endpoint | None:
-        """Where that is, as far as it is known. A name is looked up again from time to time, and used meanwhile."""
-        known = self._endpoints.get(address)
-        if known is not None:
-            endpoint, until = known
-            if until <= self._loop.time():
-                self._look_up_soon(address)
-            return endpoint
-        try:
-            host, port = split_host_port(address)
-            ip_address(host.partition("%")[0])
-        except ValueError:
-            return None
-        return self._remember(address, (host, port), float("inf"))
-
-    def _remember(self, address: str, endpoint: Endpoint, until: float) -> Endpoint:
-        if len(self._endpoints) >= 2 * self._config.max_members:
-            self._endpoints.clear()
-        self._endpoints[address] = endpoint, until
-        return endpoint
-
-    async def _resolve(self, address: str) -> Endpoint:
-        """Raises OSError, also where the text is no address."""
-        try:
-            host, port = split_host_port(address)
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (ValueError, UnicodeError) as error:
-            raise OSError(str(error)) from error
-        if not found:
-            raise OSError(f"{host} has no address")
-        endpoint = str(found[0][4][0]), int(found[0][4][1])
-        return self._remember(address, endpoint, self._loop.time() + RESOLVE_AGAIN)
-
-    def _look_up_soon(self, address: str) -> None:
-        if address not in self._lookups and not self._closed:
-            self._lookups[address] = self._loop.create_task(self._look_up(address), name=f"cluster look-up {address}")
-
-    async def _look_up(self, address: str) -> None:
-        try:
-            await self._resolve(address)
-        except OSError as error:
-            log.debug("cannot look up %s: %s", address, error)
-        finally:
-            self._lookups.pop(address, None)
-
 
 @dataclass(slots=True, eq=False)
 class _Exchange:
+    address: str
     task: asyncio.Task[None]
     timer: asyncio.TimerHandle
+    useless: bytes | None = None
+    """An answer that one of several endpoints gave and that helps nobody: of another cluster, or our own."""
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -9,6 +9,7 @@ from math import ceil, log2
 from random import Random
 from typing import Protocol
 
+from rpcnet.address import is_literal
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.member import Entry
 from rpcnet.cluster.swim.message import Message, State
@@ -52,7 +53,7 @@ class Contacts:
         self._table, self._config, self._ring, self._queue = table, config, ring, queue
         self._random, self._timers, self._outside = random, timers, outside
         self._seeds: dict[str, str | None] = dict.fromkeys(seeds)
-        """Each seed, and the member that answered there."""
+        """Each seed, and the member that answered there; "" where that was this one."""
         self._open: dict[int, str] = {}
         """Open exchanges: the seed that is asked, or ""."""
         self._count = 0
@@ -101,9 +102,12 @@ class Contacts:
             self._table.record(record, sender, now, spread=spread)
 
     def met_ourselves(self, seed: str) -> None:
-        """That seed is this member, under another address."""
-        self._seeds.pop(seed, None)
-        self._table.has_joined = self._table.has_joined or not self._seeds
+        """That seed is this member; a name may stand for others as well, or come to do so: it is tried on."""
+        if is_literal(seed.rpartition(":")[0].strip("[]")):
+            del self._seeds[seed]
+        else:
+            self._seeds[seed] = ""
+        self._table.has_joined = self._table.has_joined or all(name == "" for name in self._seeds.values())
 
     def state(self, now: float) -> State:
         return State([record_of(entry, now) for entry in self._table.entries.values()])

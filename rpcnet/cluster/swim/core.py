@@ -217,6 +217,12 @@ class Core:
                 reply.append(Ack(message.sequence))
         return (self._packet([encode_message(message) for message in reply]) if reply else None), self._take(now)
 
+    def is_answer(self, data: bytes) -> bool:
+        """Whether that is the word of another member of this cluster."""
+        packet = self._open(data, may_be_me=True)
+        me = self._table.me
+        return packet is not None and (packet.name, packet.run) != (me.name, me.run)
+
     def exchanged(self, number: int, data: bytes, now: float) -> list[Effect]:
         """The answer to an Exchange."""
         self._notice(now)

@@ -1,6 +1,7 @@
 """Clusters on simulated machines that crash, stall, are cut off and come back."""
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -26,13 +27,19 @@ class Told:
 class Machines:
     """So many members, each on a machine of its own, that have found each other."""
 
-    def __init__(self, simulation, count, *, config=LAN, settle=5.0):
+    def __init__(self, simulation, count, *, config=LAN, settle=5.0, keys=None, hosts=None, spare=()):
+        """`keys`: more arguments of a member; `hosts`: addresses by host name; `spare`: machines without a member."""
         self.simulation, self.config = simulation, config
+        self.keys, self.hosts = keys or {}, hosts
         self.events = []
         self.names = [f"n{number}" for number in range(count)]
         self.clusters = {}
         simulation.network.default_link(latency="uniform(1ms, 3ms)", loss=0.01)
         self.nodes = {name: simulation.add_node(name) for name in self.names}
+        self.nodes |= {name: simulation.add_node(name) for name in spare}
+        if hosts is not None:
+            ips = {name: node.host.ip for name, node in self.nodes.items()}
+            self.hosts = {host: [ips.get(each, each) for each in machines] for host, machines in hosts.items()}
         for name in self.names:
             self.nodes[name].start(self._member, name)
         simulation.run(until=settle)
@@ -41,11 +48,23 @@ class Machines:
 
     async def _member(self, name):
         observe.install(Told(name, self.simulation, self.events))
-        join = [f"{self.nodes[self.names[0]].host.ip}:7946"]
-        async with Cluster(name, f"{self.nodes[name].host.ip}:7946", join=join, config=self.config) as cluster:
+        if self.hosts is not None:
+            self._look_up_in_hosts()
+        keys = {"join": [f"{self.nodes[self.names[0]].host.ip}:7946"], "config": self.config, **self.keys.get(name, {})}
+        async with Cluster(name, f"{self.nodes[name].host.ip}:7946", **keys) as cluster:
             self.clusters[name] = cluster
             await cluster.register_self({"name": name})
             await asyncio.Event().wait()
+
+    def _look_up_in_hosts(self):
+        """Names are those of `hosts`, as a name server would have them at that moment."""
+
+        async def getaddrinfo(host, port, **_):
+            if host not in self.hosts:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in self.hosts[host]]
+
+        asyncio.get_running_loop().getaddrinfo = getaddrinfo
 
     def sees(self, name):
         return [member.name for member in self.clusters[name].members()]
@@ -139,6 +158,37 @@ def test_a_restarted_process_is_a_new_run_at_once(simulation, down_for):
     assert min(runs) > before
     machines.run(15)
     assert machines.told("member_failed") == {}
+    assert all(machines.sees(name) == machines.names for name in machines.names)
+
+
+@pytest.mark.parametrize("first", ["10.77.0.1", "spare", "n1"])
+def test_a_seed_name_with_several_addresses_is_joined_at_any(simulation, first):
+    """The first one is unreachable, refuses, or is the joiner itself."""
+    join = {"n1": {"join": ["members:7946"]}}
+    Machines(simulation, 3, keys=join, hosts={"members": [first, "n0"]}, spare=["spare"])
+
+
+def test_a_name_that_was_only_oneself_is_asked_again_later(simulation):
+    keys = {"n0": {"join": ["members:7946"]}, "spare": {"join": []}}
+    machines = Machines(simulation, 1, keys=keys, hosts={"members": ["n0"]}, spare=["spare"])
+    machines.hosts["members"].append(machines.nodes["spare"].host.ip)
+    machines.nodes["spare"].start(machines._member, "spare")
+    machines.run(60)
+    assert machines.sees("n0") == machines.sees("spare") == ["n0", "spare"]
+
+
+def test_a_member_that_restarts_elsewhere_behind_a_name_does_not_flap(simulation):
+    advertise = {"n2": {"advertise": "two:7946"}}
+    machines = Machines(simulation, 5, keys=advertise, hosts={"two": ["n2"]}, spare=["spare"])
+    machines.run(40)  # the old address is believed for long by now
+    machines.nodes["n2"].kill()
+    machines.nodes["n2"] = machines.nodes["spare"]
+    machines.hosts["two"] = [machines.nodes["spare"].host.ip]
+    machines.nodes["spare"].start(machines._member, "n2")
+    machines.run(60)
+    assert sorted(machines.told("member_joined", "n2")) == machines.names
+    assert machines.told("member_failed") == {}
+    assert len([event for event in machines.events if event[2] == "member_suspected"]) <= 5
     assert all(machines.sees(name) == machines.names for name in machines.names)
 
 

@@ -31,6 +31,9 @@ class Receiver:
         self.came.put_nowait(("request", data))
         return self.answer
 
+    def is_answer(self, data):
+        return data == b"answer"
+
     def answered(self, number, data):
         self.came.put_nowait(("answered", number, data))
 
@@ -205,7 +208,7 @@ def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted(
             await pair.there.came.get()
             pair.one.send(f"localhost:{port}", b"known by now")
             assert await pair.there.came.get() == ("datagram", b"known by now")
-            pair.one._endpoints[f"localhost:{port}"] = split_host_port(pair.other), 0.0
+            pair.one.doubt(f"localhost:{port}")
             pair.one.send(f"localhost:{port}", b"looked up again meanwhile")
             assert await pair.there.came.get() == ("datagram", b"looked up again meanwhile")
             assert pair.stats.unresolved == 0
@@ -213,6 +216,68 @@ def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted(
             assert pair.stats.unresolved == 1
 
     asyncio.run(main())
+
+
+def stands_for(name, *hosts):
+    """From now on this loop looks the name up to these addresses."""
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def getaddrinfo(host, port, **rest):
+        if host != name:
+            return await real(host, port, **rest)
+        families = {each: socket.AF_INET6 if ":" in each else socket.AF_INET for each in hosts}
+        return [(family, socket.SOCK_STREAM, 6, "", (each, port)) for each, family in families.items()]
+
+    loop.getaddrinfo = getaddrinfo
+
+
+@pytest.mark.parametrize("first", ["::1", "127.0.0.9"])
+def test_every_address_of_a_name_is_tried(world, first):
+    async def main():
+        async with Pair() as pair:
+            _, port = split_host_port(pair.other)
+            stands_for("service", first, "127.0.0.1")
+            pair.one.exchange(1, f"service:{port}", b"question", 5.0)
+            assert await pair.heard() == ("answered", 1, b"answer")
+            await pair.there.came.get()
+            pair.one.send(f"service:{port}", b"to the one that answered")
+            assert await pair.there.came.get() == ("datagram", b"to the one that answered")
+
+    world.run(main())
+
+
+def test_an_address_that_accepts_and_says_nothing_is_passed_over(world):
+    async def main():
+        async with silent_peer() as address, Pair() as pair:
+            await pair.two.close()
+            _, port = split_host_port(address)
+            await pair.two.open(f"127.0.0.2:{port}")
+            stands_for("service", "127.0.0.1", "127.0.0.2")
+            pair.one.exchange(1, f"service:{port}", b"question", 5.0)
+            assert await pair.heard() == ("answered", 1, b"answer")
+
+    world.run(main())
+
+
+def test_an_answer_of_no_use_is_told_only_where_there_is_no_better(world):
+    async def main():
+        async with Pair(answer=b"stranger") as pair:
+            _, port = split_host_port(pair.other)
+            better = Receiver()
+            other = Transport(better, CONFIG, Stats)
+            await other.open(f"127.0.0.2:{port}")
+            stands_for("service", "127.0.0.1", "127.0.0.2")
+            pair.one.exchange(1, f"service:{port}", b"question", 5.0)
+            assert await pair.heard() == ("answered", 1, b"answer")
+            await other.close()
+            pair.one.exchange(2, f"service:{port}", b"question", 5.0)
+            assert await pair.heard() == ("answered", 2, b"stranger")
+            await pair.two.close()
+            pair.one.exchange(3, f"service:{port}", b"question", 5.0)
+            assert await pair.heard() == ("unanswered", 3)
+
+    world.run(main())
 
 
 @pytest.mark.parametrize("address", ["nowhere.invalid:1", "no address", "host:99999"])

@@ -438,15 +438,18 @@ def test_equal_inputs_give_equal_effects(network):
     assert play(3) != play(4)
 
 
-def test_a_seed_that_turns_out_to_be_oneself_is_dropped():
-    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=["alias"])
+@pytest.mark.parametrize(("seed", "is_asked_again"), [("10.0.0.7:1", False), ("[fd00::7]:1", False), ("alias:1", True)])
+def test_a_seed_that_is_oneself_is_asked_again_if_it_is_a_name(seed, is_asked_again):
+    """A name that stands for this member today may stand for others as well, or tomorrow."""
+    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=[seed])
     (request,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
     answer, _ = core.handle_stream(request.data, "a", 0.0)
     assert not core.has_joined
     core.exchanged(request.number, answer, 0.0)
     assert core.has_joined
     assert core.stats.malformed == 0
-    assert not any(isinstance(effect, Exchange) for effect in core.tick(10.0)), "it is not asked again"
+    asked = [effect.address for effect in core.tick(10.0) if isinstance(effect, Exchange)]
+    assert asked == ([seed] if is_asked_again else [])
 
 
 def test_a_member_whose_seeds_are_gone_but_that_was_found_by_others_tries_the_failed_again(network):
