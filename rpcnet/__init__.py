@@ -11,6 +11,7 @@ from rpcnet.cluster import (
     ClusterError,
     ClusterEvent,
     InvalidTag,
+    Lagged,
     Member,
     MemberFailed,
     MemberJoined,
@@ -23,7 +24,6 @@ from rpcnet.cluster import (
     TagsChanged,
     TagsTooLarge,
     Watch,
-    WatchOverflow,
 )
 from rpcnet.config import ClusterConfig, RpcConfig
 from rpcnet.context import CurrentCall, current_call
@@ -80,6 +80,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "InvalidTag",
+    "Lagged",
     "Member",
     "MemberFailed",
     "MemberJoined",
@@ -114,7 +115,6 @@ __all__ = [
     "Unimplemented",
     "Unknown",
     "Watch",
-    "WatchOverflow",
     "current_call",
     "log_calls",
     "service",

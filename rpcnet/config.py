@@ -214,7 +214,7 @@ class ClusterConfig:
     max_tags_bytes: int = 512
     """All tags of one member, encoded; below max_datagram_bytes, as they ride in one datagram."""
     max_watch_events: int = 1024
-    """Changes that a watcher may be behind; beyond, its watch ends with WatchOverflow."""
+    """Changes that a watcher may be behind; beyond, it gets one Lagged with a snapshot instead."""
     insecure: bool = False
     """Allow addresses other than loopback without a key."""
 

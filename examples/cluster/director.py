@@ -19,4 +19,4 @@ async def main(node: NodeContext) -> None:
             await cluster.register_self({"role": "director"})
             node.ready()
             async for event in workers:
-                log.info("%s: %s", type(event).__name__, event.member.name)
+                log.info("%s; now: %s", type(event).__name__, [worker.name for worker in workers.members])

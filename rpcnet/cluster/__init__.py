@@ -1,9 +1,10 @@
 """Cluster membership: SWIM with Lifeguard over asyncio. This file is a list."""
 
 from rpcnet.cluster.cluster import Cluster
-from rpcnet.cluster.errors import ClusterClosed, ClusterError, InvalidTag, NotPermitted, TagsTooLarge, WatchOverflow
+from rpcnet.cluster.errors import ClusterClosed, ClusterError, InvalidTag, NotPermitted, TagsTooLarge
 from rpcnet.cluster.events import (
     ClusterEvent,
+    Lagged,
     MemberFailed,
     MemberJoined,
     MemberLeft,
@@ -23,6 +24,7 @@ __all__ = [
     "ClusterError",
     "ClusterEvent",
     "InvalidTag",
+    "Lagged",
     "Member",
     "MemberFailed",
     "MemberJoined",
@@ -36,5 +38,4 @@ __all__ = [
     "TagsChanged",
     "TagsTooLarge",
     "Watch",
-    "WatchOverflow",
 ]

@@ -92,6 +92,8 @@ class Cluster:
         self._joined = asyncio.Event()
         self._flushed = asyncio.Event()
         self._closed = asyncio.Event()
+        self._opening: asyncio.Task[str] | None = None
+        self._has_started = False
         self._is_running = False
         self._is_leaving = False
         self._has_warned = False
@@ -103,15 +105,16 @@ class Cluster:
 
         Raises AddressInUse, or another OSError where the address cannot be bound for another reason; NotPermitted for
         an address other than loopback without key or `insecure`; TagsTooLarge where name, address and services do not
-        fit into a datagram.
+        fit into a datagram; ClusterClosed where it was started before, or is left meanwhile.
         """
-        if self._core is not None or self._closed.is_set():
-            raise ClusterClosed(f"cluster member {self.name} was started before; make a new Cluster")
+        if self._has_started or self._is_leaving:
+            raise ClusterClosed(f"cluster member {self.name} was started or left before; make a new Cluster")
+        self._has_started = True  # before anything is awaited: of two starts at once one raises
         loop = asyncio.get_running_loop()
         self._observer = observe.current()
         self._transport = transport = Transport(self, self._config, lambda: self.stats)
         try:
-            bound = await transport.open(self._bind)
+            bound = await self._opened(transport)
             address = self._address(bound)
             self._core = core = Core(
                 self.name,
@@ -123,30 +126,44 @@ class Cluster:
                 services=self._services,
             )
         except BaseException:
-            self._closed.set()
-            await transport.close()
+            self._is_leaving = True
+            try:
+                await transport.close()
+            finally:
+                self._stop()
+                self._closed.set()
             raise
         self._is_running = True
         self._record("cluster_started", member=self.name, run=core.me.run, address=address)
         self._do(core.start(loop.time()))
+        for watch in self._watches:
+            watch.begin(self.members())
         try:
             await self._wait_for_seed(loop)
         except BaseException:
             await self.leave()
             raise
+        if self._is_leaving:
+            raise self._left_early()
 
     async def leave(self) -> None:
         """Tell the others, wait until they have heard it (at most leave_timeout), close everything. Again: nothing.
 
-        Cancelling it closes at once.
+        A start that is under way ends at once, with ClusterClosed. Cancelling the leave closes at once.
         """
-        if self._core is None or self._transport is None:
-            self._closed.set()
-            return
         if self._is_leaving:
             await self._closed.wait()
             return
         self._is_leaving = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await self._closed.wait()
+            return
+        self._joined.set()
+        if self._core is None or self._transport is None:
+            self._stop()
+            self._closed.set()
+            return
         try:
             self._do(self._core.leave(asyncio.get_running_loop().time()))
             await self._flushed.wait()
@@ -192,13 +209,19 @@ class Cluster:
         return self._running.member(name)
 
     def watch(self, **tags: str) -> Watch:
-        """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`."""
+        """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`.
+
+        It may be opened before the start: then its snapshot is that of the start. Opening it raises ClusterClosed once
+        the cluster was left.
+        """
         return Watch(tags, self._config.max_watch_events, self._snapshot, self._watches)
 
     def _snapshot(self) -> list[Member]:
-        if not self._is_running:
-            raise ClusterClosed(f"cluster member {self.name} is not running: there is nothing to watch")
-        return self.members()
+        if self._is_running:
+            return self.members()
+        if self._is_leaving:
+            raise ClusterClosed(f"cluster member {self.name} was left: there is nothing to watch")
+        return []
 
     # What we say of ourselves.
 
@@ -339,6 +362,27 @@ class Cluster:
             raise ClusterClosed(f"cluster member {self.name} is not running: start it, or use `async with`")
         return self._core
 
+    async def _opened(self, transport: Transport) -> str:
+        """The bound address. In a task of its own, so that leave() can end it, whatever is being waited for."""
+        self._opening = asyncio.get_running_loop().create_task(
+            transport.open(self._bind), name=f"cluster member {self.name} binds"
+        )
+        try:
+            bound = await self._opening
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                raise
+            raise self._left_early() from None
+        finally:
+            self._opening = None
+        if self._is_leaving:
+            raise self._left_early()
+        return bound
+
+    def _left_early(self) -> ClusterClosed:
+        return ClusterClosed(f"cluster member {self.name} was left while it started")
+
     def _address(self, bound: str) -> str:
         host, _ = split_host_port(bound)
         if not is_loopback(host) and not self._config.insecure:
@@ -358,7 +402,7 @@ class Cluster:
             await self._joined.wait()
         finally:
             timer.cancel()
-        if self._core is not None and not self._core.has_joined:
+        if self._core is not None and not self._core.has_joined and not self._is_leaving:
             log.warning("%s: no seed of %s answers yet; going on to try", self.name, ", ".join(self._join))
 
     def _stop(self) -> None:

@@ -4,11 +4,10 @@ ClusterError
 ├── InvalidTag (a ValueError too)
 │   └── TagsTooLarge
 ├── NotPermitted      forging another member; a bind that would be open to strangers
-├── ClusterClosed     the cluster is not started, or has been left
-└── WatchOverflow     a watcher did not keep up
+└── ClusterClosed     the cluster is not started, or has been left
 """
 
-__all__ = ["ClusterClosed", "ClusterError", "InvalidTag", "NotPermitted", "TagsTooLarge", "WatchOverflow"]
+__all__ = ["ClusterClosed", "ClusterError", "InvalidTag", "NotPermitted", "TagsTooLarge"]
 
 
 class ClusterError(Exception):
@@ -29,7 +28,3 @@ class NotPermitted(ClusterError):
 
 class ClusterClosed(ClusterError):
     """The cluster is not running: not started yet, or left."""
-
-
-class WatchOverflow(ClusterError):
-    """A watcher fell behind by more than max_watch_events changes; open a new watch and read its snapshot."""

@@ -1,4 +1,6 @@
-"""The events of a cluster, for users; the core makes them (rpcnet.cluster.swim.event)."""
+"""The events of a cluster, for users. The core makes those about one member (rpcnet.cluster.swim.event)."""
+
+from dataclasses import dataclass
 
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
@@ -9,9 +11,11 @@ from rpcnet.cluster.swim.event import (
     MemberSuspected,
     TagsChanged,
 )
+from rpcnet.cluster.swim.member import Member
 
 __all__ = [
     "ClusterEvent",
+    "Lagged",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
@@ -19,3 +23,16 @@ __all__ = [
     "MemberSuspected",
     "TagsChanged",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Lagged:
+    """The reader of a watch fell behind by more than max_watch_events changes: they are left out, this is the result.
+
+    No ClusterEvent, as it is about no single member.
+    """
+
+    members: tuple[Member, ...]
+    """The members that match now, by name; changes that come next follow on these."""
+    missed: int
+    """How many changes were left out."""

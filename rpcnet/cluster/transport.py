@@ -19,7 +19,7 @@ from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.resolver import Endpoint, Resolver
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.config import ClusterConfig
-from rpcnet.listener import stop_listening
+from rpcnet.listener import start_listening, stop_listening
 
 __all__ = ["AddressInUse", "Receiver", "Transport"]
 
@@ -55,6 +55,7 @@ class Transport:
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._udp_gone = asyncio.Event()
+        self._udp_gone.set()
         self._streams: dict[_Stream, None] = {}
         self._streams_gone = asyncio.Event()
         self._exchanges: dict[int, _Exchange] = {}
@@ -80,9 +81,11 @@ class Transport:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _bind(self, host: str, port: int) -> str:
-        self._server = await self._loop.create_server(lambda: _Stream(self, on_message=None), host, port)
+        self._server = await self._loop.create_server(
+            lambda: _Stream(self, on_message=None), host, port, start_serving=False
+        )
+        await start_listening(self._server)
         host, port = self._server.sockets[0].getsockname()[:2]
-        self._udp_gone.clear()
         self._udp, _ = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
         self._closed, self._is_ipv6 = False, ":" in host
         self._resolver = Resolver(2 * self._config.max_members)  # what an attempt to bind in vain closed stays closed
@@ -102,8 +105,7 @@ class Transport:
         while self._streams:
             self._streams_gone.clear()
             await self._streams_gone.wait()
-        if udp is not None:
-            await self._udp_gone.wait()
+        await self._udp_gone.wait()
         await self._resolver.close()
 
     async def _stop_listening(self) -> None:
@@ -135,6 +137,10 @@ class Transport:
         self.received += 1
         if not self._closed:
             self._receiver.datagram(data, join_host_port(source[0], source[1]))
+
+    def datagrams_begin(self) -> None:
+        """A socket is there, though nobody may ever get it: binding may be cancelled."""
+        self._udp_gone.clear()
 
     def datagrams_gone(self) -> None:
         self._udp_gone.set()
@@ -240,6 +246,7 @@ class _Exchange:
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, owner: Transport) -> None:
         self._owner = owner
+        owner.datagrams_begin()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._owner.datagram_came(data, addr)

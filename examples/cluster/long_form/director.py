@@ -45,4 +45,4 @@ async def main(node: NodeContext) -> None:
             cluster.registry.insert(status)
             node.ready()
             async for event in workers:
-                log.info("%s: %s", type(event).__name__, event.member.name)
+                log.info("%s; now: %s", type(event).__name__, [worker.name for worker in workers.members])

@@ -158,12 +158,16 @@ class Core:
         return self._take(now)
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> list[Effect]:
-        """Replace all our tags: one version. Raises TagsTooLarge and changes nothing where they do not fit."""
+        """Replace all our tags: one version; none where they are the same already.
+
+        Raises TagsTooLarge and changes nothing where they do not fit.
+        """
         if not self._running or self._farewell is not None:
             raise ClusterClosed(f"cluster member {self._table.me.name} is not running: tags can be set until it leaves")
         tag_rules.size(tags, self._config.max_tags_bytes)
         self._check_room(self._table.me, tags)
-        self._table.publish(tags)
+        if tags != self._table.me.tags:
+            self._table.publish(tags)
         return self._take(now)
 
     def leave(self, now: float) -> list[Effect]:

@@ -22,7 +22,6 @@ from rpcnet.cluster import (
     NotPermitted,
     TagsChanged,
     TagsTooLarge,
-    WatchOverflow,
 )
 from rpcnet.config import ClusterConfig
 
@@ -120,6 +119,27 @@ def test_the_long_form_announces_oneself_and_nobody_else(world):
     world.run(main())
 
 
+def test_a_batch_that_changes_nothing_sends_nothing(world):
+    async def main():
+        observed = Observed()
+        observe.install(observed)
+        async with make("a") as a, make("b", a.address) as b, b.watch() as view:
+            await a.register_self({"role": "worker"})
+            await until(view, lambda members: any(member.tags for member in members))
+            for _ in range(3):
+                await a.register_self({"role": "worker"})
+                await a.update_tags({"role": "worker", "zone": None})
+                await a.update_tags({})
+            assert a.me.version == 1
+            await a.update_tag("zone", "z")
+            event = await anext(view)
+            assert event.member.version == 2
+        published = [fields["tags"] for fields in observed.of("tags_published") if fields["member"] == "a"]
+        assert published == [{}, {"role": "worker"}, {"role": "worker", "zone": "z"}]
+
+    world.run(main())
+
+
 def test_bad_tags_are_refused_and_change_nothing(world):
     async def main():
         async with make("a") as a:
@@ -159,6 +179,22 @@ def test_a_watch_misses_nothing_between_its_snapshot_and_its_events(world):
     world.run(main())
 
 
+def test_a_watch_opened_before_the_start_begins_with_it(world):
+    async def main():
+        a = make("a")
+        async with a.watch() as view:
+            assert view.members == ()
+            reader = asyncio.create_task(anext(view))
+            await asyncio.sleep(0)
+            async with a:
+                assert names(view.members) == ["a"], "the snapshot of the start"
+                assert not reader.done(), "what the snapshot holds is no change"
+                await a.register_self({"role": "worker"})
+                assert type(await reader) is TagsChanged
+
+    world.run(main())
+
+
 def test_a_watch_ends_when_the_cluster_is_left(world):
     async def main():
         a = make("a")
@@ -168,22 +204,11 @@ def test_a_watch_ends_when_the_cluster_is_left(world):
             await a.leave()
             assert [type(event) for event in await reader] == [TagsChanged]
         with pytest.raises(ClusterClosed):
-            await a.watch().__aenter__()
+            async with a.watch():
+                pass
 
     async def collect(view):
         return [event async for event in view]
-
-    world.run(main())
-
-
-def test_a_watcher_that_falls_behind_is_told_so(world):
-    async def main():
-        async with make("a", config=replace(ClusterConfig.lan(), max_watch_events=3)) as a, a.watch() as view:
-            for number in range(5):
-                await a.update_tag("k", str(number))
-            assert [(await anext(view)).member.version for _ in range(3)] == [1, 2, 3]
-            with pytest.raises(WatchOverflow, match="max_watch_events"):
-                await anext(view)
 
     world.run(main())
 
@@ -275,6 +300,70 @@ def test_after_leaving_nothing_is_left_behind(world):
         again = Cluster("a", a.address)
         async with again:
             assert again.address == a.address
+
+    world.run(main())
+
+
+def test_of_two_starts_at_once_one_raises(world):
+    async def main():
+        a = make("a")
+        first, second = await asyncio.gather(a.start(), a.start(), return_exceptions=True)
+        assert first is None
+        assert isinstance(second, ClusterClosed)
+        async with make("b", a.address) as b:
+            assert names(b.members()) == ["a", "b"]
+        address = a.address
+        await a.leave()
+        async with Cluster("again", address):
+            pass
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_leave_while_it_starts_ends_the_start_at_once(world, turns):
+    async def main():
+        async with make("other") as other:
+            address = other.address
+        a = Cluster("a", address, join=["127.0.0.1:9"], config=replace(ClusterConfig.lan(), join_timeout=60.0))
+        start = asyncio.create_task(a.start())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await a.leave()
+            with pytest.raises(ClusterClosed, match="was left while it started" if turns else "started or left before"):
+                await start
+        async with Cluster("again", address):
+            pass
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    world.run(main())
+
+
+def test_a_start_that_is_cancelled_while_it_binds_holds_nothing(world):
+    async def main():
+        async with make("other") as other:
+            address = other.address
+        start = asyncio.create_task(Cluster("a", address).start())
+        await asyncio.sleep(0)
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+        async with Cluster("again", address):
+            pass
+
+    world.run(main())
+
+
+def test_a_cluster_that_was_left_before_its_start_cannot_start(world):
+    async def main():
+        a = make("a")
+        async with a.watch() as view:
+            await a.leave()
+            assert [event async for event in view] == []
+        with pytest.raises(ClusterClosed):
+            await a.start()
 
     world.run(main())
 
