@@ -1,7 +1,7 @@
 """Cluster membership: SWIM with Lifeguard over asyncio. This file is a list."""
 
 from rpcnet.cluster.cluster import Cluster
-from rpcnet.cluster.errors import ClusterClosed, ClusterError, InvalidTag, NotPermitted, TagsTooLarge
+from rpcnet.cluster.errors import ClusterClosed, ClusterError, InvalidRecord, InvalidTag, NotPermitted, TagsTooLarge
 from rpcnet.cluster.events import (
     ClusterEvent,
     Lagged,
@@ -23,6 +23,7 @@ __all__ = [
     "ClusterClosed",
     "ClusterError",
     "ClusterEvent",
+    "InvalidRecord",
     "InvalidTag",
     "Lagged",
     "Member",

@@ -16,9 +16,10 @@ from rpcnet import observe
 from rpcnet.address import is_loopback, split_host_port
 from rpcnet.cluster.errors import ClusterClosed, NotPermitted
 from rpcnet.cluster.registry import Registry
+from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.cluster.swim.core import Core
-from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Published, Send, Stats
+from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
     MemberFailed,
@@ -36,6 +37,9 @@ from rpcnet.config import ClusterConfig
 __all__ = ["Cluster"]
 
 log = logging.getLogger("rpcnet.cluster")
+
+NOTICE_INTERVAL, MAX_NOTICED = 60.0, 64
+"""Seconds between two equal warnings, and how many different ones are told in that time: others cause them."""
 
 # How the trace calls what happened (docs/trace.md).
 WITH_RECORD: dict[type[ClusterEvent], str] = {MemberJoined: "member_joined", MemberRecovered: "member_recovered"}
@@ -66,18 +70,22 @@ class Cluster:
 
         bind: `host:port` for datagrams and streams; port 0 takes a free one. join: seeds, `host:port`, names too.
         services: addresses of what it offers, by name. advertise: the address told to others, where it is not the bound
-        one. keyring: there are none yet, so it must be None. random, wall_clock: given in tests.
+        one; each as others can reach it. keyring: there are none yet, so it must be None. random, wall_clock: given in
+        tests. Raises InvalidRecord or another ValueError for what no other member could use.
         """
-        if not name or len(name) > 128 or not name.isprintable():
-            raise ValueError(f"a member's name is printable text of 1 to 128 characters, not {name!r}")
+        record_rules.check_name(name)
+        record_rules.check_services(services if services is not None else {})
         if keyring is not None:
             raise NotPermitted("this version has no sealed datagrams: keyring must be None")
         split_host_port(bind)
-        for address in (*join, *([advertise] if advertise else [])):
-            split_host_port(address)
+        seeds = tuple(join)
+        for seed in seeds:
+            split_host_port(seed)
+        if advertise is not None:
+            record_rules.check_address(advertise, "advertise")
         self.name = name
         self.registry = Registry(lambda: self.me, self.member, self._register)
-        self._bind, self._join, self._advertise = bind, tuple(join), advertise
+        self._bind, self._join, self._advertise = bind, seeds, advertise
         self._services = dict(services or {})
         self._config = config if config is not None else ClusterConfig.lan()
         self._random = random if random is not None else random_module.Random()
@@ -97,6 +105,8 @@ class Cluster:
         self._is_running = False
         self._is_leaving = False
         self._has_warned = False
+        self._noticed: dict[tuple[str, str], float] = {}
+        """When each warning may be logged again."""
 
     # Coming and going.
 
@@ -104,8 +114,9 @@ class Cluster:
         """Bind, join, and return once a seed has answered, or after join_timeout: joining then goes on for ever.
 
         Raises AddressInUse, or another OSError where the address cannot be bound for another reason; NotPermitted for
-        an address other than loopback without key or `insecure`; TagsTooLarge where name, address and services do not
-        fit into a datagram; ClusterClosed where it was started before, or is left meanwhile.
+        an address other than loopback without key or `insecure`; InvalidRecord for a clock before 1970; TagsTooLarge
+        where name, address and services do not fit into a datagram; ClusterClosed where it was started before, or is
+        left meanwhile.
         """
         if self._has_started or self._is_leaving:
             raise ClusterClosed(f"cluster member {self.name} was started or left before; make a new Cluster")
@@ -119,7 +130,7 @@ class Cluster:
             self._core = core = Core(
                 self.name,
                 address,
-                run=int(self._wall_clock() * 1_000_000),
+                run=record_rules.run_at(self._wall_clock()),
                 config=self._config,
                 random=self._random,
                 seeds=self._join,
@@ -282,6 +293,8 @@ class Cluster:
                     self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
                 case Flushed():
                     self._flushed.set()
+                case Noticed():
+                    self._notice(effect)
                 case ClusterEvent():
                     self._happened(effect)
         if core.has_joined:
@@ -314,6 +327,15 @@ class Cluster:
             )
         for watch in self._watches:
             watch.feed(event)
+
+    def _notice(self, noticed: Noticed) -> None:
+        """A warning, but the same one at most once a minute."""
+        now = asyncio.get_running_loop().time()
+        if len(self._noticed) >= MAX_NOTICED:
+            self._noticed = {about: until for about, until in self._noticed.items() if until > now}
+        if self._noticed.get(noticed.about, now) <= now and len(self._noticed) < MAX_NOTICED:
+            self._noticed[noticed.about] = now + NOTICE_INTERVAL
+            log.warning("%s: %s", self.name, noticed.text)
 
     def _record(self, event: str, **fields: object) -> None:
         if self._observer is not None:

@@ -1,21 +1,26 @@
 """What can go wrong in a cluster. A class is what a caller would catch separately.
 
 ClusterError
-├── InvalidTag (a ValueError too)
-│   └── TagsTooLarge
+├── InvalidRecord (a ValueError too)
+│   └── InvalidTag
+│       └── TagsTooLarge
 ├── NotPermitted      forging another member; a bind that would be open to strangers
 └── ClusterClosed     the cluster is not started, or has been left
 """
 
-__all__ = ["ClusterClosed", "ClusterError", "InvalidTag", "NotPermitted", "TagsTooLarge"]
+__all__ = ["ClusterClosed", "ClusterError", "InvalidRecord", "InvalidTag", "NotPermitted", "TagsTooLarge"]
 
 
 class ClusterError(Exception):
     """Anything that a Cluster raises for a reason of its own."""
 
 
-class InvalidTag(ClusterError, ValueError):
-    """A tag, or another part of the member's record, that cannot be announced."""
+class InvalidRecord(ClusterError, ValueError):
+    """A name, address, service, run or tag that others could not take, or not use: nothing of it is announced."""
+
+
+class InvalidTag(InvalidRecord):
+    """A tag that cannot be announced."""
 
 
 class TagsTooLarge(InvalidTag):

@@ -12,16 +12,18 @@ from random import Random
 
 from msgspec import Raw
 
-from rpcnet.cluster.errors import ClusterClosed, InvalidTag, TagsTooLarge
+from rpcnet.cluster.errors import ClusterClosed, TagsTooLarge
+from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.cluster.swim.awareness import Awareness
 from rpcnet.cluster.swim.contacts import Contacts
 from rpcnet.cluster.swim.dissemination import Dissemination, transmissions
-from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Published, Send, Stats
+from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import MemberJoined
 from rpcnet.cluster.swim.farewell import Farewell
 from rpcnet.cluster.swim.member import ALIVE, DEAD, SUSPECT, Claim, Entry, Member
 from rpcnet.cluster.swim.message import (
+    MAX_REASON,
     VERSION,
     Ack,
     Alive,
@@ -33,12 +35,14 @@ from rpcnet.cluster.swim.message import (
     Nack,
     Packet,
     Ping,
+    Refused,
     State,
     Suspect,
     Tags,
     decode,
     encode,
     encode_message,
+    sender_of,
 )
 from rpcnet.cluster.swim.prober import Prober
 from rpcnet.cluster.swim.table import Table, Timer, alive_message, left_message, verdict_message
@@ -51,7 +55,10 @@ ALWAYS_LATE = 5
 """After so many late timers in a row we are not stalled but slow: time must run again, or no death is ever found."""
 COUNT = 4
 """Bytes by which the number of messages in a packet may grow its header."""
-LONGEST_NAME = 128
+MAX_UNREACHED = 3
+"""So often a member refutes without anybody having reached it. Others probe it once a period, in the mean."""
+REFUSAL_INTERVAL = 1.0
+"""Seconds between two datagrams that tell somebody that we do not take what it sends."""
 LEAVE_AT_LEAST = 16
 """So many members are told directly of a leave."""
 
@@ -71,7 +78,10 @@ class Core:
         services: Mapping[str, str] | None = None,
         room: int | None = None,
     ) -> None:
-        """`run` is the wall clock in µs; `room` is how many bytes a packet may take (default max_datagram_bytes)."""
+        """`run` is the wall clock in µs; `room` is how many bytes a packet may take (default max_datagram_bytes).
+
+        Raises InvalidRecord, or TagsTooLarge where the record takes more than `room`.
+        """
         self.stats = Stats()
         self.awareness = Awareness(config.max_awareness)
         self._config, self._random = config, random
@@ -79,11 +89,14 @@ class Core:
         self._out: list[Effect] = []
         self._timers: Timers[Timer] = Timers()
         self._queue = Dissemination(self._room - len(encode(config.cluster_name, name, run, [])) - COUNT)
+        record_rules.check(name, address, services or {}, {})
         me = Entry(name, Claim(run, 0, ALIVE), address, dict(services or {}), 0, {}, 0.0)
         self._check_room(me, {})
         self._table = Table(me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit)
         self._table.on_up = self._came_up
         self._table.on_refuted = self._refuted
+        self._table.may_refute = self._may_refute
+        self._table.on_refused = self._refuse
         self._prober = Prober(
             self._table,
             config,
@@ -109,6 +122,13 @@ class Core:
         self._running = False
         self._source = ""
         """Where the packet that is being read came from."""
+        self._sender = ""
+        """Who has sent it."""
+        self._refusal: Refused | None = None
+        """Why it is not taken, or a record in it of the sender's own."""
+        self._refused_at = float("-inf")
+        self._unreached = 0
+        """How often we have refuted since somebody last reached us unasked."""
         self._due: dict[str, Callable[[str | int, float], None]] = {
             "probe": lambda _, now: self._prober.period(now),
             "probe_timeout": lambda _, now: self._prober.timed_out(now),
@@ -196,22 +216,25 @@ class Core:
         self._notice(now)
         self.stats.datagrams_received += 1
         self.stats.bytes_received += len(data)
+        self._source = source
         packet = self._open(data)
         if packet is not None:
-            self._source = source
             for message in packet.messages:
                 if not isinstance(message, State):
                     self._read(message, packet.name, now)
             self._answer_sender(packet, source, now)
+        self._tell_refusal(len(data), now)
         return self._take(now)
 
     def handle_stream(self, data: bytes, source: str, now: float) -> tuple[bytes | None, list[Effect]]:
         """One request on a stream: the answer (None: close it), and effects."""
         self._notice(now)
+        self._source = source
         packet = self._open(data, may_be_me=True)
         if packet is None:
-            return None, self._take(now)
-        self._source = source
+            answer, self._refusal = self._refusal, None
+            return (self._packet([encode_message(answer)]) if answer else None), self._take(now)
+        self._unreached = 0
         reply: list[Message] = []
         for message in packet.messages:
             if isinstance(message, State):
@@ -219,6 +242,9 @@ class Core:
                 reply.append(self._contacts.state(now))
             elif isinstance(message, Ping) and message.target == self._table.me.name:
                 reply.append(Ack(message.sequence))
+        if self._refusal is not None:
+            reply.append(self._refusal)
+            self._refusal = None
         return (self._packet([encode_message(message) for message in reply]) if reply else None), self._take(now)
 
     def is_answer(self, data: bytes) -> bool:
@@ -242,6 +268,8 @@ class Core:
                 self._contacts.merge(message, packet.name, seed, now)
             elif isinstance(message, Ack):
                 self._prober.acked(message.sequence)
+            elif isinstance(message, Refused):
+                self._refused_by(packet.name, message.reason)
         return self._take(now)
 
     def exchange_failed(self, number: int, now: float) -> list[Effect]:
@@ -268,24 +296,81 @@ class Core:
         """The packet in these bytes, if it is one for us."""
         if not self._running:
             return None
+        self._sender, self._refusal = "", None
         try:
             packet = decode(data)
-        except BadPacket:
-            self.stats.malformed += 1
+        except BadPacket as error:
+            self._count_bad(data, str(error), on_stream=may_be_me)
             return None
+        self._sender = packet.name
         if packet.version != VERSION:
-            self.stats.foreign_version += 1
+            self._count_bad(data, "", on_stream=may_be_me)
         elif packet.cluster != self._config.cluster_name:
             self.stats.foreign_cluster += 1
         elif may_be_me or packet.name != self._table.me.name or packet.run != self._table.me.run:
             return packet
         return None
 
+    def _count_bad(self, data: bytes, reason: str, *, on_stream: bool) -> None:
+        """Bytes that are no packet for us. One of our own cluster is told why; nobody else is told anything.
+
+        One that speaks another version is told on its stream only: datagrams would be answered to and fro for ever.
+        """
+        sender = sender_of(data)
+        if sender is not None and sender.cluster != self._config.cluster_name:
+            self.stats.foreign_cluster += 1
+            return
+        if sender is not None and sender.version != VERSION:
+            self.stats.foreign_version += 1
+            reason = f"it speaks version {sender.version} of the protocol, we speak {VERSION}"
+        else:
+            self.stats.malformed += 1
+        if sender is not None:
+            self._sender = sender.name if on_stream or sender.version == VERSION else ""
+            self._refuse(sender.name, reason)
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """Something that this member announces is not taken; it is told if it has sent that itself."""
+        self._emit(Noticed(("refused", name), f"does not take what {name!r} sends: {reason}"))
+        if name == self._sender:
+            self._refusal = Refused(reason[:MAX_REASON])
+
+    def _tell_refusal(self, received: int, now: float) -> None:
+        """With fewer bytes than came, and seldom: nobody can make us send to a third."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is None or now - self._refused_at < REFUSAL_INTERVAL:
+            return
+        data = self._packet([encode_message(refusal)])
+        if len(data) <= received:
+            self._refused_at = now
+            self.stats.datagrams_sent += 1
+            self.stats.bytes_sent += len(data)
+            self._out.append(Send(self._source, data))
+
+    def _refused_by(self, name: str, reason: str) -> None:
+        self.stats.refused_by_others += 1
+        self._emit(Noticed(("refused by", name), f"{name!r} does not take what we send: {reason!r}"))
+
+    def _may_refute(self) -> bool:
+        """Not if nobody reaches us, however often we say that we live: they are right then."""
+        if self._unreached < MAX_UNREACHED:
+            return True
+        address = self._table.me.address
+        self._emit(
+            Noticed(
+                ("unreached", ""),
+                f"the others hold it for failed, and none of them reaches it at {address}:"
+                " check `advertise`, and that its port is open for UDP and TCP",
+            )
+        )
+        return False
+
     def _read(self, message: Message, sender: str, now: float) -> None:
         table = self._table
         match message:
             case Ping(sequence=sequence, target=target, digest=digest):
                 if target == table.me.name:
+                    self._unreached = 0
                     self.send(self._source, [Ack(sequence)], to=sender)
                     if self._farewell is None:
                         self._contacts.compare(sender, digest, now)
@@ -303,6 +388,8 @@ class Core:
                 table.declare(message, now)
             case Left():
                 table.left(message, now)
+            case Refused(reason=reason):
+                self._refused_by(sender, reason)
             case _:
                 assert isinstance(message, Tags), "a table is no news: it comes on a stream, or is skipped"
                 table.tags(message)
@@ -374,6 +461,7 @@ class Core:
 
     def _refuted(self, accuser: str) -> None:
         """We were accused: some of it may be our own fault. The accuser hears the refutation first."""
+        self._unreached += 1
         self.awareness.change(1)
         entry = self._table.entries.get(accuser)
         if entry is not None and entry is not self._table.me and entry.address:
@@ -447,11 +535,9 @@ class Core:
     def _check_room(self, me: Entry, tags: Mapping[str, str]) -> None:
         """Our whole record must fit into one datagram."""
         highest = Alive(me.name, me.run, 2**32, me.address, dict(me.services), 2**32, dict(tags))
-        try:
-            # It rides in the packets of others too, whose names may be longer.
-            size = len(encode(self._config.cluster_name, "x" * LONGEST_NAME, me.run, [encode_message(highest)])) + COUNT
-        except UnicodeEncodeError as error:
-            raise InvalidTag(f"the record of {me.name!r} holds text that is not valid Unicode: {error}") from None
+        # It rides in the packets of others too, whose names may be longer.
+        longest = "x" * record_rules.MAX_NAME
+        size = len(encode(self._config.cluster_name, longest, me.run, [encode_message(highest)])) + COUNT
         if size > self._room:
             raise TagsTooLarge(
                 f"the record of {me.name} (name, address, services, tags) takes {size} bytes, more than"

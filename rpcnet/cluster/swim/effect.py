@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rpcnet.cluster.swim.event import ClusterEvent
 
-__all__ = ["Effect", "Exchange", "Flushed", "Published", "Send", "Stats"]
+__all__ = ["Effect", "Exchange", "Flushed", "Noticed", "Published", "Send", "Stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,15 @@ class Flushed:
     """Our leave has been told to enough others, or they had their time."""
 
 
-Effect = Send | Exchange | Published | Flushed | ClusterEvent
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that whoever runs this member should know, as a sentence; `about` groups what is the same."""
+
+    about: tuple[str, str]
+    text: str
+
+
+Effect = Send | Exchange | Published | Flushed | Noticed | ClusterEvent
 
 
 @dataclass(slots=True)
@@ -61,6 +69,10 @@ class Stats:
     """Claims of another process that runs under our name."""
     refused_members: int = 0
     """Members over max_members."""
+    refused_records: int = 0
+    """Records of members that break the rules of what may be announced."""
+    refused_by_others: int = 0
+    """Notices that others do not take what we send."""
     unresolved: int = 0
     """Datagrams whose address had no known IP yet."""
     probes: int = 0

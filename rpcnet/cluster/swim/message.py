@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from rpcnet.cluster.swim.record import MAX_ADDRESS, MAX_KEY, MAX_NAME, MAX_NUMBER, MAX_TEXTS, MAX_VALUE
+
 __all__ = [
     "MAX_NUMBER",
     "VERSION",
@@ -18,6 +20,7 @@ __all__ = [
     "Alive",
     "BadPacket",
     "Dead",
+    "Header",
     "IndirectPing",
     "Left",
     "Message",
@@ -25,25 +28,26 @@ __all__ = [
     "Packet",
     "Ping",
     "Record",
+    "Refused",
     "State",
     "Suspect",
     "Tags",
     "decode",
     "encode",
     "encode_message",
+    "sender_of",
 ]
 
 VERSION = 1
-MAX_NUMBER = 2**62
-"""Bound of runs, incarnations and versions: below what a MessagePack integer holds, so that one can always be added."""
+MAX_REASON = 255
 
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-Address = Annotated[str, Meta(max_length=255)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+Address = Annotated[str, Meta(max_length=MAX_ADDRESS)]
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Sequence32 = Annotated[int, Meta(ge=0, lt=2**32)]
-Key = Annotated[str, Meta(min_length=1, max_length=255)]
-Value = Annotated[str, Meta(max_length=4096)]
-Texts = Annotated[dict[Key, Value], Meta(max_length=256)]
+Key = Annotated[str, Meta(min_length=1, max_length=MAX_KEY)]
+Value = Annotated[str, Meta(max_length=MAX_VALUE)]
+Texts = Annotated[dict[Key, Value], Meta(max_length=MAX_TEXTS)]
 
 
 class BadPacket(Exception):
@@ -140,12 +144,27 @@ class State(Struct, array_like=True, frozen=True, tag=10):
     records: list[Record]
 
 
-Message = Ping | IndirectPing | Ack | Nack | Alive | Suspect | Dead | Left | Tags | State
+class Refused(Struct, array_like=True, frozen=True, tag=13):
+    """I do not take what you send. It tells no state, and is answered by nothing."""
+
+    reason: Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+Message = Ping | IndirectPing | Ack | Nack | Alive | Suspect | Dead | Left | Tags | State | Refused
+
+
+class Header(Struct, array_like=True, frozen=True):
+    """Who sends a packet; more elements may follow."""
+
+    version: Number
+    cluster: Name
+    name: Name
+    run: Number
 
 
 class Packet(Struct, array_like=True, frozen=True):
     version: Number
-    cluster: Annotated[str, Meta(max_length=128)]
+    cluster: Name
     name: Name
     run: Number
     messages: list[Message]
@@ -153,6 +172,7 @@ class Packet(Struct, array_like=True, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Packet)
+_header = msgspec.msgpack.Decoder(Header)
 
 
 def encode_message(message: Message) -> Raw:
@@ -169,3 +189,11 @@ def decode(data: bytes) -> Packet:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadPacket(str(error)) from None
+
+
+def sender_of(data: bytes) -> Header | None:
+    """Who sent bytes that are no packet for us, where their beginning says so."""
+    try:
+        return _header.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

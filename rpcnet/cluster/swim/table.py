@@ -10,6 +10,7 @@ SWIM (DSN 2002) §4.2; Lifeguard (arXiv 1707.00788) §IV.B.
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
+from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.effect import Effect, Published, Stats
 from rpcnet.cluster.swim.event import (
@@ -34,6 +35,7 @@ Timer = tuple[str, str | int]
 MAX_RAISES = 3
 """So often a member takes a run above one of its own name that seems to live."""
 TOLD_DEAD = (SUSPECT, DEAD)
+FULL = "the table is full (max_members)"
 DIGESTS = 2**56
 """Digests are numbers below this."""
 
@@ -63,6 +65,10 @@ class Table:
         self.on_up: Callable[[Entry, bool], None] = lambda entry, returned: None
         """Told of each member that came up (and whether it was down before)."""
         self.on_refuted: Callable[[str], None] = lambda accuser: None
+        self.may_refute: Callable[[], bool] = lambda: True
+        """Asked before we contradict those who hold us for suspect or dead."""
+        self.on_refused: Callable[[str, str], None] = lambda name, reason: None
+        """Told of each member whose record is not taken, and why."""
         self._config, self._queue, self._timers, self._stats, self._emit = config, queue, timers, stats, emit
 
     def is_up(self, name: str) -> bool:
@@ -207,6 +213,8 @@ class Table:
             if claim.incarnation > me.incarnation:
                 self._set(me, Claim(me.run, claim.incarnation, LEFT), me.changed_at)
                 self._queue.add(("state", me.name), encode_message(left_message(me)))
+        elif claim.status in TOLD_DEAD and supersedes(claim, me.claim) and not self.may_refute():
+            return
         elif supersedes(claim, me.claim) or version > me.version:
             self._refute(claim.incarnation, version)
             if claim.status != ALIVE:
@@ -252,11 +260,27 @@ class Table:
         self._emit(MemberJoined(self.me.view()))
         self._emit(Published(self.me.run, self.me.version, dict(self.me.tags)))
 
+    # What we do not take.
+
+    def _refuses(self, name: str, address: str, services: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+        """Whether that record breaks the rules of both ends (record.py)."""
+        wrong = record_rules.problem(name, address, services, tags)
+        if wrong:
+            self._stats.refused_records += 1
+            self.on_refused(name, wrong)
+        return bool(wrong)
+
+    def _is_full(self, name: str) -> bool:
+        if len(self.entries) < self._config.max_members:
+            return False
+        self._stats.refused_members += 1
+        self.on_refused(name, FULL)
+        return True
+
     # How a row changes.
 
     def _admit(self, message: Alive, claim: Claim, now: float, spread: bool) -> None:
-        if len(self.entries) >= self._config.max_members:
-            self._stats.refused_members += 1
+        if self._is_full(message.name) or self._refuses(message.name, message.address, message.services, message.tags):
             return
         entry = Entry(message.name, claim, message.address, message.services, message.version, message.tags, now)
         self.entries[entry.name] = entry
@@ -267,6 +291,8 @@ class Table:
         self._tell("state", entry.name, message, spread)
 
     def _revive(self, entry: Entry, message: Alive, claim: Claim, now: float, spread: bool) -> None:
+        if self._refuses(message.name, message.address, message.services, message.tags):
+            return
         is_new_run, before = claim.run > entry.run, entry.status
         joins = is_new_run or not entry.was_seen or before == LEFT
         entry.address, entry.services, entry.was_seen = message.address, message.services, True
@@ -288,7 +314,7 @@ class Table:
 
     def _merge_tags(self, entry: Entry, version: int, tags: Mapping[str, str], spread: bool) -> None:
         """Whole or not at all, and never an older batch after a newer one."""
-        if version <= entry.version:
+        if version <= entry.version or self._refuses(entry.name, entry.address, entry.services, tags):
             return
         entry.version, entry.tags = version, tags
         self._changed(entry)
@@ -307,11 +333,11 @@ class Table:
         event = MemberLeft if claim.status == LEFT else MemberFailed
         entry = self.entries.get(message.name)
         if entry is None:
-            if len(self.entries) >= self._config.max_members:
-                self._stats.refused_members += 1
+            if self._is_full(message.name):
                 return
             # Kept and told on: after a mass restart somebody must tell the restarted one (memberlist #311, #345).
-            entry = Entry(message.name, claim, address, {}, 0, {}, at, was_seen=False)
+            usable = "" if record_rules.problem(message.name, address, {}, {}) else address
+            entry = Entry(message.name, claim, usable, {}, 0, {}, at, was_seen=False)
             self.entries[entry.name] = entry
             self._note_death(entry)
             self._changed(entry)

@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
+import sim
 from rpcnet import observe
 from rpcnet.cluster import (
     AddressInUse,
     Cluster,
     ClusterClosed,
+    InvalidRecord,
     InvalidTag,
     MemberFailed,
     MemberLeft,
@@ -23,6 +25,8 @@ from rpcnet.cluster import (
     TagsChanged,
     TagsTooLarge,
 )
+from rpcnet.cluster.cluster import MAX_NOTICED, NOTICE_INTERVAL
+from rpcnet.cluster.swim.effect import Noticed
 from rpcnet.config import ClusterConfig
 
 LOCAL = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier=2.0)
@@ -503,6 +507,83 @@ def test_what_is_no_address_or_name_is_refused_before_anything_starts():
             Cluster("a", bad)
     with pytest.raises(ValueError, match="name"):
         Cluster("", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"services": {"rpc": 9000}},
+        {"services": {"rpc": None}},
+        {"services": {"rpc": "0.0.0.0:9000"}},
+        {"services": {"": "h:1"}},
+        {"advertise": "0.0.0.0:7946"},
+        {"advertise": "10.0.0.6:0"},
+        {"advertise": "h" * 254 + ":1"},
+        {"advertise": ""},
+    ],
+)
+def test_what_no_other_member_could_use_is_refused_at_once(keys):
+    with pytest.raises(InvalidRecord):
+        make("a", **keys)
+
+
+def test_a_clock_before_1970_is_refused_and_holds_no_port(world):
+    async def main():
+        async with make("other") as other:
+            address = other.address
+        with pytest.raises(InvalidRecord, match="clock"):
+            await Cluster("a", address, wall_clock=lambda: -3600.0).start()
+        async with Cluster("a", address):
+            pass
+
+    world.run(main())
+
+
+def test_tags_are_limited_by_their_bytes_alone(world):
+    """The wire takes what the config allows, however many tags that are, and however long one is."""
+
+    async def main():
+        config = replace(ClusterConfig.lan(), max_datagram_bytes=9000, max_tags_bytes=8000)
+        for tags in ({f"{number:x}": "" for number in range(1000)}, {"k": "v" * 7000}):
+            async with make("a", config=config) as a, make("b", a.address, config=config) as b, b.watch() as view:
+                await a.register_self(tags)
+                await until(view, lambda members, tags=tags: any(member.tags == tags for member in members))
+                async with make("c", a.address, config=config) as c:
+                    assert c.member("a").tags == tags
+
+    world.run(main())
+
+
+def test_a_member_that_is_refused_is_told_and_both_ends_log_it_once(world, caplog):
+    async def main():
+        full = replace(ClusterConfig.lan(), max_members=1)
+        config = replace(ClusterConfig.lan(), join_timeout=0.5, reconnect_interval=0.1)
+        async with make("a", config=full) as a, make("b", a.address, config=config) as b:
+            async with asyncio.timeout(10):
+                while not b.stats.refused_by_others:  # noqa: ASYNC110 - there is no event for a counter
+                    await asyncio.sleep(0.05)
+            assert a.stats.refused_members >= 1
+
+    world.run(main())
+    said = [record.getMessage() for record in caplog.records if "does not take" in record.getMessage()]
+    assert said == [
+        "a: does not take what 'b' sends: the table is full (max_members)",
+        "b: 'a' does not take what we send: 'the table is full (max_members)'",
+    ]
+
+
+def test_warnings_that_others_cause_are_few(caplog):
+    async def main():
+        async with make("a") as a:
+            for number in range(1000):
+                a._notice(Noticed(("refused", str(number)), "x"))
+            assert len(caplog.records) == MAX_NOTICED
+            await asyncio.sleep(NOTICE_INTERVAL)
+            a._notice(Noticed(("refused", "0"), "x"))
+            a._notice(Noticed(("refused", "0"), "x"))
+            assert len(caplog.records) == MAX_NOTICED + 1
+
+    sim.run(main(), seed=1)
 
 
 def test_a_blocked_loop_kills_nobody_and_is_killed_by_nobody():

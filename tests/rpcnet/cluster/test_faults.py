@@ -192,6 +192,20 @@ def test_a_member_that_restarts_elsewhere_behind_a_name_does_not_flap(simulation
     assert all(machines.sees(name) == machines.names for name in machines.names)
 
 
+def test_a_member_that_nobody_reaches_fails_once_and_blames_nobody(simulation, caplog):
+    machines = Machines(simulation, 5)
+    machines.nodes["lost"] = simulation.add_node("lost")
+    machines.keys["lost"] = {"advertise": "10.99.0.1:7946", "join": [f"{machines.nodes['n0'].host.ip}:7946"]}
+    machines.nodes["lost"].start(machines._member, "lost")
+    machines.run(200)
+    failed = [(node, member) for _, node, event, member, _ in machines.events if event == "member_failed"]
+    assert sorted(failed) == [(name, "lost") for name in machines.names]
+    assert {event[3] for event in machines.events if event[2] == "member_suspected"} == {"lost"}
+    warned = [record.getMessage() for record in caplog.records if "10.99.0.1:7946" in record.getMessage()]
+    assert 1 <= len(warned) <= 4, "at most once a minute"
+    assert all(text.startswith("lost: ") and "advertise" in text for text in warned)
+
+
 def test_equal_seeds_give_equal_runs_and_others_do_not():
     def digest(seed):
         with Simulation(seed=seed) as simulation:

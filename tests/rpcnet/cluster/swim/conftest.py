@@ -14,7 +14,7 @@ from rpcnet.config import ClusterConfig
 
 
 class Network:
-    """Cores by name; the address of a core is its name. `events` holds (time, name of the observer, event)."""
+    """Cores by name, at that name and port 1. `events` holds (time, name of the observer, event)."""
 
     def __init__(self, *, seed: int = 1, config: ClusterConfig | None = None, loss: float = 0.0) -> None:
         self.now, self.loss = 0.0, loss
@@ -36,11 +36,11 @@ class Network:
     def add(self, name: str, *, join: Iterable[str] = (), run: int = 1, known_as: str = "", **keys: Any) -> Core:
         core = Core(
             known_as or name,
-            name,
+            f"{name}:1",
             run=run,
             config=self.config,
             random=Random(self.random.random()),
-            seeds=list(join),
+            seeds=[f"{seed}:1" for seed in join],
             **keys,
         )
         self.cores[name] = core
@@ -131,7 +131,7 @@ class Network:
             match effect:
                 case Send(address, data):
                     self.sent.append((self.now, name, effect))
-                    self._carry(name, address, data)
+                    self._carry(name, host(address), data)
                 case Exchange():
                     self._exchange(name, core, effect)
                 case Flushed():
@@ -175,7 +175,7 @@ class Network:
 
     def _exchange(self, name: str, core: Core, exchange: Exchange) -> None:
         """Connect, ask, answer: two round trips; refused or silent where there is nobody."""
-        target, number = exchange.address, exchange.number
+        target, number = host(exchange.address), exchange.number
         finished: list[bool] = []
 
         def finish(data: bytes | None) -> None:
@@ -198,6 +198,10 @@ class Network:
                 self._at(self.now + self._latency(), lambda: self._deliver(name, lambda: finish(None)))
         elif reachable:
             self._at(self.now + 3 * self._latency(), lambda: self._deliver(target, arrive))
+
+
+def host(address: str) -> str:
+    return address.partition(":")[0]
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from rpcnet.cluster.errors import ClusterClosed, InvalidTag, TagsTooLarge
+from rpcnet.cluster.errors import ClusterClosed, TagsTooLarge
 from rpcnet.cluster.swim.contacts import MAX_EXCHANGES
 from rpcnet.cluster.swim.core import Core
-from rpcnet.cluster.swim.effect import Exchange, Send
+from rpcnet.cluster.swim.effect import Exchange, Noticed, Send
 from rpcnet.cluster.swim.event import (
     MemberFailed,
     MemberJoined,
@@ -27,8 +27,10 @@ from rpcnet.cluster.swim.message import (
     Nack,
     Ping,
     Record,
+    Refused,
     State,
     Suspect,
+    Tags,
     decode,
     encode,
     encode_message,
@@ -441,7 +443,7 @@ def test_equal_inputs_give_equal_effects(network):
 @pytest.mark.parametrize(("seed", "is_asked_again"), [("10.0.0.7:1", False), ("[fd00::7]:1", False), ("alias:1", True)])
 def test_a_seed_that_is_oneself_is_asked_again_if_it_is_a_name(seed, is_asked_again):
     """A name that stands for this member today may stand for others as well, or tomorrow."""
-    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=[seed])
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=[seed])
     (request,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
     answer, _ = core.handle_stream(request.data, "a", 0.0)
     assert not core.has_joined
@@ -499,15 +501,127 @@ def test_a_datagram_of_another_version_is_ignored_and_counted(network):
     data = bytearray(packet("m1", Ping(1, "m0", 0)))
     assert data[1] == 1
     data[1] = 2
-    assert core.handle(bytes(data), "m1", net.now) == []
+    (noticed,) = core.handle(bytes(data), "m1", net.now)
+    assert "'m1'" in noticed.text
+    assert "version 2" in noticed.text
     assert core.stats.foreign_version == 1
+    answer, _ = core.handle_stream(bytes(data), "m1", net.now)
+    assert decode(answer).messages == [Refused("it speaks version 2 of the protocol, we speak 1")]
+
+
+def bad_packet(sender, *, cluster="default", padding=0):
+    """A packet whose message does not decode."""
+    return encode(cluster, sender, 1, [encode_message(Ping(-1, "m0" + "x" * padding, 0))])
+
+
+def test_a_member_whose_packets_are_refused_is_told_so(network):
+    net = network()
+    net.cluster(2)
+    core, sender = net.cores["m0"], net.cores["m1"]
+    effects = core.handle(bad_packet("m1", padding=120), "m1:1", net.now)
+    (noticed,) = (effect for effect in effects if isinstance(effect, Noticed))
+    assert noticed.about == ("refused", "m1")
+    (send,) = (effect for effect in effects if isinstance(effect, Send))
+    assert send.address == "m1:1"
+    (heard,) = (effect for effect in sender.handle(send.data, "m0:1", net.now) if isinstance(effect, Noticed))
+    assert heard.about == ("refused by", "m0")
+    assert sender.stats.refused_by_others == core.stats.malformed == 1
+
+
+def test_a_refusal_is_told_seldom_and_in_fewer_bytes_than_came(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+
+    def answers(padding, now):
+        data = bad_packet("m1", padding=padding)
+        sent = [effect.data for effect in core.handle(data, "m1:1", now) if isinstance(effect, Send)]
+        assert all(len(each) <= len(data) for each in sent)
+        return len(sent)
+
+    assert answers(0, net.now) == 0, "the reason is longer than what came"
+    assert sum(answers(120, net.now) for _ in range(1000)) == 1
+    assert answers(120, net.now + 1) == 1
+
+
+def test_a_stranger_whose_packets_are_refused_is_told_nothing(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    data = bad_packet("m1", cluster="other", padding=120)
+    assert core.handle(data, "m1:1", net.now) == []
+    assert core.handle_stream(data, "m1:1", net.now) == (None, [])
+    assert core.stats.foreign_cluster == 2
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:7946", "m9:0", "nowhere"])
+def test_a_record_that_nobody_may_announce_is_refused_here_too(network, address):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    alive = Alive("m9", 1, 0, address, {}, 0, {})
+    effects = core.handle(packet("m1", alive), "m1:1", net.now)
+    assert core.member("m9") is None
+    assert core.stats.refused_records == 1
+    assert [effect.about for effect in effects if isinstance(effect, Noticed)] == [("refused", "m9")]
+    assert [effect for effect in effects if isinstance(effect, Send)] == [], "its sender is not to blame"
+    row = Record("m9", 1, 0, 0, address, {}, 0, {}, 0)
+    answer, _ = core.handle_stream(packet("m9", State([row])), "m9:1", net.now)
+    assert any(isinstance(message, Refused) for message in decode(answer).messages), "it asked itself, and is told"
+
+
+def test_tags_that_nobody_may_announce_change_nothing(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    core.handle(packet("m1", Tags("m1", 1, 5, {"a\n": "x"})), "m1:1", net.now)
+    newer = Alive("m1", 1, 7, "m1:1", {"": "x"}, 9, {})
+    core.handle(packet("m1", newer), "m1:1", net.now)
+    core.handle(packet("m1", Alive("m1", 1, 7, "m1:1", {"rpc": "9000"}, 9, {})), "m1:1", net.now)
+    assert (core.member("m1").version, core.member("m1").incarnation) == (0, 0)
+    assert core.stats.refused_records == 2, "an empty name does not even decode"
+    assert core.stats.malformed == 1
+
+
+def test_a_member_that_nobody_reaches_stops_to_refute_and_says_why(network):
+    net = network()
+    net.cluster(3)
+    core = net.cores["m2"]
+
+    def accused(messages=()):
+        before = core.me.incarnation
+        accusation = Suspect("m2", 1, before, "m0")
+        effects = core.handle(packet("m0", *messages, accusation), "m0:1", net.now)
+        return core.me.incarnation > before, [effect.text for effect in effects if isinstance(effect, Noticed)]
+
+    assert [accused()[0] for _ in range(5)] == [True, True, True, False, False]
+    _, (said,) = accused()
+    assert "m2:1" in said
+    assert "advertise" in said
+    assert accused([Ping(1, "m2", 0)]) == (True, []), "somebody has reached it"
+
+
+def test_an_answer_of_use_is_one_of_another_member(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    assert core.is_answer(packet("m1", Ack(1)))
+    assert core.is_answer(packet("m0", Ack(1), run=2)), "another run of our name"
+    assert not core.is_answer(packet("m0", Ack(1)))
+    assert not core.is_answer(encode("other", "m1", 1, []))
+    assert not core.is_answer(b"HTTP/1.1 400 Bad Request")
 
 
 def test_a_record_that_fits_into_no_datagram_is_refused_with_its_size():
     with pytest.raises(TagsTooLarge, match="max_datagram_bytes"):
-        Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), services={"x": "y" * 1400})
-    with pytest.raises(InvalidTag, match="Unicode"):
-        Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), services={"x": "\ud800"})
+        Core(
+            "a",
+            "a:1",
+            run=1,
+            config=ClusterConfig.lan(),
+            random=Random(1),
+            services={f"s{number}": "h" * 200 + ":1" for number in range(7)},
+        )
 
 
 def test_a_member_over_max_members_is_refused_and_counted(network):
@@ -547,7 +661,7 @@ def test_a_stranger_is_asked_for_its_table_at_most_once_a_second(network):
 
 def test_a_member_that_is_always_late_still_finds_the_dead(network):
     """Late timers void a probe only a few times in a row."""
-    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1))
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1))
     core.start(0.0)
     join = encode("default", "b", 1, [encode_message(alive_of("b"))])
     core.handle(join, "b", 0.0)
@@ -559,7 +673,7 @@ def test_a_member_that_is_always_late_still_finds_the_dead(network):
 
 
 def alone(**keys):
-    core = Core("a", "a", run=1, config=ClusterConfig.lan(), random=Random(1), **keys)
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), **keys)
     return core, core.start(0.0)
 
 
@@ -658,7 +772,7 @@ def test_a_seed_that_does_not_name_itself_in_its_table_is_not_asked_again():
 
 
 def record_of_name(name):
-    return Record(name, 1, 0, 0, name, {}, 0, {}, 0)
+    return Record(name, 1, 0, 0, f"{name}:1", {}, 0, {}, 0)
 
 
 def packet(sender, *messages, run=1):
@@ -670,4 +784,4 @@ def suspect_of(member, accuser):
 
 
 def alive_of(name, run=1, incarnation=0):
-    return Alive(name, run, incarnation, name, {}, 0, {})
+    return Alive(name, run, incarnation, f"{name}:1", {}, 0, {})

@@ -10,18 +10,21 @@ from rpcnet.cluster.swim.message import (
     Alive,
     BadPacket,
     Dead,
+    Header,
     IndirectPing,
     Left,
     Nack,
     Packet,
     Ping,
     Record,
+    Refused,
     State,
     Suspect,
     Tags,
     decode,
     encode,
     encode_message,
+    sender_of,
 )
 
 # Changing a vector is changing the protocol: then VERSION changes too.
@@ -38,6 +41,7 @@ GOLDEN = [
     (Dead("b", 1, 2, "a"), "95 07 a1 62 01 02 a1 61"),
     (Left("b", 1, 2), "94 08 a1 62 01 02"),
     (Tags("b", 1, 3, {}), "95 09 a1 62 01 03 80"),
+    (Refused("no"), "92 0d a2 6e 6f"),
     (State([Record("b", 1, 2, 0, "h:1", {}, 0, {}, 5)]), "92 0a 91 99 a1 62 01 02 00 a3 68 3a 31 80 00 80 05"),
 ]
 
@@ -70,7 +74,9 @@ def test_any_bytes_are_a_packet_or_bad(data):
         Ping(1, "x" * 129, 0),
         Suspect("b", MAX_NUMBER + 1, 0, "a"),
         Dead("b", 0, -1, "a"),
-        Tags("b", 0, 0, {"k": "v" * 5000}),
+        Tags("b", 0, 0, {"k": "v" * 65_536}),
+        Tags("b", 0, 0, {"k" * 129: "v"}),
+        Refused("x" * 256),
         Tags("b", 0, 0, {"": "v"}),
         State([Record("b", 1, 2, 4, "h:1", {}, 0, {}, 5)]),
     ],
@@ -88,3 +94,12 @@ def test_deep_nesting_is_bad_not_a_crash():
 def test_a_promise_of_many_elements_is_bad_and_costs_nothing():
     with pytest.raises(BadPacket):
         decode(bytes.fromhex("95 01 a1 63 a1 61 05 dd ff ff ff ff"))
+
+
+def test_the_sender_of_a_packet_that_does_not_decode_is_known_by_its_beginning():
+    data = encode("c", "a", 5, [encode_message(Ping(-1, "b", 0))])
+    with pytest.raises(BadPacket):
+        decode(data)
+    assert sender_of(data) == Header(1, "c", "a", 5)
+    assert sender_of(data[:5]) is None
+    assert sender_of(b"\x91" * 100_000) is None
