@@ -1,7 +1,15 @@
 """Cluster membership: SWIM with Lifeguard over asyncio. This file is a list."""
 
 from rpcnet.cluster.cluster import Cluster
-from rpcnet.cluster.errors import ClusterClosed, ClusterError, InvalidRecord, InvalidTag, NotPermitted, TagsTooLarge
+from rpcnet.cluster.errors import (
+    ClusterClosed,
+    ClusterError,
+    InvalidRecord,
+    InvalidTag,
+    NameInUse,
+    NotPermitted,
+    TagsTooLarge,
+)
 from rpcnet.cluster.events import (
     ClusterEvent,
     Lagged,
@@ -33,6 +41,7 @@ __all__ = [
     "MemberRecovered",
     "MemberStatus",
     "MemberSuspected",
+    "NameInUse",
     "NodeStatus",
     "NotPermitted",
     "Registry",

@@ -14,12 +14,12 @@ from typing import Self
 
 from rpcnet import observe
 from rpcnet.address import is_loopback, split_host_port
-from rpcnet.cluster.errors import ClusterClosed, NotPermitted
+from rpcnet.cluster.errors import ClusterClosed, NameInUse, NotPermitted
 from rpcnet.cluster.registry import Registry
 from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.cluster.swim.core import Core
-from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Noticed, Published, Send, Stats
+from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, NameTaken, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
     MemberFailed,
@@ -101,6 +101,8 @@ class Cluster:
         self._flushed = asyncio.Event()
         self._closed = asyncio.Event()
         self._opening: asyncio.Task[str] | None = None
+        self._refused_because: NameInUse | None = None
+        """Why start() ends with this error."""
         self._has_started = False
         self._is_running = False
         self._is_leaving = False
@@ -114,7 +116,8 @@ class Cluster:
         """Bind, join, and return once a seed has answered, or after join_timeout: joining then goes on for ever.
 
         Raises AddressInUse, or another OSError where the address cannot be bound for another reason; NotPermitted for
-        an address other than loopback without key or `insecure`; InvalidRecord for a clock before 1970; TagsTooLarge
+        an address other than loopback without key or `insecure`; InvalidRecord for a clock before 1970; NameInUse
+        where a process of this name answers at another address; TagsTooLarge
         where name, address and services do not fit into a datagram; ClusterClosed where it was started before, or is
         left meanwhile.
         """
@@ -154,6 +157,9 @@ class Cluster:
         except BaseException:
             await self.leave()
             raise
+        if self._refused_because is not None:
+            await self._leave_unheard()
+            raise self._refused_because
         if self._is_leaving:
             raise self._left_early()
 
@@ -185,6 +191,16 @@ class Cluster:
                 await self._transport.close()
             finally:
                 self._closed.set()
+
+    async def _leave_unheard(self) -> None:
+        """Close everything and say nothing: whoever has our name has not left."""
+        self._is_leaving = True
+        self._stop()
+        assert self._transport is not None, "started without a transport"
+        try:
+            await self._transport.close()
+        finally:
+            self._closed.set()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -293,6 +309,8 @@ class Cluster:
                     self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
                 case Flushed():
                     self._flushed.set()
+                case NameTaken(address):
+                    self._name_taken(address)
                 case Noticed():
                     self._notice(effect)
                 case ClusterEvent():
@@ -327,6 +345,14 @@ class Cluster:
             )
         for watch in self._watches:
             watch.feed(event)
+
+    def _name_taken(self, address: str) -> None:
+        text = f"the name {self.name!r} is in use by a process that answers at {address}"
+        if not self._joined.is_set():
+            self._refused_because = NameInUse(f"cluster member {self.name} cannot join: {text}")
+            self._joined.set()
+        else:
+            self._notice(Noticed(("name", ""), f"it has not joined, and goes on to try: {text}"))
 
     def _notice(self, noticed: Noticed) -> None:
         """A warning, but the same one at most once a minute."""
@@ -424,7 +450,7 @@ class Cluster:
             await self._joined.wait()
         finally:
             timer.cancel()
-        if self._core is not None and not self._core.has_joined and not self._is_leaving:
+        if self._core is not None and not self._core.has_joined and not (self._is_leaving or self._refused_because):
             log.warning("%s: no seed of %s answers yet; going on to try", self.name, ", ".join(self._join))
 
     def _stop(self) -> None:

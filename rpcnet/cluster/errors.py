@@ -4,11 +4,12 @@ ClusterError
 ├── InvalidRecord (a ValueError too)
 │   └── InvalidTag
 │       └── TagsTooLarge
+├── NameInUse         a living process has this name
 ├── NotPermitted      forging another member; a bind that would be open to strangers
 └── ClusterClosed     the cluster is not started, or has been left
 """
 
-__all__ = ["ClusterClosed", "ClusterError", "InvalidRecord", "InvalidTag", "NotPermitted", "TagsTooLarge"]
+__all__ = ["ClusterClosed", "ClusterError", "InvalidRecord", "InvalidTag", "NameInUse", "NotPermitted", "TagsTooLarge"]
 
 
 class ClusterError(Exception):
@@ -25,6 +26,10 @@ class InvalidTag(InvalidRecord):
 
 class TagsTooLarge(InvalidTag):
     """A record that does not fit: max_tags_bytes for the tags, max_datagram_bytes for all of it."""
+
+
+class NameInUse(ClusterError):
+    """Another process of the cluster has this name, and answers: it keeps it."""
 
 
 class NotPermitted(ClusterError):

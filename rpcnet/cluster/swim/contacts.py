@@ -12,7 +12,8 @@ from typing import Protocol
 from rpcnet.address import is_literal
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.member import Entry
-from rpcnet.cluster.swim.message import Message, State
+from rpcnet.cluster.swim.message import Holder, Message, Ping, State
+from rpcnet.cluster.swim.naming import Naming
 from rpcnet.cluster.swim.ring import Ring
 from rpcnet.cluster.swim.table import Table, Timer, record_of
 from rpcnet.cluster.swim.timers import Timers
@@ -57,6 +58,7 @@ class Contacts:
         self._open: dict[int, str] = {}
         """Open exchanges: the seed that is asked, or ""."""
         self._count = 0
+        self.naming = Naming()
         self._retry = FIRST_RETRY
         self._synced_at = float("-inf")
 
@@ -76,10 +78,12 @@ class Contacts:
 
     # Streams.
 
-    def ask(self, address: str, messages: list[Message], timeout: float, seed: str = "") -> None:
+    def ask(self, address: str, messages: list[Message], timeout: float, seed: str = "") -> int:
+        """Ask on a stream of its own; returns the number of the exchange."""
         self._count += 1
         self._open[self._count] = seed
         self._outside.open_stream(self._count, address, messages, min(timeout, self._config.tcp_timeout))
+        return self._count
 
     def close(self, number: int) -> str | None:
         """An exchange is over: the seed that was asked, "" for any other, None where it is not known."""
@@ -141,9 +145,30 @@ class Contacts:
             self._synced_at = now
             self._exchange(address, "", now)
 
+    def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
+        """Somebody has our name: does it live? Within half the time that a start waits."""
+        config = self._config
+        ping = Ping(sequence, self._table.me.name, self._table.digest)
+        number = self.ask(holder.address, [ping], min(config.probe_wait, config.join_timeout / 2))
+        self.naming.begin(number, sequence, seed, holder)
+
+    def holder_asked(self, number: int, answered: bool, now: float) -> Holder | None:
+        """An exchange is over. If it was with the holder of our name: who has it; or else the seed is asked again."""
+        asked = self.naming.end(number)
+        if asked is None:
+            return None
+        seed, holder = asked
+        if answered and not self.naming.is_myself:
+            return holder
+        self.naming.in_vain = holder
+        self._table.take_over(holder.run)
+        self._exchange(seed, seed, now)
+        return None
+
     def _exchange(self, address: str, seed: str, now: float) -> None:
         if address and len(self._open) < MAX_EXCHANGES and (not seed or seed not in self._open.values()):
-            self.ask(address, [self.state(now)], self._config.tcp_timeout, seed)
+            claim: list[Message] = [] if self._table.has_joined else [self.naming.in_vain]
+            self.ask(address, [*claim, self.state(now)], self._config.tcp_timeout, seed)
 
     # Those that cannot be reached.
 

@@ -18,7 +18,7 @@ from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.cluster.swim.awareness import Awareness
 from rpcnet.cluster.swim.contacts import Contacts
 from rpcnet.cluster.swim.dissemination import Dissemination, transmissions
-from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, Noticed, Published, Send, Stats
+from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, NameTaken, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import MemberJoined
 from rpcnet.cluster.swim.farewell import Farewell
 from rpcnet.cluster.swim.member import ALIVE, DEAD, SUSPECT, Claim, Entry, Member
@@ -29,6 +29,7 @@ from rpcnet.cluster.swim.message import (
     Alive,
     BadPacket,
     Dead,
+    Holder,
     IndirectPing,
     Left,
     Message,
@@ -95,6 +96,8 @@ class Core:
         self._table = Table(me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit)
         self._table.on_up = self._came_up
         self._table.on_refuted = self._refuted
+        self._table.on_twin = self._tell_twin
+        self._table.on_twins = self._tell_twins
         self._table.may_refute = self._may_refute
         self._table.on_refused = self._refuse
         self._prober = Prober(
@@ -236,11 +239,15 @@ class Core:
             return (self._packet([encode_message(answer)]) if answer else None), self._take(now)
         self._unreached = 0
         reply: list[Message] = []
+        holder = self._holder_for(packet)
+        if holder is not None:
+            return self._packet([encode_message(holder)]), self._take(now)
         for message in packet.messages:
             if isinstance(message, State):
                 self._contacts.take(message, packet.name, now, spread=True)
                 reply.append(self._contacts.state(now))
             elif isinstance(message, Ping) and message.target == self._table.me.name:
+                self._contacts.naming.was_pinged(message.sequence)
                 reply.append(Ack(message.sequence))
         if self._refusal is not None:
             reply.append(self._refusal)
@@ -258,7 +265,19 @@ class Core:
         self._notice(now)
         seed = self._contacts.close(number)
         packet = self._open(data, may_be_me=True)
+        acked = (
+            packet is not None
+            and packet.name == self._table.me.name
+            and any(isinstance(message, Ack) for message in packet.messages)
+        )
+        taken = self._contacts.holder_asked(number, acked, now)
+        if taken is not None and not self._table.has_joined:
+            self._emit(NameTaken(taken.address))
         if seed is None or packet is None:
+            return self._take(now)
+        holders = [message for message in packet.messages if isinstance(message, Holder)]
+        if holders and seed and not self._table.has_joined:
+            self._contacts.ask_holder(holders[0], seed, self._prober.next_sequence())
             return self._take(now)
         if packet.name == self._table.me.name and packet.run == self._table.me.run:
             self._contacts.met_ourselves(seed)
@@ -275,6 +294,7 @@ class Core:
     def exchange_failed(self, number: int, now: float) -> list[Effect]:
         self._notice(now)
         self._contacts.close(number)
+        self._contacts.holder_asked(number, False, now)
         return self._take(now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -310,6 +330,29 @@ class Core:
         elif may_be_me or packet.name != self._table.me.name or packet.run != self._table.me.run:
             return packet
         return None
+
+    def _holder_for(self, packet: Packet) -> Holder | None:
+        """Who has the name of this newcomer, unless it says that this one did not answer."""
+        asked = [message for message in packet.messages if isinstance(message, Holder)]
+        states = [message for message in packet.messages if isinstance(message, State)]
+        rows = [row for state in states for row in state.records if (row.name, row.run) == (packet.name, packet.run)]
+        held = self._table.holder(packet.name, rows[0].address) if asked and rows else None
+        holder = Holder(held.run, held.address) if held is not None else None
+        return holder if holder not in asked else None
+
+    def _tell_twin(self, address: str) -> None:
+        me, now = self._table.me, self._awake_at
+        if now - me.answered_at >= self._config.gossip_interval:
+            me.answered_at = now
+            self.send(address, [alive_message(me)], gossip=False)
+
+    def _tell_twins(self, entry: Entry, message: Alive) -> None:
+        """Two processes have one name and run: each hears of the other, and one of them takes a newer run."""
+        now = self._awake_at
+        if now - entry.answered_at >= self._config.gossip_interval:
+            entry.answered_at = now
+            self.send(message.address, [alive_message(entry)], gossip=False)
+            self.send(entry.address, [message], gossip=False)
 
     def _count_bad(self, data: bytes, reason: str, *, on_stream: bool) -> None:
         """Bytes that are no packet for us. One of our own cluster is told why; nobody else is told anything.

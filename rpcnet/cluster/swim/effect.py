@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rpcnet.cluster.swim.event import ClusterEvent
 
-__all__ = ["Effect", "Exchange", "Flushed", "Noticed", "Published", "Send", "Stats"]
+__all__ = ["Effect", "Exchange", "Flushed", "NameTaken", "Noticed", "Published", "Send", "Stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
+class NameTaken:
+    """Another process has our name, at this address, and answers there. We have not joined."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """Something that whoever runs this member should know, as a sentence; `about` groups what is the same."""
 
@@ -47,7 +54,7 @@ class Noticed:
     text: str
 
 
-Effect = Send | Exchange | Published | Flushed | Noticed | ClusterEvent
+Effect = Send | Exchange | Published | Flushed | NameTaken | Noticed | ClusterEvent
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ __all__ = [
     "BadPacket",
     "Dead",
     "Header",
+    "Holder",
     "IndirectPing",
     "Left",
     "Message",
@@ -150,7 +151,16 @@ class Refused(Struct, array_like=True, frozen=True, tag=13):
     reason: Annotated[str, Meta(max_length=MAX_REASON)]
 
 
-Message = Ping | IndirectPing | Ack | Nack | Alive | Suspect | Dead | Left | Tags | State | Refused
+class Holder(Struct, array_like=True, frozen=True, tag=14):
+    """A process that has the name of the newcomer. Sent to it: ask that one. Sent by it, beside its first table: I have
+    asked that one, and it did not answer (an empty address: I have asked nobody). Only over a stream.
+    """
+
+    run: Number
+    address: Address
+
+
+Message = Ping | IndirectPing | Ack | Nack | Alive | Suspect | Dead | Left | Tags | State | Refused | Holder
 
 
 class Header(Struct, array_like=True, frozen=True):

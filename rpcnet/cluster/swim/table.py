@@ -65,6 +65,10 @@ class Table:
         self.on_up: Callable[[Entry, bool], None] = lambda entry, returned: None
         """Told of each member that came up (and whether it was down before)."""
         self.on_refuted: Callable[[str], None] = lambda accuser: None
+        self.on_twin: Callable[[str], None] = lambda address: None
+        """Told of another process that has our name and run, and where it is: it is to hear of us."""
+        self.on_twins: Callable[[Entry, Alive], None] = lambda entry, message: None
+        """Told of two others that have one name and run: each is to hear of the other."""
         self.may_refute: Callable[[], bool] = lambda: True
         """Asked before we contradict those who hold us for suspect or dead."""
         self.on_refused: Callable[[str, str], None] = lambda name, reason: None
@@ -88,6 +92,8 @@ class Table:
         elif supersedes(claim, entry.claim):
             self._revive(entry, message, claim, now, spread)
         elif message.run == entry.run:
+            if message.address != entry.address:
+                self.on_twins(entry, message)  # two processes that started in one microsecond
             self._merge_tags(entry, message.version, message.tags, spread)
 
     def suspect(self, message: Suspect, now: float, *, spread: bool = True) -> None:
@@ -135,6 +141,11 @@ class Table:
             self._merge_tags(entry, message.version, message.tags, spread)
         elif message.version > entry.version and entry.status != LEFT:
             self._refute(entry.incarnation, message.version)
+
+    def holder(self, name: str, address: str) -> Entry | None:
+        """Who has that name at another address, as far as we know."""
+        entry = self.entries.get(name)
+        return entry if entry is not None and entry.is_up and entry.was_seen and entry.address != address else None
 
     def record(self, record: Record, sender: str, now: float, *, spread: bool) -> None:
         """One row of another member's table.
@@ -209,6 +220,8 @@ class Table:
             self._meet_my_name(claim, address)
         elif claim.run < me.run:
             return  # a rumour of an earlier run: nothing of it is true any more
+        elif claim.status == ALIVE and address not in (None, me.address) and me.status != LEFT:
+            self._meet_twin(address or "")
         elif me.status == LEFT:
             if claim.incarnation > me.incarnation:
                 self._set(me, Claim(me.run, claim.incarnation, LEFT), me.changed_at)
@@ -237,6 +250,14 @@ class Table:
             self._emit(Published(me.run, me.version, dict(me.tags)))
         self.announce()
 
+    def _meet_twin(self, address: str) -> None:
+        """Another process of our name and run: both started in one microsecond. The higher address wins."""
+        if self.me.address > address and self.me.run < MAX_NUMBER:
+            self._new_run(self.me.run + 1)
+        else:
+            self._stats.name_conflicts += 1
+        self.on_twin(address)
+
     def _meet_my_name(self, claim: Claim, address: str | None) -> None:
         """A higher run of our own name: an earlier run of ours whose clock was ahead, or another living process.
 
@@ -253,6 +274,11 @@ class Table:
             self._stats.name_conflicts += 1
         else:
             self._new_run(claim.run + 1)
+
+    def take_over(self, run: int) -> None:
+        """A run of our name is over whose start was not before ours: ours is newer."""
+        if run >= self.me.run:
+            self._new_run(run + 1)
 
     def _new_run(self, run: int) -> None:
         self._set(self.me, Claim(min(run, MAX_NUMBER), 0, ALIVE), self.me.changed_at)

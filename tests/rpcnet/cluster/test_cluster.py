@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import replace
 from random import Random
 
@@ -20,6 +21,7 @@ from rpcnet.cluster import (
     MemberRecovered,
     MemberStatus,
     MemberSuspected,
+    NameInUse,
     NodeStatus,
     NotPermitted,
     TagsChanged,
@@ -400,15 +402,53 @@ def test_restart_under_the_same_name_and_address_is_a_new_run_at_once(world):
     world.run(main())
 
 
-def test_an_older_process_whose_name_was_taken_says_so_once(world, caplog):
+def test_a_newcomer_whose_name_is_alive_and_answers_gets_an_error(world):
     async def main():
-        async with make("seed") as seed, make("b", seed.address, wall_clock=lambda: 100.0) as older:
-            async with seed.watch() as view, make("b", seed.address, wall_clock=lambda: 200.0) as newer:
-                await until(view, lambda members: any(member.run == newer.me.run for member in members))
+        async with make("seed") as seed, make("b", seed.address) as older, seed.watch() as view:
+            await until(view, lambda members: names(members) == ["b", "seed"])
+            for wall_clock in (lambda: 1.0, time.time, lambda: 4e9, lambda: older.me.run / 1e6):
+                newer = make("b", seed.address, wall_clock=wall_clock)
+                with pytest.raises(NameInUse, match=f"answers at {older.address}"):
+                    await newer.start()
+            with pytest.raises(NameInUse):
+                await make("seed", seed.address).start()
+            await asyncio.sleep(1)
+            assert view._events == deque(), "nobody else has noticed"
+            assert older.stats.name_conflicts == 0
+            await older.leave()
+            async with make("b", seed.address) as newer:
+                assert names(newer.members()) == ["b", "seed"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    world.run(main())
+
+
+def test_a_newcomer_that_finds_its_name_in_use_late_joins_when_it_is_free(world, caplog):
+    async def main():
+        config = replace(ClusterConfig.lan(), join_timeout=0.1, reconnect_interval=0.1)
+        async with make("other") as other:
+            address = other.address
+        async with make("b", address, config=config) as newer:
+            async with Cluster("seed", address, config=config), make("b", address) as older:
                 async with asyncio.timeout(10):
-                    while not older.stats.name_conflicts:  # noqa: ASYNC110 - there is no event for a counter
+                    while "it has not joined" not in caplog.text:  # noqa: ASYNC110 - there is no event for a log line
                         await asyncio.sleep(0.05)
-                assert seed.member("b").address == newer.address
+                await older.leave()
+                async with newer.watch() as view:
+                    await until(view, lambda members: names(members) == ["b", "seed"])
+
+    world.run(main())
+
+
+def test_of_two_members_of_one_name_that_meet_later_the_older_says_so_once(world, caplog):
+    async def main():
+        async with make("s") as one, make("t") as two:
+            async with make("b", one.address, wall_clock=lambda: 100.0) as older, make("b", two.address) as newer:
+                async with one.watch() as view, make("bridge", one.address, two.address):
+                    await until(view, lambda members: newer.me in members)
+                    async with asyncio.timeout(10):
+                        while not older.stats.name_conflicts:  # noqa: ASYNC110 - there is no event for a counter
+                            await asyncio.sleep(0.05)
         assert [record.message for record in caplog.records if "newer process has this name" in record.message]
 
     world.run(main())

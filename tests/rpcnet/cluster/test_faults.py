@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rpcnet import observe
-from rpcnet.cluster import Cluster
+from rpcnet.cluster import Cluster, NameInUse
 from rpcnet.config import ClusterConfig
 from sim import Simulation
 
@@ -55,6 +55,11 @@ class Machines:
             self.clusters[name] = cluster
             await cluster.register_self({"name": name})
             await asyncio.Event().wait()
+
+    async def _restarted(self, name, machine):
+        """The same member on another machine."""
+        self.nodes[name] = self.nodes[machine]
+        await self._member(name)
 
     def _look_up_in_hosts(self):
         """Names are those of `hosts`, as a name server would have them at that moment."""
@@ -204,6 +209,47 @@ def test_a_member_that_nobody_reaches_fails_once_and_blames_nobody(simulation, c
     warned = [record.getMessage() for record in caplog.records if "10.99.0.1:7946" in record.getMessage()]
     assert 1 <= len(warned) <= 4, "at most once a minute"
     assert all(text.startswith("lost: ") and "advertise" in text for text in warned)
+
+
+@pytest.mark.parametrize("seed_name", ["seed", "twin"])
+def test_of_many_of_one_name_that_start_at_once_one_stays(simulation, seed_name):
+    nodes = [simulation.add_node(f"machine-{number}") for number in range(7)]
+    clusters, refused = [], []
+
+    async def member(node, name):
+        join = [f"{nodes[0].host.ip}:7946"]
+        cluster = Cluster(name, f"{node.host.ip}:7946", join=join, config=LAN, wall_clock=lambda: 100.0)
+        try:
+            async with cluster:
+                clusters.append(cluster)
+                await asyncio.Event().wait()
+        except NameInUse as error:
+            refused.append(str(error))
+
+    for number, node in enumerate(nodes):
+        node.start(member, node, seed_name if number == 0 else "twin")
+    simulation.run(until=30)
+    # Those whose first word comes before the seed has heard of another are let in; one of them wins, the others say so.
+    assert len(clusters) + len(refused) == 7
+    conflicts = sum(bool(cluster.stats.name_conflicts) for cluster in clusters)
+    assert conflicts == len(clusters) - (1 if seed_name == "twin" else 2)
+    assert len(refused) >= 5
+    held = {cluster.member("twin").address for cluster in clusters if not cluster.stats.name_conflicts}
+    assert len(held) == 1
+
+
+@pytest.mark.parametrize("how", ["kill", "crash"])
+def test_a_process_that_starts_again_elsewhere_is_in_within_two_seconds(simulation, how):
+    machines = Machines(simulation, 5, spare=["spare"])
+    getattr(machines.nodes["n2"], how)()
+    machines.run(0.2)
+    machines.nodes["spare"].start(machines._restarted, "n2", "spare")
+    machines.run(2)
+    assert {machines.clusters[name].member("n2").address for name in machines.names} == {
+        machines.clusters["n2"].address
+    }
+    machines.run(15)
+    assert machines.told("member_failed") == {}
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rpcnet.cluster.swim.core import Core
-from rpcnet.cluster.swim.effect import Exchange, Flushed, Send
+from rpcnet.cluster.swim.effect import Exchange, Flushed, NameTaken, Send
 from rpcnet.cluster.swim.event import ClusterEvent
 from rpcnet.config import ClusterConfig
 
@@ -23,6 +23,8 @@ class Network:
         self.cores: dict[str, Core] = {}
         self.events: list[tuple[float, str, ClusterEvent]] = []
         self.flushed: dict[str, float] = {}
+        self.taken: dict[str, str] = {}
+        """Newcomers that were told that their name is in use, and where."""
         self.sent: list[tuple[float, str, Any]] = []
         self.udp_only_cuts = False
         self._cut: dict[tuple[str, str], None] = {}
@@ -136,6 +138,8 @@ class Network:
                     self._exchange(name, core, effect)
                 case Flushed():
                     self.flushed[name] = self.now
+                case NameTaken(address):
+                    self.taken.setdefault(name, address)
                 case ClusterEvent():
                     self.events.append((self.now, name, effect))
         self._arm(name, core)

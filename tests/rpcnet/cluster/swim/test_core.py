@@ -358,21 +358,6 @@ def test_two_that_hold_each_other_for_dead_and_do_not_refute_do_not_flood_each_o
     assert len(net.sent) < 2 * 10 * 7
 
 
-def test_an_older_process_of_the_same_name_does_not_disturb_the_newer_one(network):
-    """Both live, at different addresses: the newer run is the member, and there is no war of ever higher runs."""
-    net = network()
-    net.cluster(2)
-    elder = net.add("elder", known_as="m2", join=["m0"])
-    net.run(3)
-    net.add("m2", join=["m0"], run=2)
-    net.run(20)
-    assert net.cores["m0"].member("m2").run == 2
-    assert net.cores["m0"].member("m2").is_up
-    assert elder.me.run == 1
-    assert elder.stats.name_conflicts > 0, "it has been told"
-    assert net.seen(MemberFailed) == {}
-
-
 def test_two_of_one_name_at_one_address_end_their_war(network):
     net = network()
     net.cluster(3)
