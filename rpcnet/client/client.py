@@ -19,7 +19,7 @@ from rpcnet.client.bidirectional import BidirectionalStream, ItemStream
 from rpcnet.client.call import ClientCall
 from rpcnet.client.launch import CallLauncher
 from rpcnet.client.proxy import ServiceProxy
-from rpcnet.client.reconnect import Dialer, OpenTransport
+from rpcnet.client.reconnect import Dialer, Dials, OpenTransport
 from rpcnet.client.reply import Reply
 from rpcnet.client.stream import ClientStream, cause_of, encode_request, why_not
 from rpcnet.client.through import answer_through, stream_through
@@ -74,15 +74,20 @@ class RpcClient:
     ) -> None:
         """`open_transport` makes connections where they do not come from `address`; see `rpcnet.testing`."""
         check_context(tls, "client")
-        self.config = config or RpcConfig()
-        self.address = address
+        config = config or RpcConfig()
         to = addresses.parse(address)
-        to.check_secure(tls is not None, self.config.insecure)
+        to.check_secure(tls is not None, config.insecure)
+        self._begin(address, config, Dialer(to, tls, config, random, wall_clock, open_transport), interceptors)
+
+    def _begin(self, address: str, config: RpcConfig, dialer: Dials, interceptors: Iterable[Interceptor]) -> None:
+        """`address` is whom it calls, for people."""
+        self.config = config
+        self.address = address
         self._loop = asyncio.get_running_loop()
-        self._dialer = Dialer(to, tls, self.config, random, wall_clock, open_transport)
+        self._dialer = dialer
         self._is_gone = False
         self._interceptors = checked_interceptors(interceptors)
-        self._launcher = CallLauncher(self._dialer, self.config.late_timer_grace)
+        self._launcher = CallLauncher(dialer, config.late_timer_grace)
 
     @classmethod
     def connect(
@@ -110,7 +115,7 @@ class RpcClient:
         self._check_loop()
         self._dialer.check_open()
         try:
-            await self._dialer.connected()
+            await self._dialer.open()
         except GeneratorExit:
             raise  # its coroutine is closed: nothing can be awaited, and losing this client closes it
         except BaseException:
@@ -691,7 +696,7 @@ class RpcClient:
 
     def __del__(self) -> None:
         # Not there where __init__ raised.
-        dialer: Dialer | None = getattr(self, "_dialer", None)
+        dialer: Dials | None = getattr(self, "_dialer", None)
         if dialer is not None:
             dialer.drop()
 

@@ -101,6 +101,14 @@ class ClientConnection(Connection):
         self.close(f"no calls for max_idle_seconds ({self.config.max_idle_seconds:g} s)")
         return True
 
+    def retire(self, reason: str) -> None:
+        """Take no new calls, and close when those that run have ended."""
+        self._close_reason = self._close_reason or reason
+        self._retire()
+        self.line.wake_all()
+        if not self.calls:
+            self.close(reason)
+
     def _retire(self) -> None:
         self.retired = self._watched = True
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rpcnet.client.call import ClientCall
 from rpcnet.client.connection import ClientConnection
-from rpcnet.client.reconnect import Dialer
+from rpcnet.client.reconnect import Dials
 from rpcnet.errors import DeadlineExceeded, RpcError, Unavailable
 
 __all__ = ["CallLauncher"]
@@ -23,7 +23,7 @@ class CallLauncher:
 
     __slots__ = ("_dialer", "_loop", "late_timer_grace", "tasks")
 
-    def __init__(self, dialer: Dialer, late_timer_grace: float) -> None:
+    def __init__(self, dialer: Dials, late_timer_grace: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._dialer = dialer
         self.late_timer_grace = late_timer_grace
@@ -32,8 +32,12 @@ class CallLauncher:
     def launch(self, call: ClientCall) -> None:
         """Put a new call on the wire, now or later. What goes wrong ends the call, and is told there."""
         call.launcher = self
-        connection = self._dialer.connection
-        if connection is not None and connection.has_place:
+        try:
+            connection = self._dialer.at_once(call)
+        except RpcError as error:
+            call.fail(error.with_traceback(None))
+            return
+        if connection is not None:
             self._begin(call, connection)
         elif call.deadline is not None and call.deadline <= self._loop.time():
             call.fail(DeadlineExceeded(f"call {call.method!r} had no time left when it was to be sent"))
@@ -89,7 +93,7 @@ class CallLauncher:
     async def _begin_later(self, call: ClientCall) -> None:
         try:
             # A call that a server has refused unseen is made again at most so often: it waits each pause out.
-            connection = await self._dialer.place(call.wait_for_ready, wait_a_pause=call.attempts > 0)
+            connection = await self._dialer.place(call, wait_a_pause=call.attempts > 0)
             if not call.finished:
                 self._begin(call, connection)
                 await call.send_again()

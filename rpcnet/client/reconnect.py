@@ -5,7 +5,8 @@ once unless they wait for a connection. The pauses are exponential with full jit
 min(cap, base * 2**attempt) (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that the
 clients of a server that comes back do not all come at once.
 
-Of calls it knows only whether a connection has a place for one more.
+Of calls it knows only whether a connection has a place for one more. `Dials` is what a client asks of whoever makes its
+connections; rpcnet/balance has another, which connects to several servers.
 
 Tests: tests/rpcnet/client/test_backoff.py, test_reconnect.py and test_dropped_client.py.
 """
@@ -13,10 +14,10 @@ Tests: tests/rpcnet/client/test_backoff.py, test_reconnect.py and test_dropped_c
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from warnings import warn as _warn
 
 from rpcnet import observe
@@ -25,14 +26,44 @@ from rpcnet.client.connection import ClientConnection
 from rpcnet.client.race import NEXT_ADDRESS, first_of, hosts_in_turns
 from rpcnet.client.unreachable import unreachable
 from rpcnet.config import RpcConfig
-from rpcnet.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from rpcnet.errors import FailedPrecondition, Metadata, ResourceExhausted, Unavailable
 
-__all__ = ["Dialer", "OpenTransport"]
+__all__ = ["Dialer", "Dials", "OpenTransport", "Waiting"]
 
 MOST_DOUBLINGS: Final = 30
 
 OpenTransport: TypeAlias = Callable[[Callable[[], ClientConnection]], Coroutine[Any, Any, None]]
 """Makes a connection, given what makes its protocol. OSError where it cannot."""
+
+
+class Waiting(Protocol):
+    """What is asked of a call that wants a connection."""
+
+    method: str
+    metadata: Metadata | None
+    wait_for_ready: bool
+
+
+class Dials(Protocol):
+    """Makes the connections of a client, and chooses among them."""
+
+    connected_at: float | None
+    observer: observe.Observer | None
+    refuses: bool
+
+    @property
+    def connections(self) -> Collection[ClientConnection]:
+        """All that have greeted and have not ended."""
+        ...
+
+    def check_open(self) -> None: ...
+    def at_once(self, call: Waiting) -> ClientConnection | None: ...
+    async def place(self, call: Waiting, wait_a_pause: bool = False) -> ClientConnection: ...
+    async def open(self) -> None: ...
+    def waits_for(self) -> str: ...
+    async def close(self) -> None: ...
+    def begin_to_close(self) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Dialer:
@@ -96,22 +127,28 @@ class Dialer:
             how = "was closed" if self._closed else "is being closed"
             raise FailedPrecondition(f"this client of {self.address} {how}")
 
-    async def place(self, wait_for_ready: bool = False, wait_a_pause: bool = False) -> ClientConnection:
+    def at_once(self, call: Waiting) -> ClientConnection | None:
+        """A connection that may take this call now; None where it must wait."""
+        connection = self.connection
+        return connection if connection is not None and connection.has_place else None
+
+    async def place(self, call: Waiting, wait_a_pause: bool = False) -> ClientConnection:
         """A connection that may take one more call; the call takes it before anything else is awaited.
 
         Unavailable where there is none to be had: where the attempt that is under way, or is made now, fails, and at
-        once in the pause after one that failed. `wait_a_pause` waits for the attempt after it, `wait_for_ready` for an
-        attempt that succeeds; whoever cannot wait so long cancels.
+        once in the pause after one that failed. `wait_a_pause` waits for the attempt after it, a call with
+        `wait_for_ready` for an attempt that succeeds; whoever cannot wait so long cancels.
         """
+        wait_for_ready = call.wait_for_ready
         while True:
             if self._closed:
                 self.check_open()  # which raises; while it is being closed calls that were made go on
             connection = self.connection
             if connection is None or not connection.is_usable:
                 self._judge_last()
-                pause = self._not_before - self._loop.time()
+                pause = self.pause
                 if pause > 0 and not (wait_for_ready or wait_a_pause):
-                    raise self._unreachable(f"; the next attempt is {pause:.2g} s away (wait_for_ready waits for it)")
+                    raise self.unreachable(f"; the next attempt is {pause:.2g} s away (wait_for_ready waits for it)")
                 try:
                     connection = await self.connected()
                 except Unavailable:
@@ -135,6 +172,10 @@ class Dialer:
         unread = f", {connection.unread} of them by calls with unread items" if connection.unread else ""
         return f"one of the {connection.places} places for calls to {self.address} (max_streams); all are taken{unread}"
 
+    async def open(self) -> None:
+        """Connect. Unavailable where that cannot be."""
+        await self.connected()
+
     async def connected(self) -> ClientConnection:
         """Connect, together with whoever else waits for it."""
         connection = self.connection
@@ -146,10 +187,16 @@ class Dialer:
         await asyncio.wait([self._connecting])
         connection = self.connection
         if connection is None or not connection.is_usable:
-            raise self._unreachable()
+            raise self.unreachable()
         return connection
 
-    def _unreachable(self, when: str = "") -> Unavailable:
+    @property
+    def pause(self) -> float:
+        """Seconds until the next attempt; none where it is negative."""
+        return self._not_before - self._loop.time()
+
+    def unreachable(self, when: str = "") -> Unavailable:
+        """The error of the last attempt."""
         return Unavailable(f"{self.address} cannot be reached: {self._reason}{when}")
 
     def _connect_done(self, task: asyncio.Task[ClientConnection]) -> None:
@@ -315,13 +362,21 @@ class Dialer:
         if pending:
             await asyncio.wait(pending)
 
-    def begin_to_close(self) -> None:
+    def begin_to_close(self, reason: str = "the client was closed") -> None:
         """What `close` does before it waits."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
         for connection in list(self.connections):
-            connection.close("the client was closed")
+            connection.close(reason)
+
+    def retire(self, reason: str) -> None:
+        """Take no new calls; the connections close when theirs have ended."""
+        self.refuses = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for connection in list(self.connections):
+            connection.retire(reason)
 
     def drop(self) -> None:
         """The client was let go: close what it left open, from whatever thread this is, and warn that it did."""

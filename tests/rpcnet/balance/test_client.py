@@ -1,0 +1,379 @@
+"""A client of a cluster: which members its calls reach, as they come, fail, leave and return."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from rpcnet import (
+    Cluster,
+    ClusterConfig,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    RpcServer,
+    StreamTransportError,
+    Unavailable,
+    service,
+)
+from rpcnet.balance import ClusterClient, ConsistentHash, LeastOutstanding, PowerOfTwoChoices, Progress, RoundRobin
+
+CONFIG = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier=2.0)
+"""Quick verdicts for tests over sockets."""
+
+
+@service
+class Calculator:
+    async def add(self, a: int, b: int = 0) -> int:
+        return a + b
+
+
+class Worker:
+    """A member with a server; `crash` is silence, of both."""
+
+    def __init__(self, name: str, *join: str, role: str = "worker") -> None:
+        self.name, self.role, self._join = name, role, join
+        self.has_crashed = False
+        self.cancelled = 0
+        self.running = 0
+        self.held = asyncio.Event()
+
+    async def start(self) -> None:
+        self.server = RpcServer("127.0.0.1:0")
+        self.server.register("name", self.tell)
+        self.server.register("hold", self.hold)
+        self.server.register("fail", self.fail)
+        self.server.register_streaming("count", self.count, shape="server_streaming")
+        self.server.register_streaming("echo", self.echo, shape="bidirectional")
+        await self.server.start()
+        self.cluster = Cluster(
+            self.name,
+            "127.0.0.1:0",
+            join=self._join,
+            services={"rpc": self.server.address},
+            config=CONFIG,
+            random=Random(self.name),
+        )
+        await self.cluster.start()
+        await self.cluster.register_self({"role": self.role})
+
+    async def stop(self) -> None:
+        if not self.has_crashed:
+            await self.cluster.leave()
+        await self.server.stop(0)
+
+    async def crash(self) -> None:
+        """Nothing is said any more by the member; its server goes on to hold its connections, as a dead host does."""
+        self.has_crashed = True
+        self.cluster._stop()  # type: ignore[attr-defined]
+        await self.cluster._transport.close()  # type: ignore[attr-defined, union-attr]
+
+    async def tell(self, payload: bytes) -> bytes:
+        return self.name.encode()
+
+    async def fail(self, payload: bytes) -> bytes:
+        raise NotFound("nobody has that")
+
+    async def hold(self, payload: bytes) -> bytes:
+        self.running += 1
+        try:
+            await self.held.wait()
+            return self.name.encode()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+
+    async def count(self, payload: bytes) -> AsyncIterator[bytes]:
+        for number in range(int(payload), 20):
+            yield b"%s %d" % (self.name.encode(), number)
+            await asyncio.sleep(0.1)
+
+    async def echo(self, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for item in items:
+            yield self.name.encode() + item
+
+
+@asynccontextmanager
+async def workers(*names: str) -> AsyncIterator[tuple[Cluster, dict[str, Worker]]]:
+    """A cluster of a client's member and these workers, who all see each other."""
+    async with AsyncExitStack() as stack:
+        mine = Cluster("client", "127.0.0.1:0", config=CONFIG, random=Random("client"))
+        await stack.enter_async_context(mine)
+        found: dict[str, Worker] = {}
+        for name in names:
+            found[name] = await started(stack, name, mine)
+        await until(lambda: sum(member.tags.get("role") == "worker" for member in mine.members()) == len(names))
+        yield mine, found
+
+
+async def started(stack: AsyncExitStack, name: str, mine: Cluster, role: str = "worker") -> Worker:
+    worker = Worker(name, mine.address, role=role)
+    await worker.start()
+    stack.push_async_callback(worker.stop)
+    return worker
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what a cluster sees has no event
+            await asyncio.sleep(0.02)
+
+
+async def connected(client: ClusterClient, count: int) -> None:
+    await until(lambda: client.stats.connections == count and len(client.members) == count)
+
+
+async def reached(call: Callable[[], Awaitable[bytes]], times: int) -> Counter[str]:
+    return Counter([(await call()).decode() for _ in range(times)])
+
+
+@pytest.mark.parametrize("policy", [RoundRobin, LeastOutstanding, lambda: PowerOfTwoChoices(Random(1))])
+def test_calls_are_shared_among_the_live_members_with_the_tags(world, policy) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack, workers("w1", "w2", "w3") as (mine, _):
+            await started(stack, "idler", mine, role="idler")
+            async with ClusterClient(mine, role="worker", policy=policy()) as client:
+                await connected(client, 3)
+                names = await reached(lambda: client.call("name"), 30)
+                assert set(names) == {"w1", "w2", "w3"}
+                assert max(names.values()) <= 20
+                assert [member.name for member in client.members] == ["w1", "w2", "w3"]
+
+    world.run(main())
+
+
+def test_the_first_call_connects_and_waits_for_nobody_else(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _), ClusterClient(mine, role="worker") as client:
+            assert await client.call("name", timeout=5) == b"w1"
+
+    world.run(main())
+
+
+def test_without_members_a_call_is_unavailable_or_waits_for_one(world) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack, workers() as (mine, _):
+            async with ClusterClient(mine, role="worker") as client:
+                with pytest.raises(Unavailable, match="no members with role=worker"):
+                    await client.call("name")
+                waiting = asyncio.create_task(client.call("name", wait_for_ready=True, timeout=30))
+                await asyncio.sleep(0.1)
+                await started(stack, "w1", mine)
+                assert await waiting == b"w1"
+
+    world.run(main())
+
+
+def test_a_failed_member_ends_its_calls_and_gets_no_more(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                held = [asyncio.create_task(client.call("hold", timeout=60)) for _ in range(2)]
+                await until(lambda: all(worker.running == 1 for worker in all_of_them.values()))
+                await all_of_them["w1"].crash()
+                with pytest.raises(Unavailable, match="member w1 has failed"):
+                    await held[0]
+                assert set(await reached(lambda: client.call("name"), 10)) == {"w2"}
+                all_of_them["w2"].held.set()
+                assert await held[1] == b"w2"
+
+    world.run(main())
+
+
+def test_a_suspect_gets_no_calls_while_others_are_alive(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                await all_of_them["w1"].crash()
+                await until(lambda: [str(one.status) for one in client.members] == ["suspect", "alive"])
+                assert set(await reached(lambda: client.call("name"), 10)) == {"w2"}
+                await all_of_them["w2"].crash()
+                await until(lambda: [str(one.status) for one in client.members] != ["suspect", "alive"])
+                if client.members:
+                    assert await client.call("name"), "suspects are better than nobody"
+
+    world.run(main())
+
+
+def test_a_leaver_gets_no_more_calls_and_may_end_those_it_has(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                held = [asyncio.create_task(client.call("hold", timeout=60)) for _ in range(2)]
+                await until(lambda: all(worker.running == 1 for worker in all_of_them.values()))
+                await all_of_them["w1"].cluster.leave()
+                await until(lambda: len(client.members) == 1)
+                assert set(await reached(lambda: client.call("name"), 10)) == {"w2"}
+                assert all_of_them["w1"].running == 1
+                for worker in all_of_them.values():
+                    worker.held.set()
+                assert [await one for one in held] == [b"w1", b"w2"]
+                await until(lambda: client.stats.connections == 1)
+
+    world.run(main())
+
+
+def test_a_member_that_loses_the_tags_gets_no_more_calls(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                await all_of_them["w1"].cluster.update_tags({"role": "idler"})
+                await until(lambda: len(client.members) == 1)
+                assert set(await reached(lambda: client.call("name"), 10)) == {"w2"}
+                await all_of_them["w1"].cluster.update_tags({"role": "worker"})
+                await connected(client, 2)
+                assert set(await reached(lambda: client.call("name"), 10)) == {"w1", "w2"}
+
+    world.run(main())
+
+
+def test_keys_stay_at_their_member_as_long_as_it_is_up(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2", "w3") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker", policy=ConsistentHash("user")) as client:
+                before = {}
+                for user in map(str, range(12)):
+                    names = {await client.call("name", metadata={"user": user}) for _ in range(3)}
+                    assert len(names) == 1
+                    before[user] = names.pop()
+                await all_of_them["w2"].cluster.leave()
+                await until(lambda: len(client.members) == 2)
+                for user, name in before.items():
+                    now = await client.call("name", metadata={"user": user})
+                    assert (now == name) == (name != b"w2")
+                with pytest.raises(InvalidArgument, match="no metadata 'user'"):
+                    await client.call("name")
+
+    world.run(main())
+
+
+def test_counts_return_to_zero_on_every_path(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker", policy=LeastOutstanding()) as client:
+                await connected(client, 2)
+                await client.call("name")
+                with pytest.raises(NotFound):
+                    await client.call("fail")
+                held = asyncio.create_task(client.call("hold"))
+                await until(lambda: sum(worker.running for worker in all_of_them.values()) == 1)
+                held.cancel()
+                async for _ in client.call_server_streaming("count", b"0"):
+                    break
+                async with client.call_streaming("echo") as stream:
+                    await stream.send(b"x")
+                    await stream.receive()
+                del stream
+                outstanding = [one.outstanding for one in client._endpoints._live.values()]
+                await until(lambda: client.stats.running_handlers == 0)
+                assert sum(outstanding) <= 3
+                assert [one.outstanding for one in client._endpoints._live.values()] == [0, 0]
+
+    world.run(main())
+
+
+def test_a_stream_goes_on_elsewhere_from_where_it_was(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                lost: list[Progress[bytes]] = []
+
+                def resume(progress: Progress[bytes]) -> bytes:
+                    lost.append(progress)
+                    return b"%d" % progress.received
+
+                stream = client.call_server_streaming("count", b"0", resume=resume)
+                seen: list[bytes] = []
+                async for item in stream:
+                    seen.append(item)
+                    if len(seen) == 5:
+                        await all_of_them["w1"].crash()
+                        await all_of_them["w1"].server.stop(0)
+                assert [int(item.split()[1]) for item in seen] == list(range(20))
+                assert {item.split()[0] for item in seen} == {b"w1", b"w2"}
+                assert stream.resumed == len(lost) == 1
+                assert (lost[0].received, lost[0].last) == (len([one for one in seen if one[:2] == b"w1"]), b"w1 4")
+                assert isinstance(lost[0].error, StreamTransportError)
+
+    world.run(main())
+
+
+def test_a_stream_with_items_goes_on_with_others(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+
+                async def numbers(begin: int) -> AsyncIterator[bytes]:
+                    for number in range(begin, 10):
+                        yield b" %d" % number
+                        await asyncio.sleep(0.1)
+
+                seen: list[bytes] = []
+                async with client.call_streaming(
+                    "echo", numbers(0), resume=lambda progress: numbers(progress.received)
+                ) as stream:
+                    async for item in stream:
+                        seen.append(item)
+                        if len(seen) == 4:
+                            await all_of_them["w1"].server.stop(0)
+                assert [int(item.split()[1]) for item in seen] == list(range(10))
+                with pytest.raises(TypeError, match="give its items"):
+                    client.call_streaming("echo", resume=lambda progress: [])  # type: ignore[call-overload]
+
+    world.run(main())
+
+
+def test_a_restarted_member_is_called_at_its_new_address(world) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack, workers("w1") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                assert await client.call("name", timeout=5) == b"w1"
+                before = client.members[0]
+                await all_of_them["w1"].crash()
+                await all_of_them["w1"].server.stop(0)
+                await started(stack, "w1", mine)
+                await until(lambda: bool(client.members) and client.members[0].run != before.run)
+                assert await client.call("name", timeout=30, wait_for_ready=True) == b"w1"
+
+    world.run(main())
+
+
+def test_a_client_is_opened_before_it_calls_and_closed_after(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _):
+            client = ClusterClient(mine, role="worker")
+            with pytest.raises(FailedPrecondition, match="was not opened"):
+                await client.call("name")
+            async with client:
+                assert await client.call("name") == b"w1"
+            with pytest.raises(FailedPrecondition, match="was closed"):
+                await client.call("name")
+            with pytest.raises(TypeError, match="has no one address"):
+                ClusterClient.connect("127.0.0.1:1")
+
+    world.run(main())
+
+
+def test_a_typed_proxy_and_metadata_work_as_with_one_server(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, all_of_them):
+            all_of_them["w1"].server.register_service(Calculator())
+            async with ClusterClient(mine, where={"role": "worker"}) as client:
+                assert client.address == "members with role=worker"
+                assert await client.service(Calculator).add(1, b=2) == 3
+                reply = await client.call_with_metadata("name")
+                assert reply.value == b"w1"
+
+    world.run(main())
