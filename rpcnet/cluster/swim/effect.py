@@ -67,6 +67,8 @@ class Stats:
     bytes_received: int = 0
     exchanges: int = 0
     """Streams that we opened: push-pull and TCP probes."""
+    stream_bytes_sent: int = 0
+    """Questions and answers on streams, without their four bytes of length."""
     malformed: int = 0
     """Datagrams and stream messages that are no packet of ours, or too large."""
     foreign_version: int = 0
