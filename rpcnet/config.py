@@ -182,19 +182,28 @@ class ClusterConfig:
     """Least suspicion = multiplier * max(1, log10 n) * probe_interval. Lower = found sooner, more false deaths."""
     max_suspicion_multiplier: float = 6.0
     """Suspicion starts at this many times the least, 1 or more, and shrinks with each confirmation (Lifeguard §IV)."""
+    question_at: float = 0.6
+    """After this share of the least suspicion a suspect is asked directly by each that suspects it, and again later;
+    one that is given up elsewhere, but doubted by nobody here, is asked first. 0 = off."""
     retransmit_multiplier: int = 4
     """An update rides on multiplier * ceil(log10(n + 1)) messages."""
+    crowded_transmissions: int = 4
+    """While very many updates wait (a storm of joins), joins and tags ride on so many messages at most, and hearing one
+    counts as telling it; table digests repair what is missed. 0 = off."""
     gossip_interval: float = 0.2
     gossip_fanout: int = 3
     gossip_to_dead_time: float = 30.0
     """How long the dead are still told news, so that one wrongly dead learns of it and refutes."""
     push_pull_interval: float = 30.0
-    """Full exchange with one random member over TCP. 0 = off."""
+    """Tables are compared with one random member over TCP, by digests; rarer in large clusters. 0 = off."""
     tcp_timeout: float = 10.0
     max_awareness: int = 8
     """Local ill-health stretches the probe interval up to this many times (Lifeguard §IV). 0 = off."""
     reconnect_interval: float = 1.0
     """One unreachable member or seed is tried every so often, for ever: partitions heal."""
+    reconnect_tries: int = 4
+    """Each time, besides that one, so many members that failed lately are tried: the long dead delay no healing.
+    0 = off."""
     tombstone_time: float = 86_400.0
     """How long a failed or left member is remembered; at least push_pull_interval, or who missed it brings it back."""
     leave_timeout: float = 5.0
@@ -220,6 +229,7 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
+        zero |= {"crowded_transmissions", "reconnect_tries", "question_at"}
         infinite = {"tombstone_time", "gossip_to_dead_time", "tcp_timeout", "leave_timeout", "join_timeout"}
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         if not is_name(self.cluster_name):

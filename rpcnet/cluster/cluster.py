@@ -300,9 +300,10 @@ class Cluster:
         core, transport = self._running, self._transport
         assert transport is not None, "a running core without a transport"
         for effect in effects:
+            if isinstance(effect, Send):  # nearly all of them
+                transport.send(effect.address, effect.data)
+                continue
             match effect:
-                case Send(address, data):
-                    transport.send(address, data)
                 case Exchange(number, address, data, timeout):
                     transport.exchange(number, address, data, timeout)
                 case Published(run, version, tags):
@@ -327,7 +328,9 @@ class Cluster:
         if self._transport is not None and kind in (MemberJoined, MemberSuspected):
             # It may have moved, if it is known by a name: a newer run, or one that does not answer where it was.
             self._transport.doubt(member.address)
-        if kind in VERDICT:
+        if self._observer is None:
+            pass
+        elif kind in VERDICT:
             self._record(VERDICT[kind], member=member.name, run=member.run, incarnation=member.incarnation)
         elif kind in WITH_RECORD:
             self._record(
@@ -386,6 +389,10 @@ class Cluster:
             # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
             # anybody is judged; a flood must not postpone that for ever.
             self._drain(-1, now + self._config.late_timer_grace)
+        elif deadline is None or deadline > now:
+            # What it was for was done or cancelled meanwhile.
+            self._timer, self._armed = None, float("inf")
+            self._arm()
         else:
             self._tick()
 

@@ -1,10 +1,13 @@
 """Whom we compare tables with, and whom we try to reach again: push-pull, seeds, those that failed.
 
 Push-pull anti-entropy runs on a slow clock, and out of turn where something was missed: a ping with another digest, a
-sender that we do not know, a member that came back. Seeds and failed members are tried one a reconnect interval, for
-ever: partitions heal, and seeds may come up last. Knows no packet.
+sender that we do not know, a member that came back. Whoever joins gives and gets the whole table. Later the two compare
+digests of parts of it, and exchange the rows of those that differ: asked, the other answers with its own rows, then
+gets those that it lacks. Seeds and failed members are tried each reconnect interval, for ever: partitions heal, and
+seeds may come up last. Knows no packet.
 """
 
+from dataclasses import dataclass
 from math import ceil, log2
 from random import Random
 from typing import Protocol
@@ -12,10 +15,22 @@ from typing import Protocol
 from rpcnet.address import is_literal
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.member import Entry
-from rpcnet.cluster.swim.message import Holder, Message, Ping, State
+from rpcnet.cluster.swim.message import (
+    DIGESTS,
+    PARTS,
+    Holder,
+    Ping,
+    Record,
+    Rows,
+    State,
+    Summary,
+    encode_message,
+    encode_rows,
+    encode_state,
+)
 from rpcnet.cluster.swim.naming import Naming
 from rpcnet.cluster.swim.ring import Ring
-from rpcnet.cluster.swim.table import Table, Timer, record_of
+from rpcnet.cluster.swim.table import Table, Timer, row_of
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 
@@ -25,8 +40,14 @@ MAX_EXCHANGES = 16
 """Streams that we hold open at once, probes aside."""
 FIRST_RETRY = 0.1
 """Seconds until seeds that did not answer at start are tried again; doubles up to reconnect_interval."""
-SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 128
+SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 1024
 """Push-pull out of turn at most once in so many seconds, and rarer above so many members."""
+SECOND_LOOK = 2
+"""So many gossip intervals after it joined a member compares its table with another than the seed's."""
+SEED_SHARE = 0.5
+"""How often a seed that is not there is tried, where members are missing as well."""
+ROWS_A_PART = 4
+"""A part of the table has so many rows: more cost more where one differs, fewer cost more digests."""
 SEVERAL = 32
 """Above so many members push-pull becomes rarer: what it costs grows with n (memberlist util.go)."""
 
@@ -34,7 +55,7 @@ SEVERAL = 32
 class Outside(Protocol):
     """What the contacts need of the core."""
 
-    def open_stream(self, number: int, address: str, messages: list[Message], timeout: float) -> None: ...
+    def open_stream(self, number: int, address: str, messages: list[bytes], timeout: float) -> None: ...
     def knock(self, entry: Entry) -> None: ...
 
 
@@ -55,55 +76,85 @@ class Contacts:
         self._random, self._timers, self._outside = random, timers, outside
         self._seeds: dict[str, str | None] = dict.fromkeys(seeds)
         """Each seed, and the member that answered there; "" where that was this one."""
-        self._open: dict[int, str] = {}
-        """Open exchanges: the seed that is asked, or ""."""
+        self._open: dict[int, _Exchange] = {}
         self._count = 0
         self.naming = Naming()
         self._retry = FIRST_RETRY
-        self._synced_at = float("-inf")
+        self._stopped = False
+        self._was_in_step = False
+        """Whether anybody has held the same table as we since the start."""
+        self._synced_at = self._asked_owner_at = float("-inf")
 
     def start(self, now: float) -> None:
         config = self._config
         self._table.has_joined = not self._seeds
         for seed in self._seeds:
-            self._exchange(seed, seed, now)
+            self._compare_with(seed, seed, now)
         if config.push_pull_interval:
             self._timers.set(("push_pull", ""), now + config.push_pull_interval * (0.5 + self._random.random()))
         if config.reconnect_interval:
             self._timers.set(("reconnect", ""), now + self._retry)
 
     def stop(self) -> None:
+        self._stopped = True
         self._timers.cancel(("push_pull", ""))
         self._timers.cancel(("reconnect", ""))
 
     # Streams.
 
-    def ask(self, address: str, messages: list[Message], timeout: float, seed: str = "") -> int:
+    def ask(self, address: str, messages: list[bytes], timeout: float, seed: str = "") -> int:
         """Ask on a stream of its own; returns the number of the exchange."""
         self._count += 1
-        self._open[self._count] = seed
+        self._open[self._count] = _Exchange(address, seed)
         self._outside.open_stream(self._count, address, messages, min(timeout, self._config.tcp_timeout))
         return self._count
 
-    def close(self, number: int) -> str | None:
-        """An exchange is over: the seed that was asked, "" for any other, None where it is not known."""
+    def close(self, number: int) -> "_Exchange | None":
+        """An exchange is over: who was asked, None where it is not known."""
         return self._open.pop(number, None)
 
-    def merge(self, state: State, sender: str, seed: str, now: float) -> None:
-        """The answer to a push-pull of ours."""
+    def merge(self, message: State | Rows, sender: str, asked: "_Exchange", now: float) -> None:
+        """The answer to a question of ours."""
         first, held = not self._table.has_joined, len(self._table.entries)
-        self.take(state, sender, now, spread=not first)
+        if isinstance(message, Rows) and message.parts:
+            lacking = self._rows(set(message.parts), asked.parts, now, except_for=message.records)
+            if lacking:
+                self.ask(asked.address, [encode_rows(lacking, [])], self._config.tcp_timeout)
+        self.take(message.records, sender, now, spread=not first)
         self._table.has_joined = True
-        if not seed:
+        if first and self._config.push_pull_interval:
+            # Who joined at the same time as we is not in that table.
+            second = SECOND_LOOK * self._config.gossip_interval * (0.5 + self._random.random())
+            self._timers.set(("push_pull", ""), now + second)
+        if not asked.seed:
             return
-        self._seeds[seed] = sender
+        self._seeds[asked.seed] = sender
         if not first and len(self._table.entries) > held > 1:
             self.sync(sender, now)  # two islands meet in us, and this one has not heard of the other yet
 
-    def take(self, state: State, sender: str, now: float, *, spread: bool) -> None:
-        """Merge another table. What comes with our first join is known where it comes from: it is not spread."""
-        for record in state.records:
-            self._table.record(record, sender, now, spread=spread)
+    def answer(self, message: State | Summary | Rows, sender: str, now: float) -> bytes:
+        """What another asks of us."""
+        if isinstance(message, Summary):
+            parts = len(message.digests)
+            differing = [part for part, digest in enumerate(self._digests(parts)) if digest != message.digests[part]]
+            return encode_rows(self._rows(set(differing), parts, now), differing)
+        self.take(message.records, sender, now, spread=True)
+        if isinstance(message, Rows):
+            return encode_rows([], [])
+        return encode_state(self.state(now))
+
+    def take(self, records: list[Record], sender: str, now: float, *, spread: bool) -> None:
+        """Merge rows of another table. What comes with our first join is known where it comes from: it is not spread.
+
+        Whose contents are in doubt is asked itself.
+        """
+        table = self._table
+        for record in records:
+            table.record(record, sender, now, spread=spread)
+        name, table.contradicted = table.contradicted, None
+        if name is not None and now - self._asked_owner_at >= SYNC_INTERVAL:
+            self._asked_owner_at = now
+            self._compare_with(table.entries[name].address, "", now)
 
     def met_ourselves(self, seed: str) -> None:
         """That seed is this member; a name may stand for others as well, or come to do so: it is tried on."""
@@ -113,21 +164,43 @@ class Contacts:
             self._seeds[seed] = ""
         self._table.has_joined = self._table.has_joined or all(name == "" for name in self._seeds.values())
 
-    def state(self, now: float) -> State:
-        return State([record_of(entry, now) for entry in self._table.entries.values()])
+    def state(self, now: float) -> list[bytes]:
+        return [row_of(entry, now) for entry in self._table.entries.values()]
+
+    def _digests(self, parts: int) -> list[int]:
+        return [sum(self._table.part_digests[part::parts]) % DIGESTS for part in range(parts)]
+
+    def _rows(self, which: set[int], parts: int, now: float, except_for: list[Record] | None = None) -> list[bytes]:
+        """Our rows in these parts, except for those that are held alike there."""
+        alike = {
+            record.name: (record.run, record.incarnation, record.status, record.version) for record in except_for or ()
+        }
+        rows = []
+        for name, entry in self._table.entries.items():
+            if entry.part % parts in which:
+                status = entry.status
+                if alike.get(name) != (entry.run, entry.incarnation, status, entry.version):
+                    rows.append(row_of(entry, now))
+        return rows
 
     # Comparing tables.
 
     def push_pull(self, now: float) -> None:
         """The slow clock: one member at random."""
         for name in self._ring.sample(1, self._table.is_up):
-            self._exchange(self._table.entries[name].address, "", now)
+            self._compare_with(self._table.entries[name].address, "", now)
         scale = ceil(log2(self._table.up) - log2(SEVERAL)) + 1 if self._table.up > SEVERAL else 1
-        self._timers.set(("push_pull", ""), now + self._config.push_pull_interval * scale)
+        jitter = 0.5 + self._random.random()  # those that joined at once do not ask at once for ever
+        self._timers.set(("push_pull", ""), now + self._config.push_pull_interval * scale * jitter)
 
     def compare(self, sender: str, digest: int, now: float) -> None:
-        """Tables that differ while there is no news to tell have missed something: repair that now."""
-        if digest != self._table.digest and not self._queue and self._table.is_up(sender):
+        """Tables that differ while there is no news to tell have missed something: repair that now.
+
+        One that has just joined has missed much: it does not wait until there is no news.
+        """
+        if digest == self._table.digest:
+            self._was_in_step = True
+        elif (not self._queue or not self._was_in_step) and self._table.is_up(sender):
             self.sync(sender, now)
 
     def sync_with_one(self, now: float) -> None:
@@ -143,13 +216,31 @@ class Contacts:
         """A push-pull out of turn; few enough that nobody can make us busy with them, rarer where tables are large."""
         if now - self._synced_at >= SYNC_INTERVAL * max(1.0, len(self._table.entries) / SYNC_MEMBERS):
             self._synced_at = now
-            self._exchange(address, "", now)
+            self._compare_with(address, "", now)
+
+    def _compare_with(self, address: str, seed: str, now: float) -> None:
+        """Ask for what differs; before we have joined all does, and the other gets our table with the question."""
+        if not address or len(self._open) >= MAX_EXCHANGES:
+            return
+        if seed and any(exchange.seed == seed for exchange in self._open.values()):
+            return
+        if not self._table.has_joined:
+            self.ask(
+                address,
+                [encode_message(self.naming.in_vain), encode_state(self.state(now))],
+                self._config.tcp_timeout,
+                seed,
+            )
+            return
+        parts = min(PARTS, max(1, len(self._table.entries) // ROWS_A_PART))
+        self.ask(address, [encode_message(Summary(self._digests(parts)))], self._config.tcp_timeout, seed)
+        self._open[self._count].parts = parts
 
     def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
         """Somebody has our name: does it live? Within half the time that a start waits."""
         config = self._config
         ping = Ping(sequence, self._table.me.name, self._table.digest)
-        number = self.ask(holder.address, [ping], min(config.probe_wait, config.join_timeout / 2))
+        number = self.ask(holder.address, [encode_message(ping)], min(config.probe_wait, config.join_timeout / 2))
         self.naming.begin(number, sequence, seed, holder)
 
     def holder_asked(self, number: int, answered: bool, now: float) -> Holder | None:
@@ -162,29 +253,51 @@ class Contacts:
             return holder
         self.naming.in_vain = holder
         self._table.take_over(holder.run)
-        self._exchange(seed, seed, now)
+        self._compare_with(seed, seed, now)
         return None
-
-    def _exchange(self, address: str, seed: str, now: float) -> None:
-        if address and len(self._open) < MAX_EXCHANGES and (not seed or seed not in self._open.values()):
-            claim: list[Message] = [] if self._table.has_joined else [self.naming.in_vain]
-            self.ask(address, [*claim, self.state(now)], self._config.tcp_timeout, seed)
 
     # Those that cannot be reached.
 
+    def look_for_missing(self, now: float) -> None:
+        """Somebody is missing: try again to reach those, from the next interval on."""
+        interval = self._config.reconnect_interval
+        if interval and not self._stopped and ("reconnect", "") not in self._timers:
+            self._timers.set(("reconnect", ""), now + interval)
+
     def reconnect(self, now: float) -> None:
-        """Try a seed or a member that failed: all seeds as long as none has answered, then one of all at random."""
-        table = self._table
+        """All seeds as long as none has answered; then a seed or any member that failed, and several of the latest.
+
+        Those that were cut off together with us failed lately, among whatever number of machines that are gone.
+        """
+        table, random = self._table, self._random
         seeds = [seed for seed, name in self._seeds.items() if name is None or not table.is_up(name)]
-        failed = [entry for entry in map(table.entries.__getitem__, table.dead) if entry.address]
         if not table.has_joined:
             for seed in seeds:
-                self._exchange(seed, seed, now)
-        elif seeds or failed:
-            place = self._random.randrange(len(seeds) + len(failed))
-            if place < len(seeds):
-                self._exchange(seeds[place], seeds[place], now)
-            else:
-                self._outside.knock(failed[place - len(seeds)])
+                self._compare_with(seed, seed, now)
+        else:
+            failed = [entry for entry in map(table.entries.__getitem__, table.latest_dead()) if entry.address]
+            if seeds and (not failed or random.random() < SEED_SHARE):
+                seed = random.choice(seeds)
+                self._compare_with(seed, seed, now)
+            elif failed:
+                self._outside.knock(random.choice(failed))
+            count = min(len(failed), self._config.reconnect_tries)
+            # Ranks by log-uniform draw: the nth latest is tried n times as seldom as the latest.
+            ranks = dict.fromkeys(min(len(failed), int((len(failed) + 1) ** random.random())) - 1 for _ in range(count))
+            for rank in ranks:
+                self._outside.knock(failed[rank])
+            if not seeds and not failed:
+                return  # until somebody is missing
         self._retry = min(self._retry * 2, self._config.reconnect_interval)
         self._timers.set(("reconnect", ""), now + self._retry)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One that is open."""
+
+    address: str
+    seed: str
+    """The seed that is asked, or ""."""
+    parts: int = 1
+    """Into how many parts we have divided the table."""

@@ -9,8 +9,7 @@ SWIM (DSN 2002), Lifeguard (arXiv 1707.00788). Push-pull and gossip ticks as in 
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-
-from msgspec import Raw
+from typing import Any
 
 from rpcnet.cluster.errors import ClusterClosed, TagsTooLarge
 from rpcnet.cluster.swim import record as record_rules
@@ -21,8 +20,9 @@ from rpcnet.cluster.swim.dissemination import Dissemination, transmissions
 from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, NameTaken, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import MemberJoined
 from rpcnet.cluster.swim.farewell import Farewell
-from rpcnet.cluster.swim.member import ALIVE, DEAD, SUSPECT, Claim, Entry, Member
+from rpcnet.cluster.swim.member import ALIVE, DEAD, SUSPECT, Entry, Member
 from rpcnet.cluster.swim.message import (
+    MAX_NUMBER,
     MAX_REASON,
     VERSION,
     Ack,
@@ -37,7 +37,9 @@ from rpcnet.cluster.swim.message import (
     Packet,
     Ping,
     Refused,
+    Rows,
     State,
+    Summary,
     Suspect,
     Tags,
     decode,
@@ -46,7 +48,7 @@ from rpcnet.cluster.swim.message import (
     sender_of,
 )
 from rpcnet.cluster.swim.prober import Prober
-from rpcnet.cluster.swim.table import Table, Timer, alive_message, left_message, verdict_message
+from rpcnet.cluster.swim.table import Table, Timer, left_message, verdict_message
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 
@@ -56,6 +58,8 @@ ALWAYS_LATE = 5
 """After so many late timers in a row we are not stalled but slow: time must run again, or no death is ever found."""
 COUNT = 4
 """Bytes by which the number of messages in a packet may grow its header."""
+FRAME = 3
+"""Bytes that a message takes in a packet beside its own."""
 MAX_UNREACHED = 3
 """So often a member refutes without anybody having reached it. Others probe it once a period, in the mean."""
 REFUSAL_INTERVAL = 1.0
@@ -89,10 +93,12 @@ class Core:
         self._room = room or config.max_datagram_bytes
         self._out: list[Effect] = []
         self._timers: Timers[Timer] = Timers()
-        self._queue = Dissemination(self._room - len(encode(config.cluster_name, name, run, [])) - COUNT)
+        self._head = len(encode(config.cluster_name, name, MAX_NUMBER, [])) + COUNT
+        self._queue = Dissemination(self._room - self._head, frame=FRAME, crowded=config.crowded_transmissions)
         record_rules.check(name, address, services or {}, {})
-        me = Entry(name, Claim(run, 0, ALIVE), address, dict(services or {}), 0, {}, 0.0)
-        self._check_room(me, {})
+        record = Alive(name, run, 0, address, dict(services or {}), 0, {})
+        self._check_room(record, {})
+        me = Entry(name, record.claim, record, 0.0, part=record.part)
         self._table = Table(me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit)
         self._table.on_up = self._came_up
         self._table.on_refuted = self._refuted
@@ -132,11 +138,29 @@ class Core:
         self._refused_at = float("-inf")
         self._unreached = 0
         """How often we have refuted since somebody last reached us unasked."""
+        self._accused_anew = False
+        """Whether that packet holds against us what we have refuted before."""
+        table = self._table
+        table.on_stale_accusation = self._note_stale_accusation
+        self._readers: dict[type[Message], Callable[[Any, str, float], None]] = {
+            Ping: self._read_ping,
+            Ack: lambda message, sender, now: self._acked(message.sequence, now),
+            IndirectPing: lambda message, sender, now: self._prober.help(message, self._source, now),
+            Nack: lambda message, sender, now: self._prober.nacked(message.sequence),
+            Alive: lambda message, sender, now: table.alive(message, now),
+            Suspect: lambda message, sender, now: table.suspect(message, now),
+            Dead: lambda message, sender, now: table.declare(message, now),
+            Left: lambda message, sender, now: table.left(message, now),
+            Tags: lambda message, sender, now: table.tags(message),
+            Refused: lambda message, sender, now: self._refused_by(sender, message.reason),
+        }
+        """What a datagram may hold; tables come on streams, and are skipped."""
         self._due: dict[str, Callable[[str | int, float], None]] = {
             "probe": lambda _, now: self._prober.period(now),
             "probe_timeout": lambda _, now: self._prober.timed_out(now),
             "relay": lambda sequence, now: self._prober.relay_due(int(sequence), now),
             "suspicion": lambda name, now: self._table.give_up(str(name), now),
+            "question": lambda name, now: self._question(str(name), now),
             "gossip": lambda _, now: self._gossip(),
             "push_pull": lambda _, now: self._contacts.push_pull(now),
             "reconnect": lambda _, now: self._contacts.reconnect(now),
@@ -188,7 +212,7 @@ class Core:
         if not self._running or self._farewell is not None:
             raise ClusterClosed(f"cluster member {self._table.me.name} is not running: tags can be set until it leaves")
         tag_rules.size(tags, self._config.max_tags_bytes)
-        self._check_room(self._table.me, tags)
+        self._check_room(self._table.me.record, tags)
         if tags != self._table.me.tags:
             self._table.publish(tags)
         return self._take(now)
@@ -222,9 +246,8 @@ class Core:
         self._source = source
         packet = self._open(data)
         if packet is not None:
-            for message in packet.messages:
-                if not isinstance(message, State):
-                    self._read(message, packet.name, now)
+            self._accused_anew = False
+            self._read(packet, now)
             self._answer_sender(packet, source, now)
         self._tell_refusal(len(data), now)
         return self._take(now)
@@ -238,21 +261,20 @@ class Core:
             answer, self._refusal = self._refusal, None
             return (self._packet([encode_message(answer)]) if answer else None), self._take(now)
         self._unreached = 0
-        reply: list[Message] = []
+        reply: list[bytes] = []
         holder = self._holder_for(packet)
         if holder is not None:
             return self._packet([encode_message(holder)]), self._take(now)
         for message in packet.messages:
-            if isinstance(message, State):
-                self._contacts.take(message, packet.name, now, spread=True)
-                reply.append(self._contacts.state(now))
+            if isinstance(message, State | Summary | Rows):
+                reply.append(self._contacts.answer(message, packet.name, now))
             elif isinstance(message, Ping) and message.target == self._table.me.name:
                 self._contacts.naming.was_pinged(message.sequence)
-                reply.append(Ack(message.sequence))
+                reply.append(encode_message(Ack(message.sequence)))
         if self._refusal is not None:
-            reply.append(self._refusal)
+            reply.append(encode_message(self._refusal))
             self._refusal = None
-        return (self._packet([encode_message(message) for message in reply]) if reply else None), self._take(now)
+        return (self._stream_packet(reply) if reply else None), self._take(now)
 
     def is_answer(self, data: bytes) -> bool:
         """Whether that is the word of another member of this cluster."""
@@ -263,7 +285,7 @@ class Core:
     def exchanged(self, number: int, data: bytes, now: float) -> list[Effect]:
         """The answer to an Exchange."""
         self._notice(now)
-        seed = self._contacts.close(number)
+        asked = self._contacts.close(number)
         packet = self._open(data, may_be_me=True)
         acked = (
             packet is not None
@@ -273,18 +295,18 @@ class Core:
         taken = self._contacts.holder_asked(number, acked, now)
         if taken is not None and not self._table.has_joined:
             self._emit(NameTaken(taken.address))
-        if seed is None or packet is None:
+        if asked is None or packet is None:
             return self._take(now)
         holders = [message for message in packet.messages if isinstance(message, Holder)]
-        if holders and seed and not self._table.has_joined:
-            self._contacts.ask_holder(holders[0], seed, self._prober.next_sequence())
+        if holders and asked.seed and not self._table.has_joined:
+            self._contacts.ask_holder(holders[0], asked.seed, self._prober.next_sequence())
             return self._take(now)
         if packet.name == self._table.me.name and packet.run == self._table.me.run:
-            self._contacts.met_ourselves(seed)
+            self._contacts.met_ourselves(asked.seed)
             return self._take(now)
         for message in packet.messages:
-            if isinstance(message, State):
-                self._contacts.merge(message, packet.name, seed, now)
+            if isinstance(message, State | Rows):
+                self._contacts.merge(message, packet.name, asked, now)
             elif isinstance(message, Ack):
                 self._prober.acked(message.sequence)
             elif isinstance(message, Refused):
@@ -344,14 +366,14 @@ class Core:
         me, now = self._table.me, self._awake_at
         if now - me.answered_at >= self._config.gossip_interval:
             me.answered_at = now
-            self.send(address, [alive_message(me)], gossip=False)
+            self.send(address, [me.record], gossip=False)
 
     def _tell_twins(self, entry: Entry, message: Alive) -> None:
         """Two processes have one name and run: each hears of the other, and one of them takes a newer run."""
         now = self._awake_at
         if now - entry.answered_at >= self._config.gossip_interval:
             entry.answered_at = now
-            self.send(message.address, [alive_message(entry)], gossip=False)
+            self.send(message.address, [entry.record], gossip=False)
             self.send(entry.address, [message], gossip=False)
 
     def _count_bad(self, data: bytes, reason: str, *, on_stream: bool) -> None:
@@ -408,34 +430,40 @@ class Core:
         )
         return False
 
-    def _read(self, message: Message, sender: str, now: float) -> None:
-        table = self._table
-        match message:
-            case Ping(sequence=sequence, target=target, digest=digest):
-                if target == table.me.name:
-                    self._unreached = 0
-                    self.send(self._source, [Ack(sequence)], to=sender)
-                    if self._farewell is None:
-                        self._contacts.compare(sender, digest, now)
-            case Ack(sequence=sequence):
-                self._acked(sequence, now)
-            case IndirectPing():
-                self._prober.help(message, self._source, now)
-            case Nack(sequence=sequence):
-                self._prober.nacked(sequence)
-            case Alive():
-                table.alive(message, now)
-            case Suspect():
-                table.suspect(message, now)
-            case Dead():
-                table.declare(message, now)
-            case Left():
-                table.left(message, now)
-            case Refused(reason=reason):
-                self._refused_by(sender, reason)
-            case _:
-                assert isinstance(message, Tags), "a table is no news: it comes on a stream, or is skipped"
-                table.tags(message)
+    def _read(self, packet: Packet, now: float) -> None:
+        readers = self._readers
+        for message in packet.messages:
+            if (type(message) is Alive or type(message) is Tags) and self._is_held(message):
+                continue
+            reader = readers.get(type(message))
+            if reader is not None:
+                reader(message, packet.name, now)
+
+    def _is_held(self, message: Alive | Tags) -> bool:
+        """Most news is heard several times: what the row holds already needs no rule."""
+        entry = self._table.entries.get(message.name)
+        if entry is None:
+            return False
+        record = entry.record
+        if record is message:
+            self._queue.heard(("state", message.name))
+            return True
+        if record.run != message.run or record.version < message.version:
+            return False
+        if isinstance(message, Tags):
+            self._queue.heard(("tags", message.name))
+            return True
+        return record.incarnation >= message.incarnation and record.address == message.address
+
+    def _read_ping(self, message: Ping, sender: str, now: float) -> None:
+        if message.target == self._table.me.name:
+            self._unreached = 0
+            self.send(self._source, [Ack(message.sequence)], to=sender)
+            if self._farewell is None:
+                self._contacts.compare(sender, message.digest, now)
+
+    def _note_stale_accusation(self) -> None:
+        self._accused_anew = True
 
     def _answer_sender(self, packet: Packet, source: str, now: float) -> None:
         """Whoever sends has a right to know what we hold of it; whom we do not know, we ask for its table."""
@@ -445,6 +473,10 @@ class Core:
                 self._contacts.sync_address(source, now)
         elif packet.run < entry.run or (entry.status == DEAD and not self._has_sent(source)):
             self._tell_verdict(entry, source, now)
+        elif self._accused_anew and now - entry.answered_at >= self._config.gossip_interval:
+            # It has missed our refutation, and may have it from nobody else before its verdict.
+            entry.answered_at = now
+            self.send(entry.address, [self._table.me.record], to=entry.name, gossip=False)
 
     def _tell_verdict(self, entry: Entry, source: str, now: float) -> None:
         """That it is held for dead, or that a newer run has its name.
@@ -453,7 +485,7 @@ class Core:
         """
         if now - entry.answered_at >= self._config.gossip_interval:
             entry.answered_at = now
-            newer: list[Message] = [alive_message(entry)] if entry.status == ALIVE else []
+            newer: list[Message] = [entry.record] if entry.status == ALIVE else []
             self.send(source, newer, to=entry.name, gossip=False)
 
     def _has_sent(self, address: str) -> bool:
@@ -463,19 +495,28 @@ class Core:
         """One datagram: the messages, what we hold against the receiver (Lifeguard §IV.C), and as much news as fits."""
         raws = [encode_message(message) for message in messages]
         entry = self._table.entries.get(to) if to is not None else None
-        if entry is not None and entry is not self._table.me and entry.status in (SUSPECT, DEAD):
+        doubted = entry is not None and entry.claim.status in (SUSPECT, DEAD) and entry is not self._table.me
+        if entry is not None and doubted:
             raws.append(encode_message(verdict_message(entry, self._table.me.name)))
-        size = len(self._packet(raws)) + COUNT
         if gossip:
-            news = self._queue.take(self._room - size, self._transmissions())
-            raws.extend(news)
+            room = self._room - self._head - sum(map(len, raws)) - FRAME * len(raws)
+            for accusation in () if doubted else self._table.latest_accusations():
+                if (size := len(accusation) + FRAME) <= room:
+                    raws.append(accusation)
+                    room -= size
+            raws.extend(self._queue.take(room, None if doubted else self._transmissions()))
         data = self._packet(raws)
         self.stats.datagrams_sent += 1
         self.stats.bytes_sent += len(data)
         self._out.append(Send(address, data))
 
-    def _packet(self, messages: Sequence[Raw]) -> bytes:
+    def _packet(self, messages: Sequence[bytes]) -> bytes:
         return encode(self._config.cluster_name, self._table.me.name, self._table.me.run, messages)
+
+    def _stream_packet(self, messages: Sequence[bytes]) -> bytes:
+        data = self._packet(messages)
+        self.stats.stream_bytes_sent += len(data)
+        return data
 
     # Gossip.
 
@@ -485,8 +526,7 @@ class Core:
         names = self._prober.ring.sample(self._config.gossip_fanout, table.is_up)
         if not names and table.up <= 1:
             self._queue.clear()  # nobody to tell; whoever comes gets the whole table
-        since = self._awake_at - self._config.gossip_to_dead_time
-        dead = [name for name in table.dead if table.entries[name].changed_at >= since]
+        dead = table.dead_since(self._awake_at - self._config.gossip_to_dead_time)
         for name in [*names, *([self._random.choice(dead)] if dead else [])]:
             if self._queue:
                 self.send(table.entries[name].address, [], to=name)
@@ -508,23 +548,27 @@ class Core:
         self.awareness.change(1)
         entry = self._table.entries.get(accuser)
         if entry is not None and entry is not self._table.me and entry.address:
-            self.send(entry.address, [alive_message(self._table.me)], to=accuser)
+            self.send(entry.address, [self._table.me.record], to=accuser)
 
     def accuse(self, entry: Entry, now: float) -> None:
-        self._table.suspect(Suspect(entry.name, entry.run, entry.incarnation, self._table.me.name), now)
+        self._table.accuse(entry, now)
 
     def ask_stream(self, entry: Entry, message: Ping, timeout: float) -> None:
-        self._contacts.ask(entry.address, [message], timeout)
+        self._contacts.ask(entry.address, [encode_message(message)], timeout)
 
-    def open_stream(self, number: int, address: str, messages: list[Message], timeout: float) -> None:
+    def open_stream(self, number: int, address: str, messages: list[bytes], timeout: float) -> None:
         self.stats.exchanges += 1
-        data = self._packet([encode_message(message) for message in messages])
-        self._emit(Exchange(number, address, data, timeout))
+        self._emit(Exchange(number, address, self._stream_packet(messages), timeout))
 
     def knock(self, entry: Entry) -> None:
         """Ask one that failed whether it is there; it learns from the same packet what is held against it."""
         ping = Ping(self._prober.next_sequence(), entry.name, self._table.digest)
-        self.send(entry.address, [ping], to=entry.name)
+        self.send(entry.address, [ping], to=entry.name, gossip=False)
+
+    def _question(self, name: str, now: float) -> None:
+        """Ask a suspect directly: it may have heard of its suspicion from nobody, or we missed what it answered."""
+        self._timers.set(("question", name), now + self._table.suspicions[name].least)
+        self.knock(self._table.entries[name])
 
     def _acked(self, sequence: int, now: float) -> None:
         if self._farewell is None:
@@ -575,9 +619,9 @@ class Core:
 
     # Small things.
 
-    def _check_room(self, me: Entry, tags: Mapping[str, str]) -> None:
+    def _check_room(self, me: Alive, tags: Mapping[str, str]) -> None:
         """Our whole record must fit into one datagram."""
-        highest = Alive(me.name, me.run, 2**32, me.address, dict(me.services), 2**32, dict(tags))
+        highest = Alive(me.name, me.run, 2**32, me.address, me.services, 2**32, dict(tags))
         # It rides in the packets of others too, whose names may be longer.
         longest = "x" * record_rules.MAX_NAME
         size = len(encode(self._config.cluster_name, longest, me.run, [encode_message(highest)])) + COUNT
@@ -593,6 +637,9 @@ class Core:
     def _take(self, now: float) -> list[Effect]:
         if self._queue and self._running and ("gossip", "") not in self._timers:
             self._timers.set(("gossip", ""), now + self._config.gossip_interval)
+        if self._table.went_down:
+            self._table.went_down = False
+            self._contacts.look_for_missing(now)
         if self._table.up > 1:
             self._table.has_joined = True  # whoever found whom
         out, self._out = self._out, []

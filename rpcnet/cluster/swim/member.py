@@ -7,10 +7,13 @@ Precedence: SWIM (DSN 2002) §4.2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rpcnet.cluster.swim.message import Alive
 
 __all__ = ["ALIVE", "DEAD", "LEFT", "SUSPECT", "Claim", "Entry", "Member", "MemberStatus", "supersedes"]
 
@@ -82,20 +85,20 @@ class Entry:
 
     name: str
     claim: Claim
-    address: str
-    services: Mapping[str, str]
-    version: int
-    tags: Mapping[str, str]
+    record: "Alive"
+    """What it last said of itself. While it is up: under the run and the incarnation of the claim."""
     changed_at: float
     """When its status last changed (core time)."""
     was_seen: bool = True
     """False for the tombstone of a member that nobody here has ever seen alive."""
     answered_at: float = float("-inf")
     """When it was last told that we hold it for dead or replaced (core time)."""
+    part: int = 0
+    """In which part of the table its row is."""
     digest: int = 0
     """What this row adds to the table's digest."""
     seen: Member | None = None
-    """The view of it, until it changes."""
+    """The view of it while it is not alive, until it changes."""
 
     @property
     def run(self) -> int:
@@ -113,16 +116,27 @@ class Entry:
     def is_up(self) -> bool:
         return self.claim.status <= SUSPECT
 
+    @property
+    def address(self) -> str:
+        return self.record.address
+
+    @property
+    def services(self) -> Mapping[str, str]:
+        return self.record.services
+
+    @property
+    def version(self) -> int:
+        return self.record.version
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self.record.tags
+
     def view(self) -> Member:
+        if self.claim.status == ALIVE:
+            return self.record.member
         if self.seen is None:
-            self.seen = Member(
-                name=self.name,
-                run=self.run,
-                incarnation=self.incarnation,
-                status=_STATUS[self.status],
-                address=self.address,
-                services=MappingProxyType(dict(self.services)),
-                version=self.version,
-                tags=MappingProxyType(dict(self.tags)),
+            self.seen = replace(
+                self.record.member, run=self.run, incarnation=self.incarnation, status=_STATUS[self.status]
             )
         return self.seen

@@ -168,7 +168,7 @@ class Prober:
         again, self._again = self._again, None
         target = self._target(again)
         if target is None:
-            name = self.ring.next(self._table.is_up)
+            name = self._table.unconfirmed() or self.ring.next(self._table.is_up)
             target = self._table.entries[name] if name is not None else None
             again = None
         if target is None:

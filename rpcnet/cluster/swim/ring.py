@@ -27,7 +27,7 @@ class Ring:
         if name in self._known:
             return
         self._known[name] = None
-        place = self._random.randint(0, len(self._names))
+        place = int(self._random.random() * (len(self._names) + 1))
         self._names.insert(place, name)
         if place < self._next:
             self._next += 1
@@ -55,7 +55,7 @@ class Ring:
                     chosen[name] = None
             return list(chosen)
         for _ in range(TRIES * count):  # a few of many: no need to shuffle them all
-            name = names[random.randrange(len(names))]
+            name = names[int(random.random() * len(names))]
             if len(chosen) < count and name not in chosen and fits(name):
                 chosen[name] = None
         return list(chosen)

@@ -7,8 +7,10 @@ raises its incarnation.
 SWIM (DSN 2002) §4.2; Lifeguard (arXiv 1707.00788) §IV.B.
 """
 
-from collections.abc import Callable, Mapping
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice, takewhile
+
+from msgspec.structs import replace
 
 from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim.dissemination import Dissemination
@@ -22,7 +24,20 @@ from rpcnet.cluster.swim.event import (
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry, supersedes
-from rpcnet.cluster.swim.message import MAX_NUMBER, Alive, Dead, Left, Record, Suspect, Tags, encode_message
+from rpcnet.cluster.swim.message import (
+    DIGESTS,
+    MAX_NUMBER,
+    PARTS,
+    Alive,
+    Dead,
+    Left,
+    Record,
+    Suspect,
+    Tags,
+    encode_message,
+    encode_record,
+    shared,
+)
 from rpcnet.cluster.swim.suspicion import Suspicion
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
@@ -34,10 +49,10 @@ Timer = tuple[str, str | int]
 
 MAX_RAISES = 3
 """So often a member takes a run above one of its own name that seems to live."""
+REPEATED = 8
+"""So many accusations ride on a packet beside the news."""
 TOLD_DEAD = (SUSPECT, DEAD)
 FULL = "the table is full (max_members)"
-DIGESTS = 2**56
-"""Digests are numbers below this."""
 
 
 class Table:
@@ -57,14 +72,24 @@ class Table:
         """How many are alive or suspect, ourselves included."""
         self.digest = 0
         """The sum over all rows that are up: equal at members that hold the same."""
+        self.part_digests = [0] * PARTS
+        """The same over the rows of each part."""
         self.has_joined = False
         self._raises = 0
         self.suspicions: dict[str, Suspicion] = {}
+        self._accusations: dict[str, bytes] = {}
         self.dead: dict[str, None] = {}
-        """Names of those that failed and may come back; a dict, for its order."""
+        """Names of those that failed and may come back, in the order of their deaths once it was asked for."""
+        self._dead_in_order = True
+        self.went_down = False
+        """Whether somebody failed or left since this was last set to False."""
         self.on_up: Callable[[Entry, bool], None] = lambda entry, returned: None
         """Told of each member that came up (and whether it was down before)."""
         self.on_refuted: Callable[[str], None] = lambda accuser: None
+        self.on_stale_accusation: Callable[[], None] = lambda: None
+        """Told when somebody still holds against us what we have refuted."""
+        self.contradicted: str | None = None
+        """A member whose record two others hold with equal versions and different contents: it knows which is right."""
         self.on_twin: Callable[[str], None] = lambda address: None
         """Told of another process that has our name and run, and where it is: it is to hear of us."""
         self.on_twins: Callable[[Entry, Alive], None] = lambda entry, message: None
@@ -79,18 +104,27 @@ class Table:
         entry = self.entries.get(name)
         return entry is not None and entry.is_up
 
+    def latest_dead(self) -> list[str]:
+        """Those that failed, the latest first."""
+        if not self._dead_in_order:
+            self._dead_in_order = True
+            self.dead = dict.fromkeys(sorted(self.dead, key=lambda name: self.entries[name].changed_at))
+        return list(reversed(self.dead))
+
+    def dead_since(self, time: float) -> list[str]:
+        return list(takewhile(lambda name: self.entries[name].changed_at >= time, self.latest_dead()))
+
     # What others say.
 
     def alive(self, message: Alive, now: float, *, spread: bool = True) -> None:
         if message.name == self.me.name:
             self._about_me(Claim(message.run, message.incarnation, ALIVE), message.address, message.version, "")
             return
-        claim = Claim(message.run, message.incarnation, ALIVE)
         entry = self.entries.get(message.name)
         if entry is None:
-            self._admit(message, claim, now, spread)
-        elif supersedes(claim, entry.claim):
-            self._revive(entry, message, claim, now, spread)
+            self._admit(message, now, spread)
+        elif supersedes(message.claim, entry.claim):
+            self._revive(entry, message, now, spread)
         elif message.run == entry.run:
             if message.address != entry.address:
                 self.on_twins(entry, message)  # two processes that started in one microsecond
@@ -114,17 +148,39 @@ class Table:
                 self.on_up(entry, True)
             self._set(entry, claim, now)
             # A fresh timer: the older suspicion was refuted, whether we have heard that or not.
-            suspicion = self.suspicions[entry.name] = Suspicion.begin(self._config, self.up, message.accuser, now)
-            self._timers.set(("suspicion", entry.name), suspicion.deadline)
+            self.suspicions[entry.name] = Suspicion.begin(self._config, self.up, message.accuser, now)
+            self._accusations.pop(entry.name, None)
+            self._time(entry.name)
+            if share := self._config.question_at:
+                self._timers.set(("question", entry.name), now + share * self.suspicions[entry.name].least)
+            self._expect_fewer_confirmations()
             self._emit(MemberSuspected(entry.view()))
-            self._tell("state", entry.name, message, spread)
+            self._tell(entry, message, spread)
 
     def declare(self, message: Dead, now: float, *, spread: bool = True, age: float = 0.0, address: str = "") -> None:
+        """Somebody has given a member up. Where nobody has doubted it here before, it may have been given up in another
+        part of a network that was cut: then the accused is asked first, as for a death in a table.
+        """
         claim = Claim(message.run, message.incarnation, DEAD)
+        entry = self.entries.get(message.name)
         if message.name == self.me.name:
             self._about_me(claim, None, 0, message.accuser)
+        elif entry is not None and entry.is_up and supersedes(claim, entry.claim) and self._is_fresh(entry, claim, now):
+            self.suspect(Suspect(message.name, message.run, message.incarnation, message.accuser), now, spread=spread)
+            suspicion = self.suspicions[message.name]
+            suspicion.k = 0  # it had its time elsewhere: no confirmations are waited for
+            self._timers.set(("question", message.name), now)
+            self._time(message.name)
         else:
             self._end(message, claim, now - age, spread=spread, address=address)
+
+    def _is_fresh(self, entry: Entry, claim: Claim, now: float) -> bool:
+        """Whether this member has not been doubted here for so long that it was asked."""
+        share = self._config.question_at
+        if not share or entry.run != claim.run:
+            return False
+        suspicion = self.suspicions.get(entry.name)
+        return suspicion is None or now - suspicion.started < share * suspicion.least
 
     def left(self, message: Left, now: float, *, spread: bool = True, age: float = 0.0) -> None:
         claim = Claim(message.run, message.incarnation, LEFT)
@@ -162,27 +218,63 @@ class Table:
         if record.status == DEAD and not held_up:
             self.declare(Dead(*identity, sender), now, spread=spread, age=float(record.age), address=record.address)
             return
+        if entry is not None and entry is not self.me and entry.run == record.run and entry.version == record.version:
+            self._compare_contents(entry, record, sender)
         if entry is None or record.run > entry.run or record.status == ALIVE:
-            self.alive(
-                Alive(*identity, record.address, record.services, record.version, record.tags), now, spread=spread
-            )
+            self.alive(record.alive, now, spread=spread)
         elif record.run == entry.run and entry is not self.me:
             self._merge_tags(entry, record.version, record.tags, spread)
-        if record.status in TOLD_DEAD:
+        suspicion = Claim(record.run, record.incarnation, SUSPECT)
+        if record.status == DEAD or (record.status == SUSPECT and (entry is None or entry.claim != suspicion)):
+            # Whoever has only heard of a suspicion is no accuser of its own; whoever has given it up is.
             self.suspect(Suspect(*identity, sender), now, spread=spread)
+
+    def _compare_contents(self, entry: Entry, record: Record, sender: str) -> None:
+        """One version has one content: where two differ one was damaged, and the member's own word is right."""
+        held = entry.record
+        if (held.address, held.services, held.tags) == (record.address, record.services, record.tags):
+            return
+        if sender != entry.name:
+            self.contradicted = entry.name
+            return
+        if held.address != record.address:
+            self.on_twins(entry, record.alive)  # or two processes that started in one microsecond
+        entry.record = replace(held, address=record.address, services=record.services, tags=record.tags)
+        self._changed(entry)
+        if entry.is_up and held.tags != record.tags:
+            self._emit(TagsChanged(entry.view()))
+
+    def accuse(self, entry: Entry, now: float) -> None:
+        """It did not answer us."""
+        accusation = Suspect(entry.name, entry.run, entry.incarnation, self.me.name)
+        self.suspect(accusation, now)
+        if self.me.name in self.suspicions[entry.name].accusers:
+            self._accusations[entry.name] = encode_message(accusation)
+
+    def unconfirmed(self) -> str | None:
+        """A suspect that nobody but us can confirm, and that we have not accused."""
+        if self.up - len(self.suspicions) > 2:
+            return None
+        names = (name for name, held in self.suspicions.items() if self.me.name not in held.accusers and held.k)
+        return next(names, None)
+
+    def latest_accusations(self) -> Iterable[bytes]:
+        """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
+        return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()
 
     # What time says.
 
     def give_up(self, name: str, now: float) -> None:
         """The suspicion of this member ran out: it has failed."""
         entry, accuser = self.entries[name], next(iter(self.suspicions[name].accusers))
-        self.declare(Dead(name, entry.run, entry.incarnation, accuser), now)
+        verdict = Dead(name, entry.run, entry.incarnation, accuser)
+        self._end(verdict, entry.claim._replace(status=DEAD), now, spread=True)
 
     def shift_suspicions(self, seconds: float) -> None:
         """We were stalled: nobody's time ran meanwhile."""
         for name, suspicion in self.suspicions.items():
             suspicion.shift(seconds)
-            self._timers.set(("suspicion", name), suspicion.deadline)
+            self._time(name)
 
     def forget(self, before: float) -> None:
         """Drop the tombstones of those that failed or left before that time."""
@@ -195,37 +287,36 @@ class Table:
 
     def announce(self) -> None:
         self._changed(self.me)
-        self._queue.add(("state", self.me.name), encode_message(alive_message(self.me)))
+        self._queue.add(("state", self.me.name), self.me.record.raw, urgent=self.me.incarnation > 0)
 
     def publish(self, tags: Mapping[str, str]) -> None:
         """Our tags are these from now on: one version, one update, one event."""
-        self.me.version, self.me.tags = self.me.version + 1, dict(tags)
-        self._changed(self.me)
-        update = Tags(self.me.name, self.me.run, self.me.version, dict(tags))
-        self._queue.add(("tags", self.me.name), encode_message(update))
-        # A record that still travels must not carry the older batch.
-        if ("state", self.me.name) in self._queue:
-            self._queue.add(("state", self.me.name), encode_message(alive_message(self.me)))
-        self._emit(Published(self.me.run, self.me.version, dict(tags)))
-        self._emit(TagsChanged(self.me.view()))
+        me = self.me
+        me.record = replace(me.record, version=me.version + 1, tags=dict(tags))
+        self._changed(me)
+        self._tell_tags(me, Tags(me.name, me.run, me.version, me.record.tags))
+        self._emit(Published(me.run, me.version, dict(tags)))
+        self._emit(TagsChanged(me.view()))
 
     def leave(self, now: float) -> None:
         self._set(self.me, self.me.claim._replace(status=LEFT), now)
         self._queue.drop(("tags", self.me.name))
-        self._queue.add(("state", self.me.name), encode_message(left_message(self.me)))
+        self._queue.add(("state", self.me.name), encode_message(left_message(self.me)), urgent=True)
 
     def _about_me(self, claim: Claim, address: str | None, version: int, accuser: str) -> None:
         me = self.me
         if claim.run > me.run:
             self._meet_my_name(claim, address)
         elif claim.run < me.run:
-            return  # a rumour of an earlier run: nothing of it is true any more
+            # A rumour of an earlier run: nothing of it is true any more.
+            if claim.status in TOLD_DEAD:
+                self.on_stale_accusation()
         elif claim.status == ALIVE and address not in (None, me.address) and me.status != LEFT:
             self._meet_twin(address or "")
         elif me.status == LEFT:
             if claim.incarnation > me.incarnation:
                 self._set(me, Claim(me.run, claim.incarnation, LEFT), me.changed_at)
-                self._queue.add(("state", me.name), encode_message(left_message(me)))
+                self._queue.add(("state", me.name), encode_message(left_message(me)), urgent=True)
         elif claim.status in TOLD_DEAD and supersedes(claim, me.claim) and not self.may_refute():
             return
         elif supersedes(claim, me.claim) or version > me.version:
@@ -233,6 +324,8 @@ class Table:
             if claim.status != ALIVE:
                 self._stats.refutations += 1
                 self.on_refuted(accuser)
+        elif claim.status in TOLD_DEAD:
+            self.on_stale_accusation()
 
     def _refute(self, incarnation: int, version: int) -> None:
         """Raise our incarnation over the claim's, and our version over what somebody says that it is.
@@ -241,12 +334,11 @@ class Table:
         """
         me = self.me
         if incarnation >= MAX_NUMBER or version >= MAX_NUMBER:
-            me.version = min(me.version, MAX_NUMBER)
             self._new_run(me.run + 1)
             return
         self._set(me, Claim(me.run, incarnation + 1, ALIVE), me.changed_at)
         if version > me.version:
-            me.version = version + 1
+            me.record = replace(me.record, version=version + 1)
             self._emit(Published(me.run, me.version, dict(me.tags)))
         self.announce()
 
@@ -305,27 +397,29 @@ class Table:
 
     # How a row changes.
 
-    def _admit(self, message: Alive, claim: Claim, now: float, spread: bool) -> None:
+    def _admit(self, message: Alive, now: float, spread: bool) -> None:
         if self._is_full(message.name) or self._refuses(message.name, message.address, message.services, message.tags):
             return
-        entry = Entry(message.name, claim, message.address, message.services, message.version, message.tags, now)
+        entry = Entry(message.name, message.claim, message, now, part=message.part)
         self.entries[entry.name] = entry
         self.up += 1
         self._changed(entry)
         self._emit(MemberJoined(entry.view()))
         self.on_up(entry, False)
-        self._tell("state", entry.name, message, spread)
+        self._tell_alive(entry, spread)
 
-    def _revive(self, entry: Entry, message: Alive, claim: Claim, now: float, spread: bool) -> None:
+    def _revive(self, entry: Entry, message: Alive, now: float, spread: bool) -> None:
         if self._refuses(message.name, message.address, message.services, message.tags):
             return
-        is_new_run, before = claim.run > entry.run, entry.status
+        is_new_run, before = message.run > entry.run, entry.status
         joins = is_new_run or not entry.was_seen or before == LEFT
-        entry.address, entry.services, entry.was_seen = message.address, message.services, True
+        entry.was_seen = True
         news = message.version > entry.version
-        if is_new_run or news:
-            entry.version, entry.tags = message.version, message.tags
-        self._set(entry, claim, now)
+        if is_new_run or news or message.version == entry.version:
+            entry.record = message
+        else:
+            entry.record = shared(replace(message, version=entry.version, tags=entry.record.tags))
+        self._set(entry, message.claim, now)
         if joins:
             self._emit(MemberJoined(entry.view()))
         elif before != ALIVE:
@@ -336,24 +430,46 @@ class Table:
             self.on_up(entry, True)
         if is_new_run:
             self._queue.drop(("tags", entry.name))
-        self._tell("state", entry.name, alive_message(entry), spread)
+        self._tell_alive(entry, spread, urgent=not joins)
 
     def _merge_tags(self, entry: Entry, version: int, tags: Mapping[str, str], spread: bool) -> None:
         """Whole or not at all, and never an older batch after a newer one."""
         if version <= entry.version or self._refuses(entry.name, entry.address, entry.services, tags):
             return
-        entry.version, entry.tags = version, tags
+        entry.record = shared(replace(entry.record, version=version, tags=tags))
         self._changed(entry)
         if entry.is_up:
             self._emit(TagsChanged(entry.view()))
-        self._tell("tags", entry.name, Tags(entry.name, entry.run, version, dict(tags)), spread)
+        if spread:
+            self._tell_tags(entry, Tags(entry.name, entry.run, version, entry.record.tags))
+        else:
+            self._queue.drop(("tags", entry.name))
+
+    def _tell_tags(self, entry: Entry, update: Tags) -> None:
+        """As news of their own, or with a record that travels already: it must not carry the older batch."""
+        if entry.status == ALIVE and ("state", entry.name) in self._queue:
+            self._queue.drop(("tags", entry.name))
+            self._queue.add(("state", entry.name), entry.record.raw)
+        else:
+            self._queue.add(("tags", entry.name), encode_message(update))
 
     def _confirm(self, entry: Entry, message: Suspect, spread: bool) -> None:
         suspicion = self.suspicions[entry.name]
         if suspicion.confirm(message.accuser):
             assert spread, "with our first table come no second accusers: its sender accuses alone"
-            self._timers.set(("suspicion", entry.name), suspicion.deadline)
-            self._tell("state", entry.name, message, spread)
+            self._time(entry.name)
+            self._tell(entry, message, spread)
+
+    def _time(self, name: str) -> None:
+        self._timers.set(("suspicion", name), self.suspicions[name].deadline)
+
+    def _expect_fewer_confirmations(self) -> None:
+        """Whoever is a suspect itself confirms nothing: in a half of two one confirmation must do."""
+        able = max(1, self.up - len(self.suspicions) - 1)
+        for name, suspicion in self.suspicions.items():
+            if suspicion.k > able:
+                suspicion.k = able
+                self._time(name)
 
     def _end(self, message: Dead | Left, claim: Claim, at: float, *, spread: bool, address: str = "") -> None:
         event = MemberLeft if claim.status == LEFT else MemberFailed
@@ -363,7 +479,8 @@ class Table:
                 return
             # Kept and told on: after a mass restart somebody must tell the restarted one (memberlist #311, #345).
             usable = "" if record_rules.problem(message.name, address, {}, {}) else address
-            entry = Entry(message.name, claim, usable, {}, 0, {}, at, was_seen=False)
+            record = Alive(message.name, claim.run, claim.incarnation, usable, {}, 0, {})
+            entry = Entry(message.name, claim, record, at, was_seen=False, part=record.part)
             self.entries[entry.name] = entry
             self._note_death(entry)
             self._changed(entry)
@@ -375,7 +492,7 @@ class Table:
                 self._emit(event(entry.view()))
         else:
             return
-        self._tell("state", entry.name, message, spread)
+        self._tell(entry, message, spread)
 
     def _set(self, entry: Entry, claim: Claim, now: float) -> None:
         was_up = entry.is_up
@@ -385,11 +502,15 @@ class Table:
         self.up += entry.is_up - was_up
         if claim.status != SUSPECT and self.suspicions.pop(entry.name, None) is not None:
             self._timers.cancel(("suspicion", entry.name))
+            self._timers.cancel(("question", entry.name))
+            self._accusations.pop(entry.name, None)
         self._note_death(entry)
         self._changed(entry)
 
     def _note_death(self, entry: Entry) -> None:
+        self.went_down |= not entry.is_up
         if entry.status == DEAD:
+            self._dead_in_order &= entry.name in self.dead
             self.dead[entry.name] = None
         else:
             self.dead.pop(entry.name, None)
@@ -402,29 +523,27 @@ class Table:
         entry.seen = None
         digest = 0
         if entry.is_up:
-            text = f"{entry.name}\0{entry.run}\0{entry.incarnation}\0{entry.version}"
-            digest = int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=7).digest(), "big")
+            run, incarnation, _ = entry.claim
+            record = entry.record
+            if record.incarnation != incarnation or record.run != run:
+                record = entry.record = shared(replace(record, run=run, incarnation=incarnation))
+            digest = record.digest + (entry.status == SUSPECT)
         self.digest = (self.digest + digest - entry.digest) % DIGESTS
+        self.part_digests[entry.part] += digest - entry.digest
         entry.digest = digest
 
-    def _tell(self, kind: str, name: str, message: Alive | Suspect | Dead | Left | Tags, spread: bool) -> None:
+    def _tell_alive(self, entry: Entry, spread: bool, *, urgent: bool = False) -> None:
         if spread:
-            self._queue.add((kind, name), encode_message(message))
+            self._queue.add(("state", entry.name), entry.record.raw, urgent=urgent)
         else:
             # What was to be told is older than what we hold now.
-            self._queue.drop((kind, name))
+            self._queue.drop(("state", entry.name))
 
-
-def alive_message(entry: Entry) -> Alive:
-    return Alive(
-        entry.name,
-        entry.run,
-        entry.incarnation,
-        entry.address,
-        dict(entry.services),
-        entry.version,
-        dict(entry.tags),
-    )
+    def _tell(self, entry: Entry, message: Suspect | Dead | Left, spread: bool) -> None:
+        if spread:
+            self._queue.add(("state", entry.name), encode_message(message), urgent=True)
+        else:
+            self._queue.drop(("state", entry.name))
 
 
 def left_message(entry: Entry) -> Left:
@@ -437,7 +556,11 @@ def verdict_message(entry: Entry, accuser: str) -> Suspect | Dead:
     return kind(entry.name, entry.run, entry.incarnation, accuser)
 
 
-def record_of(entry: Entry, now: float) -> Record:
+def row_of(entry: Entry, now: float) -> bytes:
+    """A row of our table as it is sent to others: an encoded `Record`."""
+    record = entry.record
+    if entry.status == ALIVE:
+        return record.row
     age = 0 if entry.is_up else max(0, int(now - entry.changed_at))
-    rest = (entry.address, dict(entry.services), entry.version, dict(entry.tags), age)
-    return Record(entry.name, entry.run, entry.incarnation, entry.status, *rest)
+    rest = (record.address, record.services, record.version, record.tags, age)
+    return encode_record(Record(entry.name, entry.run, entry.incarnation, entry.status, *rest))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from rpcnet.cluster.errors import ClusterClosed, TagsTooLarge
 from rpcnet.cluster.swim.contacts import MAX_EXCHANGES
@@ -484,14 +485,14 @@ def test_a_datagram_of_another_version_is_ignored_and_counted(network):
     net.cluster(2)
     core = net.cores["m0"]
     data = bytearray(packet("m1", Ping(1, "m0", 0)))
-    assert data[1] == 1
-    data[1] = 2
+    assert data[1] == 2
+    data[1] = 3
     (noticed,) = core.handle(bytes(data), "m1", net.now)
     assert "'m1'" in noticed.text
-    assert "version 2" in noticed.text
+    assert "version 3" in noticed.text
     assert core.stats.foreign_version == 1
     answer, _ = core.handle_stream(bytes(data), "m1", net.now)
-    assert decode(answer).messages == [Refused("it speaks version 2 of the protocol, we speak 1")]
+    assert decode(answer).messages == [Refused("it speaks version 3 of the protocol, we speak 2")]
 
 
 def bad_packet(sender, *, cluster="default", padding=0):
@@ -657,6 +658,100 @@ def test_a_member_that_is_always_late_still_finds_the_dead(network):
     assert any(isinstance(event, MemberFailed) for event in events)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_sixty_four_that_join_at_once_see_each_other_within_seconds(network, seed):
+    """Those that join together are in nobody's table yet: digests find out, not the slow clock."""
+    net = network(seed=seed, config=replace(ClusterConfig.lan(), push_pull_interval=1000.0))
+    names = [f"m{number}" for number in range(64)]
+    for name in names:
+        net.add(name, join=names[:1])
+    assert net.until(lambda: all(core._table.up == 64 for core in net.cores.values()), within=20) < 3
+
+
+def test_a_crowd_is_seen_whole_although_it_is_told_less(network):
+    sent = {}
+    for crowded in (0, 4):
+        net = network(config=replace(ClusterConfig.lan(), crowded_transmissions=crowded))
+        names = [f"m{number}" for number in range(60)]
+        for name in names:
+            net.add(name, join=names[:1])
+        net.run(12)
+        assert all(core._table.up == 60 for core in net.cores.values())
+        sent[crowded] = sum(core.stats.bytes_sent for core in net.cores.values())
+    assert sent[4] < 0.9 * sent[0]
+
+
+def test_where_one_row_differs_few_rows_are_exchanged(network):
+    net = network(config=replace(ClusterConfig.lan(), push_pull_interval=0))
+    net.cluster(60, settle=15)
+    entry = net.cores["m7"]._table.entries["m3"]
+    entry.record = structs.replace(entry.record, tags={"bit": "flipped"})
+    net.cores["m7"]._table._changed(entry)
+    before = sum(core.stats.stream_bytes_sent for core in net.cores.values())
+    assert net.until(lambda: not net.cores["m7"].member("m3").tags, within=30) < 10, "the owner's word wins"
+    net.run(5)
+    assert len({core._table.digest for core in net.cores.values()}) == 1
+    taken = sum(core.stats.stream_bytes_sent for core in net.cores.values()) - before
+    assert taken < 60 * 60 * 40, "less than if each had sent its table once"
+
+
+def test_at_rest_what_a_member_sends_does_not_grow_with_the_table(network):
+    rates = []
+    for count in (15, 60):
+        net = network(config=replace(ClusterConfig.lan(), push_pull_interval=10))
+        net.cluster(count, settle=15)
+        began = [(core.stats.bytes_sent, core.stats.stream_bytes_sent) for core in net.cores.values()]
+        net.run(30)
+        ended = [(core.stats.bytes_sent, core.stats.stream_bytes_sent) for core in net.cores.values()]
+        rates.append(sum(map(sum, ended)) - sum(map(sum, began)))
+    assert rates[1] / 60 < 1.5 * rates[0] / 15
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_in_a_half_of_two_every_death_is_found_in_time(network, seed):
+    net = network(seed=seed, config=ClusterConfig.local())
+    names = net.cluster(5)
+    net.cut(names[:2], names[2:])
+    net.run(13)
+    assert all(net.sees(name) == names[:2] for name in names[:2])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_a_heal_nobody_within_reach_is_given_up(network, seed):
+    net = network(seed=seed, config=ClusterConfig.local())
+    names = net.cluster(5)
+    net.cut(names[:2], names[2:])
+    net.run(15 + seed / 10)
+    net.heal()
+    healed = net.now
+    assert net.until(lambda: all(net.sees(name) == names for name in names), within=20) < 5
+    net.run(20)
+    assert [event for time, _, event in net.events if type(event) is MemberFailed and time > healed] == []
+
+
+def test_many_that_died_long_ago_do_not_slow_the_healing(network):
+    net = network(seed=2)
+    names = net.cluster(10)
+    gone = [Record(f"gone{number}", 1, 0, 2, f"gone{number}", {}, 0, {}, 3600) for number in range(1000)]
+    for name in names:
+        net.cores[name].handle_stream(packet("teller", State(gone)), "teller", net.now)
+    net.cut(names[:5], names[5:])
+    net.run(60)
+    assert all(len(net.sees(name)) == 5 for name in names)
+    net.heal()
+    assert net.until(lambda: all(net.sees(name) == names for name in names), within=60) < 10
+
+
+def test_nobody_is_looked_for_where_nobody_is_missing(network):
+    net = network()
+    net.cluster(3)
+    net.run(5)
+    assert all(("reconnect", "") not in core._timers for core in net.cores.values())
+    net.crash("m2")
+    net.run(20)
+    assert all(("reconnect", "") in core._timers for core in net.cores.values())
+
+
 def alone(**keys):
     core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), **keys)
     return core, core.start(0.0)
@@ -754,6 +849,23 @@ def test_a_seed_that_does_not_name_itself_in_its_table_is_not_asked_again():
     effects = core.exchanged(second.number, packet("c", State([record_of_name("y")])), 0.0)
     assert [member.name for member in core.members()] == ["a", "b", "x", "y"]
     assert not any(isinstance(effect, Exchange) for effect in effects)
+
+
+def test_of_two_rows_in_a_first_table_the_newer_tags_count():
+    core, effects = alone(seeds=["b"])
+    (request,) = (effect for effect in effects if isinstance(effect, Exchange))
+    rows = [Record("x", 1, 0, 0, "x:1", {}, version, {"v": str(version)}, 0) for version in (1, 2)]
+    core.exchanged(request.number, packet("b", State(rows)), 0.0)
+    assert core.member("x").tags == {"v": "2"}
+
+
+def test_one_that_has_left_answers_no_rumour_of_its_tags(network):
+    net = network()
+    net.cluster(2)
+    net.call("m1", "leave")
+    version = net.cores["m1"].me.version
+    net.call("m1", "handle", packet("m0", Tags("m1", 1, version + 3, {})), "m0")
+    assert net.cores["m1"].me.version == version
 
 
 def record_of_name(name):

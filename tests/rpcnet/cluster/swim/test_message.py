@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpcnet.cluster.swim import message
 from rpcnet.cluster.swim.message import (
     MAX_NUMBER,
+    VERSION,
     Ack,
     Alive,
     BadPacket,
@@ -18,12 +20,15 @@ from rpcnet.cluster.swim.message import (
     Ping,
     Record,
     Refused,
+    Rows,
     State,
+    Summary,
     Suspect,
     Tags,
     decode,
     encode,
     encode_message,
+    encode_state,
     sender_of,
 )
 
@@ -43,18 +48,46 @@ GOLDEN = [
     (Tags("b", 1, 3, {}), "95 09 a1 62 01 03 80"),
     (Refused("no"), "92 0d a2 6e 6f"),
     (State([Record("b", 1, 2, 0, "h:1", {}, 0, {}, 5)]), "92 0a 91 99 a1 62 01 02 00 a3 68 3a 31 80 00 80 05"),
+    (Summary([7, 9]), "92 0b 92 07 09"),
+    (
+        Rows([Record("b", 1, 2, 0, "h:1", {}, 0, {}, 5)], [3]),
+        "93 0c 91 99 a1 62 01 02 00 a3 68 3a 31 80 00 80 05 91 03",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("message", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
-def test_a_message_has_these_bytes_and_comes_back(message, golden):
-    raw = encode_message(message)
+@pytest.mark.parametrize(("value", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_a_message_has_these_bytes_and_comes_back(value, golden):
+    raw = encode_message(value)
     assert bytes(raw).hex(" ") == golden
-    assert decode(encode("c", "a", 5, [raw])) == Packet(1, "c", "a", 5, [message])
+    assert decode(encode("c", "a", 5, [raw])) == Packet(VERSION, "c", "a", 5, [value])
 
 
 def test_a_packet_has_these_bytes():
-    assert encode("c", "a", 5, [encode_message(Ack(7))]).hex(" ") == "95 01 a1 63 a1 61 05 91 92 03 07"
+    assert encode("c", "a", 5, [encode_message(Ack(7))]).hex(" ") == "95 02 a1 63 a1 61 05 91 c4 03 92 03 07"
+
+
+def test_equal_news_is_one_object():
+    data = encode("c", "a", 5, [encode_message(Alive("b", 1, 2, "h:1", {}, 3, {"k": "v"}))])
+    assert decode(data).messages[0] is decode(data).messages[0]
+    rows = encode("c", "a", 5, [encode_message(State([Record("b", 1, 2, 0, "h:1", {}, 0, {}, 0)]))])
+    first, second = decode(rows).messages[0], decode(rows).messages[0]
+    assert first.records[0] is second.records[0]
+    assert first.records[0].alive is second.records[0].alive
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(message, "REMEMBERED", 10)
+    for number in range(100):
+        decode(encode("c", "a", 5, [encode_message(Left("b", number, 2))]))
+        assert len(message._news) <= 10
+
+
+def test_a_row_is_the_record_of_its_member():
+    alive = Alive("b", 1, 2, "h:1", {"r": "x"}, 3, {"k": "v"})
+    (table,) = decode(encode("c", "a", 5, [encode_state([alive.row])])).messages
+    assert table.records == [Record("b", 1, 2, 0, "h:1", {"r": "x"}, 3, {"k": "v"}, 0)]
+    assert table.records[0].alive == alive
 
 
 @given(st.binary(max_size=200))
@@ -66,7 +99,7 @@ def test_any_bytes_are_a_packet_or_bad(data):
 
 
 @pytest.mark.parametrize(
-    "message",
+    "value",
     [
         Ping(-1, "b", 0),
         Ping(2**32, "b", 0),
@@ -78,12 +111,16 @@ def test_any_bytes_are_a_packet_or_bad(data):
         Tags("b", 0, 0, {"k" * 129: "v"}),
         Refused("x" * 256),
         Tags("b", 0, 0, {"": "v"}),
+        Summary([]),
+        Summary([0] * 257),
+        Summary([2**56]),
+        Rows([], [256]),
         State([Record("b", 1, 2, 4, "h:1", {}, 0, {}, 5)]),
     ],
 )
-def test_values_outside_their_limits_are_bad(message):
+def test_values_outside_their_limits_are_bad(value):
     with pytest.raises(BadPacket):
-        decode(encode("c", "a", 5, [encode_message(message)]))
+        decode(encode("c", "a", 5, [encode_message(value)]))
 
 
 def test_deep_nesting_is_bad_not_a_crash():
@@ -100,6 +137,6 @@ def test_the_sender_of_a_packet_that_does_not_decode_is_known_by_its_beginning()
     data = encode("c", "a", 5, [encode_message(Ping(-1, "b", 0))])
     with pytest.raises(BadPacket):
         decode(data)
-    assert sender_of(data) == Header(1, "c", "a", 5)
+    assert sender_of(data) == Header(VERSION, "c", "a", 5)
     assert sender_of(data[:5]) is None
     assert sender_of(b"\x91" * 100_000) is None

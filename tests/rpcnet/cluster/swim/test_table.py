@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rpcnet.cluster.swim.core import Core
-from rpcnet.cluster.swim.effect import Noticed
+from rpcnet.cluster.swim.effect import Exchange, Noticed, Send
 from rpcnet.cluster.swim.event import (
     MemberFailed,
     MemberJoined,
@@ -29,7 +29,9 @@ from rpcnet.cluster.swim.message import (
     Ping,
     Record,
     Refused,
+    Rows,
     State,
+    Summary,
     Suspect,
     Tags,
     decode,
@@ -42,14 +44,33 @@ from rpcnet.config import ClusterConfig
 class Member:
     """A core that hears what the test says."""
 
-    def __init__(self):
-        self.core = Core("me", "me:1", run=5, config=ClusterConfig.lan(), random=Random(1))
+    def __init__(self, config=None, **keys):
+        self.core = Core("me", "me:1", run=5, config=config or ClusterConfig.lan(), random=Random(1), **keys)
         self.now = 0.0
         self.core.start(self.now)
 
     def hear(self, *messages, sender="b"):
         data = encode("default", sender, 1, [encode_message(message) for message in messages])
         return [effect for effect in self.core.handle(data, f"{sender}:1", self.now) if hasattr(effect, "member")]
+
+    def bury(self, record):
+        """It is suspected, and given up elsewhere after it had time to refute."""
+        self.hear(record, Suspect(record.name, record.run, record.incarnation, "b"))
+        self.wait(3.0)
+        self.hear(Dead(record.name, record.run, record.incarnation, "b"))
+
+    def merge(self, *records, sender="b"):
+        """Rows of the sender's table."""
+        data = encode("default", sender, 1, [encode_message(Rows(list(records), []))])
+        return self.core.handle_stream(data, f"{sender}:1", self.now)[1]
+
+    def wait_all(self, seconds):
+        effects, end = [], self.now + seconds
+        while (at := self.core.next_deadline()) is not None and at <= end:
+            self.now = max(self.now, at)
+            effects += self.core.tick(self.now)
+        self.now = end
+        return effects
 
     def wait(self, seconds):
         events, end = [], self.now + seconds
@@ -80,7 +101,7 @@ def kinds(events):
 
 def test_a_death_at_a_higher_incarnation_advances_the_one_that_is_held(member):
     """al8n/memberlist #197, inherited from HashiCorp: Alive@1, Dead@1, Dead@10 (dropped), Alive@2 brought it back."""
-    member.hear(alive(incarnation=1), Dead("x", 1, 1, "b"))
+    member.bury(alive(incarnation=1))
     assert member.hear(Dead("x", 1, 10, "b")) == []
     assert member.core.member("x").incarnation == 10
     assert Dead("x", 1, 10, "b") in member.told(), "and others are told"
@@ -134,7 +155,7 @@ def test_the_accused_answers_its_accuser_at_once(member):
 
 
 def test_whoever_is_held_for_dead_is_told_so_when_it_speaks(member):
-    member.hear(alive(), Dead("x", 1, 1, "b"))
+    member.bury(alive())
     data = encode("default", "x", 1, [encode_message(Ping(3, "me", 0))])
     sent = [effect for effect in member.core.handle(data, "x:1", 0.0) if hasattr(effect, "data")]
     messages = decode(sent[0].data).messages
@@ -195,7 +216,7 @@ def test_an_elder_process_under_our_name_does_not_make_us_give_way_nor_the_other
 
 
 def test_one_held_for_dead_that_is_doubted_at_a_higher_incarnation_was_alive_in_between(member):
-    member.hear(alive(incarnation=1), Dead("x", 1, 1, "b"))
+    member.bury(alive(incarnation=1))
     assert kinds(member.hear(Suspect("x", 1, 2, "b"))) == [MemberRecovered, MemberSuspected]
     assert member.core.member("x").is_up
 
@@ -401,3 +422,187 @@ def test_a_damaged_datagram_never_raises_and_gets_no_answer_unless_it_is_still_o
         sent = [effect for effect in effects if not isinstance(effect, Noticed)]
         assert all(type(decode(send.data).messages[0]) is Refused and len(send.data) <= len(good) for send in sent)
         assert len(sent) <= 1
+
+
+def row(name="x", run=1, incarnation=1, status=0, address="x:1", services=None, version=3, tags=None, age=0):
+    return Record(name, run, incarnation, status, address, services or {}, version, tags or {}, age)
+
+
+def sent_to(effects, address):
+    found = [effect for effect in effects if isinstance(effect, Send) and effect.address == address]
+    return [decode(effect.data).messages for effect in found]
+
+
+def test_a_members_own_row_repairs_a_damaged_one(member):
+    member.hear(alive(version=3, tags={"k": "damaged"}))
+    events = [effect for effect in member.merge(row(tags={"k": "right"}), sender="x") if hasattr(effect, "member")]
+    assert kinds(events) == [TagsChanged]
+    assert member.core.member("x").tags == {"k": "right"}
+
+
+def test_a_members_own_row_repairs_its_services_without_an_event(member):
+    member.hear(alive(version=3, tags={"k": "v"}))
+    effects = member.merge(row(services={"rpc": "x:2"}, tags={"k": "v"}), sender="x")
+    assert [effect for effect in effects if hasattr(effect, "member")] == []
+    assert member.core.member("x").services == {"rpc": "x:2"}
+
+
+def test_the_owner_is_asked_which_of_two_contents_is_right(member):
+    member.hear(alive(version=3, tags={"k": "one"}))
+    member.now = 100.0
+    asked = [effect for effect in member.merge(row(tags={"k": "other"})) if isinstance(effect, Exchange)]
+    assert [exchange.address for exchange in asked] == ["x:1"]
+    assert isinstance(decode(asked[0].data).messages[0], State | Summary)
+    assert member.core.member("x").tags == {"k": "one"}, "until the owner has answered"
+    again = [effect for effect in member.merge(row(tags={"k": "other"})) if isinstance(effect, Exchange)]
+    assert again == [], "but seldom: anybody can send rows"
+
+
+def test_a_members_own_row_repairs_its_address_and_tells_both(member):
+    """Damaged on its way, or two processes that started in one microsecond: each address hears of the other."""
+    member.hear(Alive("x", 1, 1, "damaged:1", {}, 3, {}))
+    effects = member.merge(row(), sender="x")
+    assert member.core.member("x").address == "x:1"
+    assert sent_to(effects, "x:1") == [[Alive("x", 1, 1, "damaged:1", {}, 3, {})]]
+    assert sent_to(effects, "damaged:1") == [[Alive("x", 1, 1, "x:1", {}, 3, {})]]
+
+
+def test_equal_rows_are_no_contradiction(member):
+    member.hear(alive(version=3, tags={"k": "v"}))
+    assert member.merge(row(tags={"k": "v"})) == []
+
+
+def test_a_death_of_one_nobody_doubts_is_a_suspicion_first(member):
+    member.hear(alive(incarnation=1))
+    assert kinds(member.hear(Dead("x", 1, 1, "b"))) == [MemberSuspected]
+    (asked,) = sent_to(member.wait_all(0.01), "x:1")
+    assert isinstance(asked[0], Ping)
+    assert any(isinstance(message, Suspect) for message in asked), "it learns what it is accused of"
+    assert kinds(member.hear(alive(incarnation=2))) == [MemberRecovered]
+
+
+def test_a_death_that_is_not_refuted_is_taken_after_the_least_suspicion(member):
+    member.hear(alive(incarnation=1), alive("c"), alive("d"), alive("e"))
+    member.hear(Dead("x", 1, 1, "b"))
+    assert MemberFailed not in kinds(member.wait(3.9))
+    assert MemberFailed in kinds(member.wait(0.2))
+
+
+def test_a_death_soon_after_the_suspicion_waits_for_the_answer(member):
+    member.hear(*(alive(name) for name in "bcde"), alive(), Suspect("x", 1, 1, "b"))
+    member.wait(1.0)
+    assert MemberFailed not in kinds(member.hear(Dead("x", 1, 1, "c")))
+    assert MemberFailed not in kinds(member.wait(2.9))
+    assert MemberFailed in kinds(member.wait(0.2))
+
+
+def test_the_only_one_who_can_confirm_probes_the_suspect_next(member):
+    member.hear(*(alive(name) for name in "bxyz"))
+    member.hear(*(Suspect(name, 1, 1, "b") for name in "xyz"))
+    asked = []
+    for _ in range(3):
+        pings = [effect for effect in member.wait_all(1.0) if isinstance(effect, Send)]
+        asked += [
+            messages[0].target
+            for effect in pings
+            for messages in [decode(effect.data).messages]
+            if messages and isinstance(messages[0], Ping)
+        ]
+    assert "b" not in asked
+    assert member.core._table.unconfirmed() in ("y", "z", None)
+
+
+def test_a_death_at_a_refuted_incarnation_is_ignored(member):
+    member.hear(alive(incarnation=2))
+    assert member.hear(Dead("x", 1, 1, "b")) == []
+
+
+def test_without_questions_a_death_is_believed_at_once():
+    member = Member(replace(ClusterConfig.lan(), question_at=0.0))
+    member.hear(alive(incarnation=1))
+    assert kinds(member.hear(Dead("x", 1, 1, "b"))) == [MemberFailed]
+    member.hear(alive("y"), Suspect("y", 1, 1, "b"))
+    pings = [messages for messages in sent_to(member.wait_all(3.9), "y:1") if isinstance(messages[0], Ping)]
+    assert len(pings) <= 4, "those of the probes"
+
+
+def test_a_suspect_is_asked_at_a_share_of_its_least_time(member):
+    member.hear(alive("y"), Suspect("y", 1, 1, "b"))
+    member.core._prober.stop()
+    assert not any(isinstance(messages[0], Ping) for messages in sent_to(member.wait_all(2.3), "y:1"))
+    assert any(isinstance(messages[0], Ping) for messages in sent_to(member.wait_all(0.2), "y:1"))
+
+
+@pytest.mark.parametrize("stale", [Suspect("me", 5, 0, "c"), Dead("me", 5, 0, "c"), Suspect("me", 4, 9, "c")])
+def test_what_was_refuted_before_is_refuted_to_its_sender(member, stale):
+    member.hear(alive("b"))
+    member.hear(Suspect("me", 5, 0, "b"))
+    member.now = 10.0
+    data = encode("default", "b", 1, [encode_message(stale)])
+    (answer,) = sent_to(member.core.handle(data, "b:1", member.now), "b:1")
+    assert Alive("me", 5, 1, "me:1", {}, 0, {}) in answer
+    assert sent_to(member.core.handle(data, "b:1", member.now), "b:1") == [], "once a gossip interval"
+    assert member.hear(Alive("me", 4, 9, "me:1", {}, 0, {})) == [], "an old record accuses nobody"
+
+
+def test_suspects_are_not_waited_for_to_confirm(member):
+    """Of five three are suspects: one confirmation is all that can come, where two were wanted."""
+    member.hear(*(alive(name) for name in "bxyz"))
+    member.hear(Suspect("x", 1, 1, "b"), Suspect("x", 1, 1, "me"))
+    assert MemberFailed not in kinds(member.wait(0.5))
+    member.hear(Suspect("y", 1, 1, "b"), Suspect("z", 1, 1, "b"))
+    assert ("x", True) in [(event.member.name, type(event) is MemberFailed) for event in member.wait(3.6)]
+
+
+def test_accusations_are_repeated_as_far_as_there_is_room(member):
+    names = [f"{letter}{'n' * 120}" for letter in "abcdefghijkl"]
+    member.hear(alive("b"), *(alive(name) for name in names[:6]))
+    member.hear(*(alive(name) for name in names[6:]))
+    member.told()
+    for name in names:
+        member.core._table.accuse(member.core._table.entries[name], member.now)
+    member.told()
+    member.core._queue.clear()
+    data = encode("default", "b", 1, [encode_message(Ping(3, "me", 0))])
+    (messages,) = sent_to(member.core.handle(data, "b:1", member.now), "b:1")
+    repeated = [message.name for message in messages if isinstance(message, Suspect)]
+    assert repeated == list(reversed(names))[: len(repeated)]
+    assert 4 <= len(repeated) <= 8
+    member.hear(alive(names[-1], incarnation=2))
+    member.core._queue.clear()
+    (messages,) = sent_to(member.core.handle(data, "b:1", member.now), "b:1")
+    assert Suspect(names[-1], 1, 1, "me") not in messages, "it has refuted"
+
+
+def test_accusations_that_do_not_fit_are_left_out():
+    member = Member(room=200)
+    member.hear(alive("b"), alive("x" * 120))
+    member.core._table.accuse(member.core._table.entries["x" * 120], 0.0)
+    member.core._queue.clear()
+    long = "s" * 60
+    data = encode("default", "b", 1, [encode_message(IndirectPing(3, long, "i:1"))])
+    assert len(sent_to(member.core.handle(data, "b:1", 0.0), "i:1")[0]) == 1
+
+
+def test_the_latest_dead_come_first_whenever_they_were_heard_of(member):
+    member.now = 1000.0
+    member.merge(row("old", status=2, age=500), row("older", status=2, age=900), row("new", status=2, age=5))
+    assert member.core._table.latest_dead() == ["new", "old", "older"]
+    assert member.core._table.dead_since(400.0) == ["new", "old"]
+    member.merge(row("newest", status=2, age=0))
+    assert member.core._table.latest_dead()[0] == "newest"
+
+
+def test_the_digest_covers_every_field_and_the_suspicion(member):
+    digests = [member.core._table.digest]
+    for heard in (
+        alive(incarnation=1),
+        alive(incarnation=1, version=1, tags={"a": "1"}),
+        Tags("x", 1, 2, {"a": "2"}),
+        Suspect("x", 1, 1, "b"),
+        alive(incarnation=2, version=2, tags={"a": "2"}),
+    ):
+        member.hear(heard)
+        digests.append(member.core._table.digest)
+    assert len(set(digests)) == len(digests)
+    assert sum(member.core._table.part_digests) == sum(entry.digest for entry in member.core._table.entries.values())
