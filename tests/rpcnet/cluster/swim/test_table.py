@@ -467,6 +467,12 @@ def test_a_members_own_row_repairs_its_address_and_tells_both(member):
     assert sent_to(effects, "damaged:1") == [[Alive("x", 1, 1, "x:1", {}, 3, {})]]
 
 
+def test_newer_tags_of_a_failed_member_are_kept_without_an_event(member):
+    member.bury(alive(incarnation=1, version=1))
+    assert member.hear(Tags("x", 1, 2, {"k": "late"})) == []
+    assert member.core.member("x").tags == {"k": "late"}
+
+
 def test_equal_rows_are_no_contradiction(member):
     member.hear(alive(version=3, tags={"k": "v"}))
     assert member.merge(row(tags={"k": "v"})) == []
