@@ -36,8 +36,8 @@ class Endpoint:
         self.member = member
         self.address = address
         self.dialer = dialer
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Resolved once it takes no new calls."""
+        self.gone = False
+        """It takes no new calls."""
         self.keeper: asyncio.Task[None] | None = None
 
     @property
@@ -151,7 +151,7 @@ class Endpoints:
 
     def _part(self, endpoint: Endpoint, now: Member | None) -> None:
         """No new calls go to it. Whether those that run may end there depends on what became of it."""
-        endpoint.gone.set_result(None)
+        endpoint.gone = True
         if endpoint.keeper is not None:
             endpoint.keeper.cancel()
         known = now if now is not None else self._cluster.member(endpoint.name)
@@ -236,35 +236,38 @@ class Endpoints:
             if waiting:
                 endpoint = self._policy.pick(waiting, call)
                 try:
-                    await self._wait_for(endpoint)
+                    connection = await self._place_at(endpoint)
                 except Unavailable as error:
                     in_vain[endpoint] = error
+                if connection is not None:
+                    return connection
             elif call.wait_for_ready or (wait_a_pause and self._live):
                 await self._change()
                 in_vain.clear()
             else:
                 raise self._nobody(in_vain)
 
-    async def _wait_for(self, endpoint: Endpoint) -> None:
-        """Until it has, or may have, a free place, or takes no more calls. Unavailable where it cannot be reached."""
-        ready = self._loop.create_task(self._reach(endpoint.dialer), name=f"rpcnet reach {endpoint.name}")
-        try:
-            await asyncio.wait([ready, endpoint.gone], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                ready.result()
-        finally:
-            ready.cancel()
+    async def _place_at(self, endpoint: Endpoint) -> ClientConnection | None:
+        """A place there, which whoever waited for it takes before it awaits anything else.
 
-    async def _reach(self, dialer: Dialer) -> None:
+        None where the member takes no more calls, or its connection is lost. Unavailable where it cannot be reached.
+        """
+        dialer = endpoint.dialer
         connection = dialer.connection
         if connection is None or not connection.is_usable:
             if dialer.pause > 0:
                 raise dialer.unreachable()
-            connection = await dialer.connected()
+            try:
+                connection = await dialer.connected()
+            except Unavailable:
+                if endpoint.gone:
+                    return None
+                raise
         if not connection.places:
             raise Unavailable(f"{dialer.address} takes no calls: its max_streams is 0")
         if connection.is_full:
             await connection.place()
+        return connection if connection.is_usable and not endpoint.gone else None
 
     def _nobody(self, in_vain: Mapping[Endpoint, Unavailable]) -> Unavailable:
         if not in_vain:
