@@ -19,7 +19,7 @@ from rpcnet.balance.policy import Policy
 from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer, Waiting
 from rpcnet.cluster import Cluster, Member, MemberStatus
-from rpcnet.errors import FailedPrecondition, Unavailable
+from rpcnet.errors import FailedPrecondition, Internal, RpcError, Unavailable
 from rpcnet.observe import Observer
 
 __all__ = ["Endpoint", "Endpoints"]
@@ -210,13 +210,26 @@ class Endpoints:
         return alive or list(self._live.values())
 
     def at_once(self, call: Waiting) -> ClientConnection | None:
-        """A connection that may take this call now; None where it must wait. What the policy raises ends the call."""
+        """A connection that may take this call now; None where it must wait."""
         if self._follower is None:
             raise FailedPrecondition(f"this client of {self} was not opened; use it in `async with`")
         best = self._best()
         if not self._policy.sticky:
             best = [endpoint for endpoint in best if endpoint.ready is not None]
-        return self._policy.pick(best, call).ready if best else None
+        return self._pick(best, call).ready if best else None
+
+    def _pick(self, candidates: list[Endpoint], call: Waiting) -> Endpoint:
+        """What the policy says. Whatever else it does than it should is Internal, and so ends the call as any error."""
+        policy = type(self._policy).__name__
+        try:
+            chosen = self._policy.pick(candidates, call)
+        except (RpcError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise Internal(f"the policy {policy} raised {type(error).__name__}") from error
+        if not isinstance(chosen, Endpoint) or chosen not in candidates:
+            raise Internal(f"the policy {policy} picked what is none of its candidates")
+        return chosen
 
     async def place(self, call: Waiting, wait_a_pause: bool = False) -> ClientConnection:
         """A connection that may take one more call; the call takes it before anything else is awaited.
@@ -234,7 +247,7 @@ class Endpoints:
             if not waiting:
                 waiting = [one for one in self._live.values() if one not in in_vain]  # suspects are better than nobody
             if waiting:
-                endpoint = self._policy.pick(waiting, call)
+                endpoint = self._pick(waiting, call)
                 try:
                     connection = await self._place_at(endpoint)
                 except Unavailable as error:

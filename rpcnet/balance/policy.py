@@ -56,7 +56,8 @@ class Policy(Protocol):
     as long as others are connected."""
 
     def pick(self, candidates: Sequence[C], call: Outgoing) -> C:
-        """One of the candidates, of which there is at least one. An RpcError ends the call."""
+        """One of the candidates, of which there is at least one. An RpcError ends the call; so does what else it raises
+        or returns, with Internal."""
         ...
 
 

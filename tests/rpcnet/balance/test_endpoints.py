@@ -1,10 +1,12 @@
 """Where the calls of a cluster's client wait, and what becomes of those whose member, policy or client goes wrong."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from rpcnet import RpcConfig
+from rpcnet import Internal, PermissionDenied, RpcConfig
 from rpcnet.balance import ClusterClient, ConsistentHash, LeastOutstanding, RoundRobin
 from tests.rpcnet.balance.members import connected, until, workers
 
@@ -39,5 +41,78 @@ def test_calls_that_wait_for_a_member_that_leaves_go_elsewhere(world) -> None:
                 await until(lambda: sum(call.done() for call in calls) == 10)
                 all_of_them["w1"].held.set()
                 assert sorted(await asyncio.gather(*calls)) == [b"w1"] * 2 + [b"w2"] * 10
+
+    world.run(main())
+
+
+class Wrong:
+    """A policy that does what it should not."""
+
+    sticky = False
+
+    def __init__(self, pick: Callable[[], Any]) -> None:
+        self._pick = pick
+
+    def pick(self, candidates: Any, call: Any) -> Any:
+        return self._pick()
+
+
+class Unforeseen(BaseException):
+    pass
+
+
+def raises(error: BaseException) -> Callable[[], Any]:
+    def pick() -> Any:
+        raise error
+
+    return pick
+
+
+@pytest.mark.parametrize("has_connected", [False, True])
+@pytest.mark.parametrize(
+    ("pick", "kind"),
+    [
+        (raises(ValueError("slip")), Internal),
+        (raises(Unforeseen()), Internal),
+        (raises(asyncio.CancelledError()), Internal),
+        (raises(StopIteration()), Internal),
+        (raises(PermissionDenied("not you")), PermissionDenied),
+        (lambda: None, Internal),
+    ],
+)
+def test_a_policy_that_goes_wrong_ends_the_call(world, pick, kind, has_connected) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _), ClusterClient(mine, role="worker", policy=Wrong(pick)) as client:
+            if has_connected:
+                await connected(client, 1)
+            with pytest.raises(kind):
+                await client.call("name", timeout=30)
+            with pytest.raises(kind):
+                [item async for item in client.call_streaming("echo", [b"x"], timeout=30)]
+            with pytest.raises(kind):
+                await client.call_with_metadata("name", timeout=30)
+
+    world.run(main())
+
+
+def test_a_member_that_a_policy_kept_is_no_candidate(world) -> None:
+    async def main() -> None:
+        kept = []
+
+        class First:
+            sticky = True
+
+            def pick(self, candidates: Any, call: Any) -> Any:
+                kept.extend(candidates)
+                return kept[0]
+
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker", policy=First()) as client:
+                await connected(client, 2)
+                assert await client.call("name") == b"w1"
+                await all_of_them["w1"].cluster.leave()
+                await until(lambda: len(client.members) == 1)
+                with pytest.raises(Internal, match="none of its candidates"):
+                    await client.call("name", timeout=30)
 
     world.run(main())
