@@ -18,7 +18,7 @@ from typing import Any
 from rpcnet.balance.policy import Policy
 from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer, Waiting
-from rpcnet.cluster import Cluster, Member, MemberStatus
+from rpcnet.cluster import Cluster, Lagged, Member, MemberStatus
 from rpcnet.errors import FailedPrecondition, Internal, RpcError, Unavailable
 from rpcnet.observe import Observer
 
@@ -82,10 +82,14 @@ class Endpoints:
         """By name, in the order of the names."""
         self._leaving: dict[Endpoint, None] = {}
         """Those that end their calls."""
-        self._changed: list[asyncio.Future[None]] = []
+        self._changed: asyncio.Future[None] = self._loop.create_future()
+        """Resolved at the next change of members or connections. Wait with asyncio.wait, which does not cancel it."""
         self._follower: asyncio.Task[None] | None = None
         self._closed = False
-        self._without_service: set[str] = set()
+        self._begun: asyncio.Future[None] = self._loop.create_future()
+        """Resolved once the first members are known."""
+        self._useless: dict[str, str] = {}
+        """Members with the tags to which no call can go, by name, and why."""
 
     def __str__(self) -> str:
         tags = " ".join(f"{key}={value}" for key, value in self._tags.items())
@@ -106,48 +110,65 @@ class Endpoints:
 
     async def open(self) -> None:
         """Begin to follow the members. ClusterClosed where the cluster does not run."""
-        if self._follower is not None:
-            return
-        begun: asyncio.Future[None] = self._loop.create_future()
-        self._follower = self._loop.create_task(self._follow(begun), name=f"rpcnet follow {self}")
-        try:
-            await asyncio.wait([begun, self._follower], return_when=asyncio.FIRST_COMPLETED)
-            if self._follower.done() and not begun.done():
-                self._follower.result()
-        finally:
-            begun.cancel()
+        if self._follower is None:
+            self._follower = self._loop.create_task(self._follow(), name=f"rpcnet follow {self}")
+        await asyncio.wait([self._begun, self._follower], return_when=asyncio.FIRST_COMPLETED)
+        if not self._begun.done():
+            self.check_open()  # which raises where a close cancelled it
+            self._follower.result()
 
-    async def _follow(self, begun: asyncio.Future[None]) -> None:
-        async with self._cluster.watch(**self._tags) as view:
+    async def _follow(self) -> None:
+        async with self._cluster.watch() as view:  # of all: one that has lost the tags may have calls, and fail
             self._see(view.members)
-            if not begun.done():
-                begun.set_result(None)
-            async for _ in view:
-                self._see(view.members)
+            self._begun.set_result(None)
+            async for event in view:
+                if isinstance(event, Lagged) or self._concerns(event.member):
+                    self._see(view.members)
+        self._wake()  # the cluster was left: nobody comes any more
+
+    def _concerns(self, member: Member) -> bool:
+        return (
+            member.matches(self._tags)
+            or member.name in self._live
+            or any(one.name == member.name for one in self._leaving)
+        )
 
     def _see(self, members: Iterable[Member]) -> None:
-        """These are up now, and have the tags."""
-        found = {member.name: (member, address) for member in members if (address := self._address_of(member))}
+        """These are up now."""
+        found = {member.name: member for member in members if member.matches(self._tags)}
+        for endpoint in self._leaving:
+            known = self._cluster.member(endpoint.name)
+            if known is not None and known.status is MemberStatus.FAILED and known.run == endpoint.member.run:
+                endpoint.dialer.begin_to_close(f"member {endpoint.name} has failed")
         for name, endpoint in list(self._live.items()):
-            member, address = found.get(name, (None, None))
-            if member is not None and member.run == endpoint.member.run and address == endpoint.address:
-                endpoint.member = member
+            now = found.get(name)
+            is_the_same = now is not None and now.run == endpoint.member.run
+            if now is not None and is_the_same and now.services.get(self._service) == endpoint.address:
+                endpoint.member = now
             else:
                 del self._live[name]
-                self._part(endpoint, member)
-        for name, (member, address) in found.items():
+                self._part(endpoint, now)
+        self._useless = {name: why for name, why in self._useless.items() if name in found}
+        for name, member in found.items():
             if name not in self._live:
-                endpoint = self._live[name] = Endpoint(member, address, self._make(address))
-                endpoint.keeper = self._loop.create_task(self._keep(endpoint), name=f"rpcnet connect {name}")
+                self._add(member)
         self._live = dict(sorted(self._live.items()))
         self._wake()
 
-    def _address_of(self, member: Member) -> str | None:
+    def _add(self, member: Member) -> None:
         address = member.services.get(self._service)
-        if address is None and member.name not in self._without_service:
-            self._without_service.add(member.name)
-            _log.warning("%s has the tags, but announces no service %r: no calls go there", member.name, self._service)
-        return address
+        try:
+            if address is None:
+                raise ValueError(f"it announces no service {self._service!r}")
+            dialer = self._make(address)
+        except ValueError as error:  # it costs this member its calls, and nobody else's
+            if self._useless.get(member.name) != str(error):
+                self._useless[member.name] = str(error)
+                _log.warning("no calls go to %s: %s", member.name, error)
+            return
+        self._useless.pop(member.name, None)
+        endpoint = self._live[member.name] = Endpoint(member, address, dialer)
+        endpoint.keeper = self._loop.create_task(self._keep(endpoint), name=f"rpcnet connect {member.name}")
 
     def _part(self, endpoint: Endpoint, now: Member | None) -> None:
         """No new calls go to it. Whether those that run may end there depends on what became of it."""
@@ -158,20 +179,15 @@ class Endpoints:
         if known is None or known.run != endpoint.member.run or known.status is MemberStatus.FAILED:
             text = "was replaced by a newer run" if known is not None and known.is_up else "has failed"
             endpoint.dialer.begin_to_close(f"member {endpoint.name} {text}")
-            return
+        else:
+            endpoint.dialer.retire("its member takes no more calls")
         self._leaving[endpoint] = None
-        task = self._loop.create_task(self._drain(endpoint), name=f"rpcnet drain {endpoint.name}")
-        endpoint.keeper = task
+        endpoint.keeper = self._loop.create_task(self._drain(endpoint), name=f"rpcnet drain {endpoint.name}")
 
     async def _drain(self, endpoint: Endpoint) -> None:
-        """Until its last call has ended, or its member has failed."""
-        endpoint.dialer.retire("its member takes no more calls")
-        while pending := [connection.lost for connection in endpoint.dialer.connections]:
-            await asyncio.wait([*pending, change := self._change()], return_when=asyncio.FIRST_COMPLETED)
-            change.cancel()
-            known = self._cluster.member(endpoint.name)
-            if known is not None and known.status is MemberStatus.FAILED and known.run == endpoint.member.run:
-                endpoint.dialer.begin_to_close(f"member {endpoint.name} has failed")
+        """Until its last connection is gone."""
+        if pending := [connection.lost for connection in endpoint.dialer.connections]:
+            await asyncio.wait(pending)
         self._leaving.pop(endpoint, None)
 
     async def _keep(self, endpoint: Endpoint) -> None:
@@ -185,17 +201,9 @@ class Endpoints:
             self._wake()
             await asyncio.wait([connection.lost])
 
-    def _change(self) -> asyncio.Future[None]:
-        """Resolved at the next change of members or connections."""
-        future = self._loop.create_future()
-        self._changed.append(future)
-        return future
-
     def _wake(self) -> None:
-        changed, self._changed = self._changed, []
-        for future in changed:
-            if not future.done():
-                future.set_result(None)
+        self._changed.set_result(None)
+        self._changed = self._loop.create_future()
 
     # Choosing.
 
@@ -254,11 +262,16 @@ class Endpoints:
                     in_vain[endpoint] = error
                 if connection is not None:
                     return connection
-            elif call.wait_for_ready or (wait_a_pause and self._live):
-                await self._change()
+            elif (call.wait_for_ready and self._may_come) or (wait_a_pause and self._live):
+                await asyncio.wait([self._changed])
                 in_vain.clear()
             else:
                 raise self._nobody(in_vain)
+
+    @property
+    def _may_come(self) -> bool:
+        """Whether somebody who takes calls may yet be there."""
+        return bool(self._live) or (self._follower is not None and not self._follower.done())
 
     async def _place_at(self, endpoint: Endpoint) -> ClientConnection | None:
         """A place there, which whoever waited for it takes before it awaits anything else.
@@ -283,10 +296,13 @@ class Endpoints:
         return connection if connection.is_usable and not endpoint.gone else None
 
     def _nobody(self, in_vain: Mapping[Endpoint, Unavailable]) -> Unavailable:
-        if not in_vain:
-            return Unavailable(f"there are no {self} that announce the service {self._service!r}")
-        said = "; ".join(f"{endpoint.name}: {error.message}" for endpoint, error in list(in_vain.items())[:3])
-        return Unavailable(f"none of {len(in_vain)} {self} can be reached ({said})")
+        if in_vain:
+            said = "; ".join(f"{endpoint.name}: {error.message}" for endpoint, error in list(in_vain.items())[:3])
+            return Unavailable(f"none of {len(in_vain)} {self} can be reached ({said})")
+        if self._useless:
+            said = "; ".join(f"{name}: {why}" for name, why in list(self._useless.items())[:3])
+            return Unavailable(f"there are no {self} that calls can go to ({said})")
+        return Unavailable(f"there are no {self}{'' if self._may_come else ', and this cluster was left'}")
 
     def waits_for(self) -> str:
         """What those wait for who are not on the wire, for people."""

@@ -13,6 +13,7 @@ from random import Random
 from typing import ClassVar, Protocol, TypeVar
 
 from rpcnet.errors import InvalidArgument, Metadata
+from rpcnet.metadata import checked_metadata
 
 __all__ = [
     "Candidate",
@@ -122,7 +123,7 @@ class ConsistentHash:
         self._key = key
 
     def pick(self, candidates: Sequence[C], call: Outgoing) -> C:
-        value = (call.metadata or {}).get(self._key)
+        value = None if call.metadata is None else checked_metadata(call.metadata).get(self._key)
         if value is None:
             raise InvalidArgument(
                 f"call {call.method!r} has no metadata {self._key!r}, by which ConsistentHash chooses a member"

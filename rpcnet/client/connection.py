@@ -103,7 +103,6 @@ class ClientConnection(Connection):
 
     def retire(self, reason: str) -> None:
         """Take no new calls, and close when those that run have ended."""
-        self._close_reason = self._close_reason or reason
         self._retire()
         self.line.wake_all()
         if not self.calls:
@@ -123,7 +122,7 @@ class ClientConnection(Connection):
 
     def _calls_ended(self) -> None:
         if self.retired:
-            self.close("no calls are left after GOAWAY")
+            self.close("no calls are left, and it takes no new ones")
         if self._idle is not None:
             self._idle.restart()
         if self._no_calls is not None and not self._no_calls.done():

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from rpcnet import Cluster, ClusterConfig, NotFound, RpcConfig, RpcServer
 from rpcnet.balance import ClusterClient
@@ -17,8 +18,16 @@ CONFIG = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier
 class Worker:
     """A member with a server; `crash` is silence, of both."""
 
-    def __init__(self, name: str, *join: str, role: str = "worker", config: RpcConfig | None = None) -> None:
-        self.name, self.role, self._join, self._config = name, role, join, config
+    def __init__(
+        self,
+        name: str,
+        *join: str,
+        role: str = "worker",
+        config: RpcConfig | None = None,
+        address: str | None = None,
+    ) -> None:
+        """`address`: what it announces for its server, where that is not the server's own."""
+        self.name, self.role, self._join, self._config, self._address = name, role, join, config, address
         self.has_crashed = False
         self.cancelled = 0
         self.running = 0
@@ -36,7 +45,7 @@ class Worker:
             self.name,
             "127.0.0.1:0",
             join=self._join,
-            services={"rpc": self.server.address},
+            services={"rpc": self._address or self.server.address},
             config=CONFIG,
             random=Random(self.name),
         )
@@ -94,10 +103,9 @@ async def workers(*names: str, config: RpcConfig | None = None) -> AsyncIterator
         yield mine, found
 
 
-async def started(
-    stack: AsyncExitStack, name: str, mine: Cluster, role: str = "worker", config: RpcConfig | None = None
-) -> Worker:
-    worker = Worker(name, mine.address, role=role, config=config)
+async def started(stack: AsyncExitStack, name: str, mine: Cluster, **options: Any) -> Worker:
+    """`options`: of Worker."""
+    worker = Worker(name, mine.address, **options)
     await worker.start()
     stack.push_async_callback(worker.stop)
     return worker

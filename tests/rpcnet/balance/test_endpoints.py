@@ -1,14 +1,16 @@
 """Where the calls of a cluster's client wait, and what becomes of those whose member, policy or client goes wrong."""
 
 import asyncio
+import gc
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from rpcnet import Internal, PermissionDenied, RpcConfig
+from rpcnet import DeadlineExceeded, FailedPrecondition, Internal, PermissionDenied, RpcConfig, Unavailable
 from rpcnet.balance import ClusterClient, ConsistentHash, LeastOutstanding, RoundRobin
-from tests.rpcnet.balance.members import connected, until, workers
+from tests.rpcnet.balance.members import connected, reached, started, until, workers
 
 
 @pytest.mark.parametrize("policy", [RoundRobin, LeastOutstanding, lambda: ConsistentHash("user")])
@@ -114,5 +116,100 @@ def test_a_member_that_a_policy_kept_is_no_candidate(world) -> None:
                 await until(lambda: len(client.members) == 1)
                 with pytest.raises(Internal, match="none of its candidates"):
                     await client.call("name", timeout=30)
+
+    world.run(main())
+
+
+def test_one_member_with_a_useless_address_costs_the_others_nothing(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _), AsyncExitStack() as stack:
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 1)
+                await started(stack, "far", mine, address="203.0.113.1:7000")  # and there is no TLS
+                await started(stack, "w2", mine)
+                await connected(client, 2)
+                assert set(await reached(lambda: client.call("name"), 4)) == {"w1", "w2"}
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+
+    world.run(main())
+
+
+def test_without_a_usable_member_the_error_says_why(world) -> None:
+    async def main() -> None:
+        async with workers() as (mine, _), AsyncExitStack() as stack:
+            await started(stack, "far", mine, address="203.0.113.1:7000")
+            await until(lambda: any("role" in member.tags for member in mine.members()))
+            async with ClusterClient(mine, role="worker") as client:
+                with pytest.raises(Unavailable, match=r"far: 203\.0\.113\.1:7000 is not a loopback address"):
+                    await client.call("name")
+            async with ClusterClient(mine, role="worker", service="metrics") as client:
+                with pytest.raises(Unavailable, match="far: it announces no service 'metrics'"):
+                    await client.call("name")
+
+    world.run(main())
+
+
+def test_a_member_that_fails_after_losing_its_tags_is_cut_off(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2") as (mine, all_of_them):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                calls = [asyncio.create_task(client.call("hold")) for _ in range(2)]
+                await until(lambda: sum(worker.running for worker in all_of_them.values()) == 2)
+                await all_of_them["w1"].cluster.update_tags({"role": "idler"})
+                await until(lambda: len(client.members) == 1)
+                await all_of_them["w1"].crash()
+                await until(lambda: any(call.done() for call in calls))
+                all_of_them["w2"].held.set()
+                answers = await asyncio.gather(*calls, return_exceptions=True)
+                assert {type(answer) for answer in answers} == {Unavailable, bytes}
+                assert any("member w1 has failed" in str(answer) for answer in answers)
+
+    world.run(main())
+
+
+def test_calls_that_gave_up_waiting_leave_nothing_behind(world) -> None:
+    async def main() -> None:
+        async with workers() as (mine, _), ClusterClient(mine, role="worker") as client:
+
+            async def futures_after_calls() -> int:
+                calls = (client.call("name", timeout=0.01, wait_for_ready=True) for _ in range(50))
+                answers = await asyncio.gather(*calls, return_exceptions=True)
+                assert {type(answer) for answer in answers} == {DeadlineExceeded}
+                del calls, answers
+                gc.collect()
+                return sum(isinstance(one, asyncio.Future) for one in gc.get_objects())
+
+            before = await futures_after_calls()
+            assert await futures_after_calls() < before + 25
+
+    world.run(main())
+
+
+def test_a_client_closed_while_it_opens_says_so(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _):
+            client = ClusterClient(mine, role="worker")
+            opening = [asyncio.create_task(client.open()) for _ in range(2)]
+            await asyncio.sleep(0)
+            await client.close()
+            answers = await asyncio.gather(*opening, return_exceptions=True)
+            assert [type(answer) for answer in answers] == [FailedPrecondition] * 2
+
+    world.run(main())
+
+
+def test_when_its_own_member_leaves_the_last_known_are_called(world) -> None:
+    async def main() -> None:
+        async with workers("w1") as (mine, _):
+            async with ClusterClient(mine, role="worker") as client, ClusterClient(mine, role="nobody") as other:
+                await connected(client, 1)
+                waiting = asyncio.create_task(other.call("name", timeout=30, wait_for_ready=True))
+                await asyncio.sleep(0)
+                await mine.leave()
+                assert await client.call("name") == b"w1"
+                with pytest.raises(Unavailable, match="this cluster was left"):
+                    await waiting
 
     world.run(main())

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,12 @@ def test_consistent_hash_refuses_a_call_without_its_key() -> None:
     for metadata in (None, {}, {"other": "1"}):
         with pytest.raises(InvalidArgument, match="no metadata 'user'"):
             ConsistentHash("user").pick(members("a"), Call(metadata=metadata))
+
+
+@pytest.mark.parametrize("metadata", ["user", 5, {"user": 5}, {"user": "\ud800"}])
+def test_consistent_hash_refuses_metadata_that_cannot_be_sent(metadata: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        ConsistentHash("user").pick(members("a"), Call(metadata=metadata))
 
 
 def test_consistent_hash_takes_bytes_and_long_names() -> None:
