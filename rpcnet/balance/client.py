@@ -23,6 +23,7 @@ from rpcnet.client.stream import ClientStream
 from rpcnet.cluster import Cluster, Member
 from rpcnet.config import RpcConfig
 from rpcnet.errors import Metadata
+from rpcnet.flow.deadline import seconds
 from rpcnet.interceptors import Interceptor
 from rpcnet.tls import check_context
 
@@ -209,15 +210,24 @@ class ClusterClient(RpcClient):
         if resume is not None and items is None:
             raise TypeError("a stream that you write cannot be resumed for you: give its items")
         call = super().call_streaming
-        return self._resumed(lambda given, left: call(method, given, timeout=left, **options), items, timeout, resume)
+
+        def begin(given: Any, left: Seconds) -> ClientStream[Any]:
+            if resume is not None and given is None:
+                raise TypeError("resume gave None and no items; nobody would write that stream")
+            return call(method, given, timeout=left, **options)
+
+        return self._resumed(begin, items, timeout, resume)
 
     def _resumed(
         self, call: Callable[[Any, Seconds], ClientStream[Any]], first: Any, timeout: Seconds, resume: Any
     ) -> Any:
         if resume is None:
             return call(first, timeout)
+        if not callable(resume):
+            raise TypeError(f"resume must be a function of a Progress, not {type(resume).__name__}")
         loop = asyncio.get_running_loop()
-        until = None if timeout is None or timeout is DEFAULT else loop.time() + timeout
+        allowed = None if timeout is DEFAULT else seconds("timeout", timeout)
+        until = None if allowed is None else loop.time() + allowed
         return ResumedStream(
             lambda given: call(given, None if until is None else max(0.0, until - loop.time())), first, resume
         )

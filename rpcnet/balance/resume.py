@@ -50,7 +50,8 @@ class ResumedStream(Generic[T]):
         self._stream = open_stream(first)
         self._received = 0
         self._last: T | None = None
-        self._vain = 0
+        self._vain = 1
+        """Streams in a row that have brought no item, with the present one."""
         self._over = False
         self.resumed = 0
 
@@ -65,14 +66,23 @@ class ResumedStream(Generic[T]):
             except StreamError as error:
                 if self._over or not _is_lost(error) or self._vain == IN_VAIN:
                     raise
+                rest = self._rest(error)
+                if self._over:
+                    raise  # the hook has let go of it
+                self._stream = self._open(rest)
                 self._vain += 1
-                self._stream = self._open(self._resume(Progress(self._received, self._last, error)))
                 self.resumed += 1
                 continue
             self._received += 1
             self._last = item
             self._vain = 0
             return item
+
+    def _rest(self, error: StreamError) -> Any:
+        try:
+            return self._resume(Progress(self._received, self._last, error))
+        except StopAsyncIteration as stop:
+            raise RuntimeError("resume raised StopAsyncIteration") from stop  # which would look like the end
 
     async def receive(self) -> T:
         """The next item, as `anext(stream)` gives it; StopAsyncIteration at the end."""
