@@ -80,6 +80,10 @@ class _Course:
         except asyncio.CancelledError:
             self._is_over(None, had_their_say=False)  # the call is over, and says why
             raise
+        except StopAsyncIteration as stop:  # which a reader would take for the end of the stream
+            error = RuntimeError(f"an interceptor of call {seen.method!r} raised StopAsyncIteration")
+            error.__cause__ = stop
+            self._is_over(error)
         except Exception as error:
             self._is_over(error)
         except BaseException:

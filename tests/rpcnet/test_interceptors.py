@@ -176,6 +176,22 @@ def test_what_an_interceptor_raises_is_what_the_caller_gets(world, pair, shape: 
     world.run(main())
 
 
+@pytest.mark.parametrize("shape", ["server_streaming", "bidirectional"])
+@pytest.mark.parametrize("has_proceeded", [False, True])
+def test_an_interceptor_error_never_looks_like_a_complete_stream(world, pair, shape: str, has_proceeded: bool) -> None:
+    async def careless(call: InterceptedCall, proceed: Proceed) -> Any:
+        if has_proceeded:
+            await proceed()
+        raise StopAsyncIteration
+
+    async def main() -> None:
+        async with pair(register, client_interceptors=[careless]) as (_, client):
+            with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+                await result(client, shape)
+
+    world.run(main())
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_an_error_that_an_interceptor_swallows_is_none(world, pair, shape: str, side: str) -> None:
