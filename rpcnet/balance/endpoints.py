@@ -12,7 +12,7 @@ Tests: tests/rpcnet/balance/test_endpoints.py, in both worlds.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from rpcnet.balance.policy import Policy
@@ -20,6 +20,7 @@ from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer, Waiting
 from rpcnet.cluster import Cluster, Lagged, Member, MemberStatus
 from rpcnet.errors import FailedPrecondition, Internal, RpcError, Unavailable
+from rpcnet.line import Line
 from rpcnet.observe import Observer
 
 __all__ = ["Endpoint", "Endpoints"]
@@ -84,6 +85,8 @@ class Endpoints:
         """Those that end their calls."""
         self._changed: asyncio.Future[None] = self._loop.create_future()
         """Resolved at the next change of members or connections. Wait with asyncio.wait, which does not cancel it."""
+        self._line = Line()
+        """Those who wait for a place at any member, where the policy is not sticky."""
         self._follower: asyncio.Task[None] | None = None
         self._closed = False
         self._begun: asyncio.Future[None] = self._loop.create_future()
@@ -194,14 +197,22 @@ class Endpoints:
         """Keep a connection, so that a call finds one. The dialer pauses between attempts in vain."""
         while True:
             try:
-                connection = await endpoint.dialer.connected()
+                connection = await self._connected(endpoint)
             except Unavailable as error:
                 _log.debug("no connection to %s: %s", endpoint.name, error.message)
                 continue
             self._wake()
             await asyncio.wait([connection.lost])
 
+    async def _connected(self, endpoint: Endpoint) -> ClientConnection:
+        connection = await endpoint.dialer.connected()
+        if not self._policy.sticky and connection.line is not self._line:
+            connection.line = self._line
+            self._wake()
+        return connection
+
     def _wake(self) -> None:
+        self._line.wake_all()
         self._changed.set_result(None)
         self._changed = self._loop.create_future()
 
@@ -251,22 +262,38 @@ class Endpoints:
             connection = self.at_once(call)
             if connection is not None:
                 return connection
-            waiting = [one for one in self._best() if one not in in_vain]
-            if not waiting:
-                waiting = [one for one in self._live.values() if one not in in_vain]  # suspects are better than nobody
-            if waiting:
-                endpoint = self._pick(waiting, call)
+            to_try = self._to_try(in_vain)
+            if not self._policy.sticky and any(map(_takes_calls, to_try)):
+                connection = await self._place_at_any(call, in_vain)
+            elif to_try:
+                endpoint = self._pick(to_try, call)
                 try:
                     connection = await self._place_at(endpoint)
                 except Unavailable as error:
                     in_vain[endpoint] = error
-                if connection is not None:
-                    return connection
             elif (call.wait_for_ready and self._may_come) or (wait_a_pause and self._live):
                 await asyncio.wait([self._changed])
                 in_vain.clear()
             else:
                 raise self._nobody(in_vain)
+            if connection is not None:
+                return connection
+
+    def _to_try(self, in_vain: Container[Endpoint]) -> list[Endpoint]:
+        best = [one for one in self._best() if one not in in_vain]
+        return best or [one for one in self._live.values() if one not in in_vain]  # suspects are better than nobody
+
+    async def _place_at_any(self, call: Waiting, in_vain: Container[Endpoint]) -> ClientConnection | None:
+        """The first place that any member has, so that nobody waits for one that hangs; as `_place_at`."""
+
+        def with_places() -> list[Endpoint]:
+            return [one for one in self._to_try(in_vain) if _takes_calls(one, now=True)]
+
+        def given_up() -> bool:
+            return self._closed or not any(map(_takes_calls, self._to_try(in_vain)))
+
+        is_my_turn = await self._line.wait(lambda: bool(with_places()), given_up, self._loop.create_future)
+        return self._pick(with_places(), call).dialer.connection if is_my_turn else None
 
     @property
     def _may_come(self) -> bool:
@@ -284,7 +311,7 @@ class Endpoints:
             if dialer.pause > 0:
                 raise dialer.unreachable()
             try:
-                connection = await dialer.connected()
+                connection = await self._connected(endpoint)
             except Unavailable:
                 if endpoint.gone:
                     return None
@@ -292,6 +319,8 @@ class Endpoints:
         if not connection.places:
             raise Unavailable(f"{dialer.address} takes no calls: its max_streams is 0")
         if connection.is_full:
+            if not self._policy.sticky:
+                return None  # behind those who wait for any
             await connection.place()
         return connection if connection.is_usable and not endpoint.gone else None
 
@@ -341,3 +370,11 @@ class Endpoints:
         tasks = self._tasks()
         if tasks and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+
+
+def _takes_calls(endpoint: Endpoint, now: bool = False) -> bool:
+    """Whether it is connected and has places, or, with `now`, a free one."""
+    connection = endpoint.dialer.connection
+    if connection is None or not connection.is_usable:
+        return False
+    return connection.places > connection.taken_places if now else connection.places > 0

@@ -158,7 +158,11 @@ class ClientConnection(Connection):
 
     @property
     def is_full(self) -> bool:
-        return bool(self.line) or len(self.calls) + self.unread >= self.places
+        return bool(self.line) or not self._has_place()
+
+    @property
+    def taken_places(self) -> int:
+        return len(self.calls) + self.unread
 
     @property
     def has_place(self) -> bool:
@@ -176,7 +180,7 @@ class ClientConnection(Connection):
         await self.line.wait(self._has_place, self._is_over, self.loop.create_future)
 
     def _has_place(self) -> bool:
-        return len(self.calls) + self.unread < self.places
+        return self.taken_places < self.places
 
     def _is_over(self) -> bool:
         return not self.is_usable

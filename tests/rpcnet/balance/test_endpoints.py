@@ -30,6 +30,33 @@ def test_more_calls_than_places_all_have_their_turn(world, policy) -> None:
     world.run(main())
 
 
+def test_a_member_that_hangs_holds_up_no_call_that_waits(world) -> None:
+    async def main() -> None:
+        async with (
+            workers("w1", "w2", config=RpcConfig(max_streams=2)) as (mine, all_of_them),
+            AsyncExitStack() as stack,
+        ):
+            async with ClusterClient(mine, role="worker") as client:
+                await connected(client, 2)
+                calls = [asyncio.create_task(client.call("hold")) for _ in range(20)]
+                await until(lambda: sum(worker.running for worker in all_of_them.values()) == 4)
+                all_of_them["w2"].held.set()
+                await until(lambda: sum(call.done() for call in calls) == 18)
+                hanging = [asyncio.create_task(client.call("hold")) for _ in range(2)]
+                assert set(await asyncio.gather(*hanging)) == {b"w2"}
+                all_of_them["w2"].held.clear()
+                more = [asyncio.create_task(client.call("hold")) for _ in range(6)]
+                await until(lambda: all_of_them["w2"].running == 2)
+                late = await started(stack, "w3", mine)  # a member that comes takes calls that wait
+                late.held.set()
+                await until(lambda: sum(call.done() for call in more) == 4)
+                for worker in all_of_them.values():
+                    worker.held.set()
+                assert set(await asyncio.gather(*calls, *more)) == {b"w1", b"w2", b"w3"}
+
+    world.run(main())
+
+
 def test_calls_that_wait_for_a_member_that_leaves_go_elsewhere(world) -> None:
     async def main() -> None:
         async with workers("w1", "w2", config=RpcConfig(max_streams=2)) as (mine, all_of_them):
