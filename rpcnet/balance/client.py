@@ -58,6 +58,10 @@ class ClusterClient(RpcClient):
 
         The other options are as RpcClient.connect takes them. The cluster must run when the client is opened.
         """
+        policy = RoundRobin() if policy is None else policy
+        has_both = callable(getattr(policy, "pick", None)) and isinstance(getattr(policy, "sticky", None), bool)
+        if isinstance(policy, type) or not has_both:
+            raise TypeError(f"a policy is an object with `sticky` and `pick(candidates, call)`, not {policy!r}")
         check_context(tls, "client")
         settings = config or RpcConfig()
 
@@ -66,9 +70,7 @@ class ClusterClient(RpcClient):
             to.check_secure(tls is not None, settings.insecure)
             return Dialer(to, tls, settings, random, wall_clock, None)
 
-        endpoints = Endpoints(
-            cluster, {**(where or {}), **tags}, service, policy or RoundRobin(), dialer, observe.current()
-        )
+        endpoints = Endpoints(cluster, {**(where or {}), **tags}, service, policy, dialer, observe.current())
         self._endpoints = endpoints
         self._begin(str(endpoints), settings, endpoints, interceptors)
 

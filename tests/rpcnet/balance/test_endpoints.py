@@ -124,6 +124,21 @@ def test_a_policy_that_goes_wrong_ends_the_call(world, pick, kind, has_connected
     world.run(main())
 
 
+class WithoutSticky:
+    def pick(self, candidates: Any, call: Any) -> Any:
+        return candidates[0]
+
+
+@pytest.mark.parametrize("policy", [RoundRobin, WithoutSticky(), object(), "round_robin"])
+def test_what_is_no_policy_is_refused_at_once(world, policy) -> None:
+    async def main() -> None:
+        async with workers() as (mine, _):
+            with pytest.raises(TypeError, match="a policy is an object"):
+                ClusterClient(mine, role="worker", policy=policy)
+
+    world.run(main())
+
+
 def test_a_member_that_a_policy_kept_is_no_candidate(world) -> None:
     async def main() -> None:
         kept = []
