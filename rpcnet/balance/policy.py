@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
 from random import Random
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from rpcnet.errors import InvalidArgument, Metadata
 from rpcnet.metadata import checked_metadata
@@ -52,9 +52,11 @@ C = TypeVar("C", bound=Candidate)
 class Policy(Protocol):
     """What chooses. One object serves one client."""
 
-    sticky: ClassVar[bool]
-    """Whether all live members are candidates, those to which there is no connection yet too. Else those are left out
-    as long as others are connected."""
+    @property
+    def sticky(self) -> bool:
+        """Whether all live members are candidates, those to which there is no connection yet too. Else those are left
+        out as long as others are connected."""
+        ...
 
     def pick(self, candidates: Sequence[C], call: Outgoing) -> C:
         """One of the candidates, of which there is at least one. An RpcError ends the call; so does what else it raises
@@ -65,7 +67,7 @@ class Policy(Protocol):
 class RoundRobin:
     """Each in its turn, by name, whoever comes and goes meanwhile."""
 
-    sticky: ClassVar[bool] = False
+    sticky = False
 
     def __init__(self) -> None:
         self._last = ""
@@ -80,7 +82,7 @@ class RoundRobin:
 class LeastOutstanding:
     """The one with the fewest calls of ours running; among equals each in its turn."""
 
-    sticky: ClassVar[bool] = False
+    sticky = False
 
     def __init__(self) -> None:
         self._turns = RoundRobin()
@@ -97,7 +99,7 @@ class PowerOfTwoChoices:
     "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001).
     """
 
-    sticky: ClassVar[bool] = False
+    sticky = False
 
     def __init__(self, random: Random | None = None) -> None:
         self._random = random if random is not None else Random()
@@ -117,7 +119,7 @@ class ConsistentHash:
     Networking 6(1), 1998): no ring to keep, and an even share for each. A member that restarts has its keys again.
     """
 
-    sticky: ClassVar[bool] = True
+    sticky = True
 
     def __init__(self, key: str) -> None:
         self._key = key

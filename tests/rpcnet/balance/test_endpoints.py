@@ -90,9 +90,9 @@ class Unforeseen(BaseException):
     pass
 
 
-def raises(error: BaseException) -> Callable[[], Any]:
+def raises(error: Callable[[], BaseException]) -> Callable[[], Any]:
     def pick() -> Any:
-        raise error
+        raise error()
 
     return pick
 
@@ -101,11 +101,11 @@ def raises(error: BaseException) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("pick", "kind"),
     [
-        (raises(ValueError("slip")), Internal),
-        (raises(Unforeseen()), Internal),
-        (raises(asyncio.CancelledError()), Internal),
-        (raises(StopIteration()), Internal),
-        (raises(PermissionDenied("not you")), PermissionDenied),
+        (raises(ValueError), Internal),
+        (raises(Unforeseen), Internal),
+        (raises(asyncio.CancelledError), Internal),
+        (raises(StopIteration), Internal),
+        (raises(PermissionDenied), PermissionDenied),
         (lambda: None, Internal),
     ],
 )

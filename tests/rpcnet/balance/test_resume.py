@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from rpcnet.balance import ClusterClient, Progress
 from tests.rpcnet.balance.members import connected, until, workers
 
 
-def raises(error: BaseException) -> Any:
+def raises(error: Callable[[], BaseException]) -> Any:
     def resume(progress: Progress[bytes]) -> Any:
-        raise error
+        raise error()
 
     return resume
 
@@ -45,7 +46,7 @@ def reads_a_lost_stream(world: Any, resume: Any, items: list[bytes] | None = Non
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(ValueError("slip"), ValueError), (StopAsyncIteration(), RuntimeError), (StopIteration(), RuntimeError)],
+    [(ValueError, ValueError), (StopAsyncIteration, RuntimeError), (StopIteration, RuntimeError)],
 )
 def test_what_the_hook_raises_ends_the_stream_visibly(world, error, kind) -> None:
     assert type(reads_a_lost_stream(world, raises(error))) is kind
@@ -100,7 +101,7 @@ def test_options_that_cannot_be_are_refused_at_once(world) -> None:
     async def main() -> None:
         async with workers() as (mine, _), ClusterClient(mine, role="worker") as client:
             with pytest.raises(ValueError, match="timeout"):
-                client.call_server_streaming("count", b"0", resume=raises(ValueError()), timeout=math.nan)
+                client.call_server_streaming("count", b"0", resume=raises(ValueError), timeout=math.nan)
             with pytest.raises(TypeError, match="resume"):
                 client.call_server_streaming("count", b"0", resume=5)  # type: ignore[call-overload]
             await asyncio.sleep(0)
