@@ -2,8 +2,9 @@
 
     python -m tests.mutation ROOM [--sample N --seed S] [--jobs 2]
 
-Prints every survivor that survivors.toml does not argue, with its diff and the entry to add. Exit code 1 where there is
-one, or where the list names one that no longer exists or survives.
+Prints every survivor that survivors.toml does not argue, with its diff and the entry to add, and every mutant that was
+killed because it hangs. Exit code 1 where there is a survivor without a reason, or where the list names one that no
+longer exists or survives.
 """
 
 import argparse
@@ -46,6 +47,12 @@ def main() -> int:
                 f"{verdict.mutant.line}  ->  {verdict.mutant.mutant}",
                 flush=True,
             )
+        elif verdict.hangs:
+            print(
+                f"[{done}/{len(chosen)}] hangs ({verdict.why}): {verdict.mutant.file}:{verdict.mutant.first} "
+                f"{verdict.mutant.line}  ->  {verdict.mutant.mutant}",
+                flush=True,
+            )
         elif done % 50 == 0:
             print(f"[{done}/{len(chosen)}] {time.monotonic() - began:.0f} s", flush=True)
 
@@ -55,7 +62,8 @@ def main() -> int:
     for text in wrong:
         print(f"\n{text}")
     print(
-        f"\n{given.room}: {len(verdicts)} mutants, {len(verdicts) - survivors} killed, {survivors} survive, "
+        f"\n{given.room}: {len(verdicts)} mutants, {len(verdicts) - survivors} killed "
+        f"({sum(verdict.hangs for verdict in verdicts)} of them hang), {survivors} survive, "
         f"{len(wrong)} complaints, {time.monotonic() - began:.0f} s"
     )
     return 1 if wrong else 0

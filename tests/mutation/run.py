@@ -4,6 +4,10 @@ A first run notes which test runs which line and how long each takes. A mutant i
 changed lines, the quickest first, until one fails. The child is a fork of this process, in which pytest and all
 other packages are imported but nothing of the project.
 
+A test that takes far longer than it did is no verdict yet: the machine may be busy. The mutant is judged once more,
+from that test on, with a longer limit. What runs out of time twice, or uses up its processor time, hangs: that kills a
+mutant as a failure does, and its verdict says so.
+
 Tests: tests/mutation/test_mutation.py.
 """
 
@@ -11,6 +15,7 @@ import compileall
 import contextlib
 import importlib
 import json
+import mmap
 import os
 import resource
 import shutil
@@ -39,8 +44,9 @@ NOT_COPIED = (".venv", ".git", "__pycache__", "reports", "benchmarks", "*.egg-in
 PRELOADED = ("hypothesis", "hypothesis.stateful", "msgspec", "msgpack", "cryptography", "asyncio", "pytest_timeout")
 TIMES_OF_A_CLEAN_RUN = 5
 LEAST_SECONDS = 10
-"""Of the processor. By the clock a child has WALL times as long: it may wait, and the machine may be busy."""
-WALL = 4
+"""By the clock, of one test; and of the processor, of all tests of a mutant."""
+LONGER = 5
+"""So many times as long a test may take when its mutant is judged for the second time."""
 LARGEST_BYTES = 4 << 30
 """Address space of a child: a mutant may grow without end."""
 POLL_SECONDS = 0.005
@@ -50,12 +56,17 @@ MARKERS = "not slow and not gate"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant: `why` says it where nothing failed."""
+    """What became of a mutant: `why` says it where no test failed."""
 
     mutant: Mutant
     survived: bool
     why: str
     seconds: float
+
+    @property
+    def hangs(self) -> bool:
+        """Killed, as it ran out of time."""
+        return not self.survived and bool(self.why)
 
 
 @dataclass
@@ -63,6 +74,9 @@ class Clean:
     """What was learnt from the runs of the unchanged project."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    """Of the processor, by test."""
+    clock: dict[str, float] = field(default_factory=dict)
+    """The same by the clock; "" stands for what comes before the first test."""
     by_line: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     """By file and line: the tests that run it; "" stands for the import of the file."""
 
@@ -74,6 +88,13 @@ class Clean:
         ordered = sorted((test for test in chosen if test in self.seconds), key=lambda test: (self.seconds[test], test))
         ends = accumulate(self.seconds[test] for test in ordered)
         return [test for place, (test, end) in enumerate(zip(ordered, ends, strict=True)) if not place or end <= budget]
+
+    def limit(self, test: str) -> float:
+        """How long a test may take by the clock before its mutant is judged again."""
+        return max(LEAST_SECONDS, TIMES_OF_A_CLEAN_RUN * self.clock[test])
+
+    def processor_limit(self, tests: list[str]) -> int:
+        return ceil(max(LEAST_SECONDS, TIMES_OF_A_CLEAN_RUN * sum(self.seconds[test] for test in tests)))
 
 
 def mutants_of(root: Path, room: Room) -> list[Mutant]:
@@ -123,7 +144,7 @@ def _learn(root: Path, copied: Path, room: Room, folder: Path) -> Clean:
         raise RuntimeError(f"the tests fail already without a mutant:\n{(folder / 'clean').read_text()[-4000:]}")
     learnt = json.loads(notes.read_text())
     by_line = {file: {int(line): found for line, found in lines.items()} for file, lines in learnt["by_line"].items()}
-    return Clean(learnt["seconds"], by_line)
+    return Clean(learnt["seconds"], learnt["clock"], by_line)
 
 
 class _Learning:
@@ -132,6 +153,8 @@ class _Learning:
     def __init__(self, root: Path, room: Room, notes: Path) -> None:
         self._root, self._notes = root, notes
         self._seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+        self._clock: dict[str, float] = {}
         files = [str(root / file) for file in room.files(root)]
         self._cover = coverage.Coverage(data_file=None, include=files, config_file=False)
         self._cover.start()
@@ -139,9 +162,11 @@ class _Learning:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._cover.switch_context(item.nodeid)
-        began = time.process_time()
+        began, clock = time.process_time(), time.monotonic()
+        self._clock.setdefault("", clock - self._began)
         result = yield
         self._seconds[item.nodeid] = time.process_time() - began
+        self._clock[item.nodeid] = time.monotonic() - clock
         self._cover.switch_context("")
         return result
 
@@ -157,23 +182,69 @@ class _Learning:
             }
         package = sys.modules["rpcnet"].__file__
         assert package is not None and Path(package).is_relative_to(self._root), "it runs what stands in the copy"
-        self._notes.write_text(json.dumps({"seconds": self._seconds, "by_line": by_line}))
+        self._notes.write_text(json.dumps({"seconds": self._seconds, "clock": self._clock, "by_line": by_line}))
 
 
 # The mutants.
 
 
-@dataclass
 class _Slot:
-    """A copy of the project and the child that runs in it."""
+    """A copy of the project and the child that runs a mutant's tests in it."""
 
-    copied: Path
-    child: int = 0
-    place: int = 0
-    """Of the mutant, in the list."""
-    mutant: Mutant | None = None
-    began: float = 0.0
-    limit: float = 0.0
+    def __init__(self, root: Path, copied: Path, clean: Clean) -> None:
+        self._root, self._copied, self._clean = root, copied, clean
+        self._child = 0
+        self._progress = mmap.mmap(-1, 8)
+
+    @property
+    def is_free(self) -> bool:
+        return not self._child
+
+    def start(self, place: int, mutant: Mutant, tests: list[str]) -> None:
+        """`place`: of the mutant in the list."""
+        self.place, self._mutant, self._began = place, mutant, time.monotonic()
+        (self._copied / mutant.file).write_text(mutant.text)
+        self._judge(tests, 1)
+
+    def _judge(self, tests: list[str], patience: float) -> None:
+        self._tests, self._patience = tests, patience
+        self._reached, self._since = 0, time.monotonic()
+        self._progress[:] = bytes(8)
+        files = list(dict.fromkeys(str(self._copied / test.partition("::")[0]) for test in tests))
+        arguments = ["-x", "--timeout=0", *files]
+        seconds = self._clean.processor_limit(tests)
+        plugin = _Chosen(tests, self._progress)
+        self._child = _fork(self._root, self._copied, arguments, plugin, None, seconds=seconds)
+
+    def look(self) -> Verdict | None:
+        """The verdict, once there is one."""
+        ended, status = os.waitpid(self._child, os.WNOHANG)
+        if ended:
+            _kill_group(self._child)  # what it may have started
+            code = os.waitstatus_to_exitcode(status)
+            if code in (-signal.SIGKILL, -signal.SIGXCPU):
+                return self._verdict(False, "it used up its processor time")
+            return self._verdict(code == PASSED, "all tests pass" if code == PASSED else "")
+        reached = int.from_bytes(self._progress[:])
+        if reached != self._reached:
+            self._reached, self._since = reached, time.monotonic()
+        test = self._tests[reached - 1] if reached else ""
+        if time.monotonic() - self._since < self._clean.limit(test) * self._patience:
+            return None
+        _kill(self._child)
+        if self._patience > 1:
+            return self._verdict(False, f"twice out of time in {test or 'the collection of its tests'}")
+        self._judge(self._tests[max(reached - 1, 0) :], LONGER)
+        return None
+
+    def _verdict(self, survived: bool, why: str) -> Verdict:
+        (self._copied / self._mutant.file).write_text(self._mutant.original)
+        self._child = 0
+        return Verdict(self._mutant, survived, why, time.monotonic() - self._began)
+
+    def stop(self) -> None:
+        if self._child:
+            _kill(self._child)
 
 
 def _play(
@@ -186,73 +257,49 @@ def _play(
 ) -> list[Verdict]:
     verdicts: dict[int, Verdict] = {}
     waiting = list(enumerate(chosen))[::-1]
-    slots = [_Slot(copied) for copied in copies]
+    slots = [_Slot(root, copied, clean) for copied in copies]
 
     def say(place: int, verdict: Verdict) -> None:
         verdicts[place] = verdict
         tell(verdict, len(verdicts))
 
     try:
-        while waiting or any(slot.child for slot in slots):
+        while waiting or not all(slot.is_free for slot in slots):
             for slot in slots:
-                if slot.child:
-                    verdict = _look(slot)
+                if not slot.is_free:
+                    verdict = slot.look()
                     if verdict is not None:
                         say(slot.place, verdict)
-                while not slot.child and waiting:
+                while slot.is_free and waiting:
                     place, mutant = waiting.pop()
                     tests = clean.tests_for(mutant, budget)
                     if tests:
-                        _start(root, slot, place, mutant, tests, clean)
+                        slot.start(place, mutant, tests)
                     else:
                         say(place, Verdict(mutant, True, "no test runs this line", 0.0))
             time.sleep(POLL_SECONDS)
     finally:
         for slot in slots:
-            if slot.child:
-                _kill(slot.child)
+            slot.stop()
     return [verdicts[place] for place in range(len(chosen))]
 
 
-def _start(root: Path, slot: _Slot, place: int, mutant: Mutant, tests: list[str], clean: Clean) -> None:
-    (slot.copied / mutant.file).write_text(mutant.text)
-    files = list(dict.fromkeys(str(slot.copied / test.partition("::")[0]) for test in tests))
-    slot.place, slot.mutant, slot.began = place, mutant, time.monotonic()
-    seconds = ceil(max(LEAST_SECONDS, TIMES_OF_A_CLEAN_RUN * sum(clean.seconds[test] for test in tests)))
-    slot.limit = seconds * WALL
-    slot.child = _fork(root, slot.copied, ["-x", *files], _Chosen(tests), None, seconds=seconds)
-
-
-def _look(slot: _Slot) -> Verdict | None:
-    """The verdict, once there is one."""
-    mutant, seconds = slot.mutant, time.monotonic() - slot.began
-    assert mutant is not None, "a child runs a mutant"
-    ended, status = os.waitpid(slot.child, os.WNOHANG)
-    if not ended:
-        if seconds < slot.limit:
-            return None
-        _kill(slot.child)
-        verdict = Verdict(mutant, False, "", seconds)
-    else:
-        _kill_group(slot.child)  # what it may have started
-        survived = os.waitstatus_to_exitcode(status) == PASSED
-        verdict = Verdict(mutant, survived, "all tests pass" if survived else "", seconds)
-    (slot.copied / mutant.file).write_text(mutant.original)
-    slot.child, slot.mutant = 0, None
-    return verdict
-
-
 class _Chosen:
-    """A pytest plugin: these tests alone, in this order."""
+    """A pytest plugin: these tests alone, in this order; it notes in `progress` how many have begun."""
 
-    def __init__(self, tests: list[str]) -> None:
+    def __init__(self, tests: list[str], progress: mmap.mmap) -> None:
         self._order = {test: place for place, test in enumerate(tests)}
+        self._progress = progress
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted(
             (item for item in items if item.nodeid in self._order), key=lambda item: self._order[item.nodeid]
         )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._progress[:] = (self._order[nodeid] + 1).to_bytes(8)
 
 
 # Children.

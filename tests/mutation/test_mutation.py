@@ -71,7 +71,52 @@ def test_killed_and_surviving_mutants_are_told_apart(project: Path, monkeypatch:
         "return a + 2": "no test runs this line",
         "return a + 0": "no test runs this line",
     }
+    assert {found.mutant.mutant for found in verdicts if found.hangs} == {"pass", "n -= 0", "n += 1"}
     assert (project / "rpcnet/code.py").read_text() == SOURCE, "the project itself is never changed"
+
+
+# Stands still the first time that it meets a mutant, as on a machine that gives it no time.
+TEST_THAT_STANDS_STILL_ONCE = """import signal
+from pathlib import Path
+
+from rpcnet.code import larger
+
+HERE = Path(__file__).parents[2]
+
+
+def test_larger():
+    assert larger(1, 2) == 2
+    times = HERE / "times"
+    with times.open("a") as file:
+        file.write("x")
+    if len(times.read_text()) == 2:
+        signal.pause()
+
+
+def test_last():
+    assert larger(0, 0) is not None
+"""
+
+
+@pytest.mark.gate
+def test_out_of_time_once_is_judged_again_not_killed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutation.run.LEAST_SECONDS", 2)
+    (project / "tests/rpcnet/test_code.py").write_text(TEST_THAT_STANDS_STILL_ONCE)
+    (mutant,) = (mutant for mutant in mutants_of(project, ROOM) if mutant.mutant == "return a if (a >= b) else b")
+    (found,) = run(project, ROOM, [mutant], jobs=1, tell=lambda *_: None)
+    assert (found.survived, found.hangs, found.why) == (True, False, "all tests pass")
+
+
+@pytest.mark.gate
+def test_what_waits_for_ever_is_killed_and_listed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutation.run.LEAST_SECONDS", 2)
+    monkeypatch.setattr("tests.mutation.run.LONGER", 2)
+    text = TEST_THAT_STANDS_STILL_ONCE.replace("== 2:\n", ">= 2:\n")
+    (project / "tests/rpcnet/test_code.py").write_text(text)
+    (mutant,) = (mutant for mutant in mutants_of(project, ROOM) if mutant.mutant == "return a if (a >= b) else b")
+    (found,) = run(project, ROOM, [mutant], jobs=1, tell=lambda *_: None)
+    assert (found.survived, found.hangs) == (False, True)
+    assert found.why == "twice out of time in tests/rpcnet/test_code.py::test_larger"
 
 
 @pytest.mark.gate
