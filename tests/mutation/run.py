@@ -1,8 +1,8 @@
 """Runs a room's own tests against its mutants, each in a child process of its own over a copy of the project.
 
 A first run notes which test runs which line and how long each takes. A mutant is then given the tests that run the
-changed lines, the quickest first, until one fails. The child is a fork of this process, in which pytest and all
-other packages are imported but nothing of the project.
+changed lines, until one fails: first those of a few files, then the others, each time the quickest first. The child is
+a fork of this process, in which pytest and all other packages are imported but nothing of the project.
 
 A test that takes far longer than it did is no verdict yet: the machine may be busy. The mutant is judged once more,
 from that test on, with a longer limit. What runs out of time twice, or uses up its processor time, hangs: that kills a
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -49,6 +50,9 @@ LONGER = 5
 """So many times as long a test may take when its mutant is judged for the second time."""
 LARGEST_BYTES = 4 << 30
 """Address space of a child: a mutant may grow without end."""
+FIRST_FILES = 5
+FIRST_SECONDS = 1.0
+"""What a mutant meets first: the tests up to so long in so many files. Collecting all takes longer than most live."""
 POLL_SECONDS = 0.005
 PASSED = 0
 MARKERS = "not slow and not gate"
@@ -89,12 +93,25 @@ class Clean:
         ends = accumulate(self.seconds[test] for test in ordered)
         return [test for place, (test, end) in enumerate(zip(ordered, ends, strict=True)) if not place or end <= budget]
 
+    def rounds(self, tests: list[str]) -> list[list[str]]:
+        """The quick tests of the few files that hold most of them, then the others."""
+        files = Counter(_file_of(test) for test in tests)
+        early = {file for file, _ in files.most_common(FIRST_FILES)}
+        rounds: list[list[str]] = [[], []]
+        for test in tests:
+            rounds[_file_of(test) not in early or self.seconds[test] > FIRST_SECONDS].append(test)
+        return [found for found in rounds if found]
+
     def limit(self, test: str) -> float:
         """How long a test may take by the clock before its mutant is judged again."""
         return max(LEAST_SECONDS, TIMES_OF_A_CLEAN_RUN * self.clock[test])
 
     def processor_limit(self, tests: list[str]) -> int:
         return ceil(max(LEAST_SECONDS, TIMES_OF_A_CLEAN_RUN * sum(self.seconds[test] for test in tests)))
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def mutants_of(root: Path, room: Room) -> list[Mutant]:
@@ -204,13 +221,14 @@ class _Slot:
         """`place`: of the mutant in the list."""
         self.place, self._mutant, self._began = place, mutant, time.monotonic()
         (self._copied / mutant.file).write_text(mutant.text)
-        self._judge(tests, 1)
+        self._waiting = self._clean.rounds(tests)
+        self._judge(self._waiting.pop(0), 1)
 
     def _judge(self, tests: list[str], patience: float) -> None:
         self._tests, self._patience = tests, patience
         self._reached, self._since = 0, time.monotonic()
         self._progress[:] = bytes(8)
-        files = list(dict.fromkeys(str(self._copied / test.partition("::")[0]) for test in tests))
+        files = list(dict.fromkeys(str(self._copied / _file_of(test)) for test in tests))
         arguments = ["-x", "--timeout=0", *files]
         seconds = self._clean.processor_limit(tests)
         plugin = _Chosen(tests, self._progress)
@@ -224,6 +242,9 @@ class _Slot:
             code = os.waitstatus_to_exitcode(status)
             if code in (-signal.SIGKILL, -signal.SIGXCPU):
                 return self._verdict(False, "it used up its processor time")
+            if code == PASSED and self._waiting:
+                self._judge(self._waiting.pop(0), 1)
+                return None
             return self._verdict(code == PASSED, "all tests pass" if code == PASSED else "")
         reached = int.from_bytes(self._progress[:])
         if reached != self._reached:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.rooms import Room
-from tests.mutation.run import Verdict, mutants_of, run
+from tests.mutation.run import Clean, Verdict, mutants_of, run
 from tests.mutation.survivors import complaints, entry, load
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +117,14 @@ def test_what_waits_for_ever_is_killed_and_listed(project: Path, monkeypatch: py
     (found,) = run(project, ROOM, [mutant], jobs=1, tell=lambda *_: None)
     assert (found.survived, found.hangs) == (False, True)
     assert found.why == "twice out of time in tests/rpcnet/test_code.py::test_larger"
+
+
+def test_a_mutant_meets_quick_tests_of_few_files_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutation.run.FIRST_FILES", 1)
+    tests = ["b.py::quick", "a.py::quick", "a.py::slow", "a.py::slower"]
+    clean = Clean(seconds=dict(zip(tests, [0.1, 0.2, 1.5, 2.0], strict=True)))
+    assert clean.rounds(tests) == [["a.py::quick"], ["b.py::quick", "a.py::slow", "a.py::slower"]]
+    assert clean.rounds(tests[:1]) == [tests[:1]]
 
 
 @pytest.mark.gate
