@@ -13,6 +13,7 @@ Tests: tests/mutation/test_mutation.py.
 
 import compileall
 import contextlib
+import gc
 import importlib
 import json
 import mmap
@@ -160,7 +161,11 @@ def _learn(root: Path, copied: Path, room: Room, folder: Path) -> Clean:
     if os.waitstatus_to_exitcode(status) != PASSED:
         raise RuntimeError(f"the tests fail already without a mutant:\n{(folder / 'clean').read_text()[-4000:]}")
     learnt = json.loads(notes.read_text())
-    by_line = {file: {int(line): found for line, found in lines.items()} for file, lines in learnt["by_line"].items()}
+    names = [*learnt["seconds"], ""]  # by the numbers that stand in the notes; -1 is the import
+    by_line = {
+        file: {int(line): [names[number] for number in found] for line, found in lines.items()}
+        for file, lines in learnt["by_line"].items()
+    }
     return Clean(learnt["seconds"], learnt["clock"], by_line)
 
 
@@ -188,13 +193,14 @@ class _Learning:
         return result
 
     def pytest_sessionfinish(self) -> None:
-        by_line: dict[str, dict[int, list[str]]] = {}
+        by_line: dict[str, dict[int, list[int]]] = {}
         self._cover.stop()
         data = self._cover.get_data()
+        numbers = {test: number for number, test in enumerate(self._seconds)} | {"": -1}
         for file in data.measured_files():
             lines = data.contexts_by_lineno(file)
             by_line[str(Path(file).relative_to(self._root))] = {
-                line: sorted({context for context in contexts if context in self._seconds or not context})
+                line: sorted({numbers[context] for context in contexts if context in numbers})
                 for line, contexts in lines.items()
             }
         package = sys.modules["rpcnet"].__file__
@@ -284,6 +290,7 @@ def _play(
         verdicts[place] = verdict
         tell(verdict, len(verdicts))
 
+    gc.freeze()  # else each child that collects garbage would look through, and copy, all that stands in `clean`
     try:
         while waiting or not all(slot.is_free for slot in slots):
             for slot in slots:
@@ -300,6 +307,7 @@ def _play(
                         say(place, Verdict(mutant, True, "no test runs this line", 0.0))
             time.sleep(POLL_SECONDS)
     finally:
+        gc.unfreeze()
         for slot in slots:
             slot.stop()
     return [verdicts[place] for place in range(len(chosen))]
