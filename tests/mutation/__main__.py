@@ -28,7 +28,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1, metavar="S")
     options.add_argument("--jobs", type=int, default=2, help="how many run at once (2)")
     options.add_argument(
-        "--budget", type=float, default=inf, metavar="SECONDS", help="of tests that a mutant gets, the quickest first"
+        "--budget", type=float, default=inf, metavar="SECONDS", help="of tests beyond those of the first few files"
     )
     options.add_argument("--only", default="", metavar="TEXT", help="mutants of files whose path contains this")
     given = options.parse_args()

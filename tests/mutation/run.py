@@ -85,23 +85,29 @@ class Clean:
     by_line: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     """By file and line: the tests that run it; "" stands for the import of the file."""
 
-    def tests_for(self, mutant: Mutant, budget: float) -> list[str]:
-        """The quickest first, and no more than fit into so many seconds; at least one."""
+    def rounds(self, mutant: Mutant, budget: float) -> list[list[str]]:
+        """Two at most, each with the quickest test first.
+
+        The quick tests of the module's own file and of the few that hold most of the tests which run the line; then the
+        others, and of these no more than fit into so many seconds, though at least one test in all.
+        """
         lines = self.by_line.get(mutant.file, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
         chosen = self.seconds if "" in found else found
         ordered = sorted((test for test in chosen if test in self.seconds), key=lambda test: (self.seconds[test], test))
-        ends = accumulate(self.seconds[test] for test in ordered)
-        return [test for place, (test, end) in enumerate(zip(ordered, ends, strict=True)) if not place or end <= budget]
-
-    def rounds(self, tests: list[str]) -> list[list[str]]:
-        """The quick tests of the few files that hold most of them, then the others."""
-        files = Counter(_file_of(test) for test in tests)
-        early = {file for file, _ in files.most_common(FIRST_FILES)}
-        rounds: list[list[str]] = [[], []]
-        for test in tests:
-            rounds[_file_of(test) not in early or self.seconds[test] > FIRST_SECONDS].append(test)
-        return [found for found in rounds if found]
+        files = Counter(_file_of(test) for test in ordered)
+        own = f"test_{Path(mutant.file).name}"
+        early = {file for file, _ in files.most_common(FIRST_FILES)} | {f for f in files if Path(f).name == own}
+        first = [test for test in ordered if _file_of(test) in early and self.seconds[test] <= FIRST_SECONDS]
+        taken = set(first)
+        others = [test for test in ordered if test not in taken]
+        ends = accumulate(self.seconds[test] for test in others)
+        second = [
+            test
+            for place, (test, end) in enumerate(zip(others, ends, strict=True))
+            if end <= budget or (not place and not first)
+        ]
+        return [tests for tests in (first, second) if tests]
 
     def limit(self, test: str) -> float:
         """How long a test may take by the clock before its mutant is judged again."""
@@ -129,7 +135,7 @@ def run(
     tell: Callable[[Verdict, int], None],
     budget: float = inf,
 ) -> list[Verdict]:
-    """The verdicts in the order of `chosen`. `budget`: seconds of tests that a mutant is given at most.
+    """The verdicts in the order of `chosen`. `budget`: seconds of tests beyond the first that a mutant is given.
 
     Raises RuntimeError where the unchanged project's tests fail.
     """
@@ -223,12 +229,12 @@ class _Slot:
     def is_free(self) -> bool:
         return not self._child
 
-    def start(self, place: int, mutant: Mutant, tests: list[str]) -> None:
+    def start(self, place: int, mutant: Mutant, rounds: list[list[str]]) -> None:
         """`place`: of the mutant in the list."""
         self.place, self._mutant, self._began = place, mutant, time.monotonic()
         (self._copied / mutant.file).write_text(mutant.text)
-        self._waiting = self._clean.rounds(tests)
-        self._judge(self._waiting.pop(0), 1)
+        self._waiting = rounds[1:]
+        self._judge(rounds[0], 1)
 
     def _judge(self, tests: list[str], patience: float) -> None:
         self._tests, self._patience = tests, patience
@@ -300,9 +306,9 @@ def _play(
                         say(slot.place, verdict)
                 while slot.is_free and waiting:
                     place, mutant = waiting.pop()
-                    tests = clean.tests_for(mutant, budget)
-                    if tests:
-                        slot.start(place, mutant, tests)
+                    rounds = clean.rounds(mutant, budget)
+                    if rounds:
+                        slot.start(place, mutant, rounds)
                     else:
                         say(place, Verdict(mutant, True, "no test runs this line", 0.0))
             time.sleep(POLL_SECONDS)

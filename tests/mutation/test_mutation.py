@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,22 @@ def test_what_waits_for_ever_is_killed_and_listed(project: Path, monkeypatch: py
 
 def test_a_mutant_meets_quick_tests_of_few_files_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mutation.run.FIRST_FILES", 1)
-    tests = ["b.py::quick", "a.py::quick", "a.py::slow", "a.py::slower"]
-    clean = Clean(seconds=dict(zip(tests, [0.1, 0.2, 1.5, 2.0], strict=True)))
-    assert clean.rounds(tests) == [["a.py::quick"], ["b.py::quick", "a.py::slow", "a.py::slower"]]
-    assert clean.rounds(tests[:1]) == [tests[:1]]
+    seconds = {
+        "b.py::quick": 0.1,
+        "a.py::quick": 0.2,
+        "t/test_code.py::own": 0.3,
+        "a.py::slow": 1.5,
+        "a.py::slower": 2.0,
+    }
+    mutant = mutants("rpcnet/code.py", SOURCE)[0]
+    clean = Clean(seconds, by_line={mutant.file: {mutant.first: list(seconds)}})
+    first = ["a.py::quick", "t/test_code.py::own"]
+    assert clean.rounds(mutant, inf) == [first, ["b.py::quick", "a.py::slow", "a.py::slower"]]
+    assert clean.rounds(mutant, 1.7) == [first, ["b.py::quick", "a.py::slow"]]
+    assert clean.rounds(mutant, 0.0) == [first]
+    slow = Clean(seconds, by_line={mutant.file: {mutant.first: ["a.py::slow", "a.py::slower"]}})
+    assert slow.rounds(mutant, 0.0) == [["a.py::slow"]]
+    assert Clean(seconds).rounds(mutant, inf) == []
 
 
 @pytest.mark.gate
