@@ -1,5 +1,6 @@
 """The parser: any bytes give frames or one error, and where they are cut changes nothing."""
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -180,6 +181,24 @@ def test_parsing_is_linear_in_bytes_whatever_the_size_of_the_reads(size: int, st
         frames += len(parser.receive(data[at : at + step]))
     assert frames == size // part
     assert buffer.copied <= 5 * len(data)
+
+
+@pytest.mark.parametrize(("before", "copies"), [(0, 1), (HEADER.size + 3, 2)])
+def test_a_large_read_is_not_copied_as_a_whole(before: int, copies: int) -> None:
+    """A large body is copied out of a view of its read once, and once more where it began in an earlier read."""
+    size = 1 << 20
+    data = writer.item(1, 0, bytes(size))
+    parser = Parser(size)
+    parser.receive(PREFACE)
+    parser.receive(memoryview(data)[:before])
+    tracemalloc.start()
+    try:
+        frames = parser.receive(memoryview(data)[before:])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(frames) == 1
+    assert copies <= peak / size < copies + 0.5
 
 
 @pytest.mark.parametrize(
