@@ -1,8 +1,10 @@
 """Runs a room's own tests against its mutants, each in a child process of its own over a copy of the project.
 
 A first run notes which test runs which line and how long each takes. A mutant is then given the tests that run the
-changed lines, until one fails: first those of a few files, then the others, each time the quickest first. The child is
-a fork of this process, in which pytest and all other packages are imported but nothing of the project.
+changed lines, until one fails: first those of a few files, then the others, each time the quickest first. A change
+within a function meets them in a fork of a process that has collected all tests of the room (`_Player`), where the
+function is given the code of the mutant. Any other change meets them in a fork in which pytest is imported but nothing
+of the project: all is imported and collected anew, which takes seconds.
 
 A test that takes far longer than it did is no verdict yet: the machine may be busy. The mutant is judged once more,
 from that test on, with a longer limit. What runs out of time twice, or uses up its processor time, hangs: that kills a
@@ -30,14 +32,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import ceil, inf
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from types import CodeType, FunctionType
 from typing import Any
 
 import coverage
 import pytest
+from _pytest.main import pytest_runtestloop as run_collected
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.patch import patched
 from tests.mutation.rooms import Room
 
 __all__ = ["Verdict", "mutants_of", "run"]
@@ -150,7 +157,13 @@ def run(
         clean = _learn(root, copies[0], room, Path(folder))
         for place in copies[1:]:
             shutil.copytree(copies[0], place)
-        return _play(root, copies, clean, chosen, tell, budget)
+        return _collected(root, copies, clean, room, chosen, tell, budget)
+
+
+def _arguments(copied: Path, room: Room) -> list[str]:
+    """The tests of a room, for pytest."""
+    tests = [str(copied / path) for path in room.tests]
+    return [*tests, *(f"--ignore={copied / path}" for path in room.without)]
 
 
 # The unchanged project.
@@ -158,11 +171,8 @@ def run(
 
 def _learn(root: Path, copied: Path, room: Room, folder: Path) -> Clean:
     notes = folder / "notes.json"
-    tests = [str(copied / path) for path in room.tests]
-    left_out = [f"--ignore={copied / path}" for path in room.without]
-    child = _fork(
-        root, copied, [*tests, *left_out], _Learning(copied, room, notes), folder / "clean", keep_bytecode=True
-    )
+    plugin = _Learning(copied, room, notes)
+    child = _fork(root, copied, _arguments(copied, room), plugin, folder / "clean", keep_bytecode=True)
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) != PASSED:
         raise RuntimeError(f"the tests fail already without a mutant:\n{(folder / 'clean').read_text()[-4000:]}")
@@ -217,11 +227,81 @@ class _Learning:
 # The mutants.
 
 
+def _collected(
+    root: Path,
+    copies: list[Path],
+    clean: Clean,
+    room: Room,
+    chosen: list[Mutant],
+    tell: Callable[[Verdict, int], None],
+    budget: float,
+) -> list[Verdict]:
+    """Have a child collect the tests and play the mutants; hand on what it says."""
+    verdicts: dict[int, Verdict] = {}
+    ours, theirs = Pipe(duplex=False)
+    output = copies[0].with_name("collected")
+    player = _Player(root, copies, clean, chosen, budget, theirs)
+    child = _fork(root, copies[0], ["-s", "--timeout=0", *_arguments(copies[0], room)], player, output)
+    theirs.close()
+    try:
+        with contextlib.suppress(EOFError):
+            while True:
+                place, survived, why, seconds = ours.recv()
+                verdicts[place] = Verdict(chosen[place], survived, why, seconds)
+                tell(verdicts[place], len(verdicts))
+    finally:
+        ours.close()  # the next verdict that it sends ends it
+        os.waitpid(child, 0)
+    if len(verdicts) < len(chosen):
+        raise RuntimeError(f"not all mutants were played:\n{output.read_text()[-4000:]}")
+    return [verdicts[place] for place in range(len(chosen))]
+
+
+class _Player:
+    """A pytest plugin: instead of running what was collected, it plays the mutants."""
+
+    def __init__(
+        self, root: Path, copies: list[Path], clean: Clean, chosen: list[Mutant], budget: float, results: Connection
+    ) -> None:
+        self._root, self._copies, self._clean, self._chosen = root, copies, clean, chosen
+        self._budget, self._results, self._parent = budget, results, os.getpid()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        slots = [_Slot(self._root, copied, self._clean, session) for copied in self._copies]
+        waiting = list(enumerate(self._chosen))[::-1]
+        gc.freeze()  # else each child that collects garbage would look through, and copy, all that stands here
+        try:
+            while waiting or not all(slot.is_free for slot in slots):
+                for slot in slots:
+                    if not slot.is_free:
+                        self._say(slot.place, slot.look())
+                    while slot.is_free and waiting:
+                        place, mutant = waiting.pop()
+                        rounds = self._clean.rounds(mutant, self._budget)
+                        if rounds:
+                            slot.start(place, mutant, rounds)
+                        else:
+                            self._say(place, Verdict(mutant, True, "no test runs this line", 0.0))
+                if os.getppid() != self._parent:
+                    break  # nobody listens any more
+                time.sleep(POLL_SECONDS)
+        finally:
+            for slot in slots:
+                slot.stop()
+        return True
+
+    def _say(self, place: int, verdict: Verdict | None) -> None:
+        if verdict is not None:
+            self._results.send((place, verdict.survived, verdict.why, verdict.seconds))
+
+
 class _Slot:
     """A copy of the project and the child that runs a mutant's tests in it."""
 
-    def __init__(self, root: Path, copied: Path, clean: Clean) -> None:
-        self._root, self._copied, self._clean = root, copied, clean
+    def __init__(self, root: Path, copied: Path, clean: Clean, session: pytest.Session) -> None:
+        self._root, self._copied, self._clean, self._session = root, copied, clean, session
+        self._items = {item.nodeid: item for item in session.items}
         self._child = 0
         self._progress = mmap.mmap(-1, 8)
 
@@ -240,11 +320,27 @@ class _Slot:
         self._tests, self._patience = tests, patience
         self._reached, self._since = 0, time.monotonic()
         self._progress[:] = bytes(8)
-        files = list(dict.fromkeys(str(self._copied / _file_of(test)) for test in tests))
-        arguments = ["-x", "--timeout=0", *files]
         seconds = self._clean.processor_limit(tests)
         plugin = _Chosen(tests, self._progress)
-        self._child = _fork(self._root, self._copied, arguments, plugin, None, seconds=seconds)
+        change = patched(self._mutant)
+        if change is not None:
+            self._child = _child(lambda: self._run_patched(*change, tests, plugin), None, seconds)
+        else:
+            files = list(dict.fromkeys(str(self._copied / _file_of(test)) for test in tests))
+            arguments = ["-x", "--timeout=0", *files]
+            self._child = _fork(self._root, self._copied, arguments, plugin, None, seconds=seconds)
+
+    def _run_patched(self, function: FunctionType, code: CodeType, tests: list[str], plugin: "_Chosen") -> int:
+        """In the child: these tests, as collected, with the function changed."""
+        _go_to(self._copied)
+        function.__code__ = code
+        session = self._session
+        session.items = [self._items[test] for test in tests]
+        session.config.option.maxfail = 1
+        session.config.pluginmanager.register(plugin)
+        with contextlib.suppress(session.Failed):
+            run_collected(session)
+        return int(session.testsfailed > 0)
 
     def look(self) -> Verdict | None:
         """The verdict, once there is one."""
@@ -280,45 +376,6 @@ class _Slot:
             _kill(self._child)
 
 
-def _play(
-    root: Path,
-    copies: list[Path],
-    clean: Clean,
-    chosen: list[Mutant],
-    tell: Callable[[Verdict, int], None],
-    budget: float,
-) -> list[Verdict]:
-    verdicts: dict[int, Verdict] = {}
-    waiting = list(enumerate(chosen))[::-1]
-    slots = [_Slot(root, copied, clean) for copied in copies]
-
-    def say(place: int, verdict: Verdict) -> None:
-        verdicts[place] = verdict
-        tell(verdict, len(verdicts))
-
-    gc.freeze()  # else each child that collects garbage would look through, and copy, all that stands in `clean`
-    try:
-        while waiting or not all(slot.is_free for slot in slots):
-            for slot in slots:
-                if not slot.is_free:
-                    verdict = slot.look()
-                    if verdict is not None:
-                        say(slot.place, verdict)
-                while slot.is_free and waiting:
-                    place, mutant = waiting.pop()
-                    rounds = clean.rounds(mutant, budget)
-                    if rounds:
-                        slot.start(place, mutant, rounds)
-                    else:
-                        say(place, Verdict(mutant, True, "no test runs this line", 0.0))
-            time.sleep(POLL_SECONDS)
-    finally:
-        gc.unfreeze()
-        for slot in slots:
-            slot.stop()
-    return [verdicts[place] for place in range(len(chosen))]
-
-
 class _Chosen:
     """A pytest plugin: these tests alone, in this order; it notes in `progress` how many have begun."""
 
@@ -340,17 +397,8 @@ class _Chosen:
 # Children.
 
 
-def _fork(
-    root: Path,
-    copied: Path,
-    arguments: list[str],
-    plugin: Any,
-    output: Path | None,
-    *,
-    seconds: int | None = None,
-    keep_bytecode: bool = False,
-) -> int:
-    """Start pytest in a child over this copy; its exit code is pytest's."""
+def _child(work: Callable[[], int], output: Path | None, seconds: int | None) -> int:
+    """Fork, with limits; what `work` returns is the child's exit code."""
     child = os.fork()
     if child:
         return child
@@ -365,18 +413,7 @@ def _fork(
         resource.setrlimit(resource.RLIMIT_AS, (LARGEST_BYTES, hard))
         if seconds is not None:
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        os.chdir(copied)
-        os.environ["PYTHONPATH"] = str(copied)
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        sys.dont_write_bytecode = not keep_bytecode
-        sys.path[:] = [str(copied), *(path for path in sys.path if path not in ("", ".", str(root)))]
-        for name in list(sys.modules):
-            if name.partition(".")[0] in ("tests", "rpcnet", "sim"):
-                del sys.modules[name]
-        options = ["-q", "-m", MARKERS, "--hypothesis-profile=mutation", "--no-header", "--rootdir", str(copied)]
-        options += [f"-pno:{name}" for name in ("nbmake", "cov", "xdist")]
-        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what was imported before the fork
-        code = int(pytest.main([*options, *arguments], plugins=[plugin]))
+        code = work()
     except BaseException:
         traceback.print_exc()
     finally:
@@ -384,6 +421,42 @@ def _fork(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _go_to(copied: Path) -> None:
+    """So that this child, and those that a test starts, find this copy."""
+    os.chdir(copied)
+    os.environ["PYTHONPATH"] = str(copied)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def _fork(
+    root: Path,
+    copied: Path,
+    arguments: list[str],
+    plugin: Any,
+    output: Path | None,
+    *,
+    seconds: int | None = None,
+    keep_bytecode: bool = False,
+) -> int:
+    """Start pytest in a child over this copy, with nothing of the project imported; its exit code is pytest's."""
+
+    def work() -> int:
+        _go_to(copied)
+        sys.dont_write_bytecode = not keep_bytecode
+        first = copied.parent
+        kept = (path for path in sys.path if path not in ("", ".", str(root)) and Path(path).parent != first)
+        sys.path[:] = [str(copied), *kept]
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("tests", "rpcnet", "sim"):
+                del sys.modules[name]
+        options = ["-q", "-m", MARKERS, "--hypothesis-profile=mutation", "--no-header", "--rootdir", str(copied)]
+        options += [f"-pno:{name}" for name in ("nbmake", "cov", "xdist")]
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what was imported before the fork
+        return int(pytest.main([*options, *arguments], plugins=[plugin]))
+
+    return _child(work, output, seconds)
 
 
 def _kill(child: int) -> None:
