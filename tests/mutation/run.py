@@ -15,7 +15,6 @@ Tests: tests/mutation/test_mutation.py.
 
 import compileall
 import contextlib
-import gc
 import importlib
 import json
 import mmap
@@ -92,14 +91,21 @@ class Clean:
     by_line: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     """By file and line: the tests that run it; "" stands for the import of the file."""
 
+    def _that_run(self, mutant: Mutant) -> set[str]:
+        lines = self.by_line.get(mutant.file, {})
+        return {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
+
+    def runs_at_import(self, mutant: Mutant) -> bool:
+        """Whether what is changed has run before any test, be it in a function."""
+        return "" in self._that_run(mutant)
+
     def rounds(self, mutant: Mutant, budget: float) -> list[list[str]]:
         """Two at most, each with the quickest test first.
 
         The quick tests of the module's own file and of the few that hold most of the tests which run the line; then the
         others, and of these no more than fit into so many seconds, though at least one test in all.
         """
-        lines = self.by_line.get(mutant.file, {})
-        found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
+        found = self._that_run(mutant)
         chosen = self.seconds if "" in found else found
         ordered = sorted((test for test in chosen if test in self.seconds), key=lambda test: (self.seconds[test], test))
         files = Counter(_file_of(test) for test in ordered)
@@ -240,7 +246,9 @@ def _collected(
     verdicts: dict[int, Verdict] = {}
     ours, theirs = Pipe(duplex=False)
     output = copies[0].with_name("collected")
-    player = _Player(root, copies, clean, chosen, budget, theirs)
+    plans = [(mutant, clean.runs_at_import(mutant), clean.rounds(mutant, budget)) for mutant in chosen]
+    clean.by_line.clear()  # else each child that collects garbage would look through it, and so copy it
+    player = _Player(root, copies, clean, plans, theirs)
     child = _fork(root, copies[0], ["-s", "--timeout=0", *_arguments(copies[0], room)], player, output)
     theirs.close()
     try:
@@ -261,26 +269,33 @@ class _Player:
     """A pytest plugin: instead of running what was collected, it plays the mutants."""
 
     def __init__(
-        self, root: Path, copies: list[Path], clean: Clean, chosen: list[Mutant], budget: float, results: Connection
+        self,
+        root: Path,
+        copies: list[Path],
+        clean: Clean,
+        plans: list[tuple[Mutant, bool, list[list[str]]]],
+        results: Connection,
     ) -> None:
-        self._root, self._copies, self._clean, self._chosen = root, copies, clean, chosen
-        self._budget, self._results, self._parent = budget, results, os.getpid()
+        """`plans`: the mutants, whether each must be imported anew, and their rounds of tests."""
+        self._root, self._copies, self._clean, self._plans = root, copies, clean, plans
+        self._results, self._parent = results, os.getpid()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        simulation = sys.modules.get("sim.kernel.simulation")
+        if simulation is not None:
+            simulation.prepare()  # which looks at every object that there is: once, not in each child
         slots = [_Slot(self._root, copied, self._clean, session) for copied in self._copies]
-        waiting = list(enumerate(self._chosen))[::-1]
-        gc.freeze()  # else each child that collects garbage would look through, and copy, all that stands here
+        waiting = list(enumerate(self._plans))[::-1]
         try:
             while waiting or not all(slot.is_free for slot in slots):
                 for slot in slots:
                     if not slot.is_free:
                         self._say(slot.place, slot.look())
                     while slot.is_free and waiting:
-                        place, mutant = waiting.pop()
-                        rounds = self._clean.rounds(mutant, self._budget)
+                        place, (mutant, anew, rounds) = waiting.pop()
                         if rounds:
-                            slot.start(place, mutant, rounds)
+                            slot.start(place, mutant, anew, rounds)
                         else:
                             self._say(place, Verdict(mutant, True, "no test runs this line", 0.0))
                 if os.getppid() != self._parent:
@@ -309,10 +324,11 @@ class _Slot:
     def is_free(self) -> bool:
         return not self._child
 
-    def start(self, place: int, mutant: Mutant, rounds: list[list[str]]) -> None:
-        """`place`: of the mutant in the list."""
+    def start(self, place: int, mutant: Mutant, anew: bool, rounds: list[list[str]]) -> None:
+        """`place`: of the mutant in the list. `anew`: its file must be imported anew."""
         self.place, self._mutant, self._began = place, mutant, time.monotonic()
         (self._copied / mutant.file).write_text(mutant.text)
+        self._change = None if anew else patched(mutant)
         self._waiting = rounds[1:]
         self._judge(rounds[0], 1)
 
@@ -322,7 +338,7 @@ class _Slot:
         self._progress[:] = bytes(8)
         seconds = self._clean.processor_limit(tests)
         plugin = _Chosen(tests, self._progress)
-        change = patched(self._mutant)
+        change = self._change
         if change is not None:
             self._child = _child(lambda: self._run_patched(*change, tests, plugin), None, seconds)
         else:

@@ -26,8 +26,19 @@ def forever(n):
 
 def untested(a):
     return a + 1
+
+
+def at_import():
+    return 5
+
+
+VALUE = at_import()
 """
-TEST = """from rpcnet.code import forever, larger
+TEST = """from rpcnet.code import VALUE, forever, larger
+
+
+def test_value():
+    assert VALUE == 5
 
 
 def test_larger():
