@@ -180,8 +180,8 @@ class Connection(asyncio.BufferedProtocol):
         self._keepalive: asyncio.TimerHandle | None = None
         self._cut_frames = 0
         """The count of the parser's `cut_frames` that has been seen."""
-        self._cut_at = 0.0
-        """When the first byte of the incomplete frame came."""
+        self._cut_at: float
+        """When the first byte of the incomplete frame came; set with the timer that looks at it."""
         self._cut_timer: asyncio.TimerHandle | None = None
         """Looks at the incomplete frame. It is set while there is one, and serves many."""
         self._told_end = False

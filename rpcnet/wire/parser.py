@@ -138,4 +138,4 @@ def _foreign(data: bytes) -> str:
             return "peer opened with a TLS handshake, but this end has no TLS; give it tls=, or the peer none"
         if data[:1] == b"\x15":
             return "peer answered with a TLS alert, so it takes TLS alone; give this end tls= (rpcnet.tls)"
-    return f"peer does not speak rpcnet: it opened with {bytes(data[:8])!r}"
+    return f"peer does not speak rpcnet: it opened with {data!r}"
