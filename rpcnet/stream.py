@@ -154,7 +154,7 @@ class Stream:
 
     # What the two ends supply.
 
-    def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
+    def fail(self, error: RpcError) -> None:
         """End the call here with this error."""
         raise AssertionError("supplied by the two ends")
 
@@ -591,7 +591,6 @@ class Stream:
         self.unheard = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-            self._idle_timer = None
         if self._reader is not None:
             self._wake_reader()
         if self._writers:

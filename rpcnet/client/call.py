@@ -262,7 +262,7 @@ class ClientCall(Stream):
 
     # Ending it here.
 
-    def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
+    def fail(self, error: RpcError) -> None:
         if self.finished:
             return
         status = "TIMEOUT" if isinstance(error, StreamTimeout) else error.code.name
@@ -270,8 +270,7 @@ class ClientCall(Stream):
             error = StreamApplicationError(error.message, code=error.code, payload=error.details)
         self.drop_input()
         self._end_with(error, status)
-        if tell_peer:
-            self._let_go(error.code)
+        self._let_go(error.code)
 
     def _end_with(self, error: RpcError, status: str) -> None:
         error.metadata = self.initial_metadata

@@ -72,7 +72,7 @@ class CallLauncher:
             went_along = connection.start(call)
         except RpcError as error:
             # A traceback leads to its frames, these to the call: a cycle that would keep the client, too.
-            call.fail(error.with_traceback(None), tell_peer=False)
+            call.fail(error.with_traceback(None))
             return
         if went_along:
             return
@@ -86,7 +86,7 @@ class CallLauncher:
         try:
             await call.send_again()
         except RpcError as error:
-            call.fail(error.with_traceback(None), tell_peer=False)
+            call.fail(error.with_traceback(None))
         if call.opener is asyncio.current_task():
             call.opener = None
 
@@ -100,6 +100,6 @@ class CallLauncher:
         except Unavailable as error:
             call.cut(error.with_traceback(None))
         except RpcError as error:
-            call.fail(error.with_traceback(None), tell_peer=False)
+            call.fail(error.with_traceback(None))
         if call.opener is asyncio.current_task():
             call.opener = None

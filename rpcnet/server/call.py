@@ -380,7 +380,7 @@ class ServedCall(Stream):
         self._is_told = False
         self.cancel(Status.UNAVAILABLE)
 
-    def fail(self, error: RpcError, *, tell_peer: bool = True) -> None:
+    def fail(self, error: RpcError) -> None:
         """A rule was broken at this end: the handler is cancelled and the caller told why."""
         if self.finished:
             return

@@ -26,11 +26,13 @@ from rpcnet.wire.frame import (
     CANCEL,
     END,
     FLAG_END,
+    FLAG_ITEM,
     FLAG_MORE,
     GOAWAY,
     ITEM,
     ITEM_COST,
     OPEN,
+    OPEN_HEAD,
     Ending,
     decode_ending,
     decode_goaway,
@@ -425,6 +427,67 @@ def test_leaving_the_block_of_a_bidirectional_stream_cancels_its_call() -> None:
         await asyncio.sleep(0.001)
         assert CANCEL in transport().kinds()
         del answers
+        await client.close()
+
+    run(main())
+
+
+# What fits exactly. A byte more waits, or goes in parts.
+
+
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        pytest.param({}, WINDOW - ITEM_COST, id="credit of the stream"),
+        pytest.param({"connection_window_bytes": 2000}, 2000 - ITEM_COST, id="credit of the connection"),
+        pytest.param({"max_message_bytes": 1000}, 1000, id="max_message_bytes"),
+        pytest.param({"max_frame_bytes": 1500}, 1500 - OPEN_HEAD.size - len("echo"), id="max_frame_bytes"),
+    ],
+)
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_request_that_just_fits_goes_along_with_open(limits: dict[str, int], most: int, more: int) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(**limits))
+        await client.open()
+        call = asyncio.ensure_future(client.call("echo", bytes(most + more)))
+        await asyncio.sleep(0.001)
+        (flags,) = [flags for kind, flags, *_ in transport().frames if kind == OPEN]
+        assert flags == (0 if more else FLAG_ITEM | FLAG_END)
+        call.cancel()
+        await asyncio.wait([call])
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_item_of_just_the_credit_leaves_at_once(more: int) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up") as stream:
+            sending = stream.send(bytes(WINDOW - ITEM_COST + more))
+            if more:
+                sending.send(None)  # it waits for credit
+                assert items(transport()) == []
+                sending.close()
+            else:
+                with pytest.raises(StopIteration):
+                    sending.send(None)
+        await client.close()
+
+    run(main())
+
+
+def test_the_half_close_needs_no_credit() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up") as stream:
+            await stream.send(bytes(WINDOW - ITEM_COST))
+            await stream.end()
+            await asyncio.sleep(0.001)
+            assert transport().kinds()[-2:] == [ITEM, END]
         await client.close()
 
     run(main())
