@@ -130,6 +130,7 @@ class ItemStream(Generic[T]):
         if channel.abort_call is not None:
             raise RuntimeError("this stream was given to a call already")
         channel.abort_call = abort_call
+        channel.loop = asyncio.get_running_loop()
         if channel.aborted:
             channel.abort_call = None
             abort_call()

@@ -491,3 +491,28 @@ def test_the_half_close_needs_no_credit() -> None:
         await client.close()
 
     run(main())
+
+
+def test_what_comes_with_a_call_is_empty_before_it_comes() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up") as stream:
+            assert (stream.metadata, stream.trailers) == ({}, {})
+            transport().say(writer.end(1, Ending(trailers={"k": "v"})))
+            assert stream.trailers == {"k": "v"}
+        await client.close()
+
+    run(main())
+
+
+def test_a_silent_peer_is_named_by_its_address() -> None:
+    async def main() -> None:
+        client, _ = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up", idle_timeout=1.0) as stream:
+            with pytest.raises(StreamError.Timeout, match=r"^scripted:1 was silent for idle_timeout"):
+                await anext(stream)
+        await client.close()
+
+    run(main())

@@ -1,6 +1,7 @@
 """A BidirectionalStream: its buffer is bounded, and its sender hears why the call is over, as the reader does."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from rpcnet import (
     StreamError,
     StreamTransportError,
 )
+from rpcnet.wire.frame import CANCEL
+from tests.rpcnet.scripted import client_of, hello
 
 
 async def refuse(numbers: AsyncIterator[int]) -> AsyncIterator[int]:
@@ -164,3 +167,29 @@ def test_a_sender_hears_of_an_abort_at_its_own_end(world: Any, pair: Any, end: s
             assert isinstance(error, Cancelled) and "aborted at this end" in error.message
 
     world.run(main())
+
+
+@pytest.mark.parametrize("turns", [0, 20])
+def test_a_stream_dropped_in_another_thread_ends_its_call(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing of it has been awaited yet. Its call is ended by the thread of the loop alone."""
+    threads: list[int] = []
+
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        write = transport().write
+        monkeypatch.setattr(transport(), "write", lambda data: (threads.append(threading.get_ident()), write(data)))
+        held = [BidirectionalStream[bytes]()]
+        answers = client.call_streaming("chat", held[0])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        dropping = threading.Thread(target=held.clear)
+        dropping.start()
+        dropping.join()
+        with pytest.raises(StreamError, match="aborted"):
+            await anext(answers)
+        assert transport().kinds()[-1] == CANCEL
+        assert set(threads) == {threading.get_ident()}
+        await client.close()
+
+    asyncio.run(main(), debug=True)
