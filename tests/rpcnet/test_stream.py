@@ -516,3 +516,43 @@ def test_a_silent_peer_is_named_by_its_address() -> None:
         await client.close()
 
     run(main())
+
+
+def test_the_first_item_says_that_no_metadata_comes() -> None:
+    """Whoever awaits the metadata goes on with it, though the handler has not ended."""
+
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        async with client.call_streaming("up") as stream:
+            waits = asyncio.ensure_future(asyncio.wait_for(stream.metadata, 5))  # type: ignore[arg-type]
+            await asyncio.sleep(1)
+            assert not waits.done()
+            transport().say(writer.item(1, 0, b"x"))
+            assert await waits == {}
+            assert await stream.receive() == b"x"
+        await client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("shape", ["call", "call_server_streaming"])
+def test_a_message_may_be_as_large_as_the_limit(shape: str, more: int) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello(), RpcConfig(max_message_bytes=1000))
+        await client.open()
+        stream = client.call_server_streaming("x")
+        call = asyncio.ensure_future(client.call("x") if shape == "call" else anext(stream))
+        await asyncio.sleep(0.001)
+        number = 2 if shape == "call" else 1
+        transport().say(writer.item(number, FLAG_END, bytes(1000 + more)))
+        if more:
+            with pytest.raises(ResourceExhausted, match=r"max_message_bytes \(1000\)"):
+                await call
+        else:
+            assert await call == bytes(1000)
+        del stream
+        await client.close()
+
+    run(main())
