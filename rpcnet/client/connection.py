@@ -68,8 +68,8 @@ class ClientConnection(Connection):
         self.name = name
         self._all = connections
         self.calls: dict[int, ClientCall] = {}
-        self.places = 0
-        """How many calls at a time: what the server allows, and what our window holds if nobody reads."""
+        self.places: int
+        """How many calls at a time: what the server allows, and what our window holds if nobody reads. Set by HELLO."""
         self.unread = 0
         """Calls that are over and have unread items."""
         self.line = Line()
@@ -322,7 +322,6 @@ class ClientConnection(Connection):
             call.cut(error)
         if self._idle is not None:
             self._idle.stop()
-            self._idle = None
         if self._no_calls is not None and not self._no_calls.done():
             self._no_calls.set_result(None)
 

@@ -17,10 +17,18 @@ from rpcnet import (
     RpcServer,
     StreamError,
     Unavailable,
+    service,
 )
 from rpcnet.testing import MemoryTransport
 
-SHAPES = ("unary", "server_streaming", "client_streaming", "bidirectional", "with_timeout")
+ONE_REQUEST = ("unary", "with_metadata", "service")
+SHAPES = (*ONE_REQUEST, "server_streaming", "client_streaming", "bidirectional", "with_timeout")
+
+
+@service
+class Echo:
+    async def unary(self, payload: bytes) -> bytes:
+        return payload
 
 
 async def unary(payload: bytes) -> bytes:
@@ -43,6 +51,7 @@ async def bidirectional(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 def serving(address: str = "127.0.0.1:0", config: RpcConfig | None = None) -> RpcServer:
     server = RpcServer(address, config=config)
     server.register("unary", unary)
+    server.register_service(Echo())
     server.register_streaming("server_streaming", server_streaming, shape="server_streaming")
     server.register_streaming("client_streaming", client_streaming, shape="client_streaming")
     server.register_streaming("bidirectional", bidirectional)
@@ -59,6 +68,10 @@ async def result(client: RpcClient, shape: str, **options: Any) -> bytes:
         return b"".join([item async for item in client.call_server_streaming(shape, b"x", **options)])
     if shape == "bidirectional":
         return b"".join([item async for item in client.call_streaming(shape, [b"x"], **options)])
+    if shape == "with_metadata":
+        return (await client.call_with_metadata("unary", b"x", **options)).value
+    if shape == "service":
+        return await client.service(Echo, **options).unary(b"x")
     timeout = options.pop("timeout")
     stream = client.call_streaming_with_timeout("bidirectional", [b"x"], timeout, **options)
     return b"".join([item async for item in stream])
@@ -168,7 +181,7 @@ def test_a_call_fails_at_once_in_the_pause_after_an_attempt(shape: str) -> None:
             await result(client, shape, timeout=60)
         assert loop.time() == began
         assert len(attempts.at) == 1
-        assert isinstance(failed.value, StreamError.Transport) == (shape != "unary")
+        assert isinstance(failed.value, StreamError.Transport) == (shape not in ONE_REQUEST)
         await client.close()
 
     in_simulation(main())
@@ -256,18 +269,12 @@ def test_a_call_behind_interceptors_waits_for_ready_too(world: Any) -> None:
         with pytest.raises(Unavailable):
             await client.call("unary")
         waiting = [asyncio.create_task(result(client, shape, timeout=60, wait_for_ready=True)) for shape in SHAPES]
-        waiting.append(asyncio.create_task(wait_with_metadata(client)))
         await asyncio.sleep(0.2)
         async with serving(address):
-            assert await asyncio.gather(*waiting) == [b"x"] * 6
+            assert await asyncio.gather(*waiting) == [b"x"] * len(SHAPES)
         await client.close()
 
     world.run(main())
-
-
-async def wait_with_metadata(client: RpcClient) -> bytes:
-    reply = await client.call_with_metadata("unary", b"x", timeout=60, wait_for_ready=True)
-    return reply.value
 
 
 # Names.

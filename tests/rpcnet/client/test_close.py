@@ -239,3 +239,28 @@ def test_a_client_is_not_closed_in_another_loop() -> None:
 
         other.run(close())
         own.run(client.close(grace=5))
+
+
+def test_a_closed_client_has_waited_for_the_items_of_its_calls(world: Any) -> None:
+    """What gives them may take a while to end, and nothing of a client runs after its close."""
+
+    async def main() -> None:
+        ended = False
+
+        async def items() -> AsyncIterator[bytes]:
+            nonlocal ended
+            try:
+                yield b"x"
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.1)
+                ended = True
+
+        async with serving() as server:
+            client = await RpcClient.connect(server.address)
+            stream = client.call_streaming("echo", items())
+            assert await stream.receive() == b"x"
+            await client.close()
+            assert ended
+
+    world.run(main())

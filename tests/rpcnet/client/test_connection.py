@@ -16,6 +16,9 @@ from rpcnet import (
     StreamApplicationError,
 )
 from rpcnet.interceptors import InterceptedCall, Interceptor, Proceed
+from rpcnet.wire import writer
+from rpcnet.wire.frame import FLAG_END, OPEN
+from tests.rpcnet.scripted import client_of, hello, run
 
 
 async def echo(payload: bytes) -> bytes:
@@ -184,3 +187,22 @@ def test_ending_twice_before_there_is_a_connection_is_ending_once(world: Any) ->
             await client.close()
 
     world.run(main())
+
+
+def test_no_more_calls_run_than_the_window_holds_unread() -> None:
+    """Whatever the server allows: else streams that nobody reads would keep the credit of the others."""
+
+    async def main() -> None:
+        client, transport = client_of(hello(max_streams=10), RpcConfig(max_streams=2))
+        await client.open()
+        calls = [asyncio.ensure_future(client.call("echo")) for _ in range(3)]
+        await asyncio.sleep(0.001)
+        assert transport().kinds().count(OPEN) == 2
+        transport().say(writer.item(1, FLAG_END, b""))
+        await asyncio.sleep(0.001)
+        assert transport().kinds().count(OPEN) == 3
+        transport().say(writer.item(2, FLAG_END, b""), writer.item(3, FLAG_END, b""))
+        await asyncio.gather(*calls)
+        await client.close()
+
+    run(main())

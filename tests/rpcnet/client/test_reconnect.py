@@ -11,9 +11,10 @@ import pytest
 
 import sim
 from rpcnet import DeadlineExceeded, FailedPrecondition, RpcClient, RpcConfig, RpcServer, Unavailable
+from rpcnet.client.connection import ClientConnection
 from rpcnet.wire.frame import Hello
 from rpcnet.wire.writer import greeting
-from tests.rpcnet.scripted import Scripted
+from tests.rpcnet.scripted import Scripted, hello, run
 
 
 async def echo(payload: bytes) -> bytes:
@@ -245,3 +246,19 @@ def test_reason_of_a_wait_is_not_that_of_an_older_connection() -> None:
 
         text = simulation.run_until_complete(simulation.add_node("client").start(call, delay=1.0))
     assert "at once" not in text
+
+
+def test_the_address_that_connected_is_used_not_the_last_tried() -> None:
+    """Of two addresses of a name the handshake of the second was not over when the first one was there."""
+
+    async def main() -> None:
+        async def join(protocol: Callable[[], ClientConnection]) -> None:
+            Scripted(protocol()).say(greeting(hello()))
+            protocol()
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        await client.open()
+        assert client.stats.connections == 1
+        await client.close()
+
+    run(main())
