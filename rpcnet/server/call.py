@@ -110,7 +110,7 @@ class ServedCall(Stream):
         self._failed: Ending | None = None
         """What `fail` tells the caller, even if the handler has been given the error meanwhile."""
         self._callbacks: list[Callable[[], object]] | None = None
-        self._started_at = 0.0
+        self._started_at: float
         self._deadline_timer: asyncio.TimerHandle | None = None
 
     def opened(self, now: float, flags: int, body: bytes) -> None:

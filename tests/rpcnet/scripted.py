@@ -1,11 +1,11 @@
 """A transport whose other end is the test: it takes what a connection writes, and says when writing must pause."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import sim
-from rpcnet import RpcClient, RpcConfig
+from rpcnet import Interceptor, RpcClient, RpcConfig
 from rpcnet.wire import writer
 from rpcnet.wire.frame import Frame, Hello
 from rpcnet.wire.parser import Parser
@@ -71,7 +71,9 @@ class Scripted(asyncio.Transport):
     abort = close
 
 
-def client_of(hello: Hello, config: RpcConfig | None = None) -> tuple[RpcClient, Callable[[], Scripted]]:
+def client_of(
+    hello: Hello, config: RpcConfig | None = None, interceptors: Iterable[Interceptor] = ()
+) -> tuple[RpcClient, Callable[[], Scripted]]:
     """A client whose server is the test, greets like this, and what gives its transport once it is connected."""
     transports: list[Scripted] = []
 
@@ -79,4 +81,5 @@ def client_of(hello: Hello, config: RpcConfig | None = None) -> tuple[RpcClient,
         transports.append(Scripted(protocol()))
         transports[-1].say(writer.greeting(hello))
 
-    return RpcClient("unix:scripted", config=config, open_transport=join), lambda: transports[-1]
+    client = RpcClient("unix:scripted", config=config, interceptors=interceptors, open_transport=join)
+    return client, lambda: transports[-1]

@@ -10,8 +10,10 @@ from rpcnet import (
     BidirectionalStream,
     Cancelled,
     DeadlineExceeded,
+    InterceptedCall,
     Internal,
     NotFound,
+    Proceed,
     ResourceExhausted,
     RpcClient,
     RpcConfig,
@@ -28,6 +30,7 @@ from rpcnet.wire.frame import (
     FLAG_END,
     FLAG_ITEM,
     FLAG_MORE,
+    FLAG_PACKED,
     GOAWAY,
     ITEM,
     ITEM_COST,
@@ -195,6 +198,59 @@ def test_items_that_end_the_process_end_their_call_first() -> None:
         assert isinstance(pump.exception(), GeneratorExit)
         assert CANCEL in transport().kinds()
         with pytest.raises(Cancelled, match="its items ended the process"):
+            await stream.receive()
+        await client.close()
+
+    run(main())
+
+
+def test_an_interceptor_that_ends_the_process_ends_its_stream_first() -> None:
+    async def main() -> None:
+        async def through(call: InterceptedCall, proceed: Proceed) -> Any:
+            raise GeneratorExit
+
+        client, _ = client_of(hello(), interceptors=[through])
+        await client.open()
+        stream = client.call_streaming("up")
+        opener = stream._call.opener
+        assert opener is not None
+        with pytest.raises(Cancelled, match="its interceptors ended before it"):
+            await stream.receive()
+        assert isinstance(opener.exception(), GeneratorExit)
+        await client.close()
+
+    run(main())
+
+
+def test_an_interceptor_that_ends_before_its_stream_lets_go_of_it() -> None:
+    async def main() -> None:
+        async def through(call: InterceptedCall, proceed: Proceed) -> Any:
+            proceeding.append(asyncio.ensure_future(proceed()))
+            await asyncio.sleep(1)
+
+        proceeding: list[asyncio.Future[Any]] = []
+        client, transport = client_of(hello(), interceptors=[through])
+        await client.open()
+        stream = client.call_streaming("up")
+        with pytest.raises(StopAsyncIteration):
+            await stream.receive()  # their outcome, nothing, is the outcome of the call
+        assert transport().kinds()[-1] == CANCEL
+        await asyncio.wait(proceeding)
+        assert isinstance(proceeding[0].exception(), Cancelled)
+        await client.close()
+
+    run(main())
+
+
+def test_an_item_of_a_wrong_type_is_told_once() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        stream = client.call_server_streaming("x", response=int)
+        transport().say(writer.item(1, FLAG_PACKED, b"\xa1x"), writer.item(1, 0, b""))
+        with pytest.raises(Internal, match="does not fit its type"):
+            await stream.receive()
+        with pytest.raises(StopAsyncIteration):
             await stream.receive()
         await client.close()
 

@@ -202,3 +202,27 @@ def test_a_client_may_outlive_its_loop() -> None:
     client = asyncio.run(main())
     del client  # its socket's own warning says what is left; nobody could have closed the client any more
     gc.collect()
+
+
+def test_a_client_dropped_while_it_connects_gives_the_attempt_up() -> None:
+    async def main() -> None:
+        ended = asyncio.Event()
+
+        async def join(protocol: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        client = RpcClient("unix:scripted", open_transport=join)
+        waiting = asyncio.ensure_future(client.call("x"))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        del waiting
+        with pytest.warns(ResourceWarning, match="unclosed RpcClient"):
+            del client
+        await asyncio.sleep(0.01)
+        assert ended.is_set()
+
+    asyncio.run(main())
