@@ -17,6 +17,7 @@ from rpcnet import (
     ResourceExhausted,
     RpcClient,
     RpcConfig,
+    RpcError,
     RpcServer,
     Status,
     Unavailable,
@@ -747,6 +748,34 @@ def test_a_request_larger_than_a_message_may_be_is_refused() -> None:
             (ending,) = [decode_ending(payload) for kind, _, stream, payload in transport.frames if kind == END]
             assert ending.status == Status.RESOURCE_EXHAUSTED
             assert "exceeds max_message_bytes (2000)" in ending.message
+
+    run(main())
+
+
+def test_whoever_reads_for_a_handler_hears_why_the_call_ended() -> None:
+    """The handler itself is cancelled; another task of it that reads the items gets the broken rule."""
+    heard: list[BaseException] = []
+
+    async def read(items: AsyncIterator[bytes]) -> None:
+        try:
+            await anext(items)
+        except RpcError as error:
+            heard.append(error)
+
+    async def reads_elsewhere(items: AsyncIterator[bytes]) -> bytes:
+        await asyncio.shield(asyncio.ensure_future(read(aiter(items))))
+        return b""
+
+    async def main() -> None:
+        config = RpcConfig(max_streams=2, stream_window_bytes=WINDOW, max_message_bytes=2000)
+        async with served(config) as (transport, server, _):
+            server.register_streaming("elsewhere", reads_elsewhere, shape="client_streaming")
+            transport.say(writer.open_call(1, 0, 1, b"elsewhere", b"", 0, b""))
+            await turns()
+            transport.say(writer.item(1, 0, bytes(2001)))
+            await turns()
+            (error,) = heard
+            assert isinstance(error, ResourceExhausted)
 
     run(main())
 

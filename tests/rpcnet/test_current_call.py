@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rpcnet import CurrentCall, NotFound, RpcError, RpcServer, current_call
+from rpcnet import CurrentCall, FailedPrecondition, NotFound, RpcError, RpcServer, current_call
 
 
 def test_a_callback_is_called_once_the_call_has_ended(world, pair, eventually) -> None:
@@ -122,5 +122,20 @@ def test_a_handler_can_ask_whether_it_was_cancelled(world, pair, eventually, how
             with pytest.raises((RpcError, asyncio.CancelledError)):
                 await running
             await eventually(lambda: heard == [False, True])
+
+    world.run(main())
+
+
+def test_metadata_is_sent_once(world, pair) -> None:
+    async def main() -> None:
+        async def twice(payload: bytes) -> bytes:
+            current_call().send_metadata({"number": "first"})
+            with pytest.raises(FailedPrecondition, match="works once, before the first item"):
+                current_call().send_metadata({"number": "second"})
+            return payload
+
+        async with pair(lambda server: server.register("twice", twice)) as (_, client):
+            reply = await client.call_with_metadata("twice", b"x")
+            assert (reply.value, reply.metadata) == (b"x", {"number": "first"})
 
     world.run(main())

@@ -21,6 +21,11 @@ async def missing(payload: bytes) -> bytes:
     raise NotFound("no such thing")
 
 
+async def beside(items: AsyncIterator[str], text: str) -> int:
+    await asyncio.sleep(1)
+    return len(text)
+
+
 async def doubles(items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for item in items:
         yield item * 2
@@ -77,7 +82,8 @@ def test_queue_time_is_that_before_the_wire_and_before_the_handler() -> None:
     sim.run(main(), seed=1)
 
 
-def test_a_handler_waits_for_the_rest_of_its_request() -> None:
+@pytest.mark.parametrize("what", ["request", "arguments"])
+def test_a_handler_waits_for_the_rest_of_its_request(what: str) -> None:
     """Over a slow link: the time from OPEN until all of it has come is queue time of the handler."""
     tape = Tape()
     simulation = sim.Simulation(seed=1)
@@ -86,13 +92,17 @@ def test_a_handler_waits_for_the_rest_of_its_request() -> None:
         observe.install(tape)
         server = RpcServer("0.0.0.0:7000", config=RpcConfig(insecure=True))
         server.register("double", double)
+        server.register_typed("beside", beside)
         async with server:
             await server.wait_closed()
 
     async def call() -> None:
         config = RpcConfig(insecure=True)
         async with RpcClient.connect("server:7000", config=config) as client:
-            await client.call("double", b"x" * 1_000_000)
+            if what == "request":
+                await client.call("double", b"x" * 1_000_000)
+            else:
+                await client.call_client_streaming("beside", [], arguments={"text": "x" * 1_000_000})
 
     with simulation:
         simulation.add_node("server").start(serve)
