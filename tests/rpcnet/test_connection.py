@@ -25,6 +25,7 @@ from rpcnet import (
 from rpcnet.client.connection import ClientConnection
 from rpcnet.connection import MAX_UNREAD_BYTES, most_unread_of_calls
 from rpcnet.metadata import encoded_metadata
+from rpcnet.server.connection import MAX_TURNED_AWAY
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -34,6 +35,7 @@ from rpcnet.wire.frame import (
     FLAG_ITEM,
     FLAG_MORE,
     GOAWAY,
+    HELLO,
     ITEM,
     ITEM_COST,
     OPEN,
@@ -776,6 +778,44 @@ def test_whoever_reads_for_a_handler_hears_why_the_call_ended() -> None:
             await turns()
             (error,) = heard
             assert isinstance(error, ResourceExhausted)
+
+    run(main())
+
+
+def test_a_refused_call_holds_no_credit() -> None:
+    async def main() -> None:
+        async with served() as (transport, server, _):
+            transport.say(writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, bytes(1000)))
+            assert transport.kinds()[-1] == END
+            assert server.stats.queued_bytes == 0
+
+    run(main())
+
+
+def test_whoever_was_turned_away_is_closed_a_second_later() -> None:
+    async def main() -> None:
+        async with served(RpcConfig(max_connections=1)) as (first, server, _):
+            second = Scripted(server.accept())
+            assert second.kinds() == [HELLO, GOAWAY]
+            assert not second.is_closing(), "it may read why"
+            await asyncio.sleep(1.5)
+            assert second.is_closing()
+            assert not first.is_closing()
+            many = [Scripted(server.accept()) for _ in range(MAX_TURNED_AWAY + 1)]
+            assert [transport.is_closing() for transport in many] == [False] * MAX_TURNED_AWAY + [True]
+            await asyncio.sleep(2)
+
+    run(main())
+
+
+def test_an_idle_connection_is_closed_whatever_its_client_does() -> None:
+    async def main() -> None:
+        async with served(RpcConfig(max_idle_seconds=1.0)) as (transport, server, _):
+            await asyncio.sleep(1.1)
+            assert transport.kinds() == [HELLO, GOAWAY]
+            await asyncio.sleep(1.5)
+            assert transport.is_closing()
+            assert server.stats.connections == 0
 
     run(main())
 
