@@ -176,6 +176,20 @@ def test_details_may_fill_a_frame_but_for_32_bytes() -> None:
     assert "details of 969 and trailers of 0 bytes were left out: max_frame_bytes is 1000" in ending.message
 
 
+def test_a_text_fills_what_details_and_trailers_leave() -> None:
+    limits = Limits(1000, 65_536)
+    assert len(fitting(Status.NOT_FOUND, "x" * 2000, bytes(500), {}, limits).message) == 468
+    assert len(fitting(Status.NOT_FOUND, "x" * 2000, bytes(969), {}, limits).message) == 968, "they were left out"
+
+
+@pytest.mark.parametrize(("others", "is_found"), [(999, True), (1000, False)])
+def test_a_group_of_more_than_a_thousand_is_told_as_a_whole(others: int, is_found: bool) -> None:
+    """It may be a user's, and large: nobody searches it without bound."""
+    cancelled = [BaseExceptionGroup("g", [asyncio.CancelledError()]) for _ in range(others)]
+    group = BaseExceptionGroup("g", [NotFound("x"), *cancelled])
+    assert isinstance(error_of_group(group), NotFound) == is_found
+
+
 def test_one_rpc_error_in_a_group_is_that_error() -> None:
     found = NotFound("x")
     assert error_of_group(ExceptionGroup("g", [found])) is found
