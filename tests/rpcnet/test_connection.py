@@ -808,6 +808,20 @@ def test_whoever_was_turned_away_is_closed_a_second_later() -> None:
     run(main())
 
 
+def test_a_server_that_starts_again_has_refused_nobody() -> None:
+    async def main() -> None:
+        server = RpcServer("unix:scripted", config=RpcConfig(max_connections=1))
+        for _ in range(2):
+            server.begin()
+            assert server.stats.refused_connections == 0
+            _, second = Scripted(server.accept()), Scripted(server.accept())
+            assert second.kinds() == [HELLO, GOAWAY]
+            assert server.stats.refused_connections == 1
+            await server.stop()
+
+    run(main())
+
+
 def test_an_idle_connection_is_closed_whatever_its_client_does() -> None:
     async def main() -> None:
         async with served(RpcConfig(max_idle_seconds=1.0)) as (transport, server, _):
