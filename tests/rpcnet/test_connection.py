@@ -822,6 +822,21 @@ def test_a_server_that_starts_again_has_refused_nobody() -> None:
     run(main())
 
 
+def test_a_server_whose_loop_has_ended_starts_without_connections() -> None:
+    """Nobody closed those of the loop before; they count no more, and take no place of the new ones."""
+    server = RpcServer("unix:scripted", config=RpcConfig(max_connections=1))
+
+    async def begin() -> None:
+        server.begin()
+        assert server.stats.connections == 0
+        transport = Scripted(server.accept())
+        assert transport.kinds() == [HELLO]
+        assert server.stats.connections == 1
+
+    for _ in range(2):
+        asyncio.run(begin())
+
+
 def test_an_idle_connection_is_closed_whatever_its_client_does() -> None:
     async def main() -> None:
         async with served(RpcConfig(max_idle_seconds=1.0)) as (transport, server, _):
