@@ -786,6 +786,7 @@ def test_a_refused_call_holds_no_credit() -> None:
     async def main() -> None:
         async with served() as (transport, server, _):
             transport.say(writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, bytes(1000)))
+            await turns()
             assert transport.kinds()[-1] == END
             assert server.stats.queued_bytes == 0
 
