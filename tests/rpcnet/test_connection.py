@@ -359,6 +359,7 @@ FRAME = writer.open_call(1, FLAG_ITEM | FLAG_END, 0, b"unknown", b"", 0, bytes(6
 def test_silence_within_a_frame_is_ended_after_handshake_timeout() -> None:
     async def main() -> None:
         async with greeted() as (transport, farewells):
+            await asyncio.sleep(5)
             transport.say(FRAME[:20])
             await asyncio.sleep(7.9)
             assert farewells() == []
@@ -628,6 +629,36 @@ def test_nothing_of_a_closed_client_is_left_behind() -> None:
         assert kept() == before, "a timer is left"
 
     run(main())
+
+
+def test_whoever_asks_after_the_loss_of_a_connection_hears_of_it() -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        connection = transport().protocol
+        connection.abort("first reason")
+        await turns()
+        assert connection.lost.done()
+        await client.close()
+
+    run(main())
+
+
+def test_a_connection_is_aborted_once_and_for_one_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        client, transport = client_of(hello())
+        await client.open()
+        connection = transport().protocol
+        connection.abort("first reason")
+        connection.abort("second reason")
+        await turns()
+        assert connection.why_closed == "first reason"
+        ClientConnection(client.config, None, "", {}).abort("it never had a transport")
+        await client.close()
+
+    run(main())
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("aborted: first reason")
 
 
 def test_a_second_goaway_may_not_name_another_stream() -> None:
