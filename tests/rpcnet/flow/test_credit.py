@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpcnet.errors import ProtocolError
-from rpcnet.flow.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, granted
+from rpcnet.flow.credit import MAX_CREDIT, STARVED_INTERVAL, ReceiveCredit, granted, of_connection, of_stream
 
 
 @given(
@@ -136,3 +136,16 @@ def test_a_connection_holds_back_no_more_than_it_is_told() -> None:
     assert credit.release(499) == 499
     assert credit.release(499) == 0
     assert credit.release(1) == 500
+
+
+@pytest.mark.parametrize(
+    ("credit", "held_back"),
+    [
+        pytest.param(of_stream(800, lambda: 0.0), 400, id="a stream: half of its window"),
+        pytest.param(of_connection(80_000, 800, lambda: 0.0), 100, id="a connection: an eighth of a stream's"),
+    ],
+)
+def test_each_end_of_a_window_holds_back_its_part(credit: ReceiveCredit, held_back: int) -> None:
+    credit.charge(held_back)
+    assert credit.release(held_back - 1) == 0
+    assert credit.release(1) == held_back
