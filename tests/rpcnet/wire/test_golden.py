@@ -36,11 +36,11 @@ VECTORS = dict(line.rsplit(": ", 1) for line in PAGE.split("```vectors\n")[1].sp
 HELLO = Hello(
     connection="c0ffee000001",
     max_message_bytes=4194304,
-    max_frame_bytes=132160,
+    max_frame_bytes=197696,
     max_metadata_bytes=65536,
     max_streams=100,
-    stream_window_bytes=262144,
-    connection_window_bytes=26214400,
+    stream_window_bytes=524288,
+    connection_window_bytes=52428800,
 )
 NOT_FOUND = Ending(5, "no such worker", b"\x01\x02", {})
 WRITTEN = {
