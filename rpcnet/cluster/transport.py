@@ -77,7 +77,9 @@ class Transport:
                         raise AddressInUse(error.errno, text) from error
                     if isinstance(error, socket.gaierror):
                         raise socket.gaierror(error.errno, text) from error
-                    raise OSError(error.errno, text) from error  # the subclass is that of its errno
+                    # From 3.13 on asyncio gives none where an address is not this machine's.
+                    number = error.errno or errno.EADDRNOTAVAIL
+                    raise OSError(number, text) from error  # the subclass is that of its errno
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _bind(self, host: str, port: int) -> str:
