@@ -210,7 +210,11 @@ async def outrun_the_deadline(client: RpcClient) -> None:
 
 
 async def _cancel(task: asyncio.Task[object], when: asyncio.Event) -> None:
+    """Cancel `task` after `when`. RpcError where the call was cut before that."""
+    task.add_done_callback(lambda _: when.set())
     await when.wait()
+    if task.done():
+        await task
     task.cancel()
     await asyncio.wait({task})
 
