@@ -30,7 +30,8 @@ from rpcnet.cluster.swim.message import (
 )
 from rpcnet.cluster.swim.naming import Naming
 from rpcnet.cluster.swim.ring import Ring
-from rpcnet.cluster.swim.table import Table, Timer, row_of
+from rpcnet.cluster.swim.suspicions import Timer
+from rpcnet.cluster.swim.table import Table, row_of
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 

@@ -14,7 +14,8 @@ from rpcnet.cluster.swim.effect import Stats
 from rpcnet.cluster.swim.member import ALIVE, Entry
 from rpcnet.cluster.swim.message import Ack, IndirectPing, Message, Nack, Ping
 from rpcnet.cluster.swim.ring import Ring
-from rpcnet.cluster.swim.table import Table, Timer
+from rpcnet.cluster.swim.suspicions import Timer
+from rpcnet.cluster.swim.table import Table
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 
@@ -168,7 +169,9 @@ class Prober:
         again, self._again = self._again, None
         target = self._target(again)
         if target is None:
-            name = self._table.unconfirmed() or self.ring.next(self._table.is_up)
+            name = self._table.suspicions.unconfirmed(self._table.me.name, self._table.up) or self.ring.next(
+                self._table.is_up
+            )
             target = self._table.entries[name] if name is not None else None
             again = None
         if target is None:

@@ -1,20 +1,19 @@
 """The table of members: applies claims about them, and says what that changed.
 
-Rules only: what is news, what must be told on (`Dissemination`), which event it makes, whom it gives how much time to
-refute (`Suspicion`). Knows no address to send to, no probe and no datagram. Only the accused refutes, and only it
-raises its incarnation.
+Rules only: what is news, what must be told on (`Dissemination`), which event it makes. The rows are the Roster's, what
+concerns ourselves is Myself's, how much time a suspect has is the Suspicions'. Knows no address to send to, no probe
+and no datagram.
 
 SWIM (DSN 2002) §4.2; Lifeguard (arXiv 1707.00788) §IV.B.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice, takewhile
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim.dissemination import Dissemination
-from rpcnet.cluster.swim.effect import Effect, Published, Stats
+from rpcnet.cluster.swim.effect import Effect, Stats
 from rpcnet.cluster.swim.event import (
     MemberFailed,
     MemberJoined,
@@ -25,9 +24,6 @@ from rpcnet.cluster.swim.event import (
 )
 from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry, supersedes
 from rpcnet.cluster.swim.message import (
-    DIGESTS,
-    MAX_NUMBER,
-    PARTS,
     Alive,
     Dead,
     Left,
@@ -38,24 +34,17 @@ from rpcnet.cluster.swim.message import (
     encode_record,
     shared,
 )
-from rpcnet.cluster.swim.suspicion import Suspicion
+from rpcnet.cluster.swim.myself import Myself
+from rpcnet.cluster.swim.suspicions import Suspicions, Timer
 from rpcnet.cluster.swim.timers import Timers
 from rpcnet.config import ClusterConfig
 
-__all__ = ["Table", "Timer"]
+__all__ = ["Table", "row_of", "verdict_message"]
 
-Timer = tuple[str, str | int]
-"""(kind, what it is about)."""
-
-MAX_RAISES = 3
-"""So often a member takes a run above one of its own name that seems to live."""
-REPEATED = 8
-"""So many accusations ride on a packet beside the news."""
-TOLD_DEAD = (SUSPECT, DEAD)
 FULL = "the table is full (max_members)"
 
 
-class Table:
+class Table(Myself):
     def __init__(
         self,
         me: Entry,
@@ -66,53 +55,16 @@ class Table:
         stats: Stats,
         emit: Callable[[Effect], None],
     ) -> None:
-        self.me = me
-        self.entries: dict[str, Entry] = {me.name: me}
-        self.up = 1
-        """How many are alive or suspect, ourselves included."""
-        self.digest = 0
-        """The sum over all rows that are up: equal at members that hold the same."""
-        self.part_digests = [0] * PARTS
-        """The same over the rows of each part."""
-        self.has_joined = False
-        self._raises = 0
-        self.suspicions: dict[str, Suspicion] = {}
-        self._accusations: dict[str, bytes] = {}
-        self.dead: dict[str, None] = {}
-        """Names of those that failed and may come back, in the order of their deaths once it was asked for."""
-        self._dead_in_order = True
-        self.went_down = False
-        """Whether somebody failed or left since this was last set to False."""
+        super().__init__(me, Suspicions(config, timers), queue=queue, stats=stats, emit=emit)
         self.on_up: Callable[[Entry, bool], None] = lambda entry, returned: None
         """Told of each member that came up (and whether it was down before)."""
-        self.on_refuted: Callable[[str], None] = lambda accuser: None
-        self.on_stale_accusation: Callable[[], None] = lambda: None
-        """Told when somebody still holds against us what we have refuted."""
         self.contradicted: str | None = None
         """A member whose record two others hold with equal versions and different contents: it knows which is right."""
-        self.on_twin: Callable[[str], None] = lambda address: None
-        """Told of another process that has our name and run, and where it is: it is to hear of us."""
         self.on_twins: Callable[[Entry, Alive], None] = lambda entry, message: None
         """Told of two others that have one name and run: each is to hear of the other."""
-        self.may_refute: Callable[[], bool] = lambda: True
-        """Asked before we contradict those who hold us for suspect or dead."""
         self.on_refused: Callable[[str, str], None] = lambda name, reason: None
         """Told of each member whose record is not taken, and why."""
-        self._config, self._queue, self._timers, self._stats, self._emit = config, queue, timers, stats, emit
-
-    def is_up(self, name: str) -> bool:
-        entry = self.entries.get(name)
-        return entry is not None and entry.is_up
-
-    def latest_dead(self) -> list[str]:
-        """Those that failed, the latest first."""
-        if not self._dead_in_order:
-            self._dead_in_order = True
-            self.dead = dict.fromkeys(sorted(self.dead, key=lambda name: self.entries[name].changed_at))
-        return list(reversed(self.dead))
-
-    def dead_since(self, time: float) -> list[str]:
-        return list(takewhile(lambda name: self.entries[name].changed_at >= time, self.latest_dead()))
+        self._config = config
 
     # What others say.
 
@@ -147,13 +99,7 @@ class Table:
                 self._emit(MemberRecovered(entry.view()))
                 self.on_up(entry, True)
             self._set(entry, claim, now)
-            # A fresh timer: the older suspicion was refuted, whether we have heard that or not.
-            self.suspicions[entry.name] = Suspicion.begin(self._config, self.up, message.accuser, now)
-            self._accusations.pop(entry.name, None)
-            self._time(entry.name)
-            if share := self._config.question_at:
-                self._timers.set(("question", entry.name), now + share * self.suspicions[entry.name].least)
-            self._expect_fewer_confirmations()
+            self.suspicions.begin(entry.name, message.accuser, self.up, now)
             self._emit(MemberSuspected(entry.view()))
             self._tell(entry, message, spread)
 
@@ -165,22 +111,17 @@ class Table:
         entry = self.entries.get(message.name)
         if message.name == self.me.name:
             self._about_me(claim, None, 0, message.accuser)
-        elif entry is not None and entry.is_up and supersedes(claim, entry.claim) and self._is_fresh(entry, claim, now):
+        elif (
+            entry is not None
+            and entry.is_up
+            and entry.run == claim.run
+            and supersedes(claim, entry.claim)
+            and self.suspicions.is_fresh(entry.name, now)
+        ):
             self.suspect(Suspect(message.name, message.run, message.incarnation, message.accuser), now, spread=spread)
-            suspicion = self.suspicions[message.name]
-            suspicion.k = 0  # it had its time elsewhere: no confirmations are waited for
-            self._timers.set(("question", message.name), now)
-            self._time(message.name)
+            self.suspicions.hasten(message.name, now)
         else:
             self._end(message, claim, now - age, spread=spread, address=address)
-
-    def _is_fresh(self, entry: Entry, claim: Claim, now: float) -> bool:
-        """Whether this member has not been doubted here for so long that it was asked."""
-        share = self._config.question_at
-        if not share or entry.run != claim.run:
-            return False
-        suspicion = self.suspicions.get(entry.name)
-        return suspicion is None or now - suspicion.started < share * suspicion.least
 
     def left(self, message: Left, now: float, *, spread: bool = True, age: float = 0.0) -> None:
         claim = Claim(message.run, message.incarnation, LEFT)
@@ -197,11 +138,6 @@ class Table:
             self._merge_tags(entry, message.version, message.tags, spread)
         elif message.version > entry.version and entry.status != LEFT:
             self._refute(entry.incarnation, message.version)
-
-    def holder(self, name: str, address: str) -> Entry | None:
-        """Who has that name at another address, as far as we know."""
-        entry = self.entries.get(name)
-        return entry if entry is not None and entry.is_up and entry.was_seen and entry.address != address else None
 
     def record(self, record: Record, sender: str, now: float, *, spread: bool) -> None:
         """One row of another member's table.
@@ -248,19 +184,7 @@ class Table:
         """It did not answer us."""
         accusation = Suspect(entry.name, entry.run, entry.incarnation, self.me.name)
         self.suspect(accusation, now)
-        if self.me.name in self.suspicions[entry.name].accusers:
-            self._accusations[entry.name] = encode_message(accusation)
-
-    def unconfirmed(self) -> str | None:
-        """A suspect that nobody but us can confirm, and that we have not accused."""
-        if self.up - len(self.suspicions) > 2:
-            return None
-        names = (name for name, held in self.suspicions.items() if self.me.name not in held.accusers and held.k)
-        return next(names, None)
-
-    def latest_accusations(self) -> Iterable[bytes]:
-        """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
-        return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()
+        self.suspicions.accuse(entry.name, self.me.name, encode_message(accusation))
 
     # What time says.
 
@@ -269,114 +193,6 @@ class Table:
         entry, accuser = self.entries[name], next(iter(self.suspicions[name].accusers))
         verdict = Dead(name, entry.run, entry.incarnation, accuser)
         self._end(verdict, entry.claim._replace(status=DEAD), now, spread=True)
-
-    def shift_suspicions(self, seconds: float) -> None:
-        """We were stalled: nobody's time ran meanwhile."""
-        for name, suspicion in self.suspicions.items():
-            suspicion.shift(seconds)
-            self._time(name)
-
-    def forget(self, before: float) -> None:
-        """Drop the tombstones of those that failed or left before that time."""
-        for entry in [entry for entry in self.entries.values() if not entry.is_up and entry.changed_at < before]:
-            assert entry is not self.me, "who has left collects no tombstones any more"
-            del self.entries[entry.name]
-            self.dead.pop(entry.name, None)
-
-    # What we say of ourselves.
-
-    def announce(self) -> None:
-        self._changed(self.me)
-        self._queue.add(("state", self.me.name), self.me.record.raw, urgent=self.me.incarnation > 0)
-
-    def publish(self, tags: Mapping[str, str]) -> None:
-        """Our tags are these from now on: one version, one update, one event."""
-        me = self.me
-        me.record = replace(me.record, version=me.version + 1, tags=dict(tags))
-        self._changed(me)
-        self._tell_tags(me, Tags(me.name, me.run, me.version, me.record.tags))
-        self._emit(Published(me.run, me.version, dict(tags)))
-        self._emit(TagsChanged(me.view()))
-
-    def leave(self, now: float) -> None:
-        self._set(self.me, self.me.claim._replace(status=LEFT), now)
-        self._queue.drop(("tags", self.me.name))
-        self._queue.add(("state", self.me.name), encode_message(left_message(self.me)), urgent=True)
-
-    def _about_me(self, claim: Claim, address: str | None, version: int, accuser: str) -> None:
-        me = self.me
-        if claim.run > me.run:
-            self._meet_my_name(claim, address)
-        elif claim.run < me.run:
-            # A rumour of an earlier run: nothing of it is true any more.
-            if claim.status in TOLD_DEAD:
-                self.on_stale_accusation()
-        elif claim.status == ALIVE and address not in (None, me.address) and me.status != LEFT:
-            self._meet_twin(address or "")
-        elif me.status == LEFT:
-            if claim.incarnation > me.incarnation:
-                self._set(me, Claim(me.run, claim.incarnation, LEFT), me.changed_at)
-                self._queue.add(("state", me.name), encode_message(left_message(me)), urgent=True)
-        elif claim.status in TOLD_DEAD and supersedes(claim, me.claim) and not self.may_refute():
-            return
-        elif supersedes(claim, me.claim) or version > me.version:
-            self._refute(claim.incarnation, version)
-            if claim.status != ALIVE:
-                self._stats.refutations += 1
-                self.on_refuted(accuser)
-        elif claim.status in TOLD_DEAD:
-            self.on_stale_accusation()
-
-    def _refute(self, incarnation: int, version: int) -> None:
-        """Raise our incarnation over the claim's, and our version over what somebody says that it is.
-
-        Where the numbers end we begin a new run instead (hashicorp/memberlist #358: the incarnation overflowed to 0).
-        """
-        me = self.me
-        if incarnation >= MAX_NUMBER or version >= MAX_NUMBER:
-            self._new_run(me.run + 1)
-            return
-        self._set(me, Claim(me.run, incarnation + 1, ALIVE), me.changed_at)
-        if version > me.version:
-            me.record = replace(me.record, version=version + 1)
-            self._emit(Published(me.run, me.version, dict(me.tags)))
-        self.announce()
-
-    def _meet_twin(self, address: str) -> None:
-        """Another process of our name and run: both started in one microsecond. The higher address wins."""
-        if self.me.address > address and self.me.run < MAX_NUMBER:
-            self._new_run(self.me.run + 1)
-        else:
-            self._stats.name_conflicts += 1
-        self.on_twin(address)
-
-    def _meet_my_name(self, claim: Claim, address: str | None) -> None:
-        """A higher run of our own name: an earlier run of ours whose clock was ahead, or another living process.
-
-        The newer run wins; so we take one more than it, unless a living one at another address is newer than we are,
-        which has then rightly replaced us.
-        """
-        if claim.status == ALIVE:
-            # Twice at one address behind NAT: then too it must end.
-            replaced = (address != self.me.address and self.has_joined) or self._raises >= MAX_RAISES
-            self._raises += not replaced
-        else:
-            replaced = False
-        if replaced or claim.run >= MAX_NUMBER or self.me.status == LEFT:
-            self._stats.name_conflicts += 1
-        else:
-            self._new_run(claim.run + 1)
-
-    def take_over(self, run: int) -> None:
-        """A run of our name is over whose start was not before ours: ours is newer."""
-        if run >= self.me.run:
-            self._new_run(run + 1)
-
-    def _new_run(self, run: int) -> None:
-        self._set(self.me, Claim(min(run, MAX_NUMBER), 0, ALIVE), self.me.changed_at)
-        self.announce()
-        self._emit(MemberJoined(self.me.view()))
-        self._emit(Published(self.me.run, self.me.version, dict(self.me.tags)))
 
     # What we do not take.
 
@@ -445,31 +261,10 @@ class Table:
         else:
             self._queue.drop(("tags", entry.name))
 
-    def _tell_tags(self, entry: Entry, update: Tags) -> None:
-        """As news of their own, or with a record that travels already: it must not carry the older batch."""
-        if entry.status == ALIVE and ("state", entry.name) in self._queue:
-            self._queue.drop(("tags", entry.name))
-            self._queue.add(("state", entry.name), entry.record.raw)
-        else:
-            self._queue.add(("tags", entry.name), encode_message(update))
-
     def _confirm(self, entry: Entry, message: Suspect, spread: bool) -> None:
-        suspicion = self.suspicions[entry.name]
-        if suspicion.confirm(message.accuser):
+        if self.suspicions.confirm(entry.name, message.accuser):
             assert spread, "with our first table come no second accusers: its sender accuses alone"
-            self._time(entry.name)
             self._tell(entry, message, spread)
-
-    def _time(self, name: str) -> None:
-        self._timers.set(("suspicion", name), self.suspicions[name].deadline)
-
-    def _expect_fewer_confirmations(self) -> None:
-        """Whoever is a suspect itself confirms nothing: in a half of two one confirmation must do."""
-        able = max(1, self.up - len(self.suspicions) - 1)
-        for name, suspicion in self.suspicions.items():
-            if suspicion.k > able:
-                suspicion.k = able
-                self._time(name)
 
     def _end(self, message: Dead | Left, claim: Claim, at: float, *, spread: bool, address: str = "") -> None:
         event = MemberLeft if claim.status == LEFT else MemberFailed
@@ -494,44 +289,6 @@ class Table:
             return
         self._tell(entry, message, spread)
 
-    def _set(self, entry: Entry, claim: Claim, now: float) -> None:
-        was_up = entry.is_up
-        if claim.status != entry.status:
-            entry.changed_at = now
-        entry.claim = claim
-        self.up += entry.is_up - was_up
-        if claim.status != SUSPECT and self.suspicions.pop(entry.name, None) is not None:
-            self._timers.cancel(("suspicion", entry.name))
-            self._timers.cancel(("question", entry.name))
-            self._accusations.pop(entry.name, None)
-        self._note_death(entry)
-        self._changed(entry)
-
-    def _note_death(self, entry: Entry) -> None:
-        self.went_down |= not entry.is_up
-        if entry.status == DEAD:
-            self._dead_in_order &= entry.name in self.dead
-            self.dead[entry.name] = None
-        else:
-            self.dead.pop(entry.name, None)
-
-    def _changed(self, entry: Entry) -> None:
-        """Something about this row is new: its view, and the table's digest.
-
-        Those that are down do not count: tombstones are collected at different times, and who is missing shows anyway.
-        """
-        entry.seen = None
-        digest = 0
-        if entry.is_up:
-            run, incarnation, _ = entry.claim
-            record = entry.record
-            if record.incarnation != incarnation or record.run != run:
-                record = entry.record = shared(replace(record, run=run, incarnation=incarnation))
-            digest = record.digest + (entry.status == SUSPECT)
-        self.digest = (self.digest + digest - entry.digest) % DIGESTS
-        self.part_digests[entry.part] += digest - entry.digest
-        entry.digest = digest
-
     def _tell_alive(self, entry: Entry, spread: bool, *, urgent: bool = False) -> None:
         if spread:
             self._queue.add(("state", entry.name), entry.record.raw, urgent=urgent)
@@ -544,10 +301,6 @@ class Table:
             self._queue.add(("state", entry.name), encode_message(message), urgent=True)
         else:
             self._queue.drop(("state", entry.name))
-
-
-def left_message(entry: Entry) -> Left:
-    return Left(entry.name, entry.run, entry.incarnation)
 
 
 def verdict_message(entry: Entry, accuser: str) -> Suspect | Dead:

@@ -1,0 +1,97 @@
+"""The suspicions under way: who is doubted by whom, until when, and what we repeat of our own accusations.
+
+Knows no claim and no address: whoever holds the table says when one begins and ends.
+
+Tests: tests/rpcnet/cluster/swim/test_table.py.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from rpcnet.cluster.swim.suspicion import Suspicion
+from rpcnet.cluster.swim.timers import Timers
+from rpcnet.config import ClusterConfig
+
+__all__ = ["Suspicions", "Timer"]
+
+Timer = tuple[str, str | int]
+"""(kind, what it is about)."""
+REPEATED = 8
+"""So many accusations ride on a packet beside the news."""
+
+
+class Suspicions(dict[str, Suspicion]):
+    """By the name of the suspect."""
+
+    def __init__(self, config: ClusterConfig, timers: Timers[Timer]) -> None:
+        super().__init__()
+        self._config, self._timers = config, timers
+        self._accusations: dict[str, bytes] = {}
+        """Our own ones, as messages."""
+
+    def begin(self, name: str, accuser: str, members: int, now: float) -> None:
+        """A fresh timer: the older suspicion was refuted, whether we have heard that or not."""
+        self[name] = Suspicion.begin(self._config, members, accuser, now)
+        self._accusations.pop(name, None)
+        self._time(name)
+        if share := self._config.question_at:
+            self._timers.set(("question", name), now + share * self[name].least)
+        self._expect_fewer_confirmations(members)
+
+    def confirm(self, name: str, accuser: str) -> bool:
+        """Whether that is news."""
+        is_news = self[name].confirm(accuser)
+        if is_news:
+            self._time(name)
+        return is_news
+
+    def hasten(self, name: str, now: float) -> None:
+        """It had its time elsewhere: no confirmations are waited for, and it is asked at once."""
+        self[name].k = 0
+        self._timers.set(("question", name), now)
+        self._time(name)
+
+    def end(self, name: str) -> None:
+        if self.pop(name, None) is not None:
+            self._timers.cancel(("suspicion", name))
+            self._timers.cancel(("question", name))
+            self._accusations.pop(name, None)
+
+    def shift(self, seconds: float) -> None:
+        """We were stalled: nobody's time ran meanwhile."""
+        for name, suspicion in self.items():
+            suspicion.shift(seconds)
+            self._time(name)
+
+    def is_fresh(self, name: str, now: float) -> bool:
+        """Whether this member has not been doubted here for so long that it was asked."""
+        share = self._config.question_at
+        suspicion = self.get(name)
+        return share > 0 and (suspicion is None or now - suspicion.started < share * suspicion.least)
+
+    def accuse(self, name: str, me: str, accusation: bytes) -> None:
+        """That is our own, to be repeated until the verdict, if it counts."""
+        if me in self[name].accusers:
+            self._accusations[name] = accusation
+
+    def latest_accusations(self) -> Iterable[bytes]:
+        """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
+        return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()
+
+    def unconfirmed(self, me: str, members: int) -> str | None:
+        """A suspect that nobody but us can confirm, and that we have not accused."""
+        if members - len(self) > 2:
+            return None
+        names = (name for name, held in self.items() if me not in held.accusers and held.k)
+        return next(names, None)
+
+    def _time(self, name: str) -> None:
+        self._timers.set(("suspicion", name), self[name].deadline)
+
+    def _expect_fewer_confirmations(self, members: int) -> None:
+        """Whoever is a suspect itself confirms nothing: in a half of two one confirmation must do."""
+        able = max(1, members - len(self) - 1)
+        for name, suspicion in self.items():
+            if suspicion.k > able:
+                suspicion.k = able
+                self._time(name)
