@@ -4,11 +4,15 @@ from rpcnet.cluster.cluster import Cluster
 from rpcnet.cluster.errors import (
     ClusterClosed,
     ClusterError,
+    InvalidKey,
     InvalidRecord,
     InvalidTag,
+    KeyInUse,
+    KeyringError,
     NameInUse,
     NotPermitted,
     TagsTooLarge,
+    UnknownKey,
 )
 from rpcnet.cluster.events import (
     ClusterEvent,
@@ -21,6 +25,7 @@ from rpcnet.cluster.events import (
     TagsChanged,
 )
 from rpcnet.cluster.registry import NodeStatus, Registry
+from rpcnet.cluster.seal.keyring import Keyring
 from rpcnet.cluster.swim.member import Member, MemberStatus
 from rpcnet.cluster.transport import AddressInUse
 from rpcnet.cluster.watch import Watch
@@ -31,8 +36,12 @@ __all__ = [
     "ClusterClosed",
     "ClusterError",
     "ClusterEvent",
+    "InvalidKey",
     "InvalidRecord",
     "InvalidTag",
+    "KeyInUse",
+    "Keyring",
+    "KeyringError",
     "Lagged",
     "Member",
     "MemberFailed",
@@ -47,5 +56,6 @@ __all__ = [
     "Registry",
     "TagsChanged",
     "TagsTooLarge",
+    "UnknownKey",
     "Watch",
 ]

@@ -5,11 +5,27 @@ ClusterError
 │   └── InvalidTag
 │       └── TagsTooLarge
 ├── NameInUse         a living process has this name
+├── KeyringError
+│   ├── InvalidKey    (a ValueError too)
+│   ├── UnknownKey    (a LookupError too)
+│   └── KeyInUse      the primary cannot be removed
 ├── NotPermitted      forging another member; a bind that would be open to strangers
 └── ClusterClosed     the cluster is not started, or has been left
 """
 
-__all__ = ["ClusterClosed", "ClusterError", "InvalidRecord", "InvalidTag", "NameInUse", "NotPermitted", "TagsTooLarge"]
+__all__ = [
+    "ClusterClosed",
+    "ClusterError",
+    "InvalidKey",
+    "InvalidRecord",
+    "InvalidTag",
+    "KeyInUse",
+    "KeyringError",
+    "NameInUse",
+    "NotPermitted",
+    "TagsTooLarge",
+    "UnknownKey",
+]
 
 
 class ClusterError(Exception):
@@ -30,6 +46,22 @@ class TagsTooLarge(InvalidTag):
 
 class NameInUse(ClusterError):
     """Another process of the cluster has this name, and answers: it keeps it."""
+
+
+class KeyringError(ClusterError):
+    """A change of a keyring that is refused; nothing is changed."""
+
+
+class InvalidKey(KeyringError, ValueError):
+    """Not 16 or 32 bytes, or base64 text of as many; or one too many. The text tells nothing of the key."""
+
+
+class UnknownKey(KeyringError, LookupError):
+    """The keyring has no such key: add it first."""
+
+
+class KeyInUse(KeyringError):
+    """The primary cannot be removed: use another one first."""
 
 
 class NotPermitted(ClusterError):
