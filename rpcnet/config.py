@@ -222,6 +222,9 @@ class ClusterConfig:
     """Rows of the table, the remembered dead included."""
     max_tags_bytes: int = 512
     """All tags of one member, encoded; below max_datagram_bytes, as they ride in one datagram."""
+    expected_size: int | None = None
+    """Members of the whole cluster: whoever sees half of them or fewer is partitioned. None = those that are up and
+    those that failed lately."""
     max_watch_events: int = 1024
     """Changes that a watcher may be behind; beyond, it gets one Lagged with a snapshot instead."""
     insecure: bool = False

@@ -18,7 +18,7 @@ from typing import Any
 from rpcnet.balance.policy import Policy
 from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer, Waiting
-from rpcnet.cluster import Cluster, Lagged, Member, MemberStatus
+from rpcnet.cluster import Cluster, ClusterEvent, Lagged, Member, MemberStatus
 from rpcnet.errors import FailedPrecondition, Internal, RpcError, Unavailable
 from rpcnet.line import Line
 from rpcnet.observe import Observer
@@ -125,7 +125,7 @@ class Endpoints:
             self._see(view.members)
             self._begun.set_result(None)
             async for event in view:
-                if isinstance(event, Lagged) or self._concerns(event.member):
+                if isinstance(event, Lagged) or (isinstance(event, ClusterEvent) and self._concerns(event.member)):
                     self._see(view.members)
         self._wake()  # the cluster was left: nobody comes any more
 

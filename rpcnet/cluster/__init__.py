@@ -16,12 +16,14 @@ from rpcnet.cluster.errors import (
 )
 from rpcnet.cluster.events import (
     ClusterEvent,
+    Healed,
     Lagged,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    Partitioned,
     TagsChanged,
 )
 from rpcnet.cluster.registry import NodeStatus, Registry
@@ -36,6 +38,7 @@ __all__ = [
     "ClusterClosed",
     "ClusterError",
     "ClusterEvent",
+    "Healed",
     "InvalidKey",
     "InvalidRecord",
     "InvalidTag",
@@ -53,6 +56,7 @@ __all__ = [
     "NameInUse",
     "NodeStatus",
     "NotPermitted",
+    "Partitioned",
     "Registry",
     "TagsChanged",
     "TagsTooLarge",

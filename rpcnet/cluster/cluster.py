@@ -22,11 +22,13 @@ from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, NameTaken, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
+    Healed,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    Partitioned,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import Member
@@ -227,6 +229,11 @@ class Cluster:
         """Counters: what was sent, received, refused."""
         return self._core.stats if self._core is not None else Stats()
 
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether this member has not seen a majority of the cluster for a while; `expected_size` of the config."""
+        return self._running.is_partitioned
+
     def members(self, *, all: bool = False) -> list[Member]:
         """Alive and suspect members, ourselves included, by name; `all` adds those that failed or left."""
         return self._running.members(all=all)
@@ -316,6 +323,9 @@ class Cluster:
                     self._notice(effect)
                 case ClusterEvent():
                     self._happened(effect)
+                case Partitioned(up, expected) | Healed(up, expected):
+                    self._record(type(effect).__name__.lower(), up=up, expected=expected)
+                    self._tell_watches(effect)
         if core.has_joined:
             self._joined.set()
         if core.stats.name_conflicts and not self._has_warned:
@@ -346,6 +356,9 @@ class Cluster:
             self._record(
                 "tags_changed", member=member.name, run=member.run, version=member.version, tags=dict(member.tags)
             )
+        self._tell_watches(event)
+
+    def _tell_watches(self, event: ClusterEvent | Partitioned | Healed) -> None:
         for watch in self._watches:
             watch.feed(event)
 

@@ -4,23 +4,27 @@ from dataclasses import dataclass
 
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
+    Healed,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    Partitioned,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import Member
 
 __all__ = [
     "ClusterEvent",
+    "Healed",
     "Lagged",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
     "MemberRecovered",
     "MemberSuspected",
+    "Partitioned",
     "TagsChanged",
 ]
 

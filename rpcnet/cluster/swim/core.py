@@ -42,6 +42,7 @@ from rpcnet.cluster.swim.message import (
 )
 from rpcnet.cluster.swim.myself import left_message
 from rpcnet.cluster.swim.outbox import FRAME, Outbox, room_for_messages
+from rpcnet.cluster.swim.partition import PartitionDetector
 from rpcnet.cluster.swim.prober import Prober
 from rpcnet.cluster.swim.reception import Reception
 from rpcnet.cluster.swim.replies import Replies
@@ -98,6 +99,7 @@ class Core:
         self.send = self._outbox.send
         self._reception = Reception(me, config, self.stats, self._emit)
         self._replies = Replies(table, self._outbox, config, self.awareness)
+        self._partition = PartitionDetector(table, config, timers=self._timers, emit=self._emit)
         table.on_up = self._came_up
         table.on_refused = self._reception.refuse
         self._prober = Prober(
@@ -149,6 +151,7 @@ class Core:
             "reconnect": lambda _, now: self._contacts.reconnect(now),
             "reap": lambda _, now: self._reap(now),
             "leave": lambda _, now: self._leave_round(now),
+            "partition": lambda _, now: self._partition.due(now),
         }
 
     # What it knows.
@@ -161,6 +164,10 @@ class Core:
     def has_joined(self) -> bool:
         """Whether we have met another member since the start, or there is nobody to ask."""
         return self._table.has_joined
+
+    @property
+    def is_partitioned(self) -> bool:
+        return self._partition.is_partitioned
 
     def members(self, *, all: bool = False) -> list[Member]:
         """Alive and suspect ones, ourselves included, by name; `all` adds those that failed or left."""
@@ -208,6 +215,7 @@ class Core:
         self._farewell = Farewell(told, now + self._config.leave_timeout)
         self._prober.stop()
         self._contacts.stop()
+        self._partition.stop()
         self._timers.cancel(("reap", ""))
         self._table.leave(now)
         self._leave_round(now)
@@ -452,6 +460,8 @@ class Core:
     def _take(self, now: float) -> list[Effect]:
         if self._queue and self._running and ("gossip", "") not in self._timers:
             self._timers.set(("gossip", ""), now + self._config.gossip_interval)
+        if self._farewell is None:
+            self._partition.judge(self._outbox.effects, now)
         if self._table.went_down:
             self._table.went_down = False
             self._contacts.look_for_missing(now)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rpcnet.cluster.swim.event import ClusterEvent
+from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
 
 __all__ = ["Effect", "Exchange", "Flushed", "NameTaken", "Noticed", "Published", "Send", "Stats"]
 
@@ -54,7 +54,7 @@ class Noticed:
     text: str
 
 
-Effect = Send | Exchange | Published | Flushed | NameTaken | Noticed | ClusterEvent
+Effect = Send | Exchange | Published | Flushed | NameTaken | Noticed | ClusterEvent | Partitioned | Healed
 
 
 @dataclass(slots=True)

@@ -6,11 +6,13 @@ from rpcnet.cluster.swim.member import Member
 
 __all__ = [
     "ClusterEvent",
+    "Healed",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
     "MemberRecovered",
     "MemberSuspected",
+    "Partitioned",
     "TagsChanged",
 ]
 
@@ -56,3 +58,21 @@ class TagsChanged(ClusterEvent):
     """It has published another batch of tags."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """This member has not seen a majority of the cluster for a while (partition.py). Of no single member."""
+
+    up: int
+    """How many are alive or suspect, ourselves included."""
+    expected: int
+    """How many there should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """After Partitioned: it sees a majority again."""
+
+    up: int
+    expected: int

@@ -14,6 +14,7 @@ from rpcnet.cluster import (
     AddressInUse,
     Cluster,
     ClusterClosed,
+    Healed,
     InvalidRecord,
     InvalidTag,
     MemberFailed,
@@ -24,6 +25,7 @@ from rpcnet.cluster import (
     NameInUse,
     NodeStatus,
     NotPermitted,
+    Partitioned,
     TagsChanged,
     TagsTooLarge,
 )
@@ -481,6 +483,36 @@ def test_what_happens_is_recorded_for_the_trace(world):
             ]
         finally:
             remove()
+
+    world.run(main())
+
+
+def test_who_loses_the_majority_is_told_and_recorded(world):
+    async def main():
+        observed = Observed()
+        remove = observe.install(observed)
+        try:
+            async with make("a", config=LOCAL) as a, a.watch() as view:
+                lost = [make(name, a.address, config=LOCAL) for name in "bc"]
+                for one in lost:
+                    await one.start()
+                await until(view, lambda members: len(members) == 3)
+                assert not a.is_partitioned
+                for one in lost:
+                    await silence(one)
+                async with asyncio.timeout(30):
+                    while not isinstance(event := await anext(view), Partitioned):
+                        pass
+                assert event == Partitioned(1, 3) and a.is_partitioned
+                async with make("d", a.address, config=LOCAL), make("e", a.address, config=LOCAL):
+                    async with asyncio.timeout(30):
+                        while not isinstance(event := await anext(view), Healed):
+                            pass
+                    assert event == Healed(3, 5) and not a.is_partitioned
+        finally:
+            remove()
+        assert observed.of("partitioned") == [{"up": 1, "expected": 3}]
+        assert observed.of("healed") == [{"up": 3, "expected": 5}]
 
     world.run(main())
 

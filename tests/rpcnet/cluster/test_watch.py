@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rpcnet.cluster.events import Lagged, MemberFailed, MemberJoined, TagsChanged
+from rpcnet.cluster.events import Healed, Lagged, MemberFailed, MemberJoined, Partitioned, TagsChanged
 from rpcnet.cluster.swim.member import Member, MemberStatus
 from rpcnet.cluster.watch import Watch
 
@@ -83,6 +83,17 @@ def test_changes_of_others_do_not_make_a_watch_lag():
                 view.feed(MemberJoined(member(str(number), role="director")))
             view.feed(MemberJoined(member("w", role="worker")))
             assert (await anext(view)).member.name == "w"
+
+    asyncio.run(main())
+
+
+def test_partitions_are_told_whatever_the_tags():
+    async def main():
+        async with watching(tags={"role": "worker"}, members=[member("w", role="worker")]) as view:
+            view.feed(Partitioned(1, 3))
+            view.feed(Healed(2, 3))
+            assert await read(view, 2) == [Partitioned(1, 3), Healed(2, 3)]
+            assert names(view.members) == ["w"]
 
     asyncio.run(main())
 

@@ -9,7 +9,7 @@ import pytest
 
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Flushed, NameTaken, Send
-from rpcnet.cluster.swim.event import ClusterEvent
+from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
 from rpcnet.config import ClusterConfig
 
 
@@ -22,6 +22,8 @@ class Network:
         self.random = Random(seed)
         self.cores: dict[str, Core] = {}
         self.events: list[tuple[float, str, ClusterEvent]] = []
+        self.partitions: list[tuple[str, Partitioned | Healed]] = []
+        """What who said of partitions."""
         self.flushed: dict[str, float] = {}
         self.taken: dict[str, str] = {}
         """Newcomers that were told that their name is in use, and where."""
@@ -140,6 +142,8 @@ class Network:
                     self.flushed[name] = self.now
                 case NameTaken(address):
                     self.taken.setdefault(name, address)
+                case Partitioned() | Healed():
+                    self.partitions.append((name, effect))
                 case ClusterEvent():
                     self.events.append((self.now, name, effect))
         self._arm(name, core)
