@@ -101,6 +101,7 @@ class Core:
         self._replies = Replies(table, self._outbox, config, self.awareness)
         self._partition = PartitionDetector(table, config, timers=self._timers, emit=self._emit)
         table.on_up = self._came_up
+        table.on_down = lambda entry: self._prober.ring.remove(entry.name)
         table.on_refused = self._reception.refuse
         self._prober = Prober(
             self._table,
@@ -385,7 +386,7 @@ class Core:
     # What the table, the prober and the contacts ask for.
 
     def _came_up(self, entry: Entry, returned: bool) -> None:
-        self._prober.ring.add(entry.name)
+        self._prober.ring.add(entry.name, entry.record.place)
         if returned and self._farewell is None:
             # It may have been cut off together with others: compare tables.
             self._contacts.sync(entry.name, self._awake_at)
@@ -445,7 +446,7 @@ class Core:
         self._late_in_a_row += 1
         if self._late_in_a_row > ALWAYS_LATE:
             return
-        self._table.suspicions.shift(stall)
+        self._table.suspicions.shift(stall, now)
         self._prober.void()
         if stall >= self._config.probe_interval and self._farewell is None:
             self._contacts.sync_with_one(now)

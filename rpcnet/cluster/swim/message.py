@@ -141,6 +141,12 @@ class Alive(Struct, array_like=True, frozen=True, tag=5, dict=True):
         return crc32(self.name.encode("utf-8", "replace")) % PARTS
 
     @cached_property
+    def place(self) -> int:
+        """Where this run stands in the order in which members probe each other."""
+        identity = f"{self.run} {self.name}".encode("utf-8", "replace")
+        return int.from_bytes(blake2b(identity, digest_size=8).digest(), "big")
+
+    @cached_property
     def member(self) -> Member:
         """What users see of it."""
         return Member(

@@ -26,6 +26,8 @@ MAX_VOID = 2
 NACK_AT = 0.8
 """Share of the probe time-out after which a helper says that it heard nothing (Lifeguard §IV.A)."""
 MAX_RELAYS = 1024
+SPREAD = 0.25
+"""In this share of an epoch, from its beginning, all send their probes where the order is shared."""
 
 
 class Outside(Protocol):
@@ -67,7 +69,8 @@ class Prober:
         stats: Stats,
         outside: Outside,
     ) -> None:
-        self.ring = Ring(random)
+        self.ring = Ring(random, config.cluster_name if config.shared_probe_order else None)
+        self._started = self._first_epoch = 0.0
         self._table, self._config, self._timers = table, config, timers
         self._awareness, self._stats, self._outside = awareness, stats, outside
         self._random = random
@@ -77,7 +80,14 @@ class Prober:
         self._relays: dict[int, _Relay] = {}
 
     def start(self, now: float) -> None:
-        self._timers.set(("probe", ""), now + self._random.random() * self._config.probe_interval)
+        """Epochs are counted by the wall clock, whose time at our start is our run. In a shared order all probe in the
+        same part of them, so that two probes of one member are about a period apart.
+        """
+        interval = self._config.probe_interval
+        spread = SPREAD if self._config.shared_probe_order else 1.0
+        self._first_epoch, begun = divmod(self._table.me.run / 1e6, interval)
+        self._started = now - begun + interval * (1 + spread * self._random.random())
+        self._timers.set(("probe", ""), self._started)
 
     def stop(self) -> None:
         """Probe no more; what others asked us to ask is still answered."""
@@ -119,7 +129,10 @@ class Prober:
         """A period ends, the next one begins."""
         self._judge(now)
         self._begin(now)
-        self._timers.set(("probe", ""), now + self._awareness.scale(self._config.probe_interval))
+        interval = self._config.probe_interval
+        # On the beat of the epochs, or each late tick would put off all later ones.
+        late = (now - self._started) % interval if self._config.shared_probe_order else 0.0
+        self._timers.set(("probe", ""), now - (late if late < interval / 2 else 0.0) + self._awareness.scale(interval))
 
     def timed_out(self, now: float) -> None:
         """No direct ack: ask others, and ask over TCP."""
@@ -169,10 +182,10 @@ class Prober:
         again, self._again = self._again, None
         target = self._target(again)
         if target is None:
-            name = self._table.suspicions.unconfirmed(self._table.me.name, self._table.up) or self.ring.next(
-                self._table.is_up
-            )
-            target = self._table.entries[name] if name is not None else None
+            table = self._table
+            name = table.suspicions.unconfirmed(table.me.name, table.up)
+            name = name or self.ring.next(self._epoch(now), table.me.record.place)
+            target = table.entries[name] if name is not None else None
             again = None
         if target is None:
             return
@@ -181,6 +194,10 @@ class Prober:
         self._stats.probes += 1
         self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_wait))
         self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
+
+    def _epoch(self, now: float) -> int:
+        """The same at members whose clocks agree within a period."""
+        return int(self._first_epoch) + round((now - self._started) / self._config.probe_interval)
 
     def _target(self, probe: _Probe | None) -> Entry | None:
         """Who is probed, as long as it is still the same run and counts as a member."""

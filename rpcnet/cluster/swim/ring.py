@@ -1,10 +1,20 @@
-"""The order in which a member probes the others: shuffled round robin (SWIM §4.3).
+"""The order in which a member probes the others, and draws among them.
 
-Each pass goes over all others once, in an order shuffled anew; a newcomer is put in at a random place. So two probes of
-one target by one member are at most 2n - 1 periods apart.
+Two orders. *Shuffled* round robin (SWIM §4.3): each pass goes over all others once, in an order shuffled anew; a
+newcomer is put in at a random place. *Shared*: the members stand in a circle, in the order of a hash of (name, run); in
+epoch e each probes the one that stands o(e) places on, o being a permutation of 1 … n - 1 that all derive from the
+cluster's name. Then everybody is probed exactly once a period, where independent orders leave one in three unprobed.
+
+Nothing must be agreed on for that to be safe: those whose tables or epochs differ probe at another offset, which is no
+worse than a random one. In both orders two probes of one target by one member are at most 2n - 1 periods apart.
+
+Tests: tests/rpcnet/cluster/swim/test_ring.py.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import blake2b
 from random import Random
 
 __all__ = ["Ring"]
@@ -14,36 +24,60 @@ TRIES = 4
 
 
 class Ring:
-    def __init__(self, random: Random) -> None:
-        self._random = random
+    """All others that are up. `label` names the shared order; None = shuffled."""
+
+    def __init__(self, random: Random, label: str | None = None) -> None:
+        self._random, self._label = random, label
         self._names: list[str] = []
-        self._known: dict[str, None] = {}
+        self._places: dict[str, int] = {}
+        """Each one's place in the circle."""
+        self._circle: list[tuple[int, str]] = []
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def add(self, name: str) -> None:
-        if name in self._known:
+    def add(self, name: str, place: int = 0) -> None:
+        """It is up; `place` is that of its present run."""
+        if name in self._places:
+            if self._places[name] == place:
+                return
+            self.remove(name)
+        self._places[name] = place
+        if self._label is not None:
+            insort(self._circle, (place, name))
+            self._names.append(name)
             return
-        self._known[name] = None
-        place = int(self._random.random() * (len(self._names) + 1))
-        self._names.insert(place, name)
-        if place < self._next:
+        at = int(self._random.random() * (len(self._names) + 1))
+        self._names.insert(at, name)
+        if at < self._next:
             self._next += 1
 
-    def next(self, is_up: Callable[[str], bool]) -> str | None:
-        """The next one that is up; those that are not are taken out on the way."""
-        while self._names:
-            if self._next >= len(self._names):
-                self._random.shuffle(self._names)
-                self._next = 0
-            name = self._names[self._next]
-            if is_up(name):
-                self._next += 1
-                return name
-            del self._names[self._next], self._known[name]
-        return None
+    def remove(self, name: str) -> None:
+        """It is down."""
+        place = self._places.pop(name, None)
+        if place is None:
+            return
+        at = self._names.index(name)
+        del self._names[at]
+        if at < self._next:
+            self._next -= 1
+        if self._label is not None:
+            del self._circle[bisect_left(self._circle, (place, name))]
+
+    def next(self, epoch: int, my_place: int) -> str | None:
+        """Whom we, at that place, probe in this epoch."""
+        if not self._names:
+            return None
+        if self._label is not None:
+            offset = offset_in(self._label, epoch, len(self._circle))
+            # We stand before the first one whose place is not below ours.
+            return self._circle[(bisect_left(self._circle, (my_place, "")) + offset - 1) % len(self._circle)][1]
+        if self._next >= len(self._names):
+            self._random.shuffle(self._names)
+            self._next = 0
+        self._next += 1
+        return self._names[self._next - 1]
 
     def sample(self, count: int, fits: Callable[[str], bool]) -> list[str]:
         """Up to `count` different ones that fit, at random."""
@@ -59,3 +93,17 @@ class Ring:
             if len(chosen) < count and name not in chosen and fits(name):
                 chosen[name] = None
         return list(chosen)
+
+
+def offset_in(label: str, epoch: int, others: int) -> int:
+    """How many places on, 1 to `others`: each once in so many epochs, in an order of their own."""
+    turn, at = divmod(epoch, others)
+    return _offsets(label, turn, others)[at]
+
+
+@lru_cache(maxsize=64)
+def _offsets(label: str, turn: int, others: int) -> tuple[int, ...]:
+    def rank(offset: int) -> bytes:
+        return blake2b(f"{label} {others} {turn} {offset}".encode(), digest_size=8).digest()
+
+    return tuple(sorted(range(1, others + 1), key=rank))

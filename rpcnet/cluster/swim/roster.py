@@ -5,6 +5,7 @@ Knows no rule about claims: whoever changes a row says what its claim is now. Su
 Tests: tests/rpcnet/cluster/swim/test_table.py.
 """
 
+from collections.abc import Callable
 from itertools import takewhile
 
 from msgspec.structs import replace
@@ -30,6 +31,8 @@ class Roster:
         self.dead: dict[str, None] = {}
         """Names of those that failed and may come back, in the order of their deaths once it was asked for."""
         self._dead_in_order = True
+        self.on_down: Callable[[Entry], None] = lambda entry: None
+        """Told of each member that failed or left."""
         self.went_down = False
         """Whether somebody failed or left since this was last set to False."""
 
@@ -67,6 +70,8 @@ class Roster:
             entry.changed_at = now
         entry.claim = claim
         self.up += entry.is_up - was_up
+        if was_up and claim.status > SUSPECT:
+            self.on_down(entry)
         if claim.status != SUSPECT:
             self.suspicions.end(entry.name)
         self._note_death(entry)

@@ -33,23 +33,23 @@ class Suspicions(dict[str, Suspicion]):
         """A fresh timer: the older suspicion was refuted, whether we have heard that or not."""
         self[name] = Suspicion.begin(self._config, members, accuser, now)
         self._accusations.pop(name, None)
-        self._time(name)
+        self._time(name, now)
         if share := self._config.question_at:
             self._timers.set(("question", name), now + share * self[name].least)
-        self._expect_fewer_confirmations(members)
+        self._expect_fewer_confirmations(members, now)
 
-    def confirm(self, name: str, accuser: str) -> bool:
+    def confirm(self, name: str, accuser: str, now: float) -> bool:
         """Whether that is news."""
         is_news = self[name].confirm(accuser)
         if is_news:
-            self._time(name)
+            self._time(name, now)
         return is_news
 
     def hasten(self, name: str, now: float) -> None:
         """It had its time elsewhere: no confirmations are waited for, and it is asked at once."""
         self[name].k = 0
         self._timers.set(("question", name), now)
-        self._time(name)
+        self._time(name, now)
 
     def end(self, name: str) -> None:
         if self.pop(name, None) is not None:
@@ -57,11 +57,11 @@ class Suspicions(dict[str, Suspicion]):
             self._timers.cancel(("question", name))
             self._accusations.pop(name, None)
 
-    def shift(self, seconds: float) -> None:
+    def shift(self, seconds: float, now: float) -> None:
         """We were stalled: nobody's time ran meanwhile."""
         for name, suspicion in self.items():
             suspicion.shift(seconds)
-            self._time(name)
+            self._time(name, now)
 
     def is_fresh(self, name: str, now: float) -> bool:
         """Whether this member has not been doubted here for so long that it was asked."""
@@ -85,13 +85,14 @@ class Suspicions(dict[str, Suspicion]):
         names = (name for name, held in self.items() if me not in held.accusers and held.k)
         return next(names, None)
 
-    def _time(self, name: str) -> None:
-        self._timers.set(("suspicion", name), self[name].deadline)
+    def _time(self, name: str, now: float) -> None:
+        """A late confirmation may end it at once; that is no timer of ours that was held up."""
+        self._timers.set(("suspicion", name), max(now, self[name].deadline))
 
-    def _expect_fewer_confirmations(self, members: int) -> None:
+    def _expect_fewer_confirmations(self, members: int, now: float) -> None:
         """Whoever is a suspect itself confirms nothing: in a half of two one confirmation must do."""
         able = max(1, members - len(self) - 1)
         for name, suspicion in self.items():
             if suspicion.k > able:
                 suspicion.k = able
-                self._time(name)
+                self._time(name, now)

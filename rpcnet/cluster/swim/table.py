@@ -91,7 +91,7 @@ class Table(Myself):
         if entry is None or not entry.was_seen or claim.run > entry.run:
             return  # nobody knows where that member is: its own Alive comes first
         if claim == entry.claim:
-            self._confirm(entry, message, spread)
+            self._confirm(entry, message, now, spread)
         elif supersedes(claim, entry.claim):
             if not entry.is_up:
                 # Somebody has seen it alive after the death that we hold, and doubts it again.
@@ -261,8 +261,8 @@ class Table(Myself):
         else:
             self._queue.drop(("tags", entry.name))
 
-    def _confirm(self, entry: Entry, message: Suspect, spread: bool) -> None:
-        if self.suspicions.confirm(entry.name, message.accuser):
+    def _confirm(self, entry: Entry, message: Suspect, now: float, spread: bool) -> None:
+        if self.suspicions.confirm(entry.name, message.accuser, now):
             assert spread, "with our first table come no second accusers: its sender accuses alone"
             self._tell(entry, message, spread)
 

@@ -51,6 +51,7 @@ def test_one_that_starts_again_at_its_address_is_asked_for_by_nobody(network):
     net = network()
     net.cluster(3)
     net.crash("m2")
+    net.run(0.5)  # between the periods' probes
     net.add("m2", join=["m0"], run=2)
     net.run(0.1)
     assert net.cores["m2"].stats.exchanges == 1, "its join alone"

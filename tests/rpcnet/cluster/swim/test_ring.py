@@ -1,49 +1,84 @@
-"""The probe order: every pass goes over all, shuffled anew."""
+"""The probe orders: each goes over all others, and in the shared one each is probed once a period."""
 
 import itertools
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rpcnet.cluster.swim.ring import Ring
 
+ORDERS = [None, "default"]
 
-def make(count, seed):
-    ring = Ring(Random(seed))
+
+def make(count, seed, label=None):
+    ring = Ring(Random(seed), label)
     for number in range(count):
-        ring.add(f"m{number}")
+        ring.add(f"m{number}", place(number))
     return ring
 
 
-@given(st.integers(1, 40), st.integers(0, 1000))
-def test_two_turns_of_one_name_are_at_most_2n_minus_1_apart(count, seed):
-    ring = make(count, seed)
-    order = [ring.next(lambda name: True) for _ in range(6 * count)]
+def place(number):
+    """As good as a hash."""
+    return number * 7919 % 10007
+
+
+def turns(ring, count, my_place=0, first=0):
+    return [ring.next(epoch, my_place) for epoch in range(first, first + count)]
+
+
+@given(st.integers(1, 40), st.integers(0, 10_000), st.integers(0, 10_006), st.sampled_from(ORDERS))
+def test_two_turns_of_one_name_are_at_most_2n_minus_1_apart(count, seed, my_place, label):
+    order = turns(make(count, seed, label), 6 * count, my_place, seed)
+    assert set(order) == {f"m{number}" for number in range(count)}
     for name in set(order):
-        turns = [turn for turn, other in enumerate(order) if other == name]
-        assert all(b - a <= 2 * count - 1 for a, b in itertools.pairwise(turns))
+        at = [turn for turn, other in enumerate(order) if other == name]
+        assert all(b - a <= 2 * count - 1 for a, b in itertools.pairwise(at))
 
 
-def test_each_pass_has_an_order_of_its_own():
-    ring = make(20, 1)
-    passes = [[ring.next(lambda name: True) for _ in range(20)] for _ in range(3)]
+@given(st.integers(2, 30), st.integers(0, 10_000))
+def test_in_the_shared_order_each_is_probed_once_an_epoch(count, epoch):
+    targets = []
+    for number in range(count):
+        ring = make(count, number, "default")
+        ring.remove(f"m{number}")
+        targets.append(ring.next(epoch, place(number)))
+    assert sorted(targets) == sorted(f"m{number}" for number in range(count))
+
+
+def test_the_shared_order_is_another_for_another_cluster():
+    passes = {label: turns(make(20, 1, label), 20) for label in ("default", "other")}
+    assert passes["default"] != passes["other"]
+    assert sorted(passes["default"]) == sorted(passes["other"])
+
+
+@pytest.mark.parametrize("label", ORDERS)
+def test_each_pass_has_an_order_of_its_own(label):
+    ring = make(20, 1, label)
+    passes = [turns(ring, 20, first=20 * number) for number in range(3)]
     assert sorted(passes[0]) == sorted(passes[1]) == sorted(passes[2])
     assert passes[0] != passes[1] != passes[2]
 
 
-def test_those_that_are_down_are_taken_out_and_may_come_back():
-    ring = make(3, 1)
-    up = {"m0", "m2"}
-    assert {ring.next(lambda name: name in up) for _ in range(6)} == up
+@pytest.mark.parametrize("label", ORDERS)
+def test_those_that_are_down_are_taken_out_and_may_come_back(label):
+    ring = make(4, 1, label)
+    ring.next(0, 0)
+    for number in (1, 0, 1):
+        ring.remove(f"m{number}")
+    assert set(turns(ring, 6)) == {"m2", "m3"}
     assert len(ring) == 2
-    ring.add("m1")
-    assert {ring.next(lambda name: True) for _ in range(7)} == {"m0", "m1", "m2"}
+    ring.add("m1", 5)
+    ring.add("m1", 5)
+    ring.add("m1", 6)
+    assert len(ring) == 3
+    assert set(turns(ring, 7)) == {"m1", "m2", "m3"}
 
 
-def test_nobody_to_probe_is_none():
-    assert make(0, 1).next(lambda name: True) is None
-    assert make(3, 1).next(lambda name: False) is None
+@pytest.mark.parametrize("label", ORDERS)
+def test_nobody_to_probe_is_none(label):
+    assert make(0, 1, label).next(0, 0) is None
 
 
 @given(st.integers(0, 60), st.integers(0, 5), st.integers(0, 100))

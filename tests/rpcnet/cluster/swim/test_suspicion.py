@@ -7,7 +7,7 @@ import pytest
 from rpcnet.cluster.swim.suspicion import Suspicion, minimum, remaining, wanted
 from rpcnet.config import ClusterConfig
 
-LAN = ClusterConfig.lan()
+LAN = ClusterConfig.memberlist_lan()
 
 
 # memberlist suspicion_test.go: n confirmations of k between 2 s and 30 s, rounded there to ms.
