@@ -6,7 +6,7 @@ straight in `buffer_updated`; a deadline is a timer that asks `judge` for patien
 design).
 
 The first frame of a loop turn is written at once, the others of that turn leave joined in one more write; the answers
-to many frames of one read leave in two halves (`write`, docs/decisions/011).
+to several frames of one read leave joined, those to many in two halves (docs/decisions/011).
 
 Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_time.py and test_server.py.
 """
@@ -60,6 +60,9 @@ JOIN_BYTES = 64 * 1024
 TURN = 0.0001
 """Frames written within so many seconds of one that was written at once count as of the same turn. asyncio does not
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
+ONE_WRITE = 8
+"""Answers to up to so many frames of one read leave in one write; to more of them in two, so that the peer has work while
+we do the other half. For fewer another write would cost both ends more than the peer gains."""
 READ_BYTES = 256 * 1024
 """What asyncio itself reads at a time."""
 MIN_RATE = 1024
@@ -269,7 +272,10 @@ class Connection(asyncio.BufferedProtocol):
         parser = self.parser
         try:
             frames = parser.receive(data)
-            self._gather = count // 2 if (count := len(frames)) > 3 else 0  # of fewer the first leaves at once
+            if (count := len(frames)) > 1:
+                self._gather = count if count <= ONE_WRITE else count // 2
+            else:
+                self._gather = 0
             for kind, flags, stream, payload in frames:
                 if self.closed:
                     return
@@ -341,8 +347,7 @@ class Connection(asyncio.BufferedProtocol):
     def write(self, frame: bytes, *, of_call: bool = False) -> None:
         """Send one frame: the first of a turn at once, the others of that turn joined.
 
-        Where several frames were read together, half as many leave joined first, so that the peer has work while we do
-        the other half.
+        Where several frames were read together, as many leave joined (`ONE_WRITE`).
 
         `of_call`: it carries what a user gives with a call and no credit pays for: metadata, details or trailers.
         """
