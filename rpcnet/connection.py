@@ -61,8 +61,8 @@ TURN = 0.0001
 """Frames written within so many seconds of one that was written at once count as of the same turn. asyncio does not
 tell its turns apart; a callback that looked for the next would cost each call a select at both ends."""
 ONE_WRITE = 8
-"""Answers to up to so many frames of one read leave in one write; to more of them in two, so that the peer has work while
-we do the other half. For fewer another write would cost both ends more than the peer gains."""
+"""Answers to up to so many frames of one read leave in one write; to more of them in two, so that the peer has work
+while we do the other half. For fewer another write would cost both ends more than the peer gains."""
 READ_BYTES = 256 * 1024
 """What asyncio itself reads at a time."""
 MIN_RATE = 1024

@@ -222,9 +222,13 @@ class Stream:
 
     def message(self, payload: bytes, layout: int, held: int) -> None:
         """A whole message: queue it, and keep its credit until somebody reads it."""
-        if self._queue is None:
-            self._queue = deque()
-        self._queue.append((payload, layout, held))
+        queue = self._queue
+        if queue:
+            queue.append((payload, layout, held))
+            return  # whoever waits was woken by the first
+        if queue is None:
+            queue = self._queue = deque()
+        queue.append((payload, layout, held))
         if self._reader is not None:
             self._wake_reader()
 

@@ -7,7 +7,6 @@ Tests, in both worlds: tests/rpcnet/test_shapes.py and test_letting_go.py.
 """
 
 import asyncio
-from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -69,8 +68,11 @@ class ClientStream(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T:
-        """The next item; StreamError, once, where the stream ended otherwise than well."""
+    async def receive(self) -> T:
+        """The next item, as `anext(stream)` gives it; StopAsyncIteration at the end.
+
+        StreamError, once, where the stream ended otherwise than well.
+        """
         call = self._call
         try:
             try:
@@ -97,9 +99,7 @@ class ClientStream(Generic[T]):
         finally:
             del call
 
-    def receive(self) -> Coroutine[Any, Any, T]:
-        """The next item, as `anext(stream)` gives it; StopAsyncIteration at the end."""
-        return self.__anext__()
+    __anext__ = receive
 
     async def send(self, item: Any) -> None:
         """Send an item, as soon as credit allows. StreamError once the call is over."""

@@ -8,7 +8,7 @@ Tests, in both worlds: tests/rpcnet/test_shapes.py, test_errors.py, test_any_val
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -309,23 +309,14 @@ class ServedCall(Stream):
         try:
             return decode(payload, layout)
         except PayloadError as error:
-            raise self._misfit(error) from None
+            raise self.misfit(error) from None
 
-    def _misfit(self, error: PayloadError) -> InvalidArgument:
+    def not_ended(self) -> bool:
+        """Whether the end of its input is a plain end: being cancelled is never one."""
+        return self._cancel_status is None and not self.finished
+
+    def misfit(self, error: PayloadError) -> InvalidArgument:
         return InvalidArgument(f"request of {self.method!r} does not fit its type: {error}")
-
-    async def next_item(self) -> Any:
-        """The next item for the handler."""
-        try:
-            payload, layout = self.take() or await self.receive()
-            decode = self.entry.decode
-            return payload if decode is None else decode(payload, layout)
-        except StopAsyncIteration:
-            if self._cancel_status is None and not self.finished:
-                raise
-            raise self.cannot_send() from None  # being cancelled is never a plain end
-        except PayloadError as error:
-            raise self._misfit(error) from None
 
     # What the handler may do through current_call().
 
@@ -498,5 +489,15 @@ class Items:
     def __aiter__(self) -> "Items":
         return self
 
-    def __anext__(self) -> Coroutine[Any, Any, Any]:
-        return self._call.next_item()
+    async def __anext__(self) -> Any:
+        call = self._call
+        try:
+            payload, layout = call.take() or await call.receive()
+            decode = call.entry.decode
+            return payload if decode is None else decode(payload, layout)
+        except StopAsyncIteration:
+            if call.not_ended():
+                raise
+            raise call.cannot_send() from None
+        except PayloadError as error:
+            raise call.misfit(error) from None

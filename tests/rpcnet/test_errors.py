@@ -173,7 +173,7 @@ SHAPES = ["unary", "upload", "stream", "items that raise", "an answer that misfi
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
+def test_an_error_leaves_no_cycle_behind(world, pair, eventually, shape) -> None:
     kinds = ClientCall | ServedCall | NotFound | PayloadError
 
     def living() -> list[object]:
@@ -205,7 +205,7 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
         server.register_streaming("stream", stream, shape="server_streaming")
 
     async def main() -> None:
-        async with pair(register) as (_, client):
+        async with pair(register) as (server, client):
 
             async def call() -> None:
                 try:
@@ -228,6 +228,7 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
                 raise AssertionError("the call did not fail")
 
             await call()
+            await eventually(lambda: not server.stats.running_handlers)
             await asyncio.sleep(0.01)
             gc.collect()
             before = len(living())
@@ -235,8 +236,7 @@ def test_an_error_leaves_no_cycle_behind(world, pair, shape) -> None:
             try:
                 for _ in range(5):
                     await call()
-                await asyncio.sleep(0.01)
-                assert len(living()) == before
+                await eventually(lambda: len(living()) == before)
             finally:
                 gc.enable()
 
