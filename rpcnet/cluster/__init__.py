@@ -24,6 +24,7 @@ from rpcnet.cluster.events import (
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.registry import NodeStatus, Registry
@@ -58,6 +59,7 @@ __all__ = [
     "NotPermitted",
     "Partitioned",
     "Registry",
+    "ServicesChanged",
     "TagsChanged",
     "TagsTooLarge",
     "UnknownKey",

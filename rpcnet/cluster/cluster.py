@@ -14,7 +14,7 @@ from typing import Self
 
 from rpcnet import observe
 from rpcnet.address import is_loopback, split_host_port
-from rpcnet.cluster.errors import ClusterClosed, NameInUse, NotPermitted
+from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, NameInUse, NotPermitted
 from rpcnet.cluster.registry import Registry
 from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim import tags as tag_rules
@@ -29,6 +29,7 @@ from rpcnet.cluster.swim.event import (
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import Member
@@ -242,6 +243,15 @@ class Cluster:
         """What is known of one member, whatever its state; None = nothing."""
         return self._running.member(name)
 
+    def phi(self, name: str) -> float | None:
+        """How unusual this member's present silence is, by phi accrual (Hayashibara et al., 2004): some 1 at times,
+        8 hardly ever while it is there. A figure, no verdict.
+
+        Counting begins with the first question, whoever it is about. None for oneself, one that is not up, and one of
+        which too little was heard yet.
+        """
+        return self._running.phi(name, asyncio.get_running_loop().time())
+
     def watch(self, **tags: str) -> Watch:
         """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`.
 
@@ -275,6 +285,20 @@ class Cluster:
     async def update_tag(self, key: str, value: str | None) -> None:
         """Change one tag; None deletes it."""
         await self.update_tags({key: value})
+
+    async def update_services(self, changes: Mapping[str, str | None] | Iterable[tuple[str, str | None]]) -> None:
+        """Change the addresses of some services, all at once; None deletes one. One update, one ServicesChanged.
+
+        As with tags the others see all of it or nothing. Raises InvalidRecord, TagsTooLarge, ClusterClosed, and then
+        changes nothing.
+        """
+        core = self._running
+        try:
+            merged = {**core.me.services, **dict(changes)}
+        except (TypeError, ValueError):
+            raise InvalidRecord(f"services are a mapping or (name, address) pairs, not {changes!r}") from None
+        services = {name: address for name, address in merged.items() if address is not None}
+        self._do(core.set_services(services, asyncio.get_running_loop().time()))
 
     def _register(self, tags: tag_rules.TagPairs) -> None:
         self._set_tags(tag_rules.changed({}, tag_rules.check(tags, deletes=False)))
@@ -352,6 +376,8 @@ class Cluster:
                 tags=dict(member.tags),
                 version=member.version,
             )
+        elif kind is ServicesChanged:
+            self._record("services_changed", member=member.name, run=member.run, services=dict(member.services))
         elif kind is TagsChanged and member.name != self.name:
             self._record(
                 "tags_changed", member=member.name, run=member.run, version=member.version, tags=dict(member.tags)

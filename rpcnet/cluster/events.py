@@ -11,6 +11,7 @@ from rpcnet.cluster.swim.event import (
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import Member
@@ -25,6 +26,7 @@ __all__ = [
     "MemberRecovered",
     "MemberSuspected",
     "Partitioned",
+    "ServicesChanged",
     "TagsChanged",
 ]
 

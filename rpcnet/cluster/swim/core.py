@@ -43,6 +43,7 @@ from rpcnet.cluster.swim.message import (
 from rpcnet.cluster.swim.myself import left_message
 from rpcnet.cluster.swim.outbox import FRAME, Outbox, room_for_messages
 from rpcnet.cluster.swim.partition import PartitionDetector
+from rpcnet.cluster.swim.phi import Phi
 from rpcnet.cluster.swim.prober import Prober
 from rpcnet.cluster.swim.reception import Reception
 from rpcnet.cluster.swim.replies import Replies
@@ -95,7 +96,7 @@ class Core:
             me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit
         )
         self._outbox = Outbox(table, self._queue, effects, config, self.stats, packet)
-        self._outbox.check_room({})
+        self._outbox.check_room({}, record.services)
         self.send = self._outbox.send
         self._reception = Reception(me, config, self.stats, self._emit)
         self._replies = Replies(table, self._outbox, config, self.awareness)
@@ -122,6 +123,7 @@ class Core:
             timers=self._timers,
             outside=self,
         )
+        self._phi: Phi | None = None
         self._farewell: Farewell | None = None
         self._awake_at = 0.0
         self._late_in_a_row = 0
@@ -179,6 +181,12 @@ class Core:
         entry = self._table.entries.get(name)
         return entry.view() if entry is not None and entry.was_seen else None
 
+    def phi(self, name: str, now: float) -> float | None:
+        """How unusual the silence of this member is, counted from the first question on (phi.py)."""
+        if self._phi is None:
+            self._phi = Phi(self._config.gossip_interval)
+        return self._phi.of(name, now) if self._table.is_up(name) else None
+
     def next_deadline(self) -> float | None:
         return self._timers.next()
 
@@ -200,13 +208,27 @@ class Core:
 
         Raises TagsTooLarge and changes nothing where they do not fit.
         """
-        if not self._running or self._farewell is not None:
-            raise ClusterClosed(f"cluster member {self._table.me.name} is not running: tags can be set until it leaves")
+        self._check_running()
         tag_rules.size(tags, self._config.max_tags_bytes)
-        self._outbox.check_room(tags)
+        self._outbox.check_room(tags, self._table.me.services)
         if tags != self._table.me.tags:
             self._table.publish(tags)
         return self._take(now)
+
+    def set_services(self, services: Mapping[str, str], now: float) -> list[Effect]:
+        """Replace all our services, as `set_tags` does with tags. Raises InvalidRecord, too."""
+        self._check_running()
+        record_rules.check_services(services)
+        self._outbox.check_room(self._table.me.tags, services)
+        if services != self._table.me.services:
+            self._table.offer(services)
+        return self._take(now)
+
+    def _check_running(self) -> None:
+        if not self._running or self._farewell is not None:
+            raise ClusterClosed(
+                f"cluster member {self._table.me.name} is not running: tags and services can be set until it leaves"
+            )
 
     def leave(self, now: float) -> list[Effect]:
         """Tell the others that we go; `Flushed` says when enough of them have heard it."""
@@ -239,6 +261,8 @@ class Core:
         packet = self._open(data)
         if packet is not None:
             self._replies.begin(now)
+            if self._phi is not None and packet.name in self._table.entries:
+                self._phi.heard(packet.name, packet.run, now)
             self._read(packet, now)
             if self._replies.answer(packet, source) and self._farewell is None:
                 self._contacts.sync_address(source, now)
@@ -456,6 +480,8 @@ class Core:
 
     def _reap(self, now: float) -> None:
         self._table.forget(now - self._config.tombstone_time)
+        if self._phi is not None:
+            self._phi.keep(self._table.entries)
         self._timers.set(("reap", ""), now + self._reap_interval())
 
     def _take(self, now: float) -> list[Effect]:

@@ -13,6 +13,7 @@ __all__ = [
     "MemberRecovered",
     "MemberSuspected",
     "Partitioned",
+    "ServicesChanged",
     "TagsChanged",
 ]
 
@@ -50,6 +51,12 @@ class MemberRecovered(ClusterEvent):
 
 class MemberLeft(ClusterEvent):
     """It said that it leaves."""
+
+    __slots__ = ()
+
+
+class ServicesChanged(ClusterEvent):
+    """It has other services, or its services other addresses."""
 
     __slots__ = ()
 

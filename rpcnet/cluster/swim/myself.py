@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.effect import Effect, Published, Stats
-from rpcnet.cluster.swim.event import MemberJoined, TagsChanged
+from rpcnet.cluster.swim.event import MemberJoined, ServicesChanged, TagsChanged
 from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry, supersedes
 from rpcnet.cluster.swim.message import MAX_NUMBER, Left, Tags, encode_message
 from rpcnet.cluster.swim.roster import Roster
@@ -60,6 +60,13 @@ class Myself(Roster):
         self._tell_tags(me, Tags(me.name, me.run, me.version, me.record.tags))
         self._emit(Published(me.run, me.version, dict(tags)))
         self._emit(TagsChanged(me.view()))
+
+    def offer(self, services: Mapping[str, str]) -> None:
+        """Our services are these from now on. They go with the whole record, which a higher incarnation makes news."""
+        me = self.me
+        me.record = replace(me.record, services=dict(services))
+        self._refute(me.incarnation, 0)
+        self._emit(ServicesChanged(me.view()))
 
     def leave(self, now: float) -> None:
         self._set(self.me, self.me.claim._replace(status=LEFT), now)

@@ -88,10 +88,10 @@ class Outbox:
     def transmissions(self) -> int:
         return transmissions(self._config.retransmit_multiplier, self._table.up)
 
-    def check_room(self, tags: Mapping[str, str]) -> None:
-        """Our whole record, with these tags, must fit into one datagram. Raises TagsTooLarge."""
+    def check_room(self, tags: Mapping[str, str], services: Mapping[str, str]) -> None:
+        """Our whole record, with these tags and services, must fit into one datagram. Raises TagsTooLarge."""
         me = self._table.me.record
-        highest = Alive(me.name, me.run, 2**32, me.address, me.services, 2**32, dict(tags))
+        highest = Alive(me.name, me.run, 2**32, me.address, dict(services), 2**32, dict(tags))
         # It rides in the packets of others too, whose names may be longer.
         longest = "x" * record_rules.MAX_NAME
         size = len(encode(self._config.cluster_name, longest, me.run, [encode_message(highest)])) + COUNT

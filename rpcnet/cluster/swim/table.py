@@ -20,6 +20,7 @@ from rpcnet.cluster.swim.event import (
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry, supersedes
@@ -154,7 +155,11 @@ class Table(Myself):
         if record.status == DEAD and not held_up:
             self.declare(Dead(*identity, sender), now, spread=spread, age=float(record.age), address=record.address)
             return
-        if entry is not None and entry is not self.me and entry.run == record.run and entry.version == record.version:
+        if (
+            entry is not None
+            and entry is not self.me
+            and (entry.run, entry.incarnation, entry.version) == (record.run, record.incarnation, record.version)
+        ):
             self._compare_contents(entry, record, sender)
         if entry is None or record.run > entry.run or record.status == ALIVE:
             self.alive(record.alive, now, spread=spread)
@@ -166,7 +171,7 @@ class Table(Myself):
             self.suspect(Suspect(*identity, sender), now, spread=spread)
 
     def _compare_contents(self, entry: Entry, record: Record, sender: str) -> None:
-        """One version has one content: where two differ one was damaged, and the member's own word is right."""
+        """One incarnation and version have one content: where two differ one was damaged, and the member is right."""
         held = entry.record
         if (held.address, held.services, held.tags) == (record.address, record.services, record.tags):
             return
@@ -230,7 +235,7 @@ class Table(Myself):
         is_new_run, before = message.run > entry.run, entry.status
         joins = is_new_run or not entry.was_seen or before == LEFT
         entry.was_seen = True
-        news = message.version > entry.version
+        news, moved = message.version > entry.version, message.services != entry.services
         if is_new_run or news or message.version == entry.version:
             entry.record = message
         else:
@@ -240,8 +245,11 @@ class Table(Myself):
             self._emit(MemberJoined(entry.view()))
         elif before != ALIVE:
             self._emit(MemberRecovered(entry.view()))
-        elif news:
-            self._emit(TagsChanged(entry.view()))
+        else:
+            if news:
+                self._emit(TagsChanged(entry.view()))
+            if moved:
+                self._emit(ServicesChanged(entry.view()))
         if joins or before > SUSPECT:
             self.on_up(entry, True)
         if is_new_run:

@@ -269,3 +269,21 @@ def test_a_typed_proxy_and_metadata_work_as_with_one_server(world) -> None:
                 assert reply.value == b"w1"
 
     world.run(main())
+
+
+def test_a_service_that_moves_is_called_at_its_new_address(world) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack, workers("w1") as (mine, found):
+            spare = await started(stack, "spare", mine, role="spare")
+            async with ClusterClient(mine, role="worker") as client:
+                held = asyncio.create_task(client.call("hold", timeout=30))
+                await until(lambda: found["w1"].running == 1)
+                await found["w1"].cluster.update_services({"rpc": spare.server.address})
+                await until(lambda: [one.services["rpc"] for one in client.members] == [spare.server.address])
+                assert await client.call("name", timeout=30) == b"spare"
+                found["w1"].held.set()
+                assert await held == b"w1", "what runs at the old address ends in peace"
+                await found["w1"].cluster.update_services({"rpc": None})
+                await until(lambda: client.members == [])
+
+    world.run(main())

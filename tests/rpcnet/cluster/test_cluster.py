@@ -26,6 +26,7 @@ from rpcnet.cluster import (
     NodeStatus,
     NotPermitted,
     Partitioned,
+    ServicesChanged,
     TagsChanged,
     TagsTooLarge,
 )
@@ -105,6 +106,42 @@ def test_a_batch_of_tags_is_one_event_and_one_version(world):
             assert a.me.version == 3
             await a.register_self([("role", "idle")])
             assert a.me.tags == {"role": "idle"}, "applied when it returns"
+
+    world.run(main())
+
+
+def test_services_change_at_run_time_as_one_event(world):
+    async def main():
+        observed = Observed()
+        remove = observe.install(observed)
+        try:
+            async with make("a", services={"rpc": "127.0.0.1:5"}) as a, make("b", a.address) as b, b.watch() as view:
+                await a.update_services([("rpc", "127.0.0.1:6"), ("metrics", "127.0.0.1:7")])
+                while type(event := await anext(view)) is not ServicesChanged:
+                    pass
+                assert event.member.services == {"rpc": "127.0.0.1:6", "metrics": "127.0.0.1:7"}
+                await a.update_services({"metrics": None})
+                assert (await anext(view)).member.services == a.me.services == {"rpc": "127.0.0.1:6"}
+                for wrong in ({"rpc": "0.0.0.0:5"}, {"rpc": 9001}, {"": "127.0.0.1:5"}, 5, ["rpc"]):
+                    with pytest.raises(InvalidRecord):
+                        await a.update_services(wrong)
+        finally:
+            remove()
+        both, one = {"rpc": "127.0.0.1:6", "metrics": "127.0.0.1:7"}, {"rpc": "127.0.0.1:6"}
+        assert [fields["services"] for fields in observed.of("services_changed")] == [both, both, one, one]
+
+    world.run(main())
+
+
+def test_phi_of_a_member_is_a_figure_once_it_was_heard(world):
+    async def main():
+        async with make("a", config=LOCAL) as a, make("b", a.address, config=LOCAL):
+            assert a.phi("b") is None
+            async with asyncio.timeout(30):
+                while a.phi("b") is None:  # noqa: ASYNC110 - there is no event for a figure
+                    await asyncio.sleep(0.05)
+            assert a.phi("b") < 3
+            assert a.phi("a") is a.phi("nobody") is None
 
     world.run(main())
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from rpcnet.cluster.errors import ClusterClosed, TagsTooLarge
+from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, TagsTooLarge
 from rpcnet.cluster.swim.contacts import MAX_EXCHANGES
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Noticed, Send
@@ -17,6 +17,7 @@ from rpcnet.cluster.swim.event import (
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import MemberStatus
@@ -882,3 +883,63 @@ def suspect_of(member, accuser):
 
 def alive_of(name, run=1, incarnation=0):
     return Alive(name, run, incarnation, f"{name}:1", {}, 0, {})
+
+
+def test_services_that_change_are_one_event_at_every_member(network):
+    net = network(loss=0.05)
+    names = net.cluster(6)
+    net.call("m0", "set_tags", {"role": "worker"})
+    net.run(10)
+    net.events.clear()
+    net.call("m0", "set_services", {"rpc": "m0:5", "metrics": "m0:6"})
+    net.run(10)
+    for name in names:
+        seen = [event for _, observer, event in net.events if observer == name and event.member.name == "m0"]
+        assert [type(event) for event in seen] == [ServicesChanged], name
+        member = net.cores[name].member("m0")
+        assert seen[0].member == member
+        assert (member.services, member.tags) == ({"rpc": "m0:5", "metrics": "m0:6"}, {"role": "worker"})
+
+
+def test_services_and_tags_that_were_missed_come_with_the_table(network):
+    net = network()
+    names = net.cluster(4)
+    net.cut(names[3:], names[:3])
+    net.call("m0", "set_services", {"rpc": "m0:5"})
+    net.call("m0", "set_tags", {"role": "worker"})
+    net.call("m0", "set_services", {"rpc": "m0:7"})
+    net.run(3)
+    net.events.clear()
+    net.heal()
+    net.run(20)
+    for name in names:
+        member = net.cores[name].member("m0")
+        assert (member.services, member.tags, member.version) == ({"rpc": "m0:7"}, {"role": "worker"}, 1)
+    told = [event for _, observer, event in net.events if observer == "m3" and event.member.name == "m0"]
+    assert told[-1].member == net.cores["m3"].member("m0"), "somebody who watches has seen it"
+
+
+def test_services_that_are_the_same_send_nothing(network):
+    net = network()
+    net.cluster(2)
+    core = net.cores["m0"]
+    net.call("m0", "set_services", {"rpc": "m0:5"})
+    incarnation = core.me.incarnation
+    assert core.set_services({"rpc": "m0:5"}, net.now) == []
+    assert core.me.incarnation == incarnation
+
+
+def test_services_that_nobody_could_use_change_nothing(network):
+    net = network()
+    core = net.add("a")
+    for services, error in [
+        ({"rpc": "0.0.0.0:5"}, InvalidRecord),
+        ({"rpc": 9001}, InvalidRecord),
+        ({f"s{number}": "x" * 200 + ":5" for number in range(8)}, TagsTooLarge),
+    ]:
+        with pytest.raises(error):
+            core.set_services(services, net.now)
+    assert core.me.services == {}
+    net.call("a", "leave")
+    with pytest.raises(ClusterClosed):
+        core.set_services({"rpc": "a:5"}, net.now)

@@ -15,6 +15,7 @@ from rpcnet.cluster.swim.event import (
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
+    ServicesChanged,
     TagsChanged,
 )
 from rpcnet.cluster.swim.member import MemberStatus
@@ -244,7 +245,7 @@ def test_tombstones_count_for_max_members(member):
 def test_a_new_address_service_or_tag_of_a_refutation_is_taken_over(member):
     member.hear(alive(incarnation=1))
     events = member.hear(Alive("x", 1, 2, "elsewhere:1", {"rpc": "h:1"}, 1, {"k": "v"}))
-    assert kinds(events) == [TagsChanged]
+    assert kinds(events) == [TagsChanged, ServicesChanged]
     found = member.core.member("x")
     assert (found.address, found.services, found.tags) == ("elsewhere:1", {"rpc": "h:1"}, {"k": "v"})
 
