@@ -201,6 +201,8 @@ class ClusterConfig:
     push_pull_interval: float = 30.0
     """Tables are compared with one random member over TCP, by digests; rarer in large clusters. 0 = off."""
     tcp_timeout: float = 10.0
+    buddy_system: bool = True
+    """Who sends to a suspect tells it of that on the same packet, so that it refutes soon (Lifeguard §IV.C)."""
     max_awareness: int = 8
     """Local ill-health stretches the probe interval up to this many times (Lifeguard §IV). 0 = off."""
     reconnect_interval: float = 1.0
@@ -302,8 +304,14 @@ class ClusterConfig:
 
     @classmethod
     def memberlist_lan(cls) -> Self:
-        """memberlist's values and its order of probes: what `lan()` is compared with."""
-        return cls(suspicion_multiplier=4.0, retransmit_multiplier=4, shared_probe_order=False)
+        """memberlist's values and its order of probes, without what is ours: what `lan()` is compared with."""
+        return cls(
+            suspicion_multiplier=4.0,
+            retransmit_multiplier=4,
+            shared_probe_order=False,
+            question_at=0.0,
+            crowded_transmissions=0,
+        )
 
     @classmethod
     def local(cls) -> Self:

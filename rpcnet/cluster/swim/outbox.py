@@ -57,7 +57,7 @@ class Outbox:
         table = self._table
         entry = table.entries.get(to) if to is not None else None
         doubted = entry is not None and entry.claim.status in (SUSPECT, DEAD) and entry is not table.me
-        if entry is not None and doubted:
+        if entry is not None and doubted and (entry.status == DEAD or self._config.buddy_system):
             raws.append(encode_message(verdict_message(entry, table.me.name)))
         if gossip:
             room = self._room - sum(map(len, raws)) - FRAME * len(raws)

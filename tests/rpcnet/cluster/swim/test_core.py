@@ -943,3 +943,22 @@ def test_services_that_nobody_could_use_change_nothing(network):
     net.call("a", "leave")
     with pytest.raises(ClusterClosed):
         core.set_services({"rpc": "a:5"}, net.now)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_buddy_system_tells_a_suspect(network, tells):
+    net = network(config=replace(ClusterConfig.lan(), buddy_system=tells, question_at=0.0))
+    net.cluster(3)
+    held = net.cores["m1"].me
+    claim = encode_message(Suspect("m1", held.run, held.incarnation, "m2"))
+    net.call("m0", "handle", encode("default", "m2", net.cores["m2"].me.run, [claim]), "m2:1")
+    net.sent.clear()
+    net.run(3)
+    told = [
+        message
+        for _, source, send in net.sent
+        if (source, send.address) == ("m0", "m1:1")
+        for message in decode(send.data).messages
+        if isinstance(message, Suspect) and message.accuser == "m0"
+    ]
+    assert bool(told) is tells
