@@ -33,7 +33,8 @@ from rpcnet.app import (
     parameters,
     split_address,
 )
-from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, say
+from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, CommandError, say
+from rpcnet.cli.pairs import pairs
 
 __all__ = ["console", "flags", "run", "show"]
 
@@ -96,7 +97,7 @@ def run(tokens: Sequence[str]) -> int:
         if order is None:
             return OK
         node = _context(order.flags)
-    except AppError as error:
+    except (AppError, CommandError) as error:
         return _refuse(str(error))
     except CycloptsError as error:
         return _refuse(" ".join(str(error).split()))
@@ -162,18 +163,6 @@ def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     return _Order(app, {name: values[name] for name in own}, {name: values[name] for name in given if name in values})
 
 
-def _pairs(flag: str, items: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not key or not equals:
-            raise AppError(f"--{flag} {item!r} is no KEY=VALUE")
-        if key in pairs:
-            raise AppError(f"--{flag} {key} is given twice")
-        pairs[key] = value
-    return pairs
-
-
 def _context(flags: dict[str, Any]) -> NodeContext:
     host, _ = split_address(flags["bind"])
     for seed in flags["join"]:
@@ -182,11 +171,11 @@ def _context(flags: dict[str, Any]) -> NodeContext:
     return NodeContext(
         name,
         host=host,
-        services={"gossip": flags["bind"], **_pairs("service", flags["service"])},
-        labels=_pairs("label", flags["label"]),
+        services={"gossip": flags["bind"], **pairs("--service", flags["service"])},
+        labels=pairs("--label", flags["label"]),
         seeds=flags["join"],
         advertise=flags["advertise"],
-        cluster=_pairs("cluster", flags["cluster"]),
+        cluster=pairs("--cluster", flags["cluster"]),
         insecure=flags["insecure"],
         wall_clock=time.time,
         directory=flags["directory"],

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from rpcnet.cli import application
 from rpcnet.cli.call import Order, call
+from rpcnet.cli.cluster import leave, members, tags
 from rpcnet.cli.completion import bash
 from rpcnet.cli.exits import BROKEN_PIPE, INTERRUPTED, OK, USAGE_ERROR, CommandError, exit_code, nearest, say, tell
 from rpcnet.cli.health import health
@@ -31,12 +32,16 @@ usage: rpcnet run MODULE:FUNCTION [flags]
        rpcnet list ADDRESS [PREFIX]
        rpcnet call ADDRESS METHOD [JSON]
        rpcnet health ADDRESS [SERVICE]
+       rpcnet members ADDRESS [--watch] [--json]
+       rpcnet tags ADDRESS [KEY=VALUE …] [--delete KEY]
+       rpcnet leave ADDRESS
        rpcnet completion bash
 
-Runs an application on this machine, or asks a server: what it has, one call, whether it serves. ADDRESS is HOST:PORT,
-[IPv6]:PORT or unix:PATH. `rpcnet COMMAND --help` lists the flags.
+Runs an application on this machine; asks a server what it has, for one call, whether it serves; or asks the admin
+service of a member of a cluster: who is there, its tags, its leave. ADDRESS is HOST:PORT, [IPv6]:PORT or unix:PATH.
+`rpcnet COMMAND --help` lists the flags.
 """
-COMMANDS: Final = ("run", "list", "call", "health", "completion")
+COMMANDS: Final = ("run", "list", "call", "health", "members", "tags", "leave", "completion")
 
 app = App("rpcnet", version_flags=[], help_format="plaintext")
 Flag = Annotated[bool, Parameter(negative="")]
@@ -98,6 +103,43 @@ def _health(
 ) -> int:
     """Say whether a server takes calls; exits with 1 where it does not."""
     return _asked(lambda output: health(address, service, remote, output, watch=watch))
+
+
+@app.command(name="members")
+def _members(
+    address: Annotated[str, Parameter(help="Of the admin service: HOST:PORT, [IPv6]:PORT or unix:PATH.")],
+    /,
+    *,
+    watch: Annotated[Flag, Parameter(help="Go on: the table anew at each change, until the member leaves.")] = False,
+    json: Annotated[Flag, Parameter(help="One JSON array a table.")] = False,
+    everyone: Annotated[Flag, Parameter(name="--all", help="Those, too, that failed or left.")] = False,
+    remote: Remote = Remote(),  # noqa: B008
+) -> int:
+    """Show the members of a cluster as one of them sees them."""
+    return _asked(lambda output: members(address, remote, output, everyone=everyone, watch=watch, as_json=json))
+
+
+@app.command(name="tags")
+def _tags(
+    address: Annotated[str, Parameter(help="Of the admin service: HOST:PORT, [IPv6]:PORT or unix:PATH.")],
+    /,
+    *changes: Annotated[str, Parameter(help="KEY=VALUE: set this tag; all changes are one batch.")],
+    delete: Annotated[tuple[str, ...], Parameter(help="KEY of a tag to delete; repeatable.", negative="")] = (),
+    remote: Remote = Remote(),  # noqa: B008
+) -> int:
+    """Show the tags of a member, changed first where changes are given."""
+    return _asked(lambda output: tags(address, changes, delete, remote, output))
+
+
+@app.command(name="leave")
+def _leave(
+    address: Annotated[str, Parameter(help="Of the admin service: HOST:PORT, [IPv6]:PORT or unix:PATH.")],
+    /,
+    *,
+    remote: Remote = Remote(),  # noqa: B008
+) -> int:
+    """Have a member leave its cluster; done when the others know."""
+    return _asked(lambda output: leave(address, remote))
 
 
 @app.command(name="completion")

@@ -34,7 +34,8 @@ class Output:
         except (io.UnsupportedOperation, AttributeError, ValueError):
             self._fd = None  # replaced by something in memory
         mode = 0 if self._fd is None else os.fstat(self._fd).st_mode
-        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and self._stream.isatty())
+        self.is_terminal = stat.S_ISCHR(mode) and self._stream.isatty()
+        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or self.is_terminal
         self._is_pipe = stat.S_ISFIFO(mode)
 
     async def write(self, data: bytes) -> None:

@@ -5,7 +5,7 @@ Tests: tests/rpcnet/cli/test_remote.py.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,14 @@ from cyclopts import Parameter
 from rpcnet import address as addresses
 from rpcnet.cli.duration import seconds
 from rpcnet.cli.exits import CommandError, nearest
+from rpcnet.cli.pairs import pairs
 from rpcnet.client import RpcClient
 from rpcnet.config import RpcConfig
 from rpcnet.errors import NotFound, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from rpcnet.reflection import DESCRIBE, LIST, MethodDescription
 from rpcnet.tls import client_context
 
-__all__ = ["Connection", "Remote", "connected", "pairs"]
+__all__ = ["Connection", "Remote", "connected"]
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Of answers. The shell is no server: whoever asks for a large answer wants it."""
@@ -51,19 +52,6 @@ class Remote:
     timeout: Annotated[
         str | None, Parameter(help="For all of it, connecting included: 3s, 500ms, 2m. No limit where left out.")
     ] = None
-
-
-def pairs(items: Sequence[str]) -> dict[str, str | bytes]:
-    """KEY=VALUE flags."""
-    found: dict[str, str | bytes] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not key or not equals:
-            raise CommandError(f"--metadata {item!r} is no KEY=VALUE")
-        if key in found:
-            raise CommandError(f"--metadata {key} is given twice")
-        found[key] = value
-    return found
 
 
 class Connection:
@@ -98,7 +86,7 @@ class Connection:
 @asynccontextmanager
 async def connected(address: str, remote: Remote) -> AsyncIterator[Connection]:
     """Connect. CommandError for what is wrong with the flags, RpcError where the server cannot be reached."""
-    metadata = pairs(remote.metadata)
+    metadata: dict[str, str | bytes] = {**pairs("--metadata", remote.metadata)}
     limit = seconds("--timeout", remote.timeout)
     loop = asyncio.get_running_loop()
     start = loop.time()

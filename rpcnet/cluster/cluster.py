@@ -231,6 +231,11 @@ class Cluster:
         return self._core.stats if self._core is not None else Stats()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not left yet."""
+        return self._is_running
+
+    @property
     def is_partitioned(self) -> bool:
         """Whether this member has not seen a majority of the cluster for a while; `expected_size` of the config."""
         return self._running.is_partitioned
@@ -251,6 +256,10 @@ class Cluster:
         which too little was heard yet.
         """
         return self._running.phi(name, asyncio.get_running_loop().time())
+
+    def seconds_in_status(self, name: str) -> float | None:
+        """How long this member has had its status here; None = nothing is known of it."""
+        return self._running.seconds_in_status(name, asyncio.get_running_loop().time())
 
     def watch(self, **tags: str) -> Watch:
         """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`.

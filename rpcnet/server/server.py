@@ -73,6 +73,7 @@ class RpcServer:
     ) -> None:
         check_context(tls, "server")
         self.config = config or RpcConfig()
+        self._tls = tls
         self._bind = addresses.parse(address)
         limits = self.config.handshake_timeout, self.config.max_connections
         self._doors = Doors(tls, *limits) if tls is not None else None
@@ -174,6 +175,11 @@ class RpcServer:
         for method in methods:
             self._handlers.methods[method.name] = method
         self._handlers.limits.update(limits)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine reaches it, or whoever shows a certificate that its TLS demands."""
+        return self._bind.is_local or (self._tls is not None and self._tls.verify_mode is ssl.CERT_REQUIRED)
 
     # Health.
 

@@ -20,7 +20,7 @@ ROOT = Path(cli.__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "shell.md").read_text()
 PROGRAM, *OTHERS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TALKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-ADDRESS, OURS = "127.0.0.1:7000", f"127.0.78.{os.getpid() % 250 + 1}:7000"
+ADDRESSES, OURS = "127.0.0.1:700", f"127.0.78.{os.getpid() % 250 + 1}:700"
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
     command.chmod(0o755)
     found = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     (line,) = [line for line in PAGE.splitlines() if line.startswith("rpcnet run ")]
-    words = line.replace(ADDRESS, OURS).split()
+    words = line.replace(ADDRESSES, OURS).split()
     words[0] = str(command)
     with subprocess.Popen(words, cwd=folder, env=found, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
             assert "is ready" in server.stderr.readline()
-            wait = f"until rpcnet health {OURS} >/dev/null 2>&1; do :; done"
+            wait = f"until rpcnet health {OURS}0 >/dev/null 2>&1; do :; done"
             subprocess.run(["bash", "-c", wait], cwd=folder, env=found, timeout=60, check=True)
             yield folder, found
         finally:
@@ -51,12 +51,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_the_commands_of_the_page_say_what_it_shows(environment: Any) -> None:
     folder, found = environment
-    assert len(TALKS) == 6
+    assert len(TALKS) == 7
     for talk in TALKS:
         for part in re.split(r"^\$ ", talk, flags=re.MULTILINE)[1:]:
             command, shown = part.split("\n", 1)
             done = subprocess.run(
-                ["bash", "-c", f"{command.replace(ADDRESS, OURS)}"],
+                ["bash", "-c", f"{command.replace(ADDRESSES, OURS)}"],
                 cwd=folder,
                 env=found,
                 stdin=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ def test_the_commands_of_the_page_say_what_it_shows(environment: Any) -> None:
                 timeout=60,
                 check=False,
             )
-            assert done.stdout.rstrip("\n") == shown.replace(ADDRESS, OURS).rstrip("\n"), command
+            assert done.stdout.rstrip("\n") == shown.replace(ADDRESSES, OURS).rstrip("\n"), command
 
 
 def test_the_exit_codes_of_the_page_are_true() -> None:

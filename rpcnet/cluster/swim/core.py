@@ -187,6 +187,10 @@ class Core:
             self._phi = Phi(self._config.gossip_interval)
         return self._phi.of(name, now) if self._table.is_up(name) else None
 
+    def seconds_in_status(self, name: str, now: float) -> float | None:
+        entry = self._table.entries.get(name)
+        return now - entry.changed_at if entry is not None and entry.was_seen else None
+
     def next_deadline(self) -> float | None:
         return self._timers.next()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rpcnet import cli
+from rpcnet.cli.command import COMMANDS
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
@@ -49,7 +50,10 @@ def complete(folder: Path, line: str, capsys: pytest.CaptureFixture[str]) -> lis
 
 
 def test_commands_and_flags_are_completed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert complete(folder, "rpcnet ", capsys) == ["run", "list", "call", "health", "completion"]
+    assert complete(folder, "rpcnet ", capsys) == [*COMMANDS]
+    assert complete(folder, "rpcnet ta", capsys) == ["tags"]
+    assert complete(folder, "rpcnet members 127.0.0.1:1 --w", capsys) == ["--watch"]
+    assert complete(folder, "rpcnet tags 127.0.0.1:1 --del", capsys) == ["--delete"]
     assert complete(folder, "rpcnet he", capsys) == ["health"]
     assert complete(folder, "rpcnet call 127.0.0.1:1 x --tls-", capsys) == ["--tls-ca", "--tls-cert", "--tls-key"]
     assert complete(folder, "rpcnet run --gr", capsys) == ["--grace"]
