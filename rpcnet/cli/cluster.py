@@ -6,7 +6,7 @@ Tests: tests/rpcnet/cli/test_cluster.py.
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -40,16 +40,20 @@ async def members(address: str, remote: Remote, output: Output, *, everyone: boo
     """Write the table of members once, or with `watch` again and again until the member leaves; the exit code."""
     arguments = {"everyone": everyone}
     async with _asked(address, remote) as connection:
-        options: dict[str, Any] = {
-            "response": list[MemberRow],
-            "timeout": connection.left(),
-            "metadata": connection.metadata,
-        }
+        client, metadata = connection.client, connection.metadata
         if not watch:
-            rows = await connection.client.call("ClusterAdmin.members", arguments, **options)
+            rows = await client.call(
+                "ClusterAdmin.members",
+                arguments,
+                response=list[MemberRow],
+                timeout=connection.left(),
+                metadata=metadata,
+            )
             await output.write(_shown(rows, output, as_json))
             return OK
-        stream = connection.client.call_server_streaming("ClusterAdmin.watch", arguments, **options)
+        stream = client.call_server_streaming(
+            "ClusterAdmin.watch", arguments, response=list[MemberRow], timeout=connection.left(), metadata=metadata
+        )
         is_live = output.is_terminal and not as_json
         is_first = True
         async with stream as tables:
