@@ -5,7 +5,7 @@ handler: frames of streams go to `stream_frame`, which client/ and server/ suppl
 straight in `buffer_updated`; a deadline is a timer that asks `judge` for patience before it condemns (rule 6 of the
 design).
 
-The first frame of a loop turn is written at once, the others of that turn leave joined in one more write; the answers
+The first frame of a loop turn is written at once, the others of that turn leave joined in one more write; answers
 to several frames of one read leave joined, those to many in two halves (docs/decisions/011).
 
 Tests: tests/rpcnet/attacks/, test_protocol_page.py, test_flow_control.py, test_time.py and test_server.py.
@@ -272,10 +272,11 @@ class Connection(asyncio.BufferedProtocol):
         parser = self.parser
         try:
             frames = parser.receive(data)
-            if (count := len(frames)) > 1:
-                self._gather = count if count <= ONE_WRITE else count // 2
-            else:
-                self._gather = 0
+            count = len(frames)
+            self._gather = 0 if count < 2 else count if count <= ONE_WRITE else count // 2
+            gathers = count > 1 and not self._flushing
+            if gathers:
+                self._flushing = True
             for kind, flags, stream, payload in frames:
                 if self.closed:
                     return
@@ -283,6 +284,8 @@ class Connection(asyncio.BufferedProtocol):
                     self.stream_frame(kind, flags, stream, payload)
                 else:
                     self._connection_frame(kind, flags, stream, payload)
+            if gathers:
+                self.loop.call_soon(self._flush)  # behind those whom these frames woke: it ends their turn, too
             if parser.error is not None:
                 raise parser.error
             if parser.cut_frames != self._cut_frames:
