@@ -93,6 +93,9 @@ class RpcError(Exception):
     """What the handler sent with `send_metadata` before it raised."""
 
     def __init__(self, message: str = "", *, details: bytes = b"", trailers: Metadata | None = None) -> None:
+        """TypeError for a message that is no text."""
+        if not isinstance(message, str):
+            raise TypeError(f"the message of {type(self).__name__} is text, not {message!r}")
         super().__init__(message)
         self.message = message
         self.details = details

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
+from warnings import warn as _warn
 
 from rpcnet.balance.policy import Policy
 from rpcnet.client.connection import ClientConnection
@@ -335,7 +336,7 @@ class Endpoints:
 
     def waits_for(self) -> str:
         """What those wait for who are not on the wire, for people."""
-        return f"a place at one of {len(self._live)} {self}"
+        return f"a place at one of {len(self._live)} {self}" if self._live else f"{self}, of which there are none"
 
     # Ending.
 
@@ -366,10 +367,13 @@ class Endpoints:
             return
         self._closed = True
         for endpoint in (*self._live.values(), *self._leaving):
-            endpoint.dialer.drop()
+            endpoint.dialer.drop_quietly()
         tasks = self._tasks()
         if tasks and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+        if tasks and self._loop.is_running():
+            text = f"unclosed ClusterClient of {self}; use it in `async with`, or `await client.close()`"
+            _warn(text, ResourceWarning, stacklevel=3)
 
 
 def _takes_calls(endpoint: Endpoint, now: bool = False) -> bool:

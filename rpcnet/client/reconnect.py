@@ -371,8 +371,7 @@ class Dialer:
             connection.close(reason)
 
     def retire(self, reason: str) -> None:
-        """Take no new calls; the connections close when theirs have ended."""
-        self.refuses = True
+        """The connections take no new calls, and close when theirs have ended."""
         if self._connecting is not None:
             self._connecting.cancel()
         for connection in list(self.connections):
@@ -380,8 +379,14 @@ class Dialer:
 
     def drop(self) -> None:
         """The client was let go: close what it left open, from whatever thread this is, and warn that it did."""
+        if self.drop_quietly():
+            text = f"unclosed RpcClient of {self.address}; use it in `async with`, or `await client.close()`"
+            _warn(text, ResourceWarning, stacklevel=3)
+
+    def drop_quietly(self) -> bool:
+        """Close what is open, from whatever thread this is; whether anybody should hear that it was left so."""
         if self._closed or not (self.connections or self._connecting):
-            return
+            return False
         self._closed = True
         try:
             if asyncio._get_running_loop() is self._loop:
@@ -390,10 +395,8 @@ class Dialer:
                 self._loop.call_soon_threadsafe(self._close_dropped)
         except RuntimeError:
             pass  # the loop was closed, and its transports say themselves that they are left
-        if not self._loop.is_running():
-            return  # its loop has ended, or its simulated machine died: nobody could have closed it any more
-        text = f"unclosed RpcClient of {self.address}; use it in `async with`, or `await client.close()`"
-        _warn(text, ResourceWarning, stacklevel=3)
+        # Where its loop has ended, or its simulated machine died, nobody could have closed it any more.
+        return self._loop.is_running()
 
     def _close_dropped(self) -> None:
         if self._connecting is not None:

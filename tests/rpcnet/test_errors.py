@@ -296,3 +296,10 @@ def test_a_sender_is_told_what_ended_the_call(world, pair) -> None:
             del stream, cut, too_large, not_found
 
     world.run(main())
+
+
+@pytest.mark.parametrize("error", [*STATUS_ERRORS.values(), RpcError])
+def test_a_message_that_is_no_text_is_refused_at_once(error: Any) -> None:
+    for message in (404, None, b"text", KeyError("k")):
+        with pytest.raises(TypeError, match=f"the message of {error.__name__} is text, not"):
+            error(message)

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from rpcnet import (
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -285,5 +286,29 @@ def test_a_service_that_moves_is_called_at_its_new_address(world) -> None:
                 assert await held == b"w1", "what runs at the old address ends in peace"
                 await found["w1"].cluster.update_services({"rpc": None})
                 await until(lambda: client.members == [])
+
+    world.run(main())
+
+
+def test_a_dropped_client_warns_once_whatever_its_members(world) -> None:
+    async def main() -> None:
+        async with workers("w1", "w2", "w3") as (mine, found):
+            client = await ClusterClient(mine, role="worker").open()
+            await connected(client, 3)
+            with pytest.warns(ResourceWarning) as warned:
+                del client
+            assert [str(one.message).partition(";")[0] for one in warned] == [
+                "unclosed ClusterClient of members with role=worker"
+            ]
+            await until(lambda: not any(worker.server.stats.connections for worker in found.values()))
+
+    world.run(main())
+
+
+def test_a_deadline_says_when_there_was_nobody(world) -> None:
+    async def main() -> None:
+        async with workers() as (mine, _), ClusterClient(mine, role="worker") as client:
+            with pytest.raises(DeadlineExceeded, match="waited for members with role=worker, of which there are none"):
+                await client.call("name", wait_for_ready=True, timeout=0.05)
 
     world.run(main())
