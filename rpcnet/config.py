@@ -181,6 +181,10 @@ class ClusterConfig:
     each round (memberlist), which leaves a third unprobed in a period."""
     tcp_probe: bool = True
     """Ask once more over TCP, so that a network that drops only datagrams kills nobody."""
+    refusal_is_evidence: bool = True
+    """A port that is closed on a machine that answers, as the prober sees twice and two helpers once, is a death
+    without suspicion; each that is told of it knocks first. Needs tcp_probe. False = silence alone counts (memberlist).
+    """
     suspicion_multiplier: float = 3.0
     """Least suspicion = multiplier * max(1, log10 n) * probe_interval. Lower = found sooner, more false deaths.
     memberlist has 4; 3 with a retransmit_multiplier of 6 has fewer false deaths than 4 with 4."""

@@ -331,8 +331,8 @@ class Cluster:
     def answered(self, number: int, data: bytes) -> None:
         self._do(self._running.exchanged(number, data, asyncio.get_running_loop().time()))
 
-    def unanswered(self, number: int) -> None:
-        self._do(self._running.exchange_failed(number, asyncio.get_running_loop().time()))
+    def unanswered(self, number: int, *, refused: bool) -> None:
+        self._do(self._running.exchange_failed(number, asyncio.get_running_loop().time(), refused=refused))
 
     # What the core wants.
 

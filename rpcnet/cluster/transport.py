@@ -41,7 +41,7 @@ class Receiver(Protocol):
     def request(self, data: bytes, source: str) -> bytes | None: ...
     def is_answer(self, data: bytes) -> bool: ...
     def answered(self, number: int, data: bytes) -> None: ...
-    def unanswered(self, number: int) -> None: ...
+    def unanswered(self, number: int, *, refused: bool) -> None: ...
 
 
 class Transport:
@@ -156,6 +156,7 @@ class Transport:
         self._exchanges[number] = _Exchange(address, task, timer)
 
     async def _connect(self, number: int, address: str, data: bytes) -> None:
+        endpoints: list[Endpoint] = []
         try:
             endpoints = await self._resolver.find(address)
             if len(endpoints) == 1:
@@ -164,9 +165,11 @@ class Transport:
                 )
             else:
                 await first_of([partial(self._ask, number, address, data, each) for each in endpoints], NEXT_ADDRESS)
-        except OSError:
+        except OSError as error:
             exchange = self._exchanges.get(number)
-            self._finish(number, exchange.useless if exchange is not None else None)
+            # Of several addresses one may be refused where another is merely silent.
+            refused = isinstance(error, ConnectionRefusedError) and len(endpoints) == 1
+            self._finish(number, exchange.useless if exchange is not None else None, refused=refused)
 
     async def _ask(self, number: int, address: str, data: bytes, endpoint: Endpoint) -> None:
         """Ask at one of several endpoints. An answer ends the exchange, and so this; none there is an OSError."""
@@ -192,7 +195,7 @@ class Transport:
             transport.abort()
         raise ConnectionError(f"{address}: no answer at {endpoint}")
 
-    def _finish(self, number: int, answer: bytes | None) -> None:
+    def _finish(self, number: int, answer: bytes | None, *, refused: bool = False) -> None:
         exchange = self._exchanges.pop(number, None)
         if exchange is None:
             return
@@ -205,7 +208,7 @@ class Transport:
             self._receiver.answered(number, answer)
         else:
             self._resolver.doubt(exchange.address)
-            self._receiver.unanswered(number)
+            self._receiver.unanswered(number, refused=refused)
 
     def _expire(self, number: int, deadline: float) -> None:
         """No answer in time. It may lie in the socket while we were held up: then it gets a little longer, once."""

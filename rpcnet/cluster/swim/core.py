@@ -24,9 +24,12 @@ from rpcnet.cluster.swim.member import Entry, Member
 from rpcnet.cluster.swim.message import (
     Ack,
     Alive,
+    Closed,
     Dead,
+    Gone,
     Holder,
     IndirectPing,
+    Knock,
     Left,
     Message,
     Nack,
@@ -50,6 +53,7 @@ from rpcnet.cluster.swim.replies import Replies
 from rpcnet.cluster.swim.suspicions import Timer
 from rpcnet.cluster.swim.table import Table
 from rpcnet.cluster.swim.timers import Timers
+from rpcnet.cluster.swim.witnesses import Witnesses
 from rpcnet.config import ClusterConfig
 
 __all__ = ["Core"]
@@ -124,6 +128,7 @@ class Core:
             outside=self,
         )
         self._phi: Phi | None = None
+        self._witnesses = Witnesses(table, config, self)
         self._farewell: Farewell | None = None
         self._awake_at = 0.0
         self._late_in_a_row = 0
@@ -138,6 +143,9 @@ class Core:
             Alive: lambda message, sender, now: table.alive(message, now),
             Suspect: lambda message, sender, now: table.suspect(message, now),
             Dead: lambda message, sender, now: table.declare(message, now),
+            Gone: self._witnesses.told,
+            Knock: lambda message, sender, now: self._prober.help(message, self._source, now),
+            Closed: lambda message, sender, now: self._prober.closed(message.sequence, sender, now),
             Left: lambda message, sender, now: table.left(message, now),
             Tags: lambda message, sender, now: table.tags(message),
             Refused: lambda message, sender, now: self._reception.refused_by(sender, message.reason),
@@ -146,6 +154,8 @@ class Core:
         self._due: dict[str, Callable[[str | int, float], None]] = {
             "probe": lambda _, now: self._prober.period(now),
             "probe_timeout": lambda _, now: self._prober.timed_out(now),
+            "probe_tcp": lambda _, now: self._prober.ask_over_tcp(now),
+            "knock": lambda sequence, now: self._prober.knock(int(sequence)),
             "relay": lambda sequence, now: self._prober.relay_due(int(sequence), now),
             "suspicion": lambda name, now: self._table.give_up(str(name), now),
             "question": lambda name, now: self._question(str(name), now),
@@ -202,6 +212,7 @@ class Core:
         self._table.announce()
         self._emit(MemberJoined(me.view()))
         self._emit(Published(me.run, me.version, dict(me.tags)))
+        self._replies.reached(now)
         self._prober.start(now)
         self._timers.set(("reap", ""), now + self._reap_interval())
         self._contacts.start(now)
@@ -281,7 +292,7 @@ class Core:
         if packet is None:
             answer = self._reception.take_refusal()
             return (self._outbox.packet([encode_message(answer)]) if answer else None), self._take(now)
-        self._replies.reached()
+        self._replies.reached(now)
         reply: list[bytes] = []
         holder = self._replies.holder(packet)
         if holder is not None:
@@ -307,6 +318,8 @@ class Core:
         self._notice(now)
         asked = self._contacts.close(number)
         packet = self._open(data, on_stream=True)
+        self._prober.stream_ended(number, now)
+        self._witnesses.knocked(number, now, answered=packet is not None)
         acked = (
             packet is not None
             and packet.name == self._table.me.name
@@ -333,10 +346,13 @@ class Core:
                 self._reception.refused_by(packet.name, message.reason)
         return self._take(now)
 
-    def exchange_failed(self, number: int, now: float) -> list[Effect]:
+    def exchange_failed(self, number: int, now: float, *, refused: bool = False) -> list[Effect]:
+        """There is no answer; `refused` where the machine is there and its port is closed."""
         self._notice(now)
         self._contacts.close(number)
         self._contacts.holder_asked(number, False, now)
+        self._prober.stream_ended(number, now, refused=refused)
+        self._witnesses.knocked(number, now, refused=refused)
         return self._take(now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -390,7 +406,7 @@ class Core:
 
     def _read_ping(self, message: Ping, sender: str, now: float) -> None:
         if message.target == self._table.me.name:
-            self._replies.reached()
+            self._replies.reached(now)
             self.send(self._source, [Ack(message.sequence)], to=sender)
             if self._farewell is None:
                 self._contacts.compare(sender, message.digest, now)
@@ -422,8 +438,14 @@ class Core:
     def accuse(self, entry: Entry, now: float) -> None:
         self._table.accuse(entry, now)
 
-    def ask_stream(self, entry: Entry, message: Ping, timeout: float) -> None:
-        self._contacts.ask(entry.address, [encode_message(message)], timeout)
+    def is_gone(self, entry: Entry, now: float) -> None:
+        self._witnesses.seen(entry, now)
+
+    def next_sequence(self) -> int:
+        return self._prober.next_sequence()
+
+    def ask_stream(self, address: str, message: Ping, timeout: float) -> int:
+        return self._contacts.ask(address, [encode_message(message)], timeout)
 
     def open_stream(self, number: int, address: str, messages: list[bytes], timeout: float) -> None:
         self.stats.exchanges += 1

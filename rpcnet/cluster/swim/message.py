@@ -29,10 +29,13 @@ __all__ = [
     "Ack",
     "Alive",
     "BadPacket",
+    "Closed",
     "Dead",
+    "Gone",
     "Header",
     "Holder",
     "IndirectPing",
+    "Knock",
     "Left",
     "Message",
     "Nack",
@@ -256,8 +259,49 @@ class Holder(Struct, array_like=True, frozen=True, tag=14):
     address: Address
 
 
+class Knock(Struct, array_like=True, frozen=True, tag=15):
+    """Ping `target` for me, and say whether its port is closed: it has refused me."""
+
+    sequence: Sequence32
+    target: Name
+    address: Address
+
+
+class Closed(Struct, array_like=True, frozen=True, tag=16):
+    """The port of whom you asked me to knock at is closed."""
+
+    sequence: Sequence32
+
+
+class Gone(Struct, array_like=True, frozen=True, tag=17):
+    """A member whose machine answers and whose port is closed, as several have seen. Told on by those only who have
+    seen it themselves, or have been told by several.
+    """
+
+    name: Name
+    run: Number
+    incarnation: Number
+    accuser: Name
+
+
 Message = (
-    Ping | IndirectPing | Ack | Nack | Alive | Suspect | Dead | Left | Tags | State | Summary | Rows | Refused | Holder
+    Ping
+    | IndirectPing
+    | Ack
+    | Nack
+    | Alive
+    | Suspect
+    | Dead
+    | Left
+    | Tags
+    | State
+    | Summary
+    | Rows
+    | Refused
+    | Holder
+    | Knock
+    | Closed
+    | Gone
 )
 
 
@@ -303,7 +347,7 @@ _table = msgspec.msgpack.Decoder(_Table)
 _record = msgspec.msgpack.Decoder(Record)
 _header = msgspec.msgpack.Decoder(Header)
 
-NEWS = range(5, 10)
+NEWS = frozenset((5, 6, 7, 8, 9, 17))
 """Tags of the messages that go from member to member unchanged."""
 STATE, ROWS = 10, 12
 _Remembered = TypeVar("_Remembered", Message, Record)

@@ -1,18 +1,21 @@
 """The failure detector: one probe a period, helpers, the question over TCP, and what we ask for others.
 
-Direct ping; after the probe time-out helpers and TCP at once; at the end of the period, silence is an accusation
-(SWIM §3.1, Lifeguard §IV.A). A probe in flight while we ourselves were stalled is no evidence: it is void and repeated.
-Knows no claim: it says whom it accuses.
+Direct ping, soon after it the question over TCP, after the probe time-out helpers; at the end of the period, silence is
+an accusation (SWIM §3.1, Lifeguard §IV.A). A port that is closed is more than silence: where we were refused twice, so
+far apart that no listener was merely started again, and helpers as well, the target is gone. A probe in flight while we
+ourselves were stalled is no evidence: it is void and repeated. Knows no claim: it says whom it accuses.
+
+Tests: tests/rpcnet/cluster/swim/test_core.py, test_refusal.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from rpcnet.cluster.swim.awareness import Awareness
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.cluster.swim.member import ALIVE, Entry
-from rpcnet.cluster.swim.message import Ack, IndirectPing, Message, Nack, Ping
+from rpcnet.cluster.swim.message import Ack, Closed, IndirectPing, Knock, Message, Nack, Ping
 from rpcnet.cluster.swim.ring import Ring
 from rpcnet.cluster.swim.suspicions import Timer
 from rpcnet.cluster.swim.table import Table
@@ -25,6 +28,12 @@ MAX_VOID = 2
 """A probe is repeated at most so often because we were late; a member that is always late must still find the dead."""
 NACK_AT = 0.8
 """Share of the probe time-out after which a helper says that it heard nothing (Lifeguard §IV.A)."""
+TCP_AT = 0.25
+"""Share of the probe time-out after which we ask over TCP; where that is refused, again at its end."""
+KNOCK_AT = 0.1
+"""Share of the probe time-out after which a helper knocks: only if its own ping was not answered."""
+REFUSALS = 2
+"""So many times we, and so many helpers, must have been refused."""
 MAX_RELAYS = 1024
 SPREAD = 0.25
 """In this share of an epoch, from its beginning, all send their probes where the order is shared."""
@@ -34,8 +43,9 @@ class Outside(Protocol):
     """What the prober needs of the core."""
 
     def send(self, address: str, messages: list[Message], *, to: str | None = None) -> None: ...
-    def ask_stream(self, entry: Entry, message: Ping, timeout: float) -> None: ...
+    def ask_stream(self, address: str, message: Ping, timeout: float) -> int: ...
     def accuse(self, entry: Entry, now: float) -> None: ...
+    def is_gone(self, entry: Entry, now: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -46,6 +56,9 @@ class _Probe:
     voided: int
     helpers: int = 0
     nacks: int = 0
+    refusals: int = 0
+    closed: dict[str, None] = field(default_factory=dict)
+    """Helpers that were refused as well."""
 
 
 @dataclass(slots=True)
@@ -54,6 +67,8 @@ class _Relay:
 
     origin: str
     sequence: int
+    target: str
+    address: str
     nacked: bool = False
 
 
@@ -78,6 +93,8 @@ class Prober:
         self._probe: _Probe | None = None
         self._again: _Probe | None = None
         self._relays: dict[int, _Relay] = {}
+        self._streams: dict[int, int] = {}
+        """The sequence that was asked for on each open stream."""
 
     def start(self, now: float) -> None:
         """Epochs are counted by the wall clock, whose time at our start is our run. In a shared order all probe in the
@@ -93,7 +110,7 @@ class Prober:
         """Probe no more; what others asked us to ask is still answered."""
         self._probe = self._again = None
         self._timers.cancel(("probe", ""))
-        self._timers.cancel(("probe_timeout", ""))
+        self._cancel_probe()
 
     def next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) % 2**32
@@ -104,23 +121,43 @@ class Prober:
     def acked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
             self._probe = None
-            self._timers.cancel(("probe_timeout", ""))
+            self._cancel_probe()
             self._awareness.change(-1)
         elif (relay := self._relays.pop(sequence, None)) is not None:
             self._timers.cancel(("relay", sequence))
+            self._timers.cancel(("knock", sequence))
             self._outside.send(relay.origin, [Ack(relay.sequence)])
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
             self._probe.nacks += 1
 
-    def help(self, request: IndirectPing, source: str, now: float) -> None:
+    def closed(self, sequence: int, helper: str, now: float) -> None:
+        """A helper was refused as well."""
+        if self._probe is not None and sequence == self._probe.sequence:
+            self._probe.closed[helper] = None
+            self._judge_refusals(now)
+
+    def stream_ended(self, number: int, now: float, *, refused: bool = False) -> None:
+        """A question on a stream is over; what was answered we are told besides."""
+        sequence = self._streams.pop(number, -1)
+        if not refused or not self._config.refusal_is_evidence:
+            return
+        if self._probe is not None and sequence == self._probe.sequence:
+            self._probe.refusals += 1
+            self._judge_refusals(now)
+        elif (relay := self._relays.get(sequence)) is not None:
+            self._outside.send(relay.origin, [Closed(relay.sequence)])
+
+    def help(self, request: IndirectPing | Knock, source: str, now: float) -> None:
         """Ping somebody for somebody; answer with what we hear, never for the target."""
         if len(self._relays) >= MAX_RELAYS:
             return
         sequence = self.next_sequence()
-        self._relays[sequence] = _Relay(source, request.sequence)
+        self._relays[sequence] = _Relay(source, request.sequence, request.target, request.address)
         self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_wait)
+        if isinstance(request, Knock):
+            self._timers.set(("knock", sequence), now + KNOCK_AT * self._config.probe_wait)
         self._outside.send(request.address, [Ping(sequence, request.target, self._table.digest)], to=request.target)
 
     # What time says.
@@ -135,20 +172,34 @@ class Prober:
         self._timers.set(("probe", ""), now - (late if late < interval / 2 else 0.0) + self._awareness.scale(interval))
 
     def timed_out(self, now: float) -> None:
-        """No direct ack: ask others, and ask over TCP."""
+        """No direct ack: ask others."""
         probe = self._probe
         target = self._target(probe)
         if probe is None or target is None:
             return
-        request = IndirectPing(probe.sequence, target.name, target.address)
+        if probe.refusals:
+            self.ask_over_tcp(now)
+        request = (Knock if probe.refusals else IndirectPing)(probe.sequence, target.name, target.address)
         for name in self.ring.sample(self._config.indirect_probes, lambda name: self._may_help(name, target)):
             probe.helpers += 1
             self._outside.send(self._table.entries[name].address, [request], to=name)
-        if self._config.tcp_probe:
-            rest = max(self._config.probe_interval - self._config.probe_wait, self._config.probe_wait)
-            self._outside.ask_stream(
-                target, Ping(probe.sequence, target.name, self._table.digest), self._awareness.scale(rest)
-            )
+
+    def ask_over_tcp(self, now: float) -> None:
+        """No direct ack yet."""
+        probe = self._probe
+        target = self._target(probe)
+        if probe is not None and target is not None:
+            rest = self._config.probe_interval - TCP_AT * self._config.probe_wait
+            self._ask_stream(probe.sequence, target.name, target.address, self._awareness.scale(rest))
+
+    def knock(self, sequence: int) -> None:
+        """Somebody was refused by that one; it has not answered our ping either."""
+        relay = self._relays[sequence]
+        self._ask_stream(sequence, relay.target, relay.address, self._config.probe_interval)
+
+    def _ask_stream(self, sequence: int, target: str, address: str, timeout: float) -> None:
+        number = self._outside.ask_stream(address, Ping(sequence, target, self._table.digest), timeout)
+        self._streams[number] = sequence
 
     def relay_due(self, sequence: int, now: float) -> None:
         """First tell who asked that we are well and the target is silent; a late ack is passed on for a while."""
@@ -165,11 +216,11 @@ class Prober:
         probe = self._probe
         if probe is not None and probe.voided < MAX_VOID:
             self._again, self._probe = probe, None
-            self._timers.cancel(("probe_timeout", ""))
+            self._cancel_probe()
 
     def _judge(self, now: float) -> None:
         probe, self._probe = self._probe, None
-        self._timers.cancel(("probe_timeout", ""))
+        self._cancel_probe()
         target = self._target(probe)
         if probe is None or target is None:
             return
@@ -177,6 +228,21 @@ class Prober:
         # Helpers that said nothing at all: then it is rather we who hear nothing.
         self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
         self._outside.accuse(target, now)
+
+    def _judge_refusals(self, now: float) -> None:
+        """With few members those that there are must do; but never we alone."""
+        probe = self._probe
+        target = self._target(probe)
+        if probe is None or target is None or probe.refusals < REFUSALS or not probe.closed:
+            return
+        if len(probe.closed) >= min(REFUSALS, probe.helpers):
+            self._probe = None
+            self._cancel_probe()
+            self._outside.is_gone(target, now)
+
+    def _cancel_probe(self) -> None:
+        self._timers.cancel(("probe_timeout", ""))
+        self._timers.cancel(("probe_tcp", ""))
 
     def _begin(self, now: float) -> None:
         again, self._again = self._again, None
@@ -192,7 +258,10 @@ class Prober:
         voided = again.voided + 1 if again is not None else 0
         probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
         self._stats.probes += 1
-        self._timers.set(("probe_timeout", ""), now + self._awareness.scale(self._config.probe_wait))
+        wait = self._awareness.scale(self._config.probe_wait)
+        self._timers.set(("probe_timeout", ""), now + wait)
+        if self._config.tcp_probe:
+            self._timers.set(("probe_tcp", ""), now + TCP_AT * wait)
         self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
 
     def _epoch(self, now: float) -> int:

@@ -18,6 +18,8 @@ __all__ = ["Replies"]
 
 MAX_UNREACHED = 3
 """So often a member refutes without anybody having reached it. Others probe it once a period, in the mean."""
+LONG_UNREACHED = 5
+"""So many periods without having been reached make it once less."""
 
 
 class Replies:
@@ -25,6 +27,7 @@ class Replies:
         self._table, self._outbox, self._config, self._awareness = table, outbox, config, awareness
         self._now = 0.0
         """When the packet came that is being read, or the last one."""
+        self._reached_at = 0.0
         self._unreached = 0
         """How often we have refuted since somebody last reached us unasked."""
         self._accused_anew = False
@@ -39,9 +42,9 @@ class Replies:
         """Another packet is read."""
         self._now, self._accused_anew = now, False
 
-    def reached(self) -> None:
+    def reached(self, now: float) -> None:
         """Somebody has reached us unasked."""
-        self._unreached = 0
+        self._unreached, self._reached_at = 0, now
 
     def answer(self, packet: Packet, source: str) -> bool:
         """What its sender must know. True where we do not know the sender: whoever runs us asks for its table."""
@@ -85,7 +88,8 @@ class Replies:
 
     def _may_refute(self) -> bool:
         """Not if nobody reaches us, however often we say that we live: they are right then."""
-        if self._unreached < MAX_UNREACHED:
+        is_long = self._now - self._reached_at > LONG_UNREACHED * self._config.probe_interval
+        if self._unreached < MAX_UNREACHED - is_long:
             return True
         address = self._table.me.address
         self._outbox.effects.append(

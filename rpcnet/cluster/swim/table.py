@@ -27,6 +27,7 @@ from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry,
 from rpcnet.cluster.swim.message import (
     Alive,
     Dead,
+    Gone,
     Left,
     Record,
     Suspect,
@@ -104,7 +105,9 @@ class Table(Myself):
             self._emit(MemberSuspected(entry.view()))
             self._tell(entry, message, spread)
 
-    def declare(self, message: Dead, now: float, *, spread: bool = True, age: float = 0.0, address: str = "") -> None:
+    def declare(
+        self, message: Dead | Gone, now: float, *, spread: bool = True, age: float = 0.0, address: str = ""
+    ) -> None:
         """Somebody has given a member up. Where nobody has doubted it here before, it may have been given up in another
         part of a network that was cut: then the accused is asked first, as for a death in a table.
         """
@@ -123,6 +126,10 @@ class Table(Myself):
             self.suspicions.hasten(message.name, now)
         else:
             self._end(message, claim, now - age, spread=spread, address=address)
+
+    def bury(self, message: Gone, now: float) -> None:
+        """That member has failed, and nobody need ask it."""
+        self._end(message, Claim(message.run, message.incarnation, DEAD), now, spread=True)
 
     def left(self, message: Left, now: float, *, spread: bool = True, age: float = 0.0) -> None:
         claim = Claim(message.run, message.incarnation, LEFT)
@@ -274,7 +281,7 @@ class Table(Myself):
             assert spread, "with our first table come no second accusers: its sender accuses alone"
             self._tell(entry, message, spread)
 
-    def _end(self, message: Dead | Left, claim: Claim, at: float, *, spread: bool, address: str = "") -> None:
+    def _end(self, message: Dead | Gone | Left, claim: Claim, at: float, *, spread: bool, address: str = "") -> None:
         event = MemberLeft if claim.status == LEFT else MemberFailed
         entry = self.entries.get(message.name)
         if entry is None:
@@ -304,7 +311,7 @@ class Table(Myself):
             # What was to be told is older than what we hold now.
             self._queue.drop(("state", entry.name))
 
-    def _tell(self, entry: Entry, message: Suspect | Dead | Left, spread: bool) -> None:
+    def _tell(self, entry: Entry, message: Suspect | Dead | Gone | Left, spread: bool) -> None:
         if spread:
             self._queue.add(("state", entry.name), encode_message(message), urgent=True)
         else:

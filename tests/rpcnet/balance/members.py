@@ -11,8 +11,8 @@ from typing import Any
 from rpcnet import Cluster, ClusterConfig, NotFound, RpcConfig, RpcServer
 from rpcnet.balance import ClusterClient
 
-CONFIG = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier=2.0)
-"""Quick verdicts for tests over sockets."""
+CONFIG = replace(ClusterConfig.local(), probe_interval=0.3, suspicion_multiplier=2.0, refusal_is_evidence=False)
+"""Quick verdicts for tests over sockets; a closed port is silence, so that there are suspects."""
 
 
 class Worker:

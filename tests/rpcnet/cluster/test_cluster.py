@@ -258,10 +258,27 @@ def test_a_watch_ends_when_the_cluster_is_left(world):
     world.run(main())
 
 
-def test_a_silent_member_is_suspected_and_then_failed(world):
+def test_a_killed_member_is_failed_without_suspicion(world):
     async def main():
         async with make("a", config=LOCAL) as a, make("b", a.address, config=LOCAL) as b:
             c = make("c", a.address, config=LOCAL)
+            await c.start()
+            async with a.watch() as view:
+                await until(view, lambda members: len(members) == 3)
+                await silence(c)  # its port is closed
+                async with asyncio.timeout(30):
+                    event = await anext(aiter(view))
+            assert (type(event), event.member.name) == (MemberFailed, "c")
+            await b.leave()
+
+    world.run(main())
+
+
+def test_a_silent_member_is_suspected_and_then_failed(world):
+    async def main():
+        silent = replace(LOCAL, refusal_is_evidence=False)
+        async with make("a", config=silent) as a, make("b", a.address, config=silent) as b:
+            c = make("c", a.address, config=silent)
             await c.start()
             async with a.watch() as view:
                 await until(view, lambda members: len(members) == 3)

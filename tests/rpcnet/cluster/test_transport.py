@@ -37,8 +37,8 @@ class Receiver:
     def answered(self, number, data):
         self.came.put_nowait(("answered", number, data))
 
-    def unanswered(self, number):
-        self.came.put_nowait(("unanswered", number))
+    def unanswered(self, number, *, refused):
+        self.came.put_nowait(("refused" if refused else "unanswered", number))
 
 
 class Pair:
@@ -104,12 +104,12 @@ def test_a_datagram_and_an_exchange_pass_over_the_same_address(world):
     world.run(main())
 
 
-def test_a_refused_connection_is_no_answer(world):
+def test_a_refused_connection_is_told_from_silence(world):
     async def main():
         async with Pair() as pair:
             await pair.two.close()
             pair.one.exchange(1, pair.other, b"question", 5.0)
-            assert await pair.heard() == ("unanswered", 1)
+            assert await pair.heard() == ("refused", 1)
 
     world.run(main())
 

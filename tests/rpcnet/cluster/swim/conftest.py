@@ -29,6 +29,8 @@ class Network:
         """Newcomers that were told that their name is in use, and where."""
         self.sent: list[tuple[float, str, Any]] = []
         self.udp_only_cuts = False
+        self.refusing: dict[str, None] = {}
+        """Nothing listens there, though the machine answers: whether the process lives or not."""
         self._cut: dict[tuple[str, str], None] = {}
         self._stalled: dict[str, list[Callable[[], None]]] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -48,6 +50,7 @@ class Network:
             **keys,
         )
         self.cores[name] = core
+        self.refusing.pop(name, None)
         self._armed.pop(name, None)
         self._do(name, core, core.start(self.now))
         return core
@@ -62,8 +65,11 @@ class Network:
         self.events.clear()
         return names
 
-    def crash(self, name: str) -> None:
+    def crash(self, name: str, *, refuses: bool = False) -> None:
+        """It is gone; `refuses` where its machine is still there, and says that the port is closed."""
         del self.cores[name]
+        if refuses:
+            self.refusing[name] = None
 
     def stall(self, name: str, seconds: float) -> None:
         """What comes waits; timers are late; then everything that came is read before the timers."""
@@ -174,7 +180,12 @@ class Network:
             work()
 
     def _carry(self, source: str, target: str, data: bytes) -> None:
-        if target not in self.cores or not self.connected(source, target) or self.random.random() < self.loss:
+        if (
+            target in self.refusing
+            or target not in self.cores
+            or not self.connected(source, target)
+            or self.random.random() < self.loss
+        ):
             return
         self._at(
             self.now + self._latency(),
@@ -186,11 +197,14 @@ class Network:
         target, number = host(exchange.address), exchange.number
         finished: list[bool] = []
 
-        def finish(data: bytes | None) -> None:
+        def finish(data: bytes | None, *, refused: bool = False) -> None:
             if finished or self.cores.get(name) is not core:
                 return
             finished.append(True)
-            effects = core.exchange_failed(number, self.now) if data is None else core.exchanged(number, data, self.now)
+            if data is None:
+                effects = core.exchange_failed(number, self.now, refused=refused)
+            else:
+                effects = core.exchanged(number, data, self.now)
             self._do(name, core, effects)
 
         def arrive() -> None:
@@ -201,9 +215,12 @@ class Network:
 
         self._at(self.now + exchange.timeout, lambda: self._deliver(name, lambda: finish(None)))
         reachable = self.udp_only_cuts or (self.connected(name, target) and self.connected(target, name))
-        if target not in self.cores:
+        if target in self.refusing or target not in self.cores:
             if reachable:
-                self._at(self.now + self._latency(), lambda: self._deliver(name, lambda: finish(None)))
+                refused = target in self.refusing
+                self._at(
+                    self.now + 2 * self._latency(), lambda: self._deliver(name, lambda: finish(None, refused=refused))
+                )
         elif reachable:
             self._at(self.now + 3 * self._latency(), lambda: self._deliver(target, arrive))
 

@@ -466,6 +466,10 @@ def test_a_members_own_row_repairs_its_address_and_tells_both(member):
     assert member.core.member("x").address == "x:1"
     assert sent_to(effects, "x:1") == [[Alive("x", 1, 1, "damaged:1", {}, 3, {})]]
     assert sent_to(effects, "damaged:1") == [[Alive("x", 1, 1, "x:1", {}, 3, {})]]
+    again = member.core.handle(
+        encode("default", "b", 1, [encode_message(Alive("x", 1, 1, "damaged:1", {}, 3, {}))]), "b:1", member.now
+    )
+    assert sent_to(again, "damaged:1") == [], "once a gossip interval"
 
 
 def test_newer_tags_of_a_failed_member_are_kept_without_an_event(member):
@@ -552,8 +556,9 @@ def test_what_was_refuted_before_is_refuted_to_its_sender(member, stale):
     assert member.hear(Alive("me", 4, 9, "me:1", {}, 0, {})) == [], "an old record accuses nobody"
 
 
-def test_suspects_are_not_waited_for_to_confirm(member):
+def test_suspects_are_not_waited_for_to_confirm():
     """Of five three are suspects: one confirmation is all that can come, where two were wanted."""
+    member = Member(ClusterConfig.memberlist_lan())
     member.hear(*(alive(name) for name in "bxyz"))
     member.hear(Suspect("x", 1, 1, "b"), Suspect("x", 1, 1, "me"))
     assert MemberFailed not in kinds(member.wait(0.5))
@@ -625,3 +630,9 @@ def test_a_late_confirmation_is_no_late_timer_of_ours(member):
     assert kinds(member.hear(Suspect("x", 1, 1, "c"))) == []
     assert MemberFailed in kinds(member.wait(0.01))
     assert (member.core.stats.late_timers, member.core.awareness.score) == (0, score)
+
+
+def test_a_twin_is_told_of_us_once_a_gossip_interval(member):
+    twin = encode("default", "b", 1, [encode_message(Alive("me", 5, 0, "other:1", {}, 0, {}))])
+    answers = [sent_to(member.core.handle(twin, "b:1", member.now), "other:1") for _ in range(2)]
+    assert answers == [[[member.core._table.me.record]], []]
