@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/python -m pytest -q
 SCENARIOS := $(sort $(wildcard scenarios/*.toml))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
-CORES := rpcnet/wire rpcnet/flow rpcnet/cluster/swim
+CORES := rpcnet/wire rpcnet/flow rpcnet/cluster/swim rpcnet/cluster/seal
 
 .PHONY: run check test test-slow format setup lint fast gate cores notebooks mutants fuzz
 

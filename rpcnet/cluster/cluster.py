@@ -16,6 +16,11 @@ from rpcnet import observe
 from rpcnet.address import is_loopback, split_host_port
 from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, NameInUse, NotPermitted
 from rpcnet.cluster.registry import Registry
+from rpcnet.cluster.seal.checksummed import Checksummed
+from rpcnet.cluster.seal.envelope import Envelope
+from rpcnet.cluster.seal.keyring import Keyring
+from rpcnet.cluster.seal.sealed import Sealed
+from rpcnet.cluster.seal.unopened import Unopened
 from rpcnet.cluster.swim import record as record_rules
 from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.cluster.swim.core import Core
@@ -65,7 +70,7 @@ class Cluster:
         services: Mapping[str, str] | None = None,
         advertise: str | None = None,
         config: ClusterConfig | None = None,
-        keyring: None = None,
+        keyring: Keyring | None = None,
         random: random_module.Random | None = None,
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
@@ -73,13 +78,14 @@ class Cluster:
 
         bind: `host:port` for datagrams and streams; port 0 takes a free one. join: seeds, `host:port`, names too.
         services: addresses of what it offers, by name. advertise: the address told to others, where it is not the bound
-        one; each as others can reach it. keyring: there are none yet, so it must be None. random, wall_clock: given in
-        tests. Raises InvalidRecord or another ValueError for what no other member could use.
+        one; each as others can reach it. keyring: seals all that members exchange; who has none of its keys gets no
+        word. Its keys may be changed while this member runs. random, wall_clock: given in tests. Raises InvalidRecord
+        or another ValueError for what no other member could use.
         """
         record_rules.check_name(name)
         record_rules.check_services(services if services is not None else {})
-        if keyring is not None:
-            raise NotPermitted("this version has no sealed datagrams: keyring must be None")
+        if keyring is not None and not isinstance(keyring, Keyring):
+            raise TypeError(f"keyring is a Keyring, as Keyring.from_file makes it, not {type(keyring).__name__}")
         split_host_port(bind)
         seeds = tuple(join)
         for seed in seeds:
@@ -87,6 +93,8 @@ class Cluster:
         if advertise is not None:
             record_rules.check_address(advertise, "advertise")
         self.name = name
+        self.keyring = keyring
+        """Its keys may be changed at any time; None = plain datagrams, with a checksum."""
         self.registry = Registry(lambda: self.me, self.member, self._register)
         self._bind, self._join, self._advertise = bind, seeds, advertise
         self._services = dict(services or {})
@@ -129,7 +137,8 @@ class Cluster:
         self._has_started = True  # before anything is awaited: of two starts at once one raises
         loop = asyncio.get_running_loop()
         self._observer = observe.current()
-        self._transport = transport = Transport(self, self._config, lambda: self.stats)
+        envelope = self._envelope()
+        self._transport = transport = Transport(self, self._config, lambda: self.stats, envelope)
         try:
             bound = await self._opened(transport)
             address = self._address(bound)
@@ -141,6 +150,7 @@ class Cluster:
                 random=self._random,
                 seeds=self._join,
                 services=self._services,
+                room=self._config.max_datagram_bytes - envelope.overhead,
             )
         except BaseException:
             self._is_leaving = True
@@ -331,6 +341,12 @@ class Cluster:
     def answered(self, number: int, data: bytes) -> None:
         self._do(self._running.exchanged(number, data, asyncio.get_running_loop().time()))
 
+    def unopened(self, why: Unopened, source: str) -> None:
+        stats = self.stats
+        setattr(stats, why.reason, getattr(stats, why.reason) + 1)
+        if why.should_be_told:
+            self._notice(Noticed((why.reason, ""), f"does not open what comes from {source}: {why}"))
+
     def unanswered(self, number: int, *, refused: bool) -> None:
         self._do(self._running.exchange_failed(number, asyncio.get_running_loop().time(), refused=refused))
 
@@ -341,11 +357,11 @@ class Cluster:
         assert transport is not None, "a running core without a transport"
         for effect in effects:
             if isinstance(effect, Send):  # nearly all of them
-                transport.send(effect.address, effect.data)
+                transport.send(effect.address, effect.data, effect.to)
                 continue
             match effect:
-                case Exchange(number, address, data, timeout):
-                    transport.exchange(number, address, data, timeout)
+                case Exchange(number, address, data, timeout, to):
+                    transport.exchange(number, address, data, timeout, to)
                 case Published(run, version, tags):
                     self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
                 case Flushed():
@@ -486,12 +502,18 @@ class Cluster:
     def _left_early(self) -> ClusterClosed:
         return ClusterClosed(f"cluster member {self.name} was left while it started")
 
+    def _envelope(self) -> Envelope:
+        if self.keyring is None:
+            return Checksummed()
+        config = self._config
+        return Sealed(self.keyring, config.cluster_name, self.name, 2 * config.max_members)  # datagrams and requests
+
     def _address(self, bound: str) -> str:
         host, _ = split_host_port(bound)
-        if not is_loopback(host) and not self._config.insecure:
+        if not (is_loopback(host) or self.keyring is not None or self._config.insecure):
             raise NotPermitted(
                 f"{self.name} would listen on {bound} without a key: anybody there could speak for its members;"
-                " bind a loopback address or set ClusterConfig.insecure"
+                " give it keyring=, bind a loopback address, or set ClusterConfig.insecure"
             )
         if self._advertise is not None:
             return self._advertise

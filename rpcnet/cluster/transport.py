@@ -1,7 +1,8 @@
 """Datagrams and short streams of the cluster, on one port, over the running loop.
 
-A stream carries one request and one answer, each a length (4 bytes, big-endian) and a packet. Packets pass through here
-as opaque bytes, in and out: this is where they will be sealed. Knows no message and no rule of the protocol.
+A stream carries one request and one answer. Packets pass through here as opaque bytes, in and out: this is where they
+are put into their envelope and taken out of it. What does not open is reported, and its sender gets nothing, not even a
+byte on its connection. Knows no message and no rule of the protocol.
 """
 
 import asyncio
@@ -17,15 +18,16 @@ from rpcnet.address import join_host_port, split_host_port
 from rpcnet.client.race import NEXT_ADDRESS, first_of
 from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.resolver import Endpoint, Resolver
+from rpcnet.cluster.seal.envelope import Answering, Asking, Envelope
+from rpcnet.cluster.seal.unopened import Unopened
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.config import ClusterConfig
 from rpcnet.listener import start_listening, stop_listening
 
 __all__ = ["AddressInUse", "Receiver", "Transport"]
 
-HEADER = 4
 MAX_STREAMS = 256
-"""Incoming streams at once; more are closed as they come."""
+"""Incoming streams at once. Of more, the oldest that has not shown yet that it is of this cluster is closed."""
 PORT_TRIES = 16
 """With port 0: how often another free TCP port is tried whose UDP twin may be free."""
 
@@ -42,15 +44,18 @@ class Receiver(Protocol):
     def is_answer(self, data: bytes) -> bool: ...
     def answered(self, number: int, data: bytes) -> None: ...
     def unanswered(self, number: int, *, refused: bool) -> None: ...
+    def unopened(self, why: Unopened, source: str) -> None: ...
 
 
 class Transport:
     """One UDP socket and one TCP listener on the same address."""
 
-    def __init__(self, receiver: Receiver, config: ClusterConfig, stats: Callable[[], Stats]) -> None:
+    def __init__(
+        self, receiver: Receiver, config: ClusterConfig, stats: Callable[[], Stats], envelope: Envelope
+    ) -> None:
         self.received = 0
         """How many datagrams and pieces of streams have come in: whether a turn of the loop brought something."""
-        self._receiver, self._config, self._stats = receiver, config, stats
+        self._receiver, self._config, self._stats, self.envelope = receiver, config, stats, envelope
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
@@ -119,7 +124,7 @@ class Transport:
 
     # Datagrams.
 
-    def send(self, address: str, data: bytes) -> None:
+    def send(self, address: str, packet: bytes, to: str | None = None) -> None:
         """One datagram; dropped while its address is being looked up, as any datagram may be."""
         if self._udp is None:
             return
@@ -127,7 +132,8 @@ class Transport:
         if len(known) > 1:  # this socket reaches addresses of its own family only
             known = [endpoint for endpoint in known if (":" in endpoint[0]) == self._is_ipv6]
         if known:
-            self._udp.sendto(data, known[0])
+            self._stats().bytes_sent += self.envelope.overhead
+            self._udp.sendto(self.envelope.seal(packet, to), known[0])
         else:
             self._stats().unresolved += 1
 
@@ -137,8 +143,17 @@ class Transport:
 
     def datagram_came(self, data: bytes, source: Endpoint) -> None:
         self.received += 1
-        if not self._closed:
-            self._receiver.datagram(data, join_host_port(source[0], source[1]))
+        if self._closed:
+            return
+        stats = self._stats()
+        stats.datagrams_received += 1
+        stats.bytes_received += len(data)
+        try:
+            packet = self.envelope.open(data)
+        except Unopened as why:
+            self._receiver.unopened(why, join_host_port(source[0], source[1]))
+        else:
+            self._receiver.datagram(packet, join_host_port(source[0], source[1]))
 
     def datagrams_begin(self) -> None:
         """A socket is there, though nobody may ever get it: binding may be cancelled."""
@@ -149,29 +164,30 @@ class Transport:
 
     # Streams.
 
-    def exchange(self, number: int, address: str, data: bytes, timeout: float) -> None:
+    def exchange(self, number: int, address: str, packet: bytes, timeout: float, to: str | None = None) -> None:
         """Send a request on a stream of its own; the receiver is told the answer, or that there is none."""
-        task = self._loop.create_task(self._connect(number, address, data), name=f"cluster exchange with {address}")
+        request = packet, to
+        task = self._loop.create_task(self._connect(number, address, request), name=f"cluster exchange with {address}")
         timer = self._loop.call_later(timeout, self._expire, number, self._loop.time() + timeout)
         self._exchanges[number] = _Exchange(address, task, timer)
 
-    async def _connect(self, number: int, address: str, data: bytes) -> None:
+    async def _connect(self, number: int, address: str, request: "_Request") -> None:
         endpoints: list[Endpoint] = []
         try:
             endpoints = await self._resolver.find(address)
             if len(endpoints) == 1:
                 await self._loop.create_connection(
-                    lambda: _Stream(self, on_message=partial(self._finish, number), request=data), *endpoints[0]
+                    lambda: _Stream(self, on_message=partial(self._finish, number), request=request), *endpoints[0]
                 )
             else:
-                await first_of([partial(self._ask, number, address, data, each) for each in endpoints], NEXT_ADDRESS)
+                await first_of([partial(self._ask, number, address, request, each) for each in endpoints], NEXT_ADDRESS)
         except OSError as error:
             exchange = self._exchanges.get(number)
             # Of several addresses one may be refused where another is merely silent.
             refused = isinstance(error, ConnectionRefusedError) and len(endpoints) == 1
             self._finish(number, exchange.useless if exchange is not None else None, refused=refused)
 
-    async def _ask(self, number: int, address: str, data: bytes, endpoint: Endpoint) -> None:
+    async def _ask(self, number: int, address: str, request: "_Request", endpoint: Endpoint) -> None:
         """Ask at one of several endpoints. An answer ends the exchange, and so this; none there is an OSError."""
         failed = self._loop.create_future()
 
@@ -187,7 +203,7 @@ class Transport:
                 failed.set_result(None)
 
         transport, _ = await self._loop.create_connection(
-            lambda: _Stream(self, on_message=on_message, request=data), *endpoint
+            lambda: _Stream(self, on_message=on_message, request=request), *endpoint
         )
         try:
             await failed
@@ -224,19 +240,33 @@ class Transport:
     def stream_came(self, stream: "_Stream") -> bool:
         """Whether it may stay; known until it is gone, either way."""
         self._streams[stream] = None
-        return not self._closed and len(self._streams) <= MAX_STREAMS
+        if len(self._streams) > MAX_STREAMS:
+            next((each for each in self._streams if each.may_be_strange), stream).abort()
+        return not self._closed
 
     def stream_gone(self, stream: "_Stream") -> None:
         self._streams.pop(stream, None)
         if not self._streams:
             self._streams_gone.set()
 
-    def request_came(self, data: bytes, source: Endpoint) -> bytes | None:
-        return None if self._closed else self._receiver.request(data, join_host_port(source[0], source[1]))
+    def request_came(self, packet: bytes, source: Endpoint) -> bytes | None:
+        return None if self._closed else self._receiver.request(packet, join_host_port(source[0], source[1]))
+
+    def unopened(self, why: Unopened, source: Endpoint) -> None:
+        if not self._closed:
+            self._receiver.unopened(why, join_host_port(source[0], source[1]))
+
+    def wrapped(self, size: int) -> None:
+        """So many bytes of a message on a stream are its envelope: packets are counted where they are made."""
+        self._stats().stream_bytes_sent += size
 
     @property
     def stream_limits(self) -> tuple[int, float]:
         return self._config.exchange_limit, self._config.tcp_timeout
+
+
+_Request = tuple[bytes, str | None]
+"""A packet, and whom it is for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -264,34 +294,44 @@ class _Stream(asyncio.Protocol):
     """One end of a stream: with a `request` it waits for the answer, without one it answers one request."""
 
     def __init__(
-        self, owner: Transport, *, on_message: Callable[[bytes | None], None] | None, request: bytes | None = None
+        self, owner: Transport, *, on_message: Callable[[bytes | None], None] | None, request: _Request | None = None
     ) -> None:
         self._owner, self._on_message, self._request = owner, on_message, request
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._side: Asking | Answering | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def may_be_strange(self) -> bool:
+        """Whether a stranger may have opened it: nothing in it was of this cluster yet."""
+        is_open = self._transport is not None and not self._transport.is_closing()
+        return is_open and isinstance(self._side, Answering) and not self._side.is_trusted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's.
         self._transport = transport = cast("asyncio.Transport", transport)
+        envelope, (limit, timeout) = self._owner.envelope, self._owner.stream_limits
+        if self._request is None:
+            self._side = Answering(envelope, limit)
+            self._timer = asyncio.get_running_loop().call_later(timeout, self.abort)
         if not self._owner.stream_came(self):
             transport.abort()
         elif self._request is not None:
-            self._write(self._request)
-        else:
-            _, timeout = self._owner.stream_limits
-            self._timer = asyncio.get_running_loop().call_later(timeout, self.abort)
+            self._side = asking = Asking(envelope, *self._request, limit)
+            self._write(asking.sent, self._request[0])
 
     def data_received(self, data: bytes) -> None:
         self._owner.received += 1
-        self._buffer += data
-        if len(self._buffer) < HEADER:
+        if self._side is None or self._transport is None or self._transport.is_closing():
             return
-        length = int.from_bytes(self._buffer[:HEADER], "big")
-        if length > self._owner.stream_limits[0]:
+        try:
+            message = self._side.receive(data)
+        except Unopened as why:
+            self._owner.unopened(why, self._transport.get_extra_info("peername"))
             self.abort()
-        elif len(self._buffer) >= HEADER + length:
-            self._message(bytes(self._buffer[HEADER : HEADER + length]))
+        else:
+            if message is not None:
+                self._message(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -305,15 +345,16 @@ class _Stream(asyncio.Protocol):
 
     def _message(self, message: bytes) -> None:
         assert self._transport is not None, "data came before the connection"
-        if self._request is not None:
+        if isinstance(self._side, Asking):
             self._transport.close()
             self._tell(message)
             return
+        assert self._side is not None, "data came before the connection"
         answer = self._owner.request_came(message, self._transport.get_extra_info("peername"))
         if answer is None:
             self._transport.abort()
         else:
-            self._write(answer)
+            self._write(self._side.answer(answer), answer)
             self._transport.close()
 
     def _tell(self, message: bytes | None) -> None:
@@ -321,6 +362,7 @@ class _Stream(asyncio.Protocol):
         if on_message is not None:
             on_message(message)
 
-    def _write(self, message: bytes) -> None:
+    def _write(self, message: bytes, packet: bytes) -> None:
         assert self._transport is not None, "written before the connection"
-        self._transport.write(len(message).to_bytes(HEADER, "big") + message)
+        self._owner.wrapped(len(message) - len(packet))
+        self._transport.write(message)

@@ -56,7 +56,7 @@ SEVERAL = 32
 class Outside(Protocol):
     """What the contacts need of the core."""
 
-    def open_stream(self, number: int, address: str, messages: list[bytes], timeout: float) -> None: ...
+    def open_stream(self, number: int, address: str, to: str | None, messages: list[bytes], timeout: float) -> None: ...
     def knock(self, entry: Entry) -> None: ...
 
 
@@ -103,11 +103,11 @@ class Contacts:
 
     # Streams.
 
-    def ask(self, address: str, messages: list[bytes], timeout: float, seed: str = "") -> int:
-        """Ask on a stream of its own; returns the number of the exchange."""
+    def ask(self, address: str, messages: list[bytes], timeout: float, seed: str = "", *, to: str | None = None) -> int:
+        """Ask on a stream of its own; returns the number of the exchange. `to`: who is there, if that is known."""
         self._count += 1
         self._open[self._count] = _Exchange(address, seed)
-        self._outside.open_stream(self._count, address, messages, min(timeout, self._config.tcp_timeout))
+        self._outside.open_stream(self._count, address, to, messages, min(timeout, self._config.tcp_timeout))
         return self._count
 
     def close(self, number: int) -> "_Exchange | None":
@@ -120,7 +120,7 @@ class Contacts:
         if isinstance(message, Rows) and message.parts:
             lacking = self._rows(set(message.parts), asked.parts, now, except_for=message.records)
             if lacking:
-                self.ask(asked.address, [encode_rows(lacking, [])], self._config.tcp_timeout)
+                self.ask(asked.address, [encode_rows(lacking, [])], self._config.tcp_timeout, to=sender)
         self.take(message.records, sender, now, spread=not first)
         self._table.has_joined = True
         if first and self._config.push_pull_interval:
@@ -155,7 +155,7 @@ class Contacts:
         name, table.contradicted = table.contradicted, None
         if name is not None and now - self._asked_owner_at >= SYNC_INTERVAL:
             self._asked_owner_at = now
-            self._compare_with(table.entries[name].address, "", now)
+            self._compare_with(table.entries[name].address, "", now, to=name)
 
     def met_ourselves(self, seed: str) -> None:
         """That seed is this member; a name may stand for others as well, or come to do so: it is tried on."""
@@ -189,7 +189,7 @@ class Contacts:
     def push_pull(self, now: float) -> None:
         """The slow clock: one member at random."""
         for name in self._ring.sample(1, self._table.is_up):
-            self._compare_with(self._table.entries[name].address, "", now)
+            self._compare_with(self._table.entries[name].address, "", now, to=name)
         scale = ceil(log2(self._table.up) - log2(SEVERAL)) + 1 if self._table.up > SEVERAL else 1
         jitter = 0.5 + self._random.random()  # those that joined at once do not ask at once for ever
         self._timers.set(("push_pull", ""), now + self._config.push_pull_interval * scale * jitter)
@@ -211,15 +211,15 @@ class Contacts:
     def sync(self, name: str, now: float) -> None:
         entry = self._table.entries.get(name)
         if entry is not None:
-            self.sync_address(entry.address, now)
+            self.sync_address(entry.address, name, now)
 
-    def sync_address(self, address: str, now: float) -> None:
+    def sync_address(self, address: str, name: str, now: float) -> None:
         """A push-pull out of turn; few enough that nobody can make us busy with them, rarer where tables are large."""
         if now - self._synced_at >= SYNC_INTERVAL * max(1.0, len(self._table.entries) / SYNC_MEMBERS):
             self._synced_at = now
-            self._compare_with(address, "", now)
+            self._compare_with(address, "", now, to=name)
 
-    def _compare_with(self, address: str, seed: str, now: float) -> None:
+    def _compare_with(self, address: str, seed: str, now: float, *, to: str | None = None) -> None:
         """Ask for what differs; before we have joined all does, and the other gets our table with the question."""
         if not address or len(self._open) >= MAX_EXCHANGES:
             return
@@ -231,17 +231,19 @@ class Contacts:
                 [encode_message(self.naming.in_vain), encode_state(self.state(now))],
                 self._config.tcp_timeout,
                 seed,
+                to=to,
             )
             return
         parts = min(PARTS, max(1, len(self._table.entries) // ROWS_A_PART))
-        self.ask(address, [encode_message(Summary(self._digests(parts)))], self._config.tcp_timeout, seed)
+        self.ask(address, [encode_message(Summary(self._digests(parts)))], self._config.tcp_timeout, seed, to=to)
         self._open[self._count].parts = parts
 
     def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
         """Somebody has our name: does it live? Within half the time that a start waits."""
         config = self._config
         ping = Ping(sequence, self._table.me.name, self._table.digest)
-        number = self.ask(holder.address, [encode_message(ping)], min(config.probe_wait, config.join_timeout / 2))
+        patience = min(config.probe_wait, config.join_timeout / 2)
+        number = self.ask(holder.address, [encode_message(ping)], patience, to=self._table.me.name)
         self.naming.begin(number, sequence, seed, holder)
 
     def holder_asked(self, number: int, answered: bool, now: float) -> Holder | None:

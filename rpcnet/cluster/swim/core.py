@@ -270,8 +270,6 @@ class Core:
     def handle(self, data: bytes, source: str, now: float) -> list[Effect]:
         """One datagram, and the address that it came from."""
         self._notice(now)
-        self.stats.datagrams_received += 1
-        self.stats.bytes_received += len(data)
         self._source = source
         packet = self._open(data)
         if packet is not None:
@@ -280,7 +278,7 @@ class Core:
                 self._phi.heard(packet.name, packet.run, now)
             self._read(packet, now)
             if self._replies.answer(packet, source) and self._farewell is None:
-                self._contacts.sync_address(source, now)
+                self._contacts.sync_address(source, packet.name, now)
         self._tell_refusal(len(data), now)
         return self._take(now)
 
@@ -377,7 +375,7 @@ class Core:
             data = self._outbox.packet([encode_message(refusal)])
             if len(data) <= received:
                 self._reception.told(now)
-                self._outbox.send_alone(self._source, data)
+                self._outbox.send_alone(self._source, data, None)
 
     def _read(self, packet: Packet, now: float) -> None:
         readers = self._readers
@@ -445,11 +443,11 @@ class Core:
         return self._prober.next_sequence()
 
     def ask_stream(self, address: str, message: Ping, timeout: float) -> int:
-        return self._contacts.ask(address, [encode_message(message)], timeout)
+        return self._contacts.ask(address, [encode_message(message)], timeout, to=message.target)
 
-    def open_stream(self, number: int, address: str, messages: list[bytes], timeout: float) -> None:
+    def open_stream(self, number: int, address: str, to: str | None, messages: list[bytes], timeout: float) -> None:
         self.stats.exchanges += 1
-        self._emit(Exchange(number, address, self._outbox.stream_packet(messages), timeout))
+        self._emit(Exchange(number, address, self._outbox.stream_packet(messages), timeout, to))
 
     def knock(self, entry: Entry) -> None:
         """Ask one that failed whether it is there; it learns from the same packet what is held against it."""

@@ -13,6 +13,8 @@ class Send:
 
     address: str
     data: bytes
+    to: str | None = None
+    """The member that it is for; None = whoever is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Exchange:
     address: str
     data: bytes
     timeout: float
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,23 @@ class Stats:
     exchanges: int = 0
     """Streams that we opened: push-pull and TCP probes."""
     stream_bytes_sent: int = 0
-    """Questions and answers on streams, without their four bytes of length."""
+    """Questions and answers on streams."""
     malformed: int = 0
     """Datagrams and stream messages that are no packet of ours, or too large."""
+    unknown_key: int = 0
+    """Sealed with a key that the keyring does not have."""
+    unsealed: int = 0
+    """Plain, where there is a keyring."""
+    sealed: int = 0
+    """Sealed, where there is no keyring."""
+    forged: int = 0
+    """Whose seal does not fit: damaged, or made without the key."""
+    damaged: int = 0
+    """Plain, and its checksum does not fit."""
+    replayed: int = 0
+    """Sealed, and came before: repeated by the network, or by somebody who has recorded it."""
+    misdirected: int = 0
+    """Sealed for a member of another name."""
     foreign_version: int = 0
     foreign_cluster: int = 0
     """From a cluster of another name."""

@@ -66,13 +66,13 @@ class Outbox:
                     raws.append(accusation)
                     room -= size
             raws.extend(self._queue.take(room, None if doubted else self.transmissions()))
-        self.send_alone(address, self.packet(raws))
+        self.send_alone(address, self.packet(raws), to)
 
-    def send_alone(self, address: str, packet: bytes) -> None:
+    def send_alone(self, address: str, packet: bytes, to: str | None) -> None:
         """That datagram, with no news."""
         self._stats.datagrams_sent += 1
         self._stats.bytes_sent += len(packet)
-        self.effects.append(Send(address, packet))
+        self.effects.append(Send(address, packet, to))
 
     def has_sent(self, address: str) -> bool:
         return any(isinstance(effect, Send) and effect.address == address for effect in self.effects)

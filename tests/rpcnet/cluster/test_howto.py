@@ -1,4 +1,4 @@
-"""The code blocks of docs/howto/cluster.md run as they stand."""
+"""The code blocks of docs/howto/cluster.md and keys.md run as they stand."""
 
 import asyncio
 import inspect
@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[3] / "docs" / "howto" / "cluster.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PAGES = [Path(__file__).parents[3] / "docs" / "howto" / name for name in ("cluster.md", "keys.md")]
+BLOCKS = [
+    block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_of_the_page_runs(block, capsys):
     names = {}
-    exec(compile(block, str(PAGE), "exec"), names)
+    exec(compile(block, "docs/howto", "exec"), names)
     (main,) = (value for value in names.values() if inspect.iscoroutinefunction(value))
 
     async def bounded():

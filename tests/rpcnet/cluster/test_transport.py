@@ -10,11 +10,21 @@ from dataclasses import replace
 import pytest
 
 from rpcnet.address import join_host_port, split_host_port
+from rpcnet.cluster.seal.checksummed import Checksummed
+from rpcnet.cluster.seal.envelope import Answering, Asking
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.cluster.transport import MAX_STREAMS, AddressInUse, Transport
 from rpcnet.config import ClusterConfig
 
 CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000, max_datagram_bytes=1000, max_members=1)
+
+
+def sent(request):
+    """The bytes of a request on a stream."""
+    return Asking(Checksummed(), request, None, 1000).sent
+
+
+ANSWER = Answering(Checksummed(), 1000).answer(b"answer")
 
 
 class Receiver:
@@ -40,6 +50,9 @@ class Receiver:
     def unanswered(self, number, *, refused):
         self.came.put_nowait(("refused" if refused else "unanswered", number))
 
+    def unopened(self, why, source):
+        self.came.put_nowait(("unopened", why.reason))
+
 
 class Pair:
     """Two transports on one machine."""
@@ -47,8 +60,8 @@ class Pair:
     def __init__(self, answer=b"answer", config=CONFIG):
         self.stats = Stats()
         self.here, self.there = Receiver(), Receiver(answer)
-        self.one = Transport(self.here, config, lambda: self.stats)
-        self.two = Transport(self.there, config, lambda: self.stats)
+        self.one = Transport(self.here, config, lambda: self.stats, Checksummed())
+        self.two = Transport(self.there, config, lambda: self.stats, Checksummed())
 
     async def __aenter__(self):
         self.address, self.other = await self.one.open("127.0.0.1:0"), await self.two.open("127.0.0.1:0")
@@ -136,7 +149,7 @@ def test_half_a_request_and_silence_is_closed_after_tcp_timeout(world):
     async def main():
         async with Pair() as pair:
             reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
-            writer.write(b"\0\0\0\x09half")
+            writer.write(sent(b"whole")[:-1])
             assert await asyncio.wait_for(reader.read(), 10) == b""
             await close(writer)
             assert pair.there.came.empty()
@@ -144,25 +157,26 @@ def test_half_a_request_and_silence_is_closed_after_tcp_timeout(world):
     world.run(main())
 
 
-@pytest.mark.parametrize("size", [1001, 2**32 - 1])
+@pytest.mark.parametrize("size", [1005, 2**31 - 1])
 def test_a_length_over_max_exchange_bytes_is_refused_before_anything_is_kept(world, size):
     async def main():
         async with Pair() as pair:
             reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
-            writer.write(size.to_bytes(4, "big") + b"x" * 10)
+            writer.write(sent(b"")[:1] + size.to_bytes(4, "big") + b"x" * 10)
             with contextlib.suppress(ConnectionError):  # closed with bytes unread: a reset is as good as an end
                 assert await asyncio.wait_for(reader.read(), 10) == b""
             await close(writer)
+            assert await pair.there.came.get() == ("unopened", "malformed")
             assert pair.there.came.empty()
 
     world.run(main())
 
 
-def test_streams_beyond_the_limit_are_closed_as_they_come(world):
+def test_streams_beyond_the_limit_close_the_oldest_that_said_nothing(world):
     """The limit counts those that are open: one that ends makes room for another."""
 
     async def answered(reader, writer):
-        writer.write(b"\0\0\0\x05hello")
+        writer.write(sent(b"hello"))
         with contextlib.suppress(ConnectionError):
             return await asyncio.wait_for(reader.read(), 10)
         return b""
@@ -174,12 +188,14 @@ def test_streams_beyond_the_limit_are_closed_as_they_come(world):
             while len(pair.two._streams) < MAX_STREAMS:  # noqa: ASYNC110 - bounded by the test's own limit
                 await asyncio.sleep(0.01)
             beyond = await asyncio.open_connection(*address)
-            assert await answered(*beyond) == b"", "closed without an answer"
-            assert await answered(*streams[-1]) == b"\0\0\0\x06answer", "those within the limit are served"
-            while len(pair.two._streams) == MAX_STREAMS:  # noqa: ASYNC110
+            assert await answered(*beyond) == ANSWER, "the latest is served"
+            assert await answered(*streams[0]) == b"", "the oldest was closed without an answer"
+            assert await answered(*streams[-1]) == ANSWER, "those within the limit are served"
+            while len(pair.two._streams) >= MAX_STREAMS - 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             another = await asyncio.open_connection(*address)
-            assert await answered(*another) == b"\0\0\0\x06answer", "there is room again"
+            assert await answered(*another) == ANSWER, "there is room again"
+            assert await answered(*streams[1]) == ANSWER, "and so nobody had to go"
             for _, writer in [*streams, beyond, another]:
                 await close(writer)
 
@@ -190,10 +206,10 @@ def test_a_message_may_come_byte_by_byte(world):
     async def main():
         async with Pair() as pair:
             reader, writer = await asyncio.open_connection(*split_host_port(pair.other))
-            for byte in b"\0\0\0\x05hello":
+            for byte in sent(b"hello"):
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.001)
-            assert await asyncio.wait_for(reader.read(), 10) == b"\0\0\0\x06answer"
+            assert await asyncio.wait_for(reader.read(), 10) == ANSWER
             await close(writer)
 
     world.run(main())
@@ -265,7 +281,7 @@ def test_an_answer_of_no_use_is_told_only_where_there_is_no_better(world):
         async with Pair(answer=b"stranger") as pair:
             _, port = split_host_port(pair.other)
             better = Receiver()
-            other = Transport(better, CONFIG, Stats)
+            other = Transport(better, CONFIG, Stats, Checksummed())
             await other.open(f"127.0.0.2:{port}")
             stands_for("service", "127.0.0.1", "127.0.0.2")
             pair.one.exchange(1, f"service:{port}", b"question", 5.0)
@@ -310,7 +326,7 @@ def test_a_connection_that_comes_while_it_closes_is_closed_too(turns, recwarn):
     """asyncio loses a socket that is accepted in the turn before the server is closed (CPython gh-109564)."""
 
     async def main():
-        transport = Transport(Receiver(), CONFIG, Stats)
+        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
         address = await transport.open("127.0.0.1:0")
         with socket.create_connection(split_host_port(address)):
             for _ in range(turns):
@@ -327,7 +343,7 @@ def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
         loop = asyncio.get_running_loop()
         udp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.77.0.1", 0))
         port = udp.get_extra_info("sockname")[1]
-        transport = Transport(Receiver(), CONFIG, Stats)
+        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
         with pytest.raises(AddressInUse, match=f"127.77.0.1:{port}"):
             await transport.open(f"127.77.0.1:{port}")
         udp.close()
@@ -342,7 +358,7 @@ def test_a_bind_that_fails_otherwise_keeps_its_own_error(world):
     async def main():
         for port in (0, 7000):
             with pytest.raises(OSError, match=f"cannot bind 192.0.2.1:{port} for the cluster") as raised:
-                await Transport(Receiver(), CONFIG, Stats).open(f"192.0.2.1:{port}")
+                await Transport(Receiver(), CONFIG, Stats, Checksummed()).open(f"192.0.2.1:{port}")
             assert raised.value.errno == errno.EADDRNOTAVAIL
             assert not isinstance(raised.value, AddressInUse)
 
@@ -354,7 +370,7 @@ def test_a_name_that_is_not_found_is_an_error_of_looking_up():
 
     async def main():
         with pytest.raises(socket.gaierror, match="cannot bind nowhere:7000 for the cluster") as raised:
-            await Transport(Receiver(), CONFIG, Stats).open("nowhere:7000")
+            await Transport(Receiver(), CONFIG, Stats, Checksummed()).open("nowhere:7000")
         assert raised.value.errno == socket.EAI_NONAME
 
     sim.run(main(), seed=1)
@@ -363,7 +379,7 @@ def test_a_name_that_is_not_found_is_an_error_of_looking_up():
 def test_it_works_over_ipv6_where_there_is_any():
     async def main():
         stats = Stats()
-        one, two = (Transport(Receiver(), CONFIG, lambda: stats) for _ in range(2))
+        one, two = (Transport(Receiver(), CONFIG, lambda: stats, Checksummed()) for _ in range(2))
         try:
             await one.open("[::1]:0")
         except OSError:
