@@ -738,7 +738,7 @@ def test_one_declared_dead_comes_back_and_never_stops(world):
     async def main():
         async with make("a", config=LOCAL) as a, make("b", a.address, config=LOCAL) as b, a.watch() as view:
             await until(view, lambda members: len(members) == 2)
-            send, b._transport.send = b._transport.send, lambda address, data: None
+            send, b._transport.send = b._transport.send, lambda address, data, to: None
             answer, b.request = b.request, lambda data, source: None
             await until(view, lambda members: names(members) == ["a"])
             b._transport.send, b.request = send, answer
