@@ -31,6 +31,7 @@ HELLO_LIMITS: Final[dict[str, tuple[int, int]]] = {
     "connection_window_bytes": WINDOW,
 }
 """The least and the most that an end may announce in HELLO. What RpcConfig takes, every peer takes."""
+PROBE_ORDERS: Final = ("shared", "shuffled", "random")
 LEAST_DATAGRAM: Final = 512
 MOST_DATAGRAM: Final = 65_507
 """The most that UDP over IPv4 carries."""
@@ -176,9 +177,10 @@ class ClusterConfig:
     probe_interval, or nobody would ever be asked. None = half of probe_interval."""
     indirect_probes: int = 3
     """Helpers asked when a direct probe stays silent. 0 = off."""
-    shared_probe_order: bool = True
-    """All probe in one order, so that each is probed once a period. False = each in an order of its own, shuffled anew
-    each round (memberlist), which leaves a third unprobed in a period."""
+    probe_order: str = "shared"
+    """`shared`: all probe in one order, so that each is probed once a period. `shuffled`: each in an order of its own,
+    shuffled anew each round (memberlist), which leaves a third unprobed in a period. `random`: for comparison with the
+    papers' formulas; nothing bounds the time between two probes."""
     tcp_probe: bool = True
     """Ask once more over TCP, so that a network that drops only datagrams kills nobody."""
     refusal_is_evidence: bool = True
@@ -247,6 +249,8 @@ class ClusterConfig:
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         if not is_name(self.cluster_name):
             raise ValueError(f"ClusterConfig.cluster_name must be {NAME}, not {self.cluster_name!r}")
+        if self.probe_order not in PROBE_ORDERS:
+            raise ValueError(f"ClusterConfig.probe_order must be one of {PROBE_ORDERS}, not {self.probe_order!r}")
         self._check_times()
         self._check_sizes()
 
@@ -312,7 +316,7 @@ class ClusterConfig:
         return cls(
             suspicion_multiplier=4.0,
             retransmit_multiplier=4,
-            shared_probe_order=False,
+            probe_order="shuffled",
             question_at=0.0,
             crowded_transmissions=0,
         )

@@ -449,7 +449,7 @@ class Probes:
                 self.begun.append((now, host.name, message.target))
 
 
-def first_detections(config: ClusterConfig, seed: int, *, members: int = 100, rounds: int = 20) -> Result:
+def first_detections(config: ClusterConfig, seed: int, *, members: int = 60, rounds: int = 40) -> Result:
     """Periods from a crash until a probe of the dead begins, by anybody; the period of that probe counts as whole."""
     arena, hosts, random = begin(config, seed, members)
     probes = Probes(arena)
@@ -468,7 +468,9 @@ def first_detections(config: ClusterConfig, seed: int, *, members: int = 100, ro
 
 def false_detections(config: ClusterConfig, seed: int, *, delivered: float, helpers: int, members: int = 50) -> Result:
     """Failed probes of living members, and how often a member was probed in a period at all."""
-    config = replace(config, indirect_probes=helpers, suspicion_multiplier=1000.0)
+    # What is told of failed probes does not matter here: hardly any gossip, or it would take most of the time.
+    quiet = {"gossip_interval": 10.0, "retransmit_multiplier": 1, "crowded_transmissions": 1}
+    config = replace(config, indirect_probes=helpers, suspicion_multiplier=1000.0, **quiet)
     arena, hosts, _ = begin(config, seed, members, 1.0 - delivered)
     probes = Probes(arena)
     arena.run(2.0)

@@ -105,6 +105,7 @@ def test_a_config_with_another_time_out_is_checked_too() -> None:
         ({"probe_timeout": 1.0}, r"probe_timeout \(1.0\) must be below ClusterConfig.probe_interval \(1.0\)"),
         ({"probe_timeout": 0.5, "probe_interval": 0.5}, r"probe_timeout \(0.5\) must be below"),
         ({"max_suspicion_multiplier": 0.9}, "must be at least 1"),
+        ({"probe_order": "alphabetical"}, "must be one of"),
         ({"tombstone_time": 29.0}, r"must be at least ClusterConfig.push_pull_interval \(30.0\)"),
         ({"max_datagram_bytes": 511}, "max_datagram_bytes must be 512 to 65507, not 511"),
         ({"max_datagram_bytes": 65_508}, "max_datagram_bytes must be 512 to 65507, not 65508"),

@@ -84,7 +84,8 @@ class Prober:
         stats: Stats,
         outside: Outside,
     ) -> None:
-        self.ring = Ring(random, config.cluster_name if config.shared_probe_order else None)
+        self.ring = Ring(random, config.probe_order, config.cluster_name)
+        self._is_shared = config.probe_order == "shared"
         self._started = self._first_epoch = 0.0
         self._table, self._config, self._timers = table, config, timers
         self._awareness, self._stats, self._outside = awareness, stats, outside
@@ -101,7 +102,7 @@ class Prober:
         same part of them, so that two probes of one member are about a period apart.
         """
         interval = self._config.probe_interval
-        spread = SPREAD if self._config.shared_probe_order else 1.0
+        spread = SPREAD if self._is_shared else 1.0
         self._first_epoch, begun = divmod(self._table.me.run / 1e6, interval)
         self._started = now - begun + interval * (1 + spread * self._random.random())
         self._timers.set(("probe", ""), self._started)
@@ -168,7 +169,7 @@ class Prober:
         self._begin(now)
         interval = self._config.probe_interval
         # On the beat of the epochs, or each late tick would put off all later ones.
-        late = (now - self._started) % interval if self._config.shared_probe_order else 0.0
+        late = (now - self._started) % interval if self._is_shared else 0.0
         self._timers.set(("probe", ""), now - (late if late < interval / 2 else 0.0) + self._awareness.scale(interval))
 
     def timed_out(self, now: float) -> None:

@@ -6,7 +6,8 @@ epoch e each probes the one that stands o(e) places on, o being a permutation of
 cluster's name. Then everybody is probed exactly once a period, where independent orders leave one in three unprobed.
 
 Nothing must be agreed on for that to be safe: those whose tables or epochs differ probe at another offset, which is no
-worse than a random one. In both orders two probes of one target by one member are at most 2n - 1 periods apart.
+worse than a random one. In both orders two probes of one target by one member are at most 2n - 1 periods apart. Beside
+them *random*, which the papers compute with: any target, each time anew.
 
 Tests: tests/rpcnet/cluster/swim/test_ring.py.
 """
@@ -24,10 +25,11 @@ TRIES = 4
 
 
 class Ring:
-    """All others that are up. `label` names the shared order; None = shuffled."""
+    """All others that are up. `label` names the shared order: it is another for another cluster."""
 
-    def __init__(self, random: Random, label: str | None = None) -> None:
-        self._random, self._label = random, label
+    def __init__(self, random: Random, order: str = "shuffled", label: str = "") -> None:
+        self._random, self._order, self._label = random, order, label
+        self._is_shared = order == "shared"
         self._names: list[str] = []
         self._places: dict[str, int] = {}
         """Each one's place in the circle."""
@@ -44,7 +46,7 @@ class Ring:
                 return
             self.remove(name)
         self._places[name] = place
-        if self._label is not None:
+        if self._is_shared:
             insort(self._circle, (place, name))
             self._names.append(name)
             return
@@ -62,17 +64,19 @@ class Ring:
         del self._names[at]
         if at < self._next:
             self._next -= 1
-        if self._label is not None:
+        if self._is_shared:
             del self._circle[bisect_left(self._circle, (place, name))]
 
     def next(self, epoch: int, my_place: int) -> str | None:
         """Whom we, at that place, probe in this epoch."""
         if not self._names:
             return None
-        if self._label is not None:
+        if self._is_shared:
             offset = offset_in(self._label, epoch, len(self._circle))
             # We stand before the first one whose place is not below ours.
             return self._circle[(bisect_left(self._circle, (my_place, "")) + offset - 1) % len(self._circle)][1]
+        if self._order == "random":
+            return self._random.choice(self._names)
         if self._next >= len(self._names):
             self._random.shuffle(self._names)
             self._next = 0
