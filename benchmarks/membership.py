@@ -42,9 +42,18 @@ def collect(store: Store, number: int, options: argparse.Namespace) -> tuple[Res
     return results, cpu
 
 
-def print_row(number: int, figures: list[Figure], cpu: float) -> None:
+def verdict_of(number: int, results: Results, figures: list[Figure]) -> str:
+    if any(figure.holds is False for figure in figures):
+        return "FAILS"
+    return (
+        "holds"
+        if all((cell.name, "ours") in results or "ours" not in cell.arms for cell in ROWS[number].cells)
+        else "INCOMPLETE"
+    )
+
+
+def print_row(number: int, verdict: str, figures: list[Figure], cpu: float) -> None:
     row = ROWS[number]
-    verdict = "FAILS" if any(figure.holds is False for figure in figures) else "holds"
     print(f"\n{number} · {row.title} · {verdict} · {cpu:.0f} CPU s\n  others: {row.others}")
     for figure in figures:
         mark = {True: "ok", False: "FAIL", None: ""}[figure.holds]
@@ -81,11 +90,13 @@ def main() -> None:
     for number in numbers:
         results, cpu = collect(store, number, options)
         figures = list(ROWS[number].judge(results))
-        fails |= not figures or any(figure.holds is False for figure in figures)
-        print_row(number, figures, cpu)
+        verdict = verdict_of(number, results, figures)
+        fails |= verdict != "holds"
+        print_row(number, verdict, figures, cpu)
         table[number] = {
             "title": ROWS[number].title,
             "others": ROWS[number].others,
+            "verdict": verdict,
             "cpu_seconds": round(cpu),
             "figures": [vars(figure) for figure in figures],
         }

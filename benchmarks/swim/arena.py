@@ -22,6 +22,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
+from rpcnet.cluster.seal.envelope import WORD
+from rpcnet.cluster.seal.sealed import Sealed
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Send
 from rpcnet.cluster.swim.event import ClusterEvent
@@ -32,10 +34,10 @@ from rpcnet.config import ClusterConfig
 
 __all__ = ["SEAL", "Arena", "Host"]
 
-SEAL = 34
-"""Bytes that sealing adds to a packet: the id of the key, a nonce of 12, a tag of 16, and the version."""
-LENGTH = 4
-"""Bytes before each message on a stream."""
+SEAL = Sealed.head_bytes + Sealed.tag_bytes
+"""Bytes that sealing adds to a packet."""
+LENGTH = WORD
+"""Bytes more on a stream."""
 SEGMENT = 1448
 SYN_TIMEOUT, TIMEOUT = 1.0, 0.2
 EPOCH = 1_800_000_000
@@ -341,7 +343,7 @@ class Arena:
     def _connected(self, host: Host, core: Core, target: Host, effect: Exchange) -> None:
         if target.core is None:
             if not target.is_silent:
-                self._arrive(host, self._finish, host, core, effect.number, None)
+                self._arrive(host, self._finish, host, core, effect.number, None, True)
             return
         if effect.number not in host.open or host.core is not core:
             return
@@ -378,9 +380,11 @@ class Arena:
         else:
             self._finish(host, core, number, None)
 
-    def _finish(self, host: Host, core: Core, number: int, answer: bytes | None) -> None:
+    def _finish(self, host: Host, core: Core, number: int, answer: bytes | None, refused: bool = False) -> None:
         if host.core is not core or number not in host.open:
             return
         del host.open[number]
-        now = self.now
-        self._do(host, core.exchange_failed(number, now) if answer is None else core.exchanged(number, answer, now))
+        if answer is None:
+            self._do(host, core.exchange_failed(number, self.now, refused=refused))
+        else:
+            self._do(host, core.exchanged(number, answer, self.now))

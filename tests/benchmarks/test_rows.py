@@ -1,0 +1,67 @@
+"""The rows of figures at small size: ours holds, and what plain SWIM does makes them fail."""
+
+from math import e
+
+import pytest
+
+from benchmarks.swim import workloads
+from benchmarks.swim.results import Store
+from benchmarks.swim.rows import ROWS, Cell, config_of, percentile
+
+
+def runs_of(run, arm, seeds, **keys):
+    return [run(config_of(arm), seed, **keys) for seed in range(1, seeds + 1)]
+
+
+def figures_of(number, cell, arm, runs):
+    return {figure.what: figure for figure in ROWS[number].judge({(cell, arm): runs})}
+
+
+def test_a_crash_is_found_in_time_and_by_memberlists_values_not():
+    runs = runs_of(workloads.crash, "ours", 2, members=100)
+    assert all(figure.holds is not False for figure in figures_of(1, "n=100", "ours", runs).values())
+    late = runs_of(workloads.crash, "memberlist", 1, members=100)
+    assert any(figure.holds is False for figure in figures_of(1, "n=100", "ours", late).values())
+
+
+def test_a_stalled_tenth_judges_nobody_and_by_plain_swim_does():
+    keys = {"members": 30, "seconds": 10.0, "share": 0.1}
+    runs = runs_of(workloads.stall, "ours", 2, **keys)
+    assert [(run["by_stopped"], run["others"]) for run in runs] == [(0, 0)] * 2
+    plain = runs_of(workloads.stall, "plain", 2, **keys)
+    assert sum(run["by_stopped"] for run in plain) > 0
+
+
+def test_random_targets_detect_as_the_formulas_say():
+    (run,) = runs_of(workloads.false_detections, "formula", 1, delivered=0.9, helpers=1)
+    figures = figures_of(14, "q=0.9 k=1", "formula", [run])
+    assert [figure.holds for figure in figures.values()] == [True]
+    (run,) = runs_of(workloads.first_detections, "formula", 1, members=20, rounds=60)
+    assert abs(sum(run["periods"]) / len(run["periods"]) / (e / (e - 1)) - 1) < 0.25
+    tripled = {"failed": 600, "probes": 3000, "probed": 1900}
+    assert [figure.holds for figure in figures_of(14, "q=0.9 k=1", "formula", [tripled]).values()] == [False]
+
+
+@pytest.mark.parametrize("arm", ["ours", "memberlist"])
+def test_two_probes_of_a_pair_are_at_most_2n_minus_1_apart(arm):
+    (run,) = runs_of(workloads.probe_gaps, arm, 1, members=8)
+    assert run["pairs"] == run["of"]
+    assert run["gap"] <= run["limit"]
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    cell = Cell("n=2", workloads.crash, {"members": 2})
+    store = Store(tmp_path)
+    store.add(1, cell, "ours", [{"seed": 1, "cpu": 0.1}])
+    store.add(1, cell, "ours", [{"seed": 2, "cpu": 0.1}])
+    assert set(Store(tmp_path).read(1, cell, "ours")) == {1, 2}
+    (path,) = tmp_path.rglob("*.jsonl")
+    path.write_text(path.read_text() + '{"seed": 3, "c')
+    assert set(Store(tmp_path).read(1, cell, "ours")) == {1, 2}
+    assert Store(tmp_path).read(1, Cell("n=2", workloads.crash, {"members": 3}), "ours") == {}
+
+
+def test_percentiles_are_nearest_rank():
+    assert percentile([3, 1, 2], 0.5) == 2
+    assert percentile(range(1, 101), 0.99) == 99
+    assert percentile([5], 0.99) == 5
