@@ -53,7 +53,7 @@ def detection(axes: Any, results: Results) -> None:
 def false_deaths(axes: Any, results: Results) -> None:
     """Share of runs with a false death: starved members at each loss, and stalls."""
     labels: list[str] = []
-    for (cell, _), _ in results.items():
+    for cell, _ in results:
         kind = " ".join(cell.split()[:3]) if not cell.startswith("stall") else cell
         if kind not in labels and " 0 slow" not in cell:
             labels.append(kind)
