@@ -14,7 +14,9 @@ from sim.scenario.run import Run
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.toml"))
+LARGE = sorted((ROOT / "scenarios" / "large").glob("*.toml"))
 CAUGHT = [(path, defect) for path in SCENARIOS for defect in sim.Scenario.load(path).catches]
+CAUGHT_LARGE = [(path, defect) for path in LARGE for defect in sim.Scenario.load(path).catches]
 SHORTEST = min(SCENARIOS, key=lambda path: sim.Scenario.load(path).duration)
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -36,11 +38,12 @@ def what_went_wrong(run: Run) -> str:
 
 def test_every_scenario_names_a_defect_and_every_defect_has_its_scenario() -> None:
     assert {path for path, _ in CAUGHT} == set(SCENARIOS)
+    assert {path for path, _ in CAUGHT_LARGE} == set(LARGE)
     assert {defect for _, defect in CAUGHT} == set(names())
 
 
 def test_every_scenario_opens_with_its_question_and_says_what_turns_it_red() -> None:
-    for path in SCENARIOS:
+    for path in SCENARIOS + LARGE:
         opening = path.read_text().partition("\n\n")[0]
         assert all(line.startswith("#") for line in opening.splitlines()), path
         assert "?" in opening, f"{path.name} asks nothing"
@@ -87,6 +90,23 @@ def test_the_same_seed_gives_the_same_run_in_any_process_and_another_seed_anothe
     assert digests(2) == first
     other = digests(1, "--seed", "1000003")
     assert [name for name in first if other[name] == first[name]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("path", LARGE, ids=stem)
+def test_a_large_scenario_holds_in_the_simulator(path: Path) -> None:
+    run = sim.Scenario.load(path).run()
+    assert run.verdict == "holds", what_went_wrong(run)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("path", "defect"), CAUGHT_LARGE, ids=stem)
+def test_a_large_scenario_fails_with_each_defect_that_it_catches(path: Path, defect: str) -> None:
+    run = sim.Scenario.load(path).run(defects=[defect])
+    assert run.verdict == "fails", what_went_wrong(run)
+    assert run.error is None
 
 
 @pytest.mark.slow
