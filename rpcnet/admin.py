@@ -1,4 +1,4 @@
-"""Looking after a member from outside: who is there, its tags, its leave; what the `rpcnet members` commands call.
+"""Looking after a member from outside: who is there, its tags, its leave, its keys: what the shell asks.
 
 Off unless it is switched on: `register_admin(server, cluster)` puts the service `ClusterAdmin` on a server, and only on
 one that no stranger reaches. Whoever may call it may do all of it. Knows no shell.
@@ -7,17 +7,17 @@ Tests: tests/rpcnet/test_admin.py, in both worlds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rpcnet.address import InsecureAddressError
-from rpcnet.cluster import Cluster, ClusterClosed, ClusterError, Member
-from rpcnet.errors import FailedPrecondition, InvalidArgument
+from rpcnet.cluster import Cluster, ClusterClosed, ClusterError, KeyInUse, Keyring, Member, UnknownKey
+from rpcnet.errors import FailedPrecondition, InvalidArgument, NotFound
 from rpcnet.server import RpcServer
 from rpcnet.service import service
 
-__all__ = ["ClusterAdmin", "MemberRow", "register_admin"]
+__all__ = ["ClusterAdmin", "KeyRow", "MemberRow", "register_admin"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,18 @@ class MemberRow:
     """The member that is asked."""
 
 
+@dataclass(frozen=True)
+class KeyRow:
+    """One key of the keyring; the key itself is never told."""
+
+    id: str
+    is_primary: bool
+    """It seals; the others open only."""
+
+
 @service
 class ClusterAdmin:
-    """The service; FailedPrecondition where the cluster is not running."""
+    """The service; FailedPrecondition where the cluster is not running, or for keys has no keyring."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -85,6 +94,41 @@ class ClusterAdmin:
         with _told():
             await self._cluster.leave()
 
+    async def keys(self) -> list[KeyRow]:
+        """The keys of this member, the primary first."""
+        keyring = self._keyring()
+        return [KeyRow(one, one == keyring.primary) for one in keyring.ids]
+
+    async def add_key(self, key: str) -> list[KeyRow]:
+        """Open with this key (base64 text), too; the keys then. A keyring that was read from a file is saved there."""
+        return await self._changed(Keyring.add, key)
+
+    async def use_key(self, key: str) -> list[KeyRow]:
+        """Seal with this one, which was added before; the key or its id."""
+        return await self._changed(Keyring.use, key)
+
+    async def remove_key(self, key: str) -> list[KeyRow]:
+        """Open nothing with this one any more; the key or its id. FailedPrecondition for the one that seals."""
+        return await self._changed(Keyring.remove, key)
+
+    async def _changed(self, change: Callable[[Keyring, str], str], key: str) -> list[KeyRow]:
+        keyring = self._keyring()
+        with _told():
+            change(keyring, key)
+        if keyring.path is not None:
+            try:
+                keyring.save()
+            except OSError as error:
+                raise FailedPrecondition(
+                    f"it holds until this member restarts: {keyring.path} cannot be written: {error.strerror}"
+                ) from None
+        return await self.keys()
+
+    def _keyring(self) -> Keyring:
+        if self._cluster.keyring is None:
+            raise FailedPrecondition(f"cluster member {self._cluster.name} has no keyring; start it with one")
+        return self._cluster.keyring
+
     def _rows(self, everyone: bool) -> list[MemberRow]:
         if not self._cluster.is_running:
             raise FailedPrecondition(f"cluster member {self._cluster.name} is not running")
@@ -124,7 +168,9 @@ def register_admin(server: RpcServer, cluster: Cluster) -> None:
 def _told() -> Iterator[None]:
     try:
         yield
-    except ClusterClosed as error:
+    except (ClusterClosed, KeyInUse) as error:
         raise FailedPrecondition(str(error)) from None
+    except UnknownKey as error:
+        raise NotFound(str(error)) from None
     except ClusterError as error:
         raise InvalidArgument(str(error)) from None

@@ -1,4 +1,4 @@
-"""`rpcnet members`, `tags` and `leave`: a member of a cluster, asked by its admin service (rpcnet/admin.py).
+"""`rpcnet members`, `tags`, `leave` and `keys`: a member of a cluster, asked by its admin service (rpcnet/admin.py).
 
 Tests: tests/rpcnet/cli/test_cluster.py.
 """
@@ -10,16 +10,18 @@ from typing import Final
 
 import msgspec
 
-from rpcnet.admin import MemberRow
+from rpcnet.admin import KeyRow, MemberRow
 from rpcnet.cli.exits import OK, CommandError, printable
+from rpcnet.cli.input import content
 from rpcnet.cli.output import Output
 from rpcnet.cli.pairs import pairs
 from rpcnet.cli.remote import Connection, Remote, connected
 from rpcnet.errors import Unimplemented
 
-__all__ = ["leave", "members", "tags"]
+__all__ = ["KEY_CHANGES", "keys", "leave", "members", "tags"]
 
 COLUMNS: Final = ("NAME", "ADDRESS", "STATUS", "SINCE", "PHI", "TAGS", "SERVICES")
+KEY_CHANGES: Final = ("add", "use", "remove")
 WIDE: Final = 1_000
 """Characters of a line that nobody breaks: `cut` and `awk` read it."""
 CLEAR: Final = b"\x1b[H\x1b[J"
@@ -90,6 +92,28 @@ async def leave(address: str, remote: Remote) -> int:
         await connection.client.call(
             "ClusterAdmin.leave", {}, response=type(None), timeout=connection.left(), metadata=connection.metadata
         )
+    return OK
+
+
+async def keys(address: str, what: str, key: str | None, remote: Remote, output: Output) -> int:
+    """Change the keys of a member unless `what` is list; write the ids of those that it has then; the exit code."""
+    arguments = {}
+    if what in KEY_CHANGES:
+        if key is None:
+            raise CommandError(f"{what} needs a key{'' if what == 'add' else ' or its id'}; `-` reads standard input")
+        arguments["key"] = (await content(key)).decode(errors="replace").strip()
+    elif key is not None:
+        raise CommandError("list shows all keys, and takes none")
+    async with _asked(address, remote) as connection:
+        found = await connection.client.call(
+            f"ClusterAdmin.{what}_key" if arguments else "ClusterAdmin.keys",
+            arguments.get("key", {}),
+            response=list[KeyRow],
+            timeout=connection.left(),
+            metadata=connection.metadata,
+        )
+    for one in found:
+        await output.line(f"{one.id}{' primary' if one.is_primary else ''}".encode())
     return OK
 
 

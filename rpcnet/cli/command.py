@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from rpcnet.cli import application
 from rpcnet.cli.call import Order, call
-from rpcnet.cli.cluster import leave, members, tags
+from rpcnet.cli.cluster import keys, leave, members, tags
 from rpcnet.cli.completion import bash
 from rpcnet.cli.exits import BROKEN_PIPE, INTERRUPTED, OK, USAGE_ERROR, CommandError, exit_code, nearest, say, tell
 from rpcnet.cli.health import health
@@ -35,13 +35,14 @@ usage: rpcnet run MODULE:FUNCTION [flags]
        rpcnet members ADDRESS [--watch] [--json]
        rpcnet tags ADDRESS [KEY=VALUE …] [--delete KEY]
        rpcnet leave ADDRESS
+       rpcnet keys ADDRESS list|add|use|remove [KEY]
        rpcnet completion bash
 
 Runs an application on this machine; asks a server what it has, for one call, whether it serves; or asks the admin
-service of a member of a cluster: who is there, its tags, its leave. ADDRESS is HOST:PORT, [IPv6]:PORT or unix:PATH.
-`rpcnet COMMAND --help` lists the flags.
+service of a member of a cluster: who is there, its tags, leave and keys. ADDRESS is HOST:PORT, [IPv6]:PORT or
+unix:PATH. `rpcnet COMMAND --help` lists the flags.
 """
-COMMANDS: Final = ("run", "list", "call", "health", "members", "tags", "leave", "completion")
+COMMANDS: Final = ("run", "list", "call", "health", "members", "tags", "leave", "keys", "completion")
 
 app = App("rpcnet", version_flags=[], help_format="plaintext")
 Flag = Annotated[bool, Parameter(negative="")]
@@ -140,6 +141,21 @@ def _leave(
 ) -> int:
     """Have a member leave its cluster; done when the others know."""
     return _asked(lambda output: leave(address, remote))
+
+
+@app.command(name="keys")
+def _keys(
+    address: Annotated[str, Parameter(help="Of the admin service: HOST:PORT, [IPv6]:PORT or unix:PATH.")],
+    what: Annotated[Literal["list", "add", "use", "remove"], Parameter(help="list: their ids. use: seal with it.")],
+    key: Annotated[
+        str | None, Parameter(help="The key as base64 text, @FILE or - for standard input; or its id.")
+    ] = None,
+    /,
+    *,
+    remote: Remote = Remote(),  # noqa: B008
+) -> int:
+    """Show the keys of a member by their ids, changed first where that is asked for."""
+    return _asked(lambda output: keys(address, what, key, remote, output))
 
 
 @app.command(name="completion")

@@ -1,4 +1,4 @@
-"""A process that comes under a name which another one has, and what to expect of it: it is refused, and nobody minds."""
+"""A process that comes under a name which another one has, and what to expect: it is refused, and nobody minds."""
 
 import asyncio
 from collections.abc import Iterable

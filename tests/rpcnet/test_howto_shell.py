@@ -51,7 +51,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_the_commands_of_the_page_say_what_it_shows(environment: Any) -> None:
     folder, found = environment
-    assert len(TALKS) == 7
+    assert len(TALKS) == 8
     for talk in TALKS:
         for part in re.split(r"^\$ ", talk, flags=re.MULTILINE)[1:]:
             command, shown = part.split("\n", 1)

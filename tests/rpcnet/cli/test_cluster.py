@@ -1,4 +1,4 @@
-"""`rpcnet members`, `tags` and `leave` against a member with an admin service."""
+"""`rpcnet members`, `tags`, `leave` and `keys` against a member with an admin service."""
 
 import asyncio
 import json
@@ -8,12 +8,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from rpcnet import Cluster, RpcServer
+from rpcnet import Cluster, Keyring, RpcServer
 from rpcnet.admin import register_admin
 
 
@@ -28,12 +29,12 @@ class Administered:
 
 
 @contextmanager
-def administered() -> Iterator[Administered]:
+def administered(keyring: Keyring | None = None) -> Iterator[Administered]:
     begun: list[Administered] = []
     ready, end = threading.Event(), threading.Event()
 
     async def main() -> None:
-        cluster = Cluster("n1", "127.0.0.1:0", services={"rpc": "127.0.0.1:9000"}, random=Random(1))
+        cluster = Cluster("n1", "127.0.0.1:0", services={"rpc": "127.0.0.1:9000"}, random=Random(1), keyring=keyring)
         server = RpcServer("127.0.0.1:0")
         register_admin(server, cluster)
         try:
@@ -118,7 +119,7 @@ def test_leave_is_done_when_the_others_know(run: Any, member: Administered) -> N
     assert code == 73 and "FAILED_PRECONDITION" in err
 
 
-@pytest.mark.parametrize("words", [["members"], ["members", "--watch"], ["tags"], ["leave"]])
+@pytest.mark.parametrize("words", [["members"], ["members", "--watch"], ["tags"], ["leave"], ["keys", "list"]])
 def test_a_server_without_admin_service_is_told(run: Any, served: Any, words: list[str]) -> None:
     command, *rest = words
     code, out, err = run(command, served.address, *rest)
@@ -159,3 +160,56 @@ def test_at_a_terminal_the_table_is_redrawn_in_place(start: Any, member: Adminis
         assert command.wait(timeout=60) == 130
     os.close(ours)
     assert b"role=worker" in seen
+
+
+def test_keys_are_rotated_by_their_ids(run: Any, stdin: Any, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.keys"
+    Keyring.generate().save(path)
+    keyring = Keyring.from_file(path)
+    old, new = keyring.primary, Keyring.generate_key()
+    with administered(keyring) as member:
+        assert run("keys", member.address, "list") == (0, f"{old} primary\n", "")
+        stdin(new.encode() + b"\n")
+        code, out, _ = run("keys", member.address, "add", "-")
+        assert (code, out.splitlines()[0]) == (0, f"{old} primary")
+        identity = out.splitlines()[1]
+        assert run("keys", member.address, "use", identity) == (0, f"{identity} primary\n{old}\n", "")
+        code, _, err = run("keys", member.address, "remove", new)
+        assert code == 73 and "is the one that seals" in err
+        assert run("keys", member.address, "remove", old) == (0, f"{identity} primary\n", "")
+        code, _, err = run("keys", member.address, "use", old)
+        assert code == 69 and "no key of this keyring has the id" in err
+        code, _, err = run("keys", member.address, "add", "short")
+        assert code == 67 and "INVALID_ARGUMENT" in err and "short" not in err
+    assert Keyring.from_file(path).ids == (identity,), "kept over a restart"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["list"], 73, "has no keyring; start it with one"),
+        (["add"], 2, "add needs a key"),
+        (["use"], 2, "use needs a key or its id"),
+        (["list", "x"], 2, "list shows all keys"),
+        (["steal"], 2, "steal"),
+    ],
+)
+def test_what_cannot_be_done_with_keys_is_one_line(
+    run: Any, member: Administered, words: list[str], code: int, says: str
+) -> None:
+    found, out, err = run("keys", member.address, *words)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert says in err
+
+
+def test_keys_that_cannot_be_saved_are_told(run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    Keyring.generate().save(folder / "k")
+    keyring = Keyring.from_file(folder / "k")
+    (folder / "k").unlink()
+    folder.rmdir()
+    with administered(keyring) as member:
+        code, _, err = run("keys", member.address, "add", Keyring.generate_key())
+        assert code == 73 and "it holds until this member restarts" in err
+        assert len(keyring) == 2

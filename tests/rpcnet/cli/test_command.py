@@ -10,13 +10,13 @@ import pytest
 
 from rpcnet import cli
 
-COMMANDS = ["list", "call", "health", "members", "tags", "leave", "completion"]
+COMMANDS = ["list", "call", "health", "members", "tags", "leave", "keys", "completion"]
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["walk"], "unknown command 'walk'; allowed: run, list, call, health, members, tags, leave, completion"),
+        (["walk"], "unknown command 'walk'; allowed: run, list, call, health, members, tags, leave, keys, completion"),
         (["cal"], "did you mean 'call'?"),
         (["list"], "ADDRESS"),
         (["call", "127.0.0.1:1"], "METHOD"),
