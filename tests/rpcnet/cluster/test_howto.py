@@ -1,4 +1,4 @@
-"""The code blocks of docs/howto/cluster.md and keys.md run as they stand."""
+"""The code blocks of docs/howto/cluster.md and keys.md, and of docs/cluster-setup.md, run as they stand."""
 
 import asyncio
 import inspect
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = [Path(__file__).parents[3] / "docs" / "howto" / name for name in ("cluster.md", "keys.md")]
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = [DOCS / name for name in ("howto/cluster.md", "howto/keys.md", "cluster-setup.md")]
 BLOCKS = [
     block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 ]
