@@ -29,6 +29,8 @@ class Network:
         """Newcomers that were told that their name is in use, and where."""
         self.sent: list[tuple[float, str, Any]] = []
         self.udp_only_cuts = False
+        self.disorder = 0.0
+        """Share of datagrams that come twice, and of those that come half a second late, after newer ones."""
         self.refusing: dict[str, None] = {}
         """Nothing listens there, though the machine answers: whether the process lives or not."""
         self._cut: dict[tuple[str, str], None] = {}
@@ -187,10 +189,15 @@ class Network:
             or self.random.random() < self.loss
         ):
             return
-        self._at(
-            self.now + self._latency(),
-            lambda: self._deliver(target, lambda: self.call(target, "handle", data, source)),
-        )
+        for _ in range(1 + self._is_disordered()):
+            late = self.random.uniform(0.1, 0.5) if self._is_disordered() else 0.0
+            self._at(
+                self.now + self._latency() + late,
+                lambda: self._deliver(target, lambda: self.call(target, "handle", data, source)),
+            )
+
+    def _is_disordered(self) -> bool:
+        return self.disorder > 0 and self.random.random() < self.disorder
 
     def _exchange(self, name: str, core: Core, exchange: Exchange) -> None:
         """Connect, ask, answer: two round trips; refused or silent where there is nobody."""

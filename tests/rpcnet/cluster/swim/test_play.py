@@ -1,4 +1,5 @@
-"""Hypothesis plays a cluster: members come, crash, stall, leave, return and are cut off, in any order.
+"""Hypothesis plays a cluster: members come, crash, stall, leave, return and are cut off, in any order; datagrams
+are lost, come twice, and come after newer ones.
 
 Whatever happened: once all is quiet again, everybody who is up lists exactly those who are up, at their latest run,
 with their latest tags; and no batch of tags was ever seen in part.
@@ -16,7 +17,7 @@ some = st.sampled_from(NAMES)
 groups = st.sets(some, min_size=1, max_size=3).map(sorted)
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("crash"), some),
+        st.tuples(st.just("crash"), some, st.booleans()),
         st.tuples(st.just("restart"), some),
         st.tuples(st.just("leave"), some),
         st.tuples(st.just("stall"), some, st.floats(0.1, 12)),
@@ -24,6 +25,7 @@ steps = st.lists(
         st.tuples(st.just("heal")),
         st.tuples(st.just("tags"), some),
         st.tuples(st.just("loss"), st.sampled_from([0.0, 0.05, 0.3])),
+        st.tuples(st.just("disorder"), st.sampled_from([0.0, 0.1, 0.5])),
         st.tuples(st.just("run"), st.floats(0.01, 30)),
     ),
     max_size=20,
@@ -42,8 +44,9 @@ class Game:
             self.net.add(name, join=NAMES[:2])
         self.net.run(5)
 
-    def crash(self, name):
-        self.net.cores.pop(name, None)
+    def crash(self, name, refuses=False):
+        if name in self.net.cores:
+            self.net.crash(name, refuses=refuses)
         self.net._stalled.pop(name, None)
 
     def restart(self, name):
@@ -78,6 +81,9 @@ class Game:
     def loss(self, share):
         self.net.loss = share
 
+    def disorder(self, share):
+        self.net.disorder = share
+
     def run(self, seconds):
         self.net.run(seconds)
 
@@ -101,6 +107,7 @@ def test_after_whatever_happened_all_that_are_up_agree(network, steps, seed):
         getattr(game, verb)(*arguments)
     game.heal()
     game.loss(0.0)
+    game.disorder(0.0)
     for name in NAMES[:2]:  # a cluster whose seeds are all gone may stay in parts: bring the seeds back
         if name not in game.net.cores:
             game.restart(name)
