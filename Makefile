@@ -51,7 +51,7 @@ mutants: setup
 	$(BIN)/python -m tests.mutation calls --sample 300
 
 fuzz: setup
-	for target in parser server client; do $(BIN)/python -m tests.fuzz $$target --seconds 600 || exit 1; done
+	for target in parser server client sealed packet; do $(BIN)/python -m tests.fuzz $$target --seconds 600 || exit 1; done
 
 notebooks: setup
 	$(PYTEST) --nbmake --nbmake-timeout=120 $(NOTEBOOKS)

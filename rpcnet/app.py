@@ -14,7 +14,7 @@ import time
 import traceback
 import typing
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,7 +30,7 @@ from rpcnet.config import ClusterConfig, RpcConfig
 if TYPE_CHECKING:
     import ssl
 
-    from rpcnet.cluster import Cluster
+    from rpcnet.cluster import Cluster, Keyring
 
 __all__ = [
     "App",
@@ -42,6 +42,7 @@ __all__ = [
     "cluster_config",
     "convert_arguments",
     "invoke",
+    "keyring_of",
     "load_app",
     "load_object",
     "parameters",
@@ -99,6 +100,16 @@ def cluster_config(settings: Mapping[str, Any]) -> ClusterConfig:
         raise AppError(str(error)) from error
 
 
+def keyring_of(keys: Sequence[str]) -> "Keyring | None":
+    """The keyring of these keys, None where there are none. Raises AppError, which tells nothing of a key."""
+    from rpcnet.cluster import InvalidKey, Keyring
+
+    try:
+        return Keyring(*keys) if keys else None
+    except InvalidKey as error:
+        raise AppError(f"keys: {error}") from None
+
+
 class NodeContext:
     """What an application knows of the node that it runs on."""
 
@@ -112,6 +123,7 @@ class NodeContext:
         seeds: Iterable[str] = (),
         advertise: str | None = None,
         cluster: Mapping[str, Any] | None = None,
+        keyring: "Keyring | None" = None,
         insecure: bool = False,
         tls: "ssl.SSLContext | None" = None,
         random: Random | None = None,
@@ -124,9 +136,9 @@ class NodeContext:
         host: the address of this node, one for all its services. services: `name -> host:port` where a service has an
         address of its own ("gossip" is one). seeds: gossip addresses to join at; one's own is left out. advertise: the
         gossip address told to others where the bound one is a wildcard; its host stands for services bound so too.
-        cluster: `preset` and ClusterConfig fields that differ from it. insecure: addresses other than loopback are fine
-        without TLS and key. wall_clock: seconds since the epoch. directory: what survives a restart. on_ready: called
-        once.
+        cluster: `preset` and ClusterConfig fields that differ from it. keyring: what its Cluster seals with. insecure:
+        addresses other than loopback are fine without TLS and key. wall_clock: seconds since the epoch. directory:
+        what survives a restart. on_ready: called once.
         """
         self.name = name
         self.labels: Mapping[str, str] = dict(labels or {})
@@ -140,7 +152,7 @@ class NodeContext:
         self.is_ready = False
         self._directory = directory
         self._on_ready = on_ready
-        self._seeds = tuple(seeds)
+        self._seeds, self._keyring = tuple(seeds), keyring
         self._advertise = advertise
         if advertise is not None:
             split_address(advertise)
@@ -198,6 +210,7 @@ class NodeContext:
             services=announced,
             advertise=self._advertise,
             config=config,
+            keyring=self._keyring,
             random=Random(self.random.getrandbits(64)),
             wall_clock=self.wall_clock,
         )

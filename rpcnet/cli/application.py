@@ -35,6 +35,7 @@ from rpcnet.app import (
 )
 from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, CommandError, say
 from rpcnet.cli.pairs import pairs
+from rpcnet.cluster import InvalidKey, Keyring
 
 __all__ = ["console", "flags", "run", "show"]
 
@@ -61,6 +62,9 @@ def _node_flags(
     cluster: Annotated[
         tuple[str, ...], Parameter(help="KEY=VALUE: preset=lan|local|wan, or a field of ClusterConfig.", negative="")
     ] = (),
+    keyring: Annotated[
+        Path | None, Parameter(help="File of the cluster's keys, one a line in base64, the first one seals.")
+    ] = None,
     directory: Annotated[Path | None, Parameter(help="What main keeps in node.directory.")] = None,
     insecure: Annotated[bool, Parameter(help="Allow addresses other than loopback without TLS and key.")] = False,
     grace: Annotated[float, Parameter(help="Seconds that main may take to end after SIGTERM or Ctrl-C.")] = 10.0,
@@ -163,6 +167,13 @@ def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     return _Order(app, {name: values[name] for name in own}, {name: values[name] for name in given if name in values})
 
 
+def _keyring(path: Path | None) -> Keyring | None:
+    try:
+        return Keyring.from_file(path) if path is not None else None
+    except (OSError, InvalidKey) as error:
+        raise AppError(f"--keyring: {error}") from None
+
+
 def _context(flags: dict[str, Any]) -> NodeContext:
     host, _ = split_address(flags["bind"])
     for seed in flags["join"]:
@@ -176,6 +187,7 @@ def _context(flags: dict[str, Any]) -> NodeContext:
         seeds=flags["join"],
         advertise=flags["advertise"],
         cluster=pairs("--cluster", flags["cluster"]),
+        keyring=_keyring(flags["keyring"]),
         insecure=flags["insecure"],
         wall_clock=time.time,
         directory=flags["directory"],

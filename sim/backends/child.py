@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from rpcnet import observe
-from rpcnet.app import App, AppError, NodeContext, convert_arguments, invoke, load_app
+from rpcnet.app import App, AppError, NodeContext, convert_arguments, invoke, keyring_of, load_app
 from sim.backends.control import Applied, Block, Channel, Ended, Ready, Reset, Start, Ways
 from sim.backends.leaks import Leak, left_behind
 from sim.backends.loop import ShapedLoop
@@ -120,6 +120,7 @@ class Child:
             labels=order.labels,
             seeds=order.seeds,
             cluster=order.cluster,
+            keyring=keyring_of(order.keys),
             random=self._random,
             wall_clock=self.loop.wall_clock,
             directory=Path(order.directory),

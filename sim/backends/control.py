@@ -53,6 +53,7 @@ class Start:
     labels: Mapping[str, str]
     seeds: tuple[str, ...]
     cluster: Mapping[str, Any]
+    keys: tuple[str, ...]
     defects: tuple[str, ...]
     directory: str
     trace: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rpcnet.app import AppError, add_working_directory, cluster_config, convert_arguments, load_app
+from rpcnet.app import AppError, add_working_directory, cluster_config, convert_arguments, keyring_of, load_app
 
 __all__ = [
     "NodeProgram",
@@ -74,6 +74,8 @@ class Program:
     tie_break: str = "fifo"
     cluster: Mapping[str, Any] = field(default_factory=dict)
     """`preset` and fields of ClusterConfig that differ from it."""
+    keys: tuple[str, ...] = ()
+    """Of each node's keyring at its start, the first one seals; () = none."""
     seeds: tuple[str, ...] = ()
     """Names of the nodes whose gossip address others join at."""
     defects: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ def check_program(program: Program) -> None:
         try:
             convert_arguments(load_app(node.app), node.arguments)
             cluster_config(program.cluster)
+            keyring_of(program.keys)
         except AppError as error:
             raise ProgramError(f"{node.name}: {error}") from error
 

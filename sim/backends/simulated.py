@@ -20,7 +20,7 @@ import simpy
 
 from rpcnet import observe
 from rpcnet.address import join_host_port
-from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, load_app
+from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, keyring_of, load_app
 from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Ready, Script, check_program
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
@@ -308,6 +308,7 @@ class _World:
             labels=member.program.labels,
             seeds=self._seeds,
             cluster=program.cluster,
+            keyring=keyring_of(program.keys),
             insecure=True,
             random=Random(f"{program.seed}/{member.name}/{run}"),
             wall_clock=member.node.wall_clock,

@@ -301,6 +301,7 @@ class _World:
             labels=node.program.labels,
             seeds=tuple(join_host_port(self._hosts[seed], GOSSIP_PORT) for seed in program.seeds),
             cluster=program.cluster,
+            keys=program.keys,
             defects=program.defects,
             directory=str(self._folder / f"node-{node.number}"),
             trace=str(self._folder / f"{node.number}-{node.runs}.trace"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rpcnet.app import App, AppError, check_arguments, cluster_config, load_app
+from rpcnet.app import App, AppError, check_arguments, cluster_config, keyring_of, load_app
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.kernel.simulation import prepare
@@ -174,6 +174,10 @@ class _Check:
                 self.blame(("cluster", key), str(error))
         if cluster.join is not None:
             self._selector(cluster.join, ("cluster", "join"))
+        try:
+            keyring_of(cluster.keys)
+        except AppError as error:
+            self.blame(("cluster", "keys"), str(error))
 
     def _wire(self, settings: Mapping[str, Any], path: Path) -> None:
         """Edge data, key by key, as the network itself reads it."""

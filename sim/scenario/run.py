@@ -136,6 +136,7 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
         graph=scenario.network.graph,
         tie_break=scenario.tie_break,
         cluster={"preset": scenario.cluster.preset, **scenario.cluster.settings},
+        keys=scenario.cluster.keys,
         seeds=tuple(select(join, nodes, draws(seed, "join"))),
         defects=switched_on,
     )

@@ -180,6 +180,8 @@ class Cluster(Struct, frozen=True, kw_only=True):
     """Which ClusterConfig the fields differ from."""
     join: Selector | None = None
     """At whom the others join; left out = at the first node of the file."""
+    keys: tuple[str, ...] = ()
+    """Keys with which each node starts, as base64 text, the first one seals; left out = plain datagrams."""
     settings: dict[str, Any] = {}
     """Fields of ClusterConfig, in its units; in a file they stand in the table itself, durations as text."""
 

@@ -2,9 +2,9 @@
 
     python -m tests.fuzz TARGET [--seconds N] [--found DIRECTORY]
 
-TARGET is parser, server or client. Starts from tests/fuzz/corpus; keeps what reaches new branches in DIRECTORY, where
-one is given. Ends with exit code 0 where nothing was found; otherwise prints what broke and writes the input to a file
-`crash-…`, which belongs into tests/fuzz/corpus once it is mended.
+TARGET is parser, server, client, sealed or packet. Starts from tests/fuzz/corpus; keeps what reaches new branches in
+DIRECTORY, where one is given. Ends with exit code 0 where nothing was found; otherwise prints what broke and writes the
+input to a file `crash-…`, which belongs into tests/fuzz/corpus once it is mended.
 """
 
 import argparse

@@ -6,6 +6,25 @@ python -m tests.fuzz.seeds
 from collections.abc import Iterator
 from pathlib import Path
 
+from rpcnet.cluster.swim.message import (
+    Ack,
+    Alive,
+    Dead,
+    Holder,
+    IndirectPing,
+    Left,
+    Nack,
+    Ping,
+    Record,
+    Refused,
+    Rows,
+    State,
+    Summary,
+    Suspect,
+    Tags,
+    encode,
+    encode_message,
+)
 from rpcnet.wire import writer
 from rpcnet.wire.frame import (
     CANCEL,
@@ -100,8 +119,34 @@ def of_a_server() -> Iterator[tuple[str, bytes]]:
     yield "half-a-frame", said(GREETS, writer.item(1, FLAG_END, b"hi")[: HEADER_BYTES + 1])
 
 
+def of_a_member() -> Iterator[tuple[str, bytes]]:
+    """Messages, each in a packet of its own, as tests.fuzz.targets.packet reads them."""
+    alive = Alive("b", 1, 0, "127.0.0.1:2", {"rpc": "127.0.0.1:9"}, 1, {"role": "worker"})
+    record = Record("c", 1, 0, 0, "127.0.0.1:3", {}, 0, {}, 0)
+    messages = (
+        Ping(1, "a", 7),
+        IndirectPing(1, "c", "127.0.0.1:3"),
+        Ack(1),
+        Nack(1),
+        alive,
+        Suspect("a", 1, 0, "b"),
+        Dead("a", 1, 0, "b"),
+        Left("b", 1, 0),
+        Tags("b", 1, 2, {"role": "client"}),
+        State([record]),
+        Summary([1, 2]),
+        Rows([record], [0]),
+        Refused("no"),
+        Holder(1, "127.0.0.1:3"),
+    )
+    for message in messages:
+        yield type(message).__name__.lower(), b"\1" + encode_message(message)
+    yield "whole", b"\0" + encode("default", "b", 1, [encode_message(alive), encode_message(Ping(1, "a", 7))])
+    yield "foreign", b"\0" + encode("other", "b", 1, [])
+
+
 def main() -> None:
-    for target, seeds in (("server", of_a_client()), ("client", of_a_server())):
+    for target, seeds in (("server", of_a_client()), ("client", of_a_server()), ("packet", of_a_member())):
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in seeds:

@@ -1,4 +1,4 @@
-"""What the fuzzers feed: the frame parser, a server's connection and a client's, and what must be true of each.
+"""What the fuzzers feed: the frame parser, connections of server and client, cluster members, and what must be true.
 
 Each target takes any bytes and raises AssertionError (or whatever escaped) where a promise is broken: only a
 ProtocolError ends a connection; every call ends; memory stays within the windows; what we answer is bounded by what
@@ -7,6 +7,7 @@ came; nothing is left.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -14,7 +15,14 @@ from random import Random
 
 import msgspec
 
-from rpcnet import RpcClient, RpcConfig, RpcError, RpcServer
+from rpcnet import ClusterConfig, Keyring, RpcClient, RpcConfig, RpcError, RpcServer
+from rpcnet.cluster.seal.checksummed import Checksummed
+from rpcnet.cluster.seal.envelope import Answering, Asking
+from rpcnet.cluster.seal.sealed import Sealed
+from rpcnet.cluster.seal.unopened import Unopened
+from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.effect import Send
+from rpcnet.cluster.swim.message import BadPacket, decode, encode, sender_of
 from rpcnet.connection import MAX_UNREAD_BYTES, most_unread_of_calls
 from rpcnet.wire import writer
 from rpcnet.wire.frame import HEADER, Hello
@@ -31,6 +39,7 @@ CLIENT = replace(CONFIG, max_streams=5)
 FRAME_BYTES = 4096
 MOST_PIECES = 64
 """So many reads at most: an input is then cut no finer."""
+CLUSTER = ClusterConfig(max_members=16)
 SECONDS = 1000.0
 """Virtual time by which everything has ended that a lost connection ends."""
 
@@ -284,4 +293,62 @@ def _check_bounds(config: RpcConfig, queued: int, wire: Wire) -> None:
     assert wire.waiting <= most, f"{wire.waiting} bytes wait for a peer that reads nothing"
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"parser": parser, "server": server, "client": client}
+# The cluster.
+
+
+def sealed(data: bytes) -> None:
+    """What anybody may send to a member with keys: refused or opened, and nothing is kept of what was refused.
+
+    The first byte says what the rest is put behind: nothing, or a true head of a datagram, request or answer.
+    """
+    first, rest = data[:1], data[1:]
+    ring = Keyring(b"k" * 32)
+    member, sender = (Sealed(ring, "blue", name, 4) for name in "ab")
+    asking = Asking(member, b"question", "b", 1000)
+    datagram, request = sender.seal(b"packet", "a"), Asking(sender, b"question", "a", 1000)
+    heads = (b"", datagram[:27], request.sent[:27], bytes([0xE2]) + request.sent[1:27])
+    said = heads[(first or b"\0")[0] % len(heads)] + rest
+    _refuse_or_open(member.open, said, {b"packet"} if said == datagram else set())
+    _refuse_or_open(Answering(member, 1000).receive, said, {b"question"} if said.startswith(request.sent) else set())
+    _refuse_or_open(asking.receive, said, set())
+    for plain in (Checksummed().open, Answering(Checksummed(), 1000).receive):
+        _refuse_or_open(plain, said, None)
+
+
+def _refuse_or_open(read: Callable[[bytes], bytes | None], said: bytes, may_be: set[bytes] | None) -> None:
+    opened = None
+    with suppress(Unopened):
+        opened = read(said)
+    assert opened is None or may_be is None or opened in may_be, "opened what nobody has sealed"
+
+
+def packet(data: bytes) -> None:
+    """Any bytes are a packet or BadPacket, and a core takes them without a word to a stranger but for its own members.
+
+    The first byte says whether the rest is a packet, or one message in a packet of our cluster.
+    """
+    whole = encode("default", "b", 1, [data[1:]]) if data[:1] == b"\1" else data[1:]
+    try:
+        decoded = decode(whole)
+    except BadPacket:
+        decoded = None
+    core = Core("a", "127.0.0.1:1", run=1, config=CLUSTER, random=Random(1))
+    core.start(0.0)
+    effects = core.handle(whole, "127.0.0.1:2", 1.0)
+    answer, _ = core.handle_stream(whole, "127.0.0.1:2", 2.0)
+    core.exchanged(1, whole, 3.0)
+    core.tick(10.0)
+    sent = [effect for effect in effects if isinstance(effect, Send)]
+    assert len(sent) <= 8 and all(len(effect.data) <= CLUSTER.max_datagram_bytes for effect in sent)
+    if decoded is None and sender_of(whole) is None:
+        assert not sent and answer is None, "answered what is none of ours"
+    assert len(core.members(all=True)) <= CLUSTER.max_members
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "parser": parser,
+    "server": server,
+    "client": client,
+    "sealed": sealed,
+    "packet": packet,
+}

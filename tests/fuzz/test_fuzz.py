@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = {"server": 10, "client": 8, "parser": 2}
+SECONDS = {"server": 10, "client": 8, "parser": 2, "sealed": 3, "packet": 5}
 
 
 @pytest.mark.gate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rpcnet import cli
+from rpcnet import Keyring, cli
 
 APP = '''
 import asyncio
@@ -182,3 +182,26 @@ def test_help_that_nobody_reads_to_its_end_changes_no_exit_code(app: Path, words
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == code
+
+
+def test_a_file_of_keys_is_read_before_the_application_starts(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for content, says in ((None, "No such file"), ("secret", "line 1")):
+        if content is not None:
+            (app / "keys").write_text(content)
+        with pytest.raises(SystemExit) as left:
+            cli.main(["run", "cli_app:serve", "--keyring", "keys"])
+        assert left.value.code == 2
+        told = capsys.readouterr().err
+        assert says in told and "secret" not in told
+
+
+def test_a_node_of_rpcnet_run_has_the_keys_of_its_file(app: Path) -> None:
+    Keyring(b"k" * 32).save(app / "keys")
+    (app / "keyed_app.py").write_text(
+        "async def serve(node):\n"
+        "    async with node.cluster() as cluster:\n"
+        "        print(cluster.keyring.primary, flush=True)\n"
+    )
+    process = start(app, "keyed_app:serve", "--bind", "127.0.0.1:0", "--keyring", "keys")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.split()) == (0, [Keyring(b"k" * 32).primary]), err

@@ -1,0 +1,18 @@
+"""What was sealed once is taken as often as it comes: whoever has recorded a packet can send it again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from rpcnet.cluster.seal import sealed
+
+__all__ = ["no_replay_window"]
+
+
+@contextmanager
+def no_replay_window() -> Iterator[None]:
+    def always(window: int, counter: int) -> int:
+        return 0
+
+    with patch.object(sealed, "after", always):
+        yield
