@@ -280,7 +280,7 @@ class Core:
             if self._replies.answer(packet, source) and self._farewell is None:
                 self._contacts.sync_address(source, packet.name, now)
         self._tell_refusal(len(data), now)
-        return self._take(now)
+        return self._take(now, passes_on=True)
 
     def handle_stream(self, data: bytes, source: str, now: float) -> tuple[bytes | None, list[Effect]]:
         """One request on a stream: the answer (None: close it), and effects."""
@@ -508,9 +508,11 @@ class Core:
             self._phi.keep(self._table.entries)
         self._timers.set(("reap", ""), now + self._reap_interval())
 
-    def _take(self, now: float) -> list[Effect]:
+    def _take(self, now: float, *, passes_on: bool = False) -> list[Effect]:
         if self._queue and self._running and ("gossip", "") not in self._timers:
-            self._timers.set(("gossip", ""), now + self._config.gossip_interval)
+            # Our own news gathers for an interval. That of others meets a clock that runs, wherever it stands.
+            share = self._random.random() if passes_on else 1.0
+            self._timers.set(("gossip", ""), now + share * self._config.gossip_interval)
         if self._farewell is None:
             self._partition.judge(self._outbox.effects, now)
         if self._table.went_down:
