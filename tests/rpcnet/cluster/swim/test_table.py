@@ -636,3 +636,12 @@ def test_a_twin_is_told_of_us_once_a_gossip_interval(member):
     twin = encode("default", "b", 1, [encode_message(Alive("me", 5, 0, "other:1", {}, 0, {}))])
     answers = [sent_to(member.core.handle(twin, "b:1", member.now), "other:1") for _ in range(2)]
     assert answers == [[[member.core._table.me.record]], []]
+
+
+def test_time_in_a_status_begins_with_its_last_change(member):
+    member.hear(alive("y"))
+    member.wait(2.0)
+    assert member.core.seconds_in_status("y", member.now) == 2.0
+    member.hear(Suspect("y", 1, 1, "b"))
+    assert member.core.seconds_in_status("y", member.now) == 0.0
+    assert member.core.seconds_in_status("nobody", member.now) is None
