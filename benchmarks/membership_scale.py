@@ -1,6 +1,6 @@
 """What n members cost: real `Cluster` objects in one simulation, LAN preset, joining over 10 s, then at rest.
 
-python benchmarks/membership_scale.py [N …] [--rest 30] [--seed 1] [--profile FILE [--part rest]] [--json]
+python benchmarks/membership_scale.py [N …] [--rest 30] [--seed 1] [--keyed] [--profile FILE [--part rest]] [--json]
 
 Each member is a machine of its own that joins at the first one, the starts spread evenly over 10 s. Links take
 uniform(1 ms, 3 ms) and lose nothing. Printed for each n (default 100, 300, 1000), each in a process of its own:
@@ -10,7 +10,7 @@ uniform(1 ms, 3 ms) and lose nothing. Printed for each n (default 100, 300, 1000
 * MiB: most memory the process has used;
 * bytes: what a member sends a second while at rest, datagrams and streams, without headers below them.
 
---profile keeps a cProfile of one part, for `python -m pstats FILE`.
+--keyed seals all that they exchange. --profile keeps a cProfile of one part, for `python -m pstats FILE`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from rpcnet.cluster import Cluster
+from rpcnet.cluster import Cluster, Keyring
 from rpcnet.config import ClusterConfig
 from sim import Simulation
 
@@ -43,10 +43,13 @@ def sent(clusters: list[Cluster]) -> int:
     return sum(cluster.stats.bytes_sent + cluster.stats.stream_bytes_sent for cluster in clusters)
 
 
-def measure(count: int, seed: int, rest: float, profiles: Mapping[str, cProfile.Profile]) -> dict[str, Any]:
+def measure(
+    count: int, seed: int, rest: float, keyed: bool, profiles: Mapping[str, cProfile.Profile]
+) -> dict[str, Any]:
     logging.disable(logging.WARNING)
     config = replace(ClusterConfig.lan(), insecure=True)
     clusters: list[Cluster] = []
+    keyring = Keyring(b"k" * 32) if keyed else None
     with Simulation(seed=seed) as simulation:
         simulation.network.default_link(**LINK)
         nodes = [simulation.add_node(f"member-{number}") for number in range(count)]
@@ -55,7 +58,7 @@ def measure(count: int, seed: int, rest: float, profiles: Mapping[str, cProfile.
         async def member(number: int) -> None:
             await asyncio.sleep(number * JOIN / count)
             node = nodes[number]
-            cluster = Cluster(node.name, f"{node.host.ip}:{PORT}", join=seeds, config=config)
+            cluster = Cluster(node.name, f"{node.host.ip}:{PORT}", join=seeds, config=config, keyring=keyring)
             async with cluster:
                 clusters.append(cluster)
                 await cluster.register_self({"role": "member", "number": str(number)})
@@ -92,20 +95,21 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="*", default=[100, 300, 1000], metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rest", type=float, default=30.0, help="virtual seconds that are measured at rest")
+    parser.add_argument("--keyed", action="store_true", help="with a keyring")
     parser.add_argument("--profile", help="keep a cProfile of one part there (one N)")
     parser.add_argument("--part", choices=["join", "rest"], default="join", help="which part is profiled")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.profile:
         profile = cProfile.Profile()
-        print(json.dumps(measure(options.count[0], options.seed, options.rest, {options.part: profile})))
+        print(json.dumps(measure(options.count[0], options.seed, options.rest, options.keyed, {options.part: profile})))
         profile.dump_stats(options.profile)
         return
     rows = []
     for count in options.count:
         # A process each: the memory used is that of its run alone.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            rows.append(pool.apply(measure, (count, options.seed, options.rest, {})))
+            rows.append(pool.apply(measure, (count, options.seed, options.rest, options.keyed, {})))
         if not options.json:
             print(" · ".join(f"{value} {key.replace('_', ' ')}" for key, value in rows[-1].items()), flush=True)
     if options.json:
