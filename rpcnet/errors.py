@@ -93,9 +93,6 @@ class RpcError(Exception):
     """What the handler sent with `send_metadata` before it raised."""
 
     def __init__(self, message: str = "", *, details: bytes = b"", trailers: Metadata | None = None) -> None:
-        """TypeError for a message that is no text."""
-        if not isinstance(message, str):
-            raise TypeError(f"the message of {type(self).__name__} is text, not {message!r}")
         super().__init__(message)
         self.message = message
         self.details = details
@@ -103,7 +100,7 @@ class RpcError(Exception):
         self.metadata = {}
 
     def __str__(self) -> str:
-        return self.message or self.code.name
+        return str(self.message) if self.message else self.code.name  # a handler may have given it anything
 
     @staticmethod
     def of(code: int, message: str, details: bytes = b"", trailers: Metadata | None = None) -> "RpcError":
