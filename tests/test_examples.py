@@ -124,6 +124,15 @@ def test_the_generated_code_is_what_the_classes_say() -> None:
     assert generate([Director, Worker]) == (SHORT / "generated" / "services.py").read_text()
 
 
+def test_the_example_registers_and_tags_itself_in_one_call_each() -> None:
+    used = {
+        path.name: re.findall(r"cluster\.(register_self|update_tags?|registry)\b|(NodeStatus)\(", path.read_text())
+        for path in SHORT.glob("*.py")
+    }
+    told = {name: ["".join(names) for names in found] for name, found in used.items() if found}
+    assert told == {"client.py": ["register_self"], "director.py": ["register_self"], "worker.py": ["update_tags"]}
+
+
 def test_the_example_calls_and_registers_by_generated_code_but_for_one_stream() -> None:
     """The stream of tokens is called by the name that the plan gives such a call."""
     assert "DirectorServer(Director(workers), server).register_all()" in (SHORT / "director.py").read_text()

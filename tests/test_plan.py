@@ -302,6 +302,8 @@ LINES = {
     "Task 1": {"Target API": 4, "Migration steps": 6, "Benefits": 4},
     "Task 2": {"Target API": 6, "Usage": 4, "Migration steps": 6, "Benefits": 4},
     "Task 3": {"Target output and method": 3, "Migration steps": 6, "Benefits": 4},
+    "Task 4": {"Target API": 2, "Usage": 1, "Migration steps": 6, "Benefits": 4},
+    "Task 5": {"Target API": 1, "Usage": 1, "Migration steps": 6, "Benefits": 4},
     "All tasks": {
         "Success criteria": 6,
         "Breaking changes": 2,
