@@ -96,6 +96,23 @@ def test_the_same_seed_gives_the_same_run_in_any_process_and_another_seed_anothe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("path", LARGE, ids=stem)
+def test_a_large_scenario_holds_in_the_simulator(path: Path) -> None:
+    run = sim.Scenario.load(path).run()
+    assert run.verdict == "holds", what_went_wrong(run)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("path", "defect"), CAUGHT_LARGE, ids=stem)
+def test_a_large_scenario_fails_with_each_defect_that_it_catches(path: Path, defect: str) -> None:
+    run = sim.Scenario.load(path).run(defects=[defect])
+    assert run.verdict == "fails", what_went_wrong(run)
+    assert run.error is None
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCENARIOS, ids=stem)
 def test_a_scenario_holds_over_sockets(path: Path) -> None:
     run = sim.Scenario.load(path).run(backend="sockets")
