@@ -272,11 +272,12 @@ class Connection(asyncio.BufferedProtocol):
         parser = self.parser
         try:
             frames = parser.receive(data)
-            count = len(frames)
-            self._gather = 0 if count < 2 else count if count <= ONE_WRITE else count // 2
-            gathers = count > 1 and not self._flushing
-            if gathers:
-                self._flushing = True
+            gathers = False
+            self._gather = 0
+            if (count := len(frames)) > 1:
+                self._gather = count if count <= ONE_WRITE else count // 2
+                if not self._flushing:
+                    self._flushing = gathers = True
             for kind, flags, stream, payload in frames:
                 if self.closed:
                     return
