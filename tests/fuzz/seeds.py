@@ -9,9 +9,12 @@ from pathlib import Path
 from rpcnet.cluster.swim.message import (
     Ack,
     Alive,
+    Closed,
     Dead,
+    Gone,
     Holder,
     IndirectPing,
+    Knock,
     Left,
     Nack,
     Ping,
@@ -138,6 +141,9 @@ def of_a_member() -> Iterator[tuple[str, bytes]]:
         Rows([record], [0]),
         Refused("no"),
         Holder(1, "127.0.0.1:3"),
+        Knock(1, "c", "127.0.0.1:3"),
+        Closed(1),
+        Gone("c", 1, 0, "b"),
     )
     for message in messages:
         yield type(message).__name__.lower(), b"\1" + encode_message(message)
