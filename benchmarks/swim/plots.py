@@ -1,6 +1,6 @@
 """Four pictures of the figures: detection, false deaths, bytes over n, formulas over measurement. Knows no limit."""
 
-from math import e
+from math import e, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,11 @@ def false_deaths(axes: Any, results: Results) -> None:
                 for r in rs
             ]
             bad = sum((run["false"] if "false" in run else run["others"] + run["by_stopped"]) > 0 for run in runs)
-            shares.append(100 * bad / len(runs) if runs else 0.0)
+            shares.append(100 * bad / len(runs) if runs else nan)
         axes.barh([at + offset for at in range(len(labels))], shares, 0.38, color=COLOURS[arm], label=NAMES[arm])
+        for at, share in enumerate(shares):
+            text = "not run" if isnan(share) else "" if share else "0"
+            axes.text(0.5, at + offset, text, va="center", fontsize=6, color=COLOURS[arm])
     axes.set_yticks(range(len(labels)), labels, fontsize=7)
     axes.invert_yaxis()
     axes.set(xlabel="runs with a false death, %", title="Starved members (n, loss) and stalls", xlim=(0, 100))

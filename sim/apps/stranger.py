@@ -134,8 +134,8 @@ def _listen_on(loop: asyncio.AbstractEventLoop, datagrams: deque[bytes], request
     async def create_server(factory: Callable[[], Any], *args: Any, **keys: Any) -> Any:
         return await server(lambda: _tapped(factory(), "data_received", requests), *args, **keys)
 
-    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore
-    loop.create_server = create_server  # type: ignore
+    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]
+    loop.create_server = create_server  # type: ignore[method-assign,assignment]
 
 
 def _tapped(protocol: Any, method: str, into: deque[bytes]) -> Any:
