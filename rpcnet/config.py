@@ -232,6 +232,13 @@ class ClusterConfig:
     """One push-pull message. None = max_members * max_datagram_bytes, which is also the least: a full table fits."""
     max_members: int = 10_000
     """Rows of the table, the remembered dead included."""
+    max_relays: int = 1024
+    """Pings that we send for others at once; whoever asks for more is not helped."""
+    max_exchanges: int = 16
+    """Streams that we hold open to others at once, probes aside."""
+    max_streams: int = 256
+    """Streams that others hold open to us. Of more, the oldest that has not shown yet that it is of this cluster is
+    closed."""
     max_tags_bytes: int = 512
     """All tags of one member, encoded; below max_datagram_bytes, as they ride in one datagram."""
     expected_size: int | None = None

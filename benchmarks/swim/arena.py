@@ -29,7 +29,6 @@ from rpcnet.cluster.swim.effect import Exchange, Send
 from rpcnet.cluster.swim.event import ClusterEvent
 from rpcnet.cluster.swim.member import ALIVE
 from rpcnet.cluster.swim.message import Record, encode, encode_record, encode_state
-from rpcnet.cluster.transport import MAX_STREAMS
 from rpcnet.config import ClusterConfig
 
 __all__ = ["SEAL", "Arena", "Host"]
@@ -347,7 +346,7 @@ class Arena:
             return
         if effect.number not in host.open or host.core is not core:
             return
-        if target.streams >= MAX_STREAMS:
+        if target.streams >= self.config.max_streams:
             self._arrive(host, self._finish, host, core, effect.number, None)
             return
         target.streams += 1

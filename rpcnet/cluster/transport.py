@@ -26,8 +26,6 @@ from rpcnet.listener import start_listening, stop_listening
 
 __all__ = ["AddressInUse", "Receiver", "Transport"]
 
-MAX_STREAMS = 256
-"""Incoming streams at once. Of more, the oldest that has not shown yet that it is of this cluster is closed."""
 PORT_TRIES = 16
 """With port 0: how often another free TCP port is tried whose UDP twin may be free."""
 
@@ -240,7 +238,7 @@ class Transport:
     def stream_came(self, stream: "_Stream") -> bool:
         """Whether it may stay; known until it is gone, either way."""
         self._streams[stream] = None
-        if len(self._streams) > MAX_STREAMS:
+        if len(self._streams) > self._config.max_streams:
             next((each for each in self._streams if each.may_be_strange), stream).abort()
         return not self._closed
 

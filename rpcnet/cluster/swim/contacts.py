@@ -37,8 +37,6 @@ from rpcnet.config import ClusterConfig
 
 __all__ = ["Contacts"]
 
-MAX_EXCHANGES = 16
-"""Streams that we hold open at once, probes aside."""
 FIRST_RETRY = 0.1
 """Seconds until seeds that did not answer at start are tried again; doubles up to reconnect_interval."""
 SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 1024
@@ -221,7 +219,7 @@ class Contacts:
 
     def _compare_with(self, address: str, seed: str, now: float, *, to: str | None = None) -> None:
         """Ask for what differs; before we have joined all does, and the other gets our table with the question."""
-        if not address or len(self._open) >= MAX_EXCHANGES:
+        if not address or len(self._open) >= self._config.max_exchanges:
             return
         if seed and any(exchange.seed == seed for exchange in self._open.values()):
             return
@@ -239,14 +237,16 @@ class Contacts:
         self._open[self._count].parts = parts
 
     def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
-        """Somebody has our name: does it live? Within half the time that a start waits."""
+        """Somebody has our name: does it live? It is asked twice at most, within half the time that a start waits."""
+        if self.naming.is_asking(holder):
+            return
         config = self._config
         ping = Ping(sequence, self._table.me.name, self._table.digest)
-        patience = min(config.probe_wait, config.join_timeout / 2)
+        patience = min(config.probe_wait, config.join_timeout / 4)
         number = self.ask(holder.address, [encode_message(ping)], patience, to=self._table.me.name)
         self.naming.begin(number, sequence, seed, holder)
 
-    def holder_asked(self, number: int, answered: bool, now: float) -> Holder | None:
+    def holder_asked(self, number: int, answered: bool, now: float, *, refused: bool = False) -> Holder | None:
         """An exchange is over. If it was with the holder of our name: who has it; or else the seed is asked again."""
         asked = self.naming.end(number)
         if asked is None:
@@ -254,6 +254,10 @@ class Contacts:
         seed, holder = asked
         if answered and not self.naming.is_myself:
             return holder
+        if not (answered or refused or self.naming.is_myself) and holder != self.naming.was_silent:
+            self.naming.was_silent = holder
+            self.ask_holder(holder, seed, self.naming.sequence)
+            return None
         self.naming.in_vain = holder
         self._table.take_over(holder.run)
         self._compare_with(seed, seed, now)

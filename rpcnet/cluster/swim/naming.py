@@ -2,8 +2,9 @@
 
 With its first question to a seed a newcomer says whom it has asked in vain so far. A seed that holds another process of
 that name, at another address and not failed, answers with that holder alone. The newcomer asks the holder itself: if it
-answers, the name is in use; if not, the newcomer says so to the seed, and is taken. A process that starts again at the
-same address is never asked for. Knows no table and no packet.
+answers, the name is in use. A holder that is silent is asked once more, as a lost segment delays an answer by a second;
+one that is silent twice, or whose port is closed, is gone: the newcomer says so to the seed, and is taken. A process
+that starts again at the same address is never asked for. Knows no table and no packet.
 
 Tests: tests/rpcnet/cluster/swim/test_naming.py.
 """
@@ -26,12 +27,18 @@ class Naming:
     sequence: int = -1
     """Of the ping to the holder that is being asked: one that reaches ourselves proves nothing."""
     is_myself: bool = False
+    was_silent: Holder = NOBODY
+    """The last one that was asked once without an answer."""
     _asked: dict[int, tuple[str, Holder]] = field(default_factory=dict)
     """Open questions to holders, by exchange: the seed that named it."""
 
     def begin(self, number: int, sequence: int, seed: str, holder: Holder) -> None:
         self._asked[number] = seed, holder
         self.sequence, self.is_myself = sequence, False
+
+    def is_asking(self, holder: Holder) -> bool:
+        """Whether a question to this one is open: seeds name it again and again meanwhile."""
+        return any(asked == holder for _, asked in self._asked.values())
 
     def end(self, number: int) -> tuple[str, Holder] | None:
         """That question is over: who was asked, and the seed that named it."""

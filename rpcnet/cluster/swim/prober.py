@@ -34,7 +34,6 @@ KNOCK_AT = 0.1
 """Share of the probe time-out after which a helper knocks: only if its own ping was not answered."""
 REFUSALS = 2
 """So many times we, and so many helpers, must have been refused."""
-MAX_RELAYS = 1024
 SPREAD = 0.25
 """In this share of an epoch, from its beginning, all send their probes where the order is shared."""
 
@@ -152,7 +151,7 @@ class Prober:
 
     def help(self, request: IndirectPing | Knock, source: str, now: float) -> None:
         """Ping somebody for somebody; answer with what we hear, never for the target."""
-        if len(self._relays) >= MAX_RELAYS:
+        if len(self._relays) >= self._config.max_relays:
             return
         sequence = self.next_sequence()
         self._relays[sequence] = _Relay(source, request.sequence, request.target, request.address)

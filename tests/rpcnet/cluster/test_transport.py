@@ -13,7 +13,7 @@ from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.seal.checksummed import Checksummed
 from rpcnet.cluster.seal.envelope import Answering, Asking
 from rpcnet.cluster.swim.effect import Stats
-from rpcnet.cluster.transport import MAX_STREAMS, AddressInUse, Transport
+from rpcnet.cluster.transport import AddressInUse, Transport
 from rpcnet.config import ClusterConfig
 
 CONFIG = replace(ClusterConfig.lan(), tcp_timeout=0.3, max_exchange_bytes=1000, max_datagram_bytes=1000, max_members=1)
@@ -182,16 +182,16 @@ def test_streams_beyond_the_limit_close_the_oldest_that_said_nothing(world):
         return b""
 
     async def main():
-        async with Pair(config=replace(CONFIG, tcp_timeout=30)) as pair:
+        async with Pair(config=replace(CONFIG, tcp_timeout=30, max_streams=8)) as pair:
             address = split_host_port(pair.other)
-            streams = [await asyncio.open_connection(*address) for _ in range(MAX_STREAMS)]
-            while len(pair.two._streams) < MAX_STREAMS:  # noqa: ASYNC110 - bounded by the test's own limit
+            streams = [await asyncio.open_connection(*address) for _ in range(8)]
+            while len(pair.two._streams) < 8:  # noqa: ASYNC110 - bounded by the test's own limit
                 await asyncio.sleep(0.01)
             beyond = await asyncio.open_connection(*address)
             assert await answered(*beyond) == ANSWER, "the latest is served"
             assert await answered(*streams[0]) == b"", "the oldest was closed without an answer"
             assert await answered(*streams[-1]) == ANSWER, "those within the limit are served"
-            while len(pair.two._streams) >= MAX_STREAMS - 1:  # noqa: ASYNC110
+            while len(pair.two._streams) >= 7:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             another = await asyncio.open_connection(*address)
             assert await answered(*another) == ANSWER, "there is room again"

@@ -8,7 +8,6 @@ import pytest
 from msgspec import structs
 
 from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, TagsTooLarge
-from rpcnet.cluster.swim.contacts import MAX_EXCHANGES
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Noticed, Send
 from rpcnet.cluster.swim.event import (
@@ -37,7 +36,6 @@ from rpcnet.cluster.swim.message import (
     encode,
     encode_message,
 )
-from rpcnet.cluster.swim.prober import MAX_RELAYS
 from rpcnet.config import ClusterConfig
 
 FAILED, LEFT, SUSPECT = MemberStatus.FAILED, MemberStatus.LEFT, MemberStatus.SUSPECT
@@ -753,8 +751,8 @@ def test_nobody_is_looked_for_where_nobody_is_missing(network):
     assert all(("reconnect", "") in core._timers for core in net.cores.values())
 
 
-def alone(**keys):
-    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), **keys)
+def alone(config=None, **keys):
+    core = Core("a", "a:1", run=1, config=config or ClusterConfig.lan(), random=Random(1), **keys)
     return core, core.start(0.0)
 
 
@@ -764,21 +762,24 @@ def sent_to(effects, address):
     ]
 
 
+RELAYS = 30
+
+
 def test_requests_to_ping_others_are_bounded():
     """Whoever asks without end for pings of silent members is helped with so many at once, and no more."""
-    core, _ = alone()
+    core, _ = alone(ClusterConfig(max_relays=RELAYS))
     core.handle(packet("b", alive_of("b")), "b", 0.0)
-    for number in range(MAX_RELAYS + 10):
+    for number in range(RELAYS + 10):
         effects = core.handle(packet("b", IndirectPing(number, "x", "x")), "b", 0.0)
-        assert len(sent_to(effects, "x")) == (number < MAX_RELAYS), number
+        assert len(sent_to(effects, "x")) == (number < RELAYS), number
     assert core.handle(packet("b", IndirectPing(9, "x", "x")), "b", 0.0) == []
 
 
 def test_a_relay_that_was_answered_or_timed_out_makes_room():
-    core, _ = alone()
+    core, _ = alone(ClusterConfig(max_relays=RELAYS))
     core.handle(packet("b", alive_of("b")), "b", 0.0)
     asked = []
-    for number in range(MAX_RELAYS):
+    for number in range(RELAYS):
         (messages,) = sent_to(core.handle(packet("b", IndirectPing(number, "x", "x")), "b", 0.0), "x")
         asked.append(messages[0].sequence)
     (back,) = sent_to(core.handle(packet("x", Ack(asked[7])), "x", 0.0), "b")
@@ -789,7 +790,7 @@ def test_a_relay_that_was_answered_or_timed_out_makes_room():
     while core.next_deadline() < 5.0:
         now = core.next_deadline()
         core.tick(now)
-    for number in range(MAX_RELAYS):
+    for number in range(RELAYS):
         effects = core.handle(packet("b", IndirectPing(number, "x", "x")), "b", now)
         assert len(sent_to(effects, "x")) == 1, "all have timed out"
 
@@ -809,10 +810,10 @@ def test_a_relay_that_stays_silent_is_told_once_and_a_late_ack_passed_on():
 
 def test_streams_that_are_asked_for_at_once_are_bounded():
     """With many seeds only so many are asked at once; the next ones when those have failed, none of them twice."""
-    seeds = [f"s{number}" for number in range(MAX_EXCHANGES + 4)]
-    core, effects = alone(seeds=seeds)
+    seeds = [f"s{number}" for number in range(11)]
+    core, effects = alone(ClusterConfig(max_exchanges=7), seeds=seeds)
     first = [effect for effect in effects if isinstance(effect, Exchange)]
-    assert [exchange.address for exchange in first] == seeds[:MAX_EXCHANGES]
+    assert [exchange.address for exchange in first] == seeds[:7]
     retry = core.next_deadline()
     while not (tried := [effect for effect in core.tick(retry) if isinstance(effect, Exchange)]) and retry < 1:
         retry = core.next_deadline()

@@ -31,6 +31,18 @@ def test_a_newcomer_of_the_name_of_its_seed_is_refused(network):
     assert net.taken == {"second": "m0:1"}
 
 
+def test_a_holder_whose_answer_is_lost_is_asked_again(network):
+    net = network()
+    net.cluster(3)
+    net.cut(["second"], ["m2"])
+    net.add("second", known_as="m2", join=["m0"])
+    net.run(0.3)
+    net.heal()
+    net.run(20)
+    assert net.taken == {"second": "m2:1"}
+    assert net.cores["m0"].member("m2").address == "m2:1"
+
+
 @pytest.mark.parametrize("run", [1, 2])
 def test_a_newcomer_takes_the_name_of_one_that_does_not_answer(network, run):
     """Also where both started in one microsecond: then it begins a newer run."""
