@@ -47,7 +47,8 @@ def detection(axes: Any, results: Results) -> None:
         axes.plot(times, shares, label=f"{NAMES[arm]}, {cell}, {len(runs)} seeds", **style)
     axes.set(xlabel="seconds from the crash", ylabel="share of survivors that know", title="Crash, 1 % loss")
     axes.set_xlim(left=0)
-    axes.legend(fontsize=8)
+    if axes.lines:
+        axes.legend(fontsize=8)
 
 
 def false_deaths(axes: Any, results: Results) -> None:
