@@ -37,6 +37,8 @@ from rpcnet.config import ClusterConfig
 
 __all__ = ["Contacts"]
 
+HOLDER_STREAMS = 2
+"""On so many at once a newcomer asks whether the holder of its name lives: a lost answer must not cost the name."""
 FIRST_RETRY = 0.1
 """Seconds until seeds that did not answer at start are tried again; doubles up to reconnect_interval."""
 SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 1024
@@ -237,26 +239,26 @@ class Contacts:
         self._open[self._count].parts = parts
 
     def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
-        """Somebody has our name: does it live? It is asked twice at most, within half the time that a start waits."""
+        """Somebody has our name: does it live? Within half the time that a start waits."""
         if self.naming.is_asking(holder):
             return
         config = self._config
-        ping = Ping(sequence, self._table.me.name, self._table.digest)
-        patience = min(config.probe_wait, config.join_timeout / 4)
-        number = self.ask(holder.address, [encode_message(ping)], patience, to=self._table.me.name)
-        self.naming.begin(number, sequence, seed, holder)
+        ping = encode_message(Ping(sequence, self._table.me.name, self._table.digest))
+        patience = min(config.probe_wait, config.join_timeout / 2)
+        for _ in range(HOLDER_STREAMS):
+            number = self.ask(holder.address, [ping], patience, to=self._table.me.name)
+            self.naming.begin(number, sequence, seed, holder)
 
-    def holder_asked(self, number: int, answered: bool, now: float, *, refused: bool = False) -> Holder | None:
+    def holder_asked(self, number: int, answered: bool, now: float) -> Holder | None:
         """An exchange is over. If it was with the holder of our name: who has it; or else the seed is asked again."""
         asked = self.naming.end(number)
         if asked is None:
             return None
         seed, holder = asked
         if answered and not self.naming.is_myself:
+            self.naming.answered()
             return holder
-        if not (answered or refused or self.naming.is_myself) and holder != self.naming.was_silent:
-            self.naming.was_silent = holder
-            self.ask_holder(holder, seed, self.naming.sequence)
+        if self.naming.is_asking(holder):
             return None
         self.naming.in_vain = holder
         self._table.take_over(holder.run)

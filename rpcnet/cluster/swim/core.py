@@ -348,7 +348,7 @@ class Core:
         """There is no answer; `refused` where the machine is there and its port is closed."""
         self._notice(now)
         self._contacts.close(number)
-        self._contacts.holder_asked(number, False, now, refused=refused)
+        self._contacts.holder_asked(number, False, now)
         self._prober.stream_ended(number, now, refused=refused)
         self._witnesses.knocked(number, now, refused=refused)
         return self._take(now)

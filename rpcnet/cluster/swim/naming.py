@@ -1,10 +1,10 @@
 """Coming by a name: a newcomer learns whether a living process has its name already, before anybody knows the newcomer.
 
 With its first question to a seed a newcomer says whom it has asked in vain so far. A seed that holds another process of
-that name, at another address and not failed, answers with that holder alone. The newcomer asks the holder itself: if it
-answers, the name is in use. A holder that is silent is asked once more, as a lost segment delays an answer by a second;
-one that is silent twice, or whose port is closed, is gone: the newcomer says so to the seed, and is taken. A process
-that starts again at the same address is never asked for. Knows no table and no packet.
+that name, at another address and not failed, answers with that holder alone. The newcomer asks the holder itself, on
+two streams at once, as a lost segment delays an answer by a second: if it answers, the name is in use; if not, the
+newcomer says so to the seed, and is taken. A process that starts again at the same address is never asked for. Knows no
+table and no packet.
 
 Tests: tests/rpcnet/cluster/swim/test_naming.py.
 """
@@ -27,8 +27,6 @@ class Naming:
     sequence: int = -1
     """Of the ping to the holder that is being asked: one that reaches ourselves proves nothing."""
     is_myself: bool = False
-    was_silent: Holder = NOBODY
-    """The last one that was asked once without an answer."""
     _asked: dict[int, tuple[str, Holder]] = field(default_factory=dict)
     """Open questions to holders, by exchange: the seed that named it."""
 
@@ -43,6 +41,10 @@ class Naming:
     def end(self, number: int) -> tuple[str, Holder] | None:
         """That question is over: who was asked, and the seed that named it."""
         return self._asked.pop(number, None)
+
+    def answered(self) -> None:
+        """What is still open is asked for nothing."""
+        self._asked.clear()
 
     def was_pinged(self, sequence: int) -> None:
         """We got a ping. If it is our own, the holder's address leads to ourselves."""

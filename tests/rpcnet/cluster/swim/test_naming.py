@@ -1,12 +1,20 @@
 """Members that come by a name which another process has, or had."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
+from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.effect import Exchange, NameTaken
 from rpcnet.cluster.swim.event import MemberFailed, MemberJoined
 from rpcnet.cluster.swim.member import MemberStatus
+from rpcnet.cluster.swim.message import Ack, Holder, decode, encode, encode_message
 from rpcnet.config import ClusterConfig
+
+
+def packet(name, message, *, run=1):
+    return encode("default", name, run, [encode_message(message)])
 
 
 @pytest.mark.parametrize("run", [1, 2, 10**15])
@@ -31,16 +39,20 @@ def test_a_newcomer_of_the_name_of_its_seed_is_refused(network):
     assert net.taken == {"second": "m0:1"}
 
 
-def test_a_holder_whose_answer_is_lost_is_asked_again(network):
-    net = network()
-    net.cluster(3)
-    net.cut(["second"], ["m2"])
-    net.add("second", known_as="m2", join=["m0"])
-    net.run(0.3)
-    net.heal()
-    net.run(20)
-    assert net.taken == {"second": "m2:1"}
-    assert net.cores["m0"].member("m2").address == "m2:1"
+def test_one_lost_answer_does_not_cost_the_holder_its_name():
+    seed, holder = "s:1", Holder(7, "h:1")
+    core = Core("m", "m:1", run=9, config=ClusterConfig.lan(), random=Random(1), seeds=[seed])
+    (join,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
+    told = packet("s", holder)
+    asked = [effect for effect in core.exchanged(join.number, told, 0.1) if isinstance(effect, Exchange)]
+    assert [question.address for question in asked] == ["h:1", "h:1"]
+    (again,) = (effect for effect in core.tick(core.next_deadline()) if isinstance(effect, Exchange))
+    assert again.address == seed
+    assert core.exchanged(again.number, told, 0.3) == [], "it is being asked"
+    assert core.exchange_failed(asked[0].number, 0.6) == []
+    sequence = decode(asked[1].data).messages[0].sequence
+    assert core.exchanged(asked[1].number, packet("m", Ack(sequence), run=7), 0.6) == [NameTaken("h:1")]
+    assert not core.has_joined
 
 
 @pytest.mark.parametrize("run", [1, 2])
