@@ -156,8 +156,9 @@ class Core:
             "probe_timeout": lambda _, now: self._prober.timed_out(now),
             "probe_tcp": lambda _, now: self._prober.ask_over_tcp(now),
             "knock": lambda sequence, now: self._prober.knock(int(sequence)),
+            "doubt": lambda sequence, now: self._prober.doubts.due(int(sequence), now),
             "relay": lambda sequence, now: self._prober.relay_due(int(sequence), now),
-            "suspicion": lambda name, now: self._table.give_up(str(name), now),
+            "suspicion": lambda name, now: self._give_up(str(name), now),
             "question": lambda name, now: self._question(str(name), now),
             "gossip": lambda _, now: self._gossip(),
             "push_pull": lambda _, now: self._contacts.push_pull(now),
@@ -433,9 +434,6 @@ class Core:
             # It may have been cut off together with others: compare tables.
             self._contacts.sync(entry.name, self._awake_at)
 
-    def accuse(self, entry: Entry, now: float) -> None:
-        self._table.accuse(entry, now)
-
     def is_gone(self, entry: Entry, now: float) -> None:
         self._witnesses.seen(entry, now)
 
@@ -453,6 +451,11 @@ class Core:
         """Ask one that failed whether it is there; it learns from the same packet what is held against it."""
         ping = Ping(self._prober.next_sequence(), entry.name, self._table.digest)
         self.send(entry.address, [ping], to=entry.name, gossip=False)
+
+    def _give_up(self, name: str, now: float) -> None:
+        """A verdict of ours does not wait for other news."""
+        self._table.give_up(name, now)
+        self._timers.set(("gossip", ""), now)
 
     def _question(self, name: str, now: float) -> None:
         """Ask a suspect directly: it may have heard of its suspicion from nobody, or we missed what it answered."""
@@ -495,7 +498,7 @@ class Core:
         if self._late_in_a_row > ALWAYS_LATE:
             return
         self._table.suspicions.shift(stall, now)
-        self._prober.void()
+        self._prober.void(stall)
         if stall >= self._config.probe_interval and self._farewell is None:
             self._contacts.sync_with_one(now)
 

@@ -13,6 +13,7 @@ from random import Random
 from typing import Protocol
 
 from rpcnet.cluster.swim.awareness import Awareness
+from rpcnet.cluster.swim.doubts import Doubts
 from rpcnet.cluster.swim.effect import Stats
 from rpcnet.cluster.swim.member import ALIVE, Entry
 from rpcnet.cluster.swim.message import Ack, Closed, IndirectPing, Knock, Message, Nack, Ping
@@ -43,7 +44,6 @@ class Outside(Protocol):
 
     def send(self, address: str, messages: list[Message], *, to: str | None = None) -> None: ...
     def ask_stream(self, address: str, message: Ping, timeout: float) -> int: ...
-    def accuse(self, entry: Entry, now: float) -> None: ...
     def is_gone(self, entry: Entry, now: float) -> None: ...
 
 
@@ -92,6 +92,7 @@ class Prober:
         self._sequence = random.getrandbits(32)
         self._probe: _Probe | None = None
         self._again: _Probe | None = None
+        self.doubts = Doubts(table, config, timers)
         self._relays: dict[int, _Relay] = {}
         self._streams: dict[int, int] = {}
         """The sequence that was asked for on each open stream."""
@@ -111,6 +112,7 @@ class Prober:
         self._probe = self._again = None
         self._timers.cancel(("probe", ""))
         self._cancel_probe()
+        self.doubts.clear()
 
     def next_sequence(self) -> int:
         self._sequence = (self._sequence + 1) % 2**32
@@ -127,6 +129,8 @@ class Prober:
             self._timers.cancel(("relay", sequence))
             self._timers.cancel(("knock", sequence))
             self._outside.send(relay.origin, [Ack(relay.sequence)])
+        else:
+            self.doubts.answered(sequence)
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
@@ -189,8 +193,8 @@ class Prober:
         probe = self._probe
         target = self._target(probe)
         if probe is not None and target is not None:
-            rest = self._config.probe_interval - TCP_AT * self._config.probe_wait
-            self._ask_stream(probe.sequence, target.name, target.address, self._awareness.scale(rest))
+            rest = self._awareness.scale(self._config.probe_interval - TCP_AT * self._config.probe_wait)
+            self._ask_stream(probe.sequence, target.name, target.address, rest + self.doubts.patience)
 
     def knock(self, sequence: int) -> None:
         """Somebody was refused by that one; it has not answered our ping either."""
@@ -211,8 +215,9 @@ class Prober:
         self._timers.set(("relay", sequence), now + self._config.probe_interval)
         self._outside.send(relay.origin, [Nack(relay.sequence)])
 
-    def void(self) -> None:
-        """We were stalled: the probe in flight proves nothing, ask the same member again."""
+    def void(self, stall: float) -> None:
+        """We were stalled so long: the probe in flight proves nothing, ask the same member again."""
+        self.doubts.shift(stall)
         probe = self._probe
         if probe is not None and probe.voided < MAX_VOID:
             self._again, self._probe = probe, None
@@ -227,7 +232,9 @@ class Prober:
         self._stats.failed_probes += 1
         # Helpers that said nothing at all: then it is rather we who hear nothing.
         self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
-        self._outside.accuse(target, now)
+        is_deaf = probe.helpers > 0 and not probe.nacks
+        wait = self._awareness.score * self.doubts.patience if is_deaf else 0.0
+        self.doubts.begin(target, probe.sequence, now, wait=wait)
 
     def _judge_refusals(self, now: float) -> None:
         """With few members those that there are must do; but never we alone."""
@@ -249,7 +256,7 @@ class Prober:
         target = self._target(again)
         if target is None:
             table = self._table
-            name = table.suspicions.unconfirmed(table.me.name, table.up)
+            name = table.suspicions.unconfirmed(table.me.name, table.up, self.doubts)
             name = name or self.ring.next(self._epoch(now), table.me.record.place)
             target = table.entries[name] if name is not None else None
             again = None

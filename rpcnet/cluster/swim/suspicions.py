@@ -5,7 +5,7 @@ Knows no claim and no address: whoever holds the table says when one begins and 
 Tests: tests/rpcnet/cluster/swim/test_table.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import islice
 
 from rpcnet.cluster.swim.suspicion import Suspicion
@@ -34,8 +34,7 @@ class Suspicions(dict[str, Suspicion]):
         self[name] = Suspicion.begin(self._config, members, accuser, now)
         self._accusations.pop(name, None)
         self._time(name, now)
-        if share := self._config.question_at:
-            self._timers.set(("question", name), now + share * self[name].least)
+        self._time_question(name, now)
         self._expect_fewer_confirmations(members, now)
 
     def confirm(self, name: str, accuser: str, now: float) -> bool:
@@ -69,25 +68,34 @@ class Suspicions(dict[str, Suspicion]):
         suspicion = self.get(name)
         return share > 0 and (suspicion is None or now - suspicion.started < share * suspicion.least)
 
-    def accuse(self, name: str, me: str, accusation: bytes) -> None:
-        """That is our own, to be repeated until the verdict, if it counts."""
-        if me in self[name].accusers:
+    def accuse(self, name: str, me: str, accusation: bytes, since: float, now: float) -> None:
+        """That is our own, to be repeated until the verdict, if it counts. It has been silent since then."""
+        suspicion = self[name]
+        if me in suspicion.accusers:
             self._accusations[name] = accusation
+            if since < suspicion.started:
+                suspicion.started = since
+                self._time(name, now)
+                self._time_question(name, now)
 
     def latest_accusations(self) -> Iterable[bytes]:
         """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
         return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()
 
-    def unconfirmed(self, me: str, members: int) -> str | None:
-        """A suspect that nobody but us can confirm, and that we have not accused."""
+    def unconfirmed(self, me: str, members: int, doubted: Container[str]) -> str | None:
+        """A suspect that nobody but us can confirm, and that we have not accused, nor are about to."""
         if members - len(self) > 2:
             return None
-        names = (name for name, held in self.items() if me not in held.accusers and held.k)
+        names = (name for name, held in self.items() if me not in held.accusers and held.k and name not in doubted)
         return next(names, None)
 
     def _time(self, name: str, now: float) -> None:
         """A late confirmation may end it at once; that is no timer of ours that was held up."""
         self._timers.set(("suspicion", name), max(now, self[name].deadline))
+
+    def _time_question(self, name: str, now: float) -> None:
+        if share := self._config.question_at:
+            self._timers.set(("question", name), max(now, self[name].started + share * self[name].least))
 
     def _expect_fewer_confirmations(self, members: int, now: float) -> None:
         """Whoever is a suspect itself confirms nothing: in a half of two one confirmation must do."""

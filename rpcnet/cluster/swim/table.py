@@ -192,11 +192,11 @@ class Table(Myself):
         if entry.is_up and held.tags != record.tags:
             self._emit(TagsChanged(entry.view()))
 
-    def accuse(self, entry: Entry, now: float) -> None:
-        """It did not answer us."""
+    def accuse(self, entry: Entry, since: float, now: float) -> None:
+        """It has not answered us since then."""
         accusation = Suspect(entry.name, entry.run, entry.incarnation, self.me.name)
         self.suspect(accusation, now)
-        self.suspicions.accuse(entry.name, self.me.name, encode_message(accusation))
+        self.suspicions.accuse(entry.name, self.me.name, encode_message(accusation), since, now)
 
     # What time says.
 

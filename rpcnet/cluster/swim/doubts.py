@@ -1,0 +1,77 @@
+"""Doubts: probes that have failed and are not told yet, since a late answer still ends them.
+
+A starved process reads late: the answer to our ping comes a second after the period. If each such probe were an
+accusation at once, every member would be told of it, and of its refutation, a dozen times each, every few seconds. So
+a failed probe is told after `accuse_after` of the least suspicion, if no answer to it has come by then. The suspect's
+time counts from the failed probe on: a member that is gone is found no later. Knows no packet.
+
+Tests: tests/rpcnet/cluster/swim/test_doubts.py.
+"""
+
+from dataclasses import dataclass
+
+from rpcnet.cluster.swim.member import Entry
+from rpcnet.cluster.swim.suspicion import minimum
+from rpcnet.cluster.swim.suspicions import Timer
+from rpcnet.cluster.swim.table import Table
+from rpcnet.cluster.swim.timers import Timers
+from rpcnet.config import ClusterConfig
+
+__all__ = ["Doubts"]
+
+
+@dataclass(slots=True)
+class _Doubt:
+    name: str
+    run: int
+    incarnation: int
+    since: float
+    until: float
+
+
+class Doubts:
+    def __init__(self, table: Table, config: ClusterConfig, timers: Timers[Timer]) -> None:
+        self._table, self._config, self._timers = table, config, timers
+        self._held: dict[int, _Doubt] = {}
+        """By the sequence of the probe."""
+
+    def __contains__(self, name: object) -> bool:
+        return any(doubt.name == name for doubt in self._held.values())
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a late answer has after the probe has failed."""
+        return self._config.accuse_after * minimum(self._config, self._table.up)
+
+    def begin(self, entry: Entry, sequence: int, now: float, *, wait: float = 0.0) -> None:
+        """That probe has failed. `wait`: so much longer, since it is rather we who hear nothing."""
+        patience = self.patience
+        if not patience:
+            self._table.accuse(entry, now, now)
+            return
+        due = now + wait + patience
+        self._held[sequence] = _Doubt(entry.name, entry.run, entry.incarnation, now + wait, due)
+        self._timers.set(("doubt", sequence), due)
+
+    def answered(self, sequence: int) -> None:
+        """An answer has come, to this probe or to another."""
+        if self._held.pop(sequence, None) is not None:
+            self._timers.cancel(("doubt", sequence))
+
+    def due(self, sequence: int, now: float) -> None:
+        """No answer has come: accuse, unless the member has spoken for itself meanwhile, or is down."""
+        doubt = self._held.pop(sequence)
+        entry = self._table.entries.get(doubt.name)
+        if entry is not None and entry.is_up and (entry.run, entry.incarnation) == (doubt.run, doubt.incarnation):
+            self._table.accuse(entry, doubt.since, now)
+
+    def shift(self, seconds: float) -> None:
+        """We were stalled: nobody's time ran meanwhile."""
+        for sequence, doubt in self._held.items():
+            doubt.since += seconds
+            doubt.until += seconds
+            self._timers.set(("doubt", sequence), doubt.until)
+
+    def clear(self) -> None:
+        for sequence in list(self._held):
+            self.answered(sequence)
