@@ -192,7 +192,7 @@ class ClusterConfig:
     memberlist has 4; 3 with a retransmit_multiplier of 6 has fewer false deaths than 4 with 4."""
     max_suspicion_multiplier: float = 6.0
     """Suspicion starts at this many times the least, 1 or more, and shrinks with each confirmation (Lifeguard §IV)."""
-    accuse_after: float = 0.3
+    accuse_at: float = 0.3
     """A probe that failed is told after this share of the least suspicion, which has begun by then, if no late answer
     has come. Below 1. 0 = told at once (memberlist)."""
     question_at: float = 0.6
@@ -254,7 +254,7 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
-        zero |= {"crowded_transmissions", "reconnect_tries", "question_at", "accuse_after"}
+        zero |= {"crowded_transmissions", "reconnect_tries", "question_at", "accuse_at"}
         infinite = {"tombstone_time", "gossip_to_dead_time", "tcp_timeout", "leave_timeout", "join_timeout"}
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         if not is_name(self.cluster_name):
@@ -274,6 +274,11 @@ class ClusterConfig:
             raise ValueError(
                 "ClusterConfig.max_suspicion_multiplier must be at least 1 (it multiplies the least suspicion),"
                 f" not {self.max_suspicion_multiplier!r}"
+            )
+        if self.accuse_at >= 1:
+            raise ValueError(
+                "ClusterConfig.accuse_at must be below 1 (a share of the least suspicion, after which the verdict"
+                f" may fall), not {self.accuse_at!r}"
             )
         if self.tombstone_time < self.push_pull_interval:
             raise ValueError(
@@ -327,7 +332,7 @@ class ClusterConfig:
             suspicion_multiplier=4.0,
             retransmit_multiplier=4,
             probe_order="shuffled",
-            accuse_after=0.0,
+            accuse_at=0.0,
             question_at=0.0,
             crowded_transmissions=0,
         )

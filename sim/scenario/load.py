@@ -364,8 +364,8 @@ def _is_number(value: Any) -> bool:
 
 
 def unit_of(setting: str, kind: Any) -> Any:
-    """The type of a ClusterConfig field as a file spells it: all its floats but the multipliers are durations."""
-    is_duration = kind in (float, float | None) and not setting.endswith("_multiplier")
+    """The type of a ClusterConfig field as a file spells it: all floats but multipliers and shares are durations."""
+    is_duration = kind in (float, float | None) and not setting.endswith(("_multiplier", "_at"))
     return Duration if is_duration else kind
 
 

@@ -340,7 +340,7 @@ class Core:
             if isinstance(message, State | Rows):
                 self._contacts.merge(message, packet.name, asked, now)
             elif isinstance(message, Ack):
-                self._prober.acked(message.sequence)
+                self._prober.acked(message.sequence, now)
             elif isinstance(message, Refused):
                 self._reception.refused_by(packet.name, message.reason)
         return self._take(now)
@@ -464,7 +464,7 @@ class Core:
 
     def _acked(self, sequence: int, now: float) -> None:
         if self._farewell is None:
-            self._prober.acked(sequence)
+            self._prober.acked(sequence, now)
             return
         self._farewell.acked(sequence)
         if self._farewell.is_over(self._table.is_up, now):

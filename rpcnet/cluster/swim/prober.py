@@ -120,8 +120,9 @@ class Prober:
 
     # What comes in.
 
-    def acked(self, sequence: int) -> None:
+    def acked(self, sequence: int, now: float) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
+            self._table.suspicions.answered(self._probe.name, now)
             self._probe = None
             self._cancel_probe()
             self._awareness.change(-1)
@@ -130,7 +131,7 @@ class Prober:
             self._timers.cancel(("knock", sequence))
             self._outside.send(relay.origin, [Ack(relay.sequence)])
         else:
-            self.doubts.answered(sequence)
+            self.doubts.answered(sequence, now)
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:

@@ -44,6 +44,13 @@ class Suspicions(dict[str, Suspicion]):
             self._time(name, now)
         return is_news
 
+    def answered(self, name: str, now: float) -> None:
+        """If that is a suspect: it has answered us now, so its time begins again here, whoever else accuses it."""
+        if name in self:
+            self[name].started = now
+            self._time(name, now)
+            self._time_question(name, now)
+
     def hasten(self, name: str, now: float) -> None:
         """It had its time elsewhere: no confirmations are waited for, and it is asked at once."""
         self[name].k = 0

@@ -321,6 +321,7 @@ def test_byte_order_mark_and_windows_lines_are_read(tmp_path):
         ("node.worker.args.streams=9", lambda s: s.node[1].args == {"streams": 9}),
         ("network.loss=1%", lambda s: s.network.loss == 0.01),
         ("cluster.suspicion_multiplier=6", lambda s: s.cluster.settings["suspicion_multiplier"] == 6),
+        ("cluster.question_at=0.5", lambda s: s.cluster.settings["question_at"] == 0.5),
         ("fault.crash.at=3s", lambda s: s.fault[0].at == 3.0),
         ("fault.split.at=3s", lambda s: s.fault[1].at == 3.0),
         ("fault.2.at=3s", lambda s: s.fault[2].at == 3.0),
