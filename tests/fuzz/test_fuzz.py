@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = {"server": 10, "client": 8, "parser": 2, "sealed": 3, "packet": 5}
+SECONDS = {"server": 6, "client": 5, "parser": 2, "sealed": 3, "packet": 4}
 
 
 @pytest.mark.gate

@@ -468,7 +468,7 @@ def _fork(
             if name.partition(".")[0] in ("tests", "rpcnet", "sim"):
                 del sys.modules[name]
         options = ["-q", "-m", MARKERS, "--hypothesis-profile=mutation", "--no-header", "--rootdir", str(copied)]
-        options += [f"-pno:{name}" for name in ("nbmake", "cov", "xdist")]
+        options += [f"-pno:{name}" for name in ("cov", "xdist")]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what was imported before the fork
         return int(pytest.main([*options, *arguments], plugins=[plugin]))
 

@@ -67,8 +67,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# It forks processes that import everything anew: not beside the fast tests.
-@pytest.mark.gate
+# Mutants that never end are given their time, twice: half a minute.
+@pytest.mark.slow
 def test_killed_and_surviving_mutants_are_told_apart(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mutation.run.LEAST_SECONDS", 2)  # several of them run for ever
     everything = mutants_of(project, ROOM)
@@ -119,7 +119,7 @@ def test_out_of_time_once_is_judged_again_not_killed(project: Path, monkeypatch:
     assert (found.survived, found.hangs, found.why) == (True, False, "all tests pass")
 
 
-@pytest.mark.gate
+@pytest.mark.slow
 def test_what_waits_for_ever_is_killed_and_listed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mutation.run.LEAST_SECONDS", 2)
     monkeypatch.setattr("tests.mutation.run.LONGER", 2)

@@ -111,7 +111,6 @@ def seconds(kind: Any, payload: bytes, enough: float) -> float:
 def test_time_per_byte_does_not_grow_with_length(name: str) -> None:
     kind, make = PAYLOADS[name]
     short, long = make(600), make(6000)
-    gc.collect()
     gc.disable()  # it walks what the test holds, which is more for the longer payload
     try:
         # Ten times as much: a cost that grows with the square takes ten times as long per byte.

@@ -15,7 +15,6 @@ from rpcnet import BidirectionalStream, NotFound, RpcClient, RpcServer, StreamEr
 @pytest.fixture(autouse=True)
 def no_collection() -> Iterator[None]:
     """What is freed is freed by its reference count."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

@@ -17,8 +17,10 @@ def unheard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever Python would print of what was raised where nobody can catch it."""
     heard: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    gc.freeze()  # what is there already need not be looked at again and again
     yield
     gc.collect()
+    gc.unfreeze()
     assert not heard, [(each.object, each.exc_value) for each in heard]
 
 
