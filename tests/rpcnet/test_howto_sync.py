@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError as CancelledFuture
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,9 @@ def served(names: dict[str, Any]) -> Iterator[Served]:
     with names["Background"]() as background:
         background.enter(lambda: made.server)
         yield made
+        ends = time.monotonic() + 30
+        while made.server.stats.running_handlers and time.monotonic() < ends:
+            time.sleep(0.01)
         assert made.server.stats.running_handlers == 0
 
 

@@ -152,13 +152,26 @@ def told(event):
     return " ".join([event.name, event.fields.get("verb", event.fields.get("name", "")), *names]).strip()
 
 
+def assert_in_order(story):
+    """A fault lasts from when it took effect, and `next` waits for a process: a busy machine moves both."""
+    assert sorted(story) == sorted(STORY)
+    planned = [line for line in STORY if "undone" not in line and " stop " not in line]
+    assert [line for line in story if line in planned] == planned
+    for line in STORY:
+        if line.startswith("fault_undone "):
+            assert story.index(line) > story.index(line.replace("fault_undone", "fault"))
+
+
 @pytest.mark.parametrize("backend", ["sim", pytest.param("sockets", marks=pytest.mark.gate)])
 def test_every_verb_takes_effect_and_is_undone(backend):
     run = load_text(FILE, Path("all.toml")).run(backend=backend)
     assert run.error is None
     assert run.verdict is Verdict.HOLDS, [judgement.saw for judgement in run.expectations]
     story = [told(event) for event in run.trace if event.name.startswith(("fault", "quiet"))]
-    assert story == STORY
+    if backend == "sim":
+        assert story == STORY
+    else:
+        assert_in_order(story)
     down = {"node_killed": ["n-3"], "node_crashed": ["n-2"], "node_paused": ["n-3"], "node_blocked": ["n-4"]}
     for name, nodes in down.items():
         assert [event.node for event in run.trace if event.name == name] == nodes
