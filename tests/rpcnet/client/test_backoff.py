@@ -114,7 +114,7 @@ def test_pauses_are_drawn_evenly_below_a_bound_that_doubles() -> None:
             attempts = Attempts()
             client = client_of(attempts, seed, reconnect_backoff=0.1, max_reconnect_backoff=5.0)
             with pytest.raises(DeadlineExceeded):
-                await client.call("unary", timeout=200, wait_for_ready=True)
+                await client.call("unary", timeout=50, wait_for_ready=True)
             for number, pause in enumerate(attempts.pauses()[:12]):
                 shares[number].append(pause / min(5.0, 0.1 * 2**number))
             await client.close()
