@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rpcnet import observe
-from rpcnet.address import is_loopback, split_host_port
+from rpcnet.address import is_literal, is_loopback, split_host_port
 from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, NameInUse, NotPermitted
 from rpcnet.cluster.registry import Registry
 from rpcnet.cluster.seal.checksummed import Checksummed
@@ -127,10 +127,9 @@ class Cluster:
         """Bind, join, and return once a seed has answered, or after join_timeout: joining then goes on for ever.
 
         Raises AddressInUse, or another OSError where the address cannot be bound for another reason; NotPermitted for
-        an address other than loopback without key or `insecure`; InvalidRecord for a clock before 1970; NameInUse
-        where a process of this name answers at another address; TagsTooLarge
-        where name, address and services do not fit into a datagram; ClusterClosed where it was started before, or is
-        left meanwhile.
+        an address or a seed other than loopback without key or `insecure`; InvalidRecord for a clock before 1970;
+        NameInUse where a process of this name answers at another address; TagsTooLarge where name, address and services
+        do not fit into a datagram; ClusterClosed where it was started before, or is left meanwhile.
         """
         if self._has_started or self._is_leaving:
             raise ClusterClosed(f"cluster member {self.name} was started or left before; make a new Cluster")
@@ -138,7 +137,9 @@ class Cluster:
         loop = asyncio.get_running_loop()
         self._observer = observe.current()
         envelope = self._envelope()
-        self._transport = transport = Transport(self, self._config, lambda: self.stats, envelope)
+        self._transport = transport = Transport(
+            self, self._config, lambda: self.stats, envelope, only_loopback=self._may_not_leave_this_machine
+        )
         try:
             bound = await self._opened(transport)
             address = self._address(bound)
@@ -508,13 +509,25 @@ class Cluster:
         config = self._config
         return Sealed(self.keyring, config.cluster_name, self.name, 2 * config.max_members)  # datagrams and requests
 
+    @property
+    def _may_not_leave_this_machine(self) -> bool:
+        return self.keyring is None and not self._config.insecure
+
     def _address(self, bound: str) -> str:
         host, _ = split_host_port(bound)
-        if not (is_loopback(host) or self.keyring is not None or self._config.insecure):
-            raise NotPermitted(
-                f"{self.name} would listen on {bound} without a key: anybody there could speak for its members;"
-                " give it keyring=, bind a loopback address, or set ClusterConfig.insecure"
-            )
+        if self._may_not_leave_this_machine:
+            if not is_loopback(host):
+                raise NotPermitted(
+                    f"{self.name} would listen on {bound} without a key: anybody there could speak for its members;"
+                    " give it keyring=, bind a loopback address, or set ClusterConfig.insecure"
+                )
+            for seed in self._join:
+                there, _ = split_host_port(seed)
+                if is_literal(there) and not is_loopback(there):
+                    raise NotPermitted(
+                        f"{self.name} would tell {seed} its members without a key, and anybody on the way could read"
+                        " and change them; give it keyring=, or set ClusterConfig.insecure"
+                    )
         if self._advertise is not None:
             return self._advertise
         if host in ("0.0.0.0", "::"):

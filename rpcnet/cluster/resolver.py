@@ -12,7 +12,7 @@ import logging
 import socket
 from dataclasses import dataclass, field
 
-from rpcnet.address import is_literal, split_host_port
+from rpcnet.address import is_literal, is_loopback, split_host_port
 from rpcnet.client.race import hosts_in_turns
 
 __all__ = ["Endpoint", "Resolver"]
@@ -35,10 +35,11 @@ class _Place:
 
 
 class Resolver:
-    """`limit`: more addresses than this are not remembered."""
+    """`limit`: more addresses than this are not remembered. `only_loopback`: what is elsewhere is not found, and is
+    logged, since nothing may be sent there."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, *, only_loopback: bool = False) -> None:
+        self._limit, self._only_loopback = limit, only_loopback
         self._loop = asyncio.get_running_loop()
         self._places: dict[str, _Place] = {}
         self._lookups: dict[str, asyncio.Task[None]] = {}
@@ -99,7 +100,7 @@ class Resolver:
                 place.until = float("inf")  # no address: nothing is ever found
             else:
                 if is_literal(host):
-                    place.endpoints, place.until = [(host, port)], float("inf")
+                    place.endpoints, place.until = self._permitted(address, [(host, port)]), float("inf")
         return place
 
     async def _look_up(self, address: str, place: _Place) -> None:
@@ -114,8 +115,16 @@ class Resolver:
         now = self._loop.time()
         place.looked_up_at, place.until = now, now + place.belief
         place.belief = min(2 * place.belief, LONGEST_BELIEF)
-        found = [(each, port) for each in hosts]
+        found = self._permitted(address, [(each, port) for each in hosts])
         if found:
             # Their old order stays, as far as they are still there: it says which of them answered.
             kept = [endpoint for endpoint in place.endpoints if endpoint in found]
             place.endpoints = [*kept, *(endpoint for endpoint in found if endpoint not in kept)]
+
+    def _permitted(self, address: str, endpoints: list[Endpoint]) -> list[Endpoint]:
+        if not self._only_loopback:
+            return endpoints
+        here = [endpoint for endpoint in endpoints if is_loopback(endpoint[0])]
+        if endpoints and not here:
+            log.warning("nothing is sent to %s: it is not loopback, and there is neither key nor `insecure`", address)
+        return here

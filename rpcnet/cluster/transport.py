@@ -46,10 +46,16 @@ class Receiver(Protocol):
 
 
 class Transport:
-    """One UDP socket and one TCP listener on the same address."""
+    """One UDP socket and one TCP listener on the same address. `only_loopback`: nothing is sent to other machines."""
 
     def __init__(
-        self, receiver: Receiver, config: ClusterConfig, stats: Callable[[], Stats], envelope: Envelope
+        self,
+        receiver: Receiver,
+        config: ClusterConfig,
+        stats: Callable[[], Stats],
+        envelope: Envelope,
+        *,
+        only_loopback: bool = False,
     ) -> None:
         self.received = 0
         """How many datagrams and pieces of streams have come in: whether a turn of the loop brought something."""
@@ -62,7 +68,8 @@ class Transport:
         self._streams: dict[_Stream, None] = {}
         self._streams_gone = asyncio.Event()
         self._exchanges: dict[int, _Exchange] = {}
-        self._resolver = Resolver(2 * config.max_members)
+        self._only_loopback = only_loopback
+        self._resolver = self._new_resolver()
         self._closed, self._is_ipv6 = True, False
 
     async def open(self, bind: str) -> str:
@@ -93,8 +100,11 @@ class Transport:
         host, port = self._server.sockets[0].getsockname()[:2]
         self._udp, _ = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
         self._closed, self._is_ipv6 = False, ":" in host
-        self._resolver = Resolver(2 * self._config.max_members)  # what an attempt to bind in vain closed stays closed
+        self._resolver = self._new_resolver()  # what an attempt to bind in vain closed stays closed
         return join_host_port(host, port)
+
+    def _new_resolver(self) -> Resolver:
+        return Resolver(2 * self._config.max_members, only_loopback=self._only_loopback)
 
     async def close(self) -> None:
         """Close everything and wait until it is closed."""

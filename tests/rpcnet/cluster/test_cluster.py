@@ -17,6 +17,7 @@ from rpcnet.cluster import (
     Healed,
     InvalidRecord,
     InvalidTag,
+    Keyring,
     MemberFailed,
     MemberLeft,
     MemberRecovered,
@@ -623,6 +624,20 @@ def test_an_open_bind_needs_insecure(world):
             await Cluster("a", "0.0.0.0:0", config=ClusterConfig(insecure=True)).start()
         async with Cluster("a", "0.0.0.0:0", advertise="192.0.2.1:7946", config=ClusterConfig(insecure=True)) as a:
             assert a.address == "192.0.2.1:7946"
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("seed", ["192.0.2.1:7946", "[2001:db8::1]:7946"])
+def test_a_seed_on_another_machine_needs_a_key(world, seed):
+    async def main():
+        with pytest.raises(NotPermitted, match="insecure"):
+            await Cluster("a", "127.0.0.1:0", join=[seed]).start()
+        config = ClusterConfig(join_timeout=0.1)
+        async with Cluster("a", "127.0.0.1:0", join=[seed], config=config, keyring=Keyring(bytes(32))):
+            pass
+        async with Cluster("a", "127.0.0.1:0", join=[seed], config=replace(config, insecure=True)):
+            pass
 
     world.run(main())
 

@@ -56,6 +56,21 @@ def test_a_name_gives_all_its_addresses_families_in_turns():
     run(main)
 
 
+def test_only_loopback_is_found_where_nothing_else_may_be(caplog):
+    async def main():
+        Names(here=["10.0.0.1", "127.0.0.1", "::1"], there=["10.0.0.2"])
+        resolver = Resolver(10, only_loopback=True)
+        assert await resolver.find("here:7") == [("::1", 7), ("127.0.0.1", 7)]
+        for address in ("there:7", "10.0.0.1:7"):
+            with pytest.raises(OSError, match="has no address"):
+                await resolver.find(address)
+            assert resolver.known(address) == []
+        assert resolver.known("127.0.0.9:7") == [("127.0.0.9", 7)]
+
+    run(main)
+    assert [record.args[0] for record in caplog.records] == ["there:7", "10.0.0.1:7"]
+
+
 def test_the_address_that_answered_stays_first_after_the_next_look_up():
     async def main():
         names, resolver = Names(a=["10.0.0.1", "10.0.0.2"]), Resolver(10)
