@@ -158,9 +158,9 @@ class Core:
             "knock": lambda sequence, now: self._prober.knock(int(sequence)),
             "doubt": lambda sequence, now: self._prober.doubts.due(int(sequence), now),
             "relay": lambda sequence, now: self._prober.relay_due(int(sequence), now),
-            "suspicion": lambda name, now: self._give_up(str(name), now),
+            "suspicion": lambda name, now: self._table.give_up(str(name), now),
             "question": lambda name, now: self._question(str(name), now),
-            "gossip": lambda _, now: self._gossip(),
+            "gossip": lambda _, now: self._gossip(now),
             "push_pull": lambda _, now: self._contacts.push_pull(now),
             "reconnect": lambda _, now: self._contacts.reconnect(now),
             "reap": lambda _, now: self._reap(now),
@@ -415,7 +415,7 @@ class Core:
 
     # Gossip.
 
-    def _gossip(self) -> None:
+    def _gossip(self, now: float) -> None:
         """News to a few at random, and to one that died lately: one wrongly dead learns of it and refutes."""
         table = self._table
         names = self._prober.ring.sample(self._config.gossip_fanout, table.is_up)
@@ -425,6 +425,8 @@ class Core:
         for name in [*names, *([self._random.choice(dead)] if dead else [])]:
             if self._queue:
                 self.send(table.entries[name].address, [], to=name)
+        if self._queue:
+            self._timers.set(("gossip", ""), now + self._config.gossip_interval)
 
     # What the table, the prober and the contacts ask for.
 
@@ -451,11 +453,6 @@ class Core:
         """Ask one that failed whether it is there; it learns from the same packet what is held against it."""
         ping = Ping(self._prober.next_sequence(), entry.name, self._table.digest)
         self.send(entry.address, [ping], to=entry.name, gossip=False)
-
-    def _give_up(self, name: str, now: float) -> None:
-        """A verdict of ours does not wait for other news."""
-        self._table.give_up(name, now)
-        self._timers.set(("gossip", ""), now)
 
     def _question(self, name: str, now: float) -> None:
         """Ask a suspect directly: it may have heard of its suspicion from nobody, or we missed what it answered."""
@@ -513,9 +510,13 @@ class Core:
 
     def _take(self, now: float, *, passes_on: bool = False) -> list[Effect]:
         if self._queue and self._running and ("gossip", "") not in self._timers:
-            # Our own news gathers for an interval. That of others meets a clock that runs, wherever it stands.
-            share = self._random.random() if passes_on else 1.0
-            self._timers.set(("gossip", ""), now + share * self._config.gossip_interval)
+            # Suspicions, refutations and deaths, ours and those of others, go on at once: a life may depend on them.
+            # Other news of ours gathers for an interval; that of others meets a clock that runs, wherever it stands.
+            if self._queue.is_pressing:
+                self._gossip(now)
+            else:
+                share = self._random.random() if passes_on else 1.0
+                self._timers.set(("gossip", ""), now + share * self._config.gossip_interval)
         if self._farewell is None:
             self._partition.judge(self._outbox.effects, now)
         if self._table.went_down:

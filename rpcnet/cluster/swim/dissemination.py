@@ -46,6 +46,11 @@ class Dissemination:
         return len(self._place)
 
     @property
+    def is_pressing(self) -> bool:
+        """Whether something urgent waits that we have told nobody yet."""
+        return bool(self._classes[0][0])
+
+    @property
     def is_crowded(self) -> bool:
         return self._crowded > 0 and len(self._place) > CROWD
 

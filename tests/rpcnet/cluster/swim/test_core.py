@@ -9,6 +9,7 @@ from msgspec import structs
 
 from rpcnet.cluster.errors import ClusterClosed, InvalidRecord, TagsTooLarge
 from rpcnet.cluster.swim.core import Core
+from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.effect import Exchange, Noticed, Send
 from rpcnet.cluster.swim.event import (
     MemberFailed,
@@ -951,8 +952,8 @@ def test_the_buddy_system_tells_a_suspect(network, tells):
     net.cluster(3)
     held = net.cores["m1"].me
     claim = encode_message(Suspect("m1", held.run, held.incarnation, "m2"))
-    net.call("m0", "handle", encode("default", "m2", net.cores["m2"].me.run, [claim]), "m2:1")
     net.sent.clear()
+    net.call("m0", "handle", encode("default", "m2", net.cores["m2"].me.run, [claim]), "m2:1")
     net.run(3)
     told = [
         message
@@ -979,3 +980,56 @@ def test_news_of_others_waits_half_an_interval_on_average(network):
         )
         net.run(5)
     assert sum(took) / len(took) < 0.75, "with whole intervals it takes 0.92 s"
+
+
+def test_suspicions_are_passed_on_at_once_but_once_an_interval(network):
+    net = network(config=replace(ClusterConfig.lan(), probe_interval=60.0))
+    net.cluster(30, settle=12)
+    run = {name: core.me.run for name, core in net.cores.items()}
+
+    def hear_of(name):
+        """How many packets m0 sends when it is told that this one is a suspect."""
+        net.sent.clear()
+        claim = encode_message(Suspect(name, run[name], net.cores[name].me.incarnation, "m2"))
+        net.call("m0", "handle", encode("default", "m2", run["m2"], [claim]), "m2:1")
+        return len(net.sent)
+
+    net.run(5)
+    assert hear_of("m1") == net.config.gossip_fanout
+    assert hear_of("m3") == 0, "the clock of gossip runs"
+
+
+def test_a_verdict_does_not_wait_for_the_next_tick(network, monkeypatch):
+    def spread():
+        """Mean seconds from the first to the median verdict."""
+        took = 0.0
+        for seed in (1, 2, 3):
+            net = network(seed=seed)
+            net.cluster(30)
+            net.crash("m1")
+            net.run(12)
+            times = sorted(net.seen(MemberFailed, "m1").values())
+            assert len(times) == 29
+            took += (times[14] - times[0]) / 3
+        return took
+
+    assert spread() < 0.05
+    monkeypatch.setattr(Dissemination, "is_pressing", False)
+    assert spread() > 0.1
+
+
+def test_urgent_news_that_reaches_suspects_alone_is_told_once_a_tick():
+    """It does not count as told; it must not be told again and again in one tick for that."""
+    core = Core("me", "me:1", run=5, config=ClusterConfig.lan(), random=Random(1))
+    core.start(0.0)
+    now = 0.0
+    while core.next_deadline() < 0.5:  # there was nobody to tell of ourselves
+        now = core.next_deadline()
+        core.tick(now)
+    messages = [Alive("b", 1, 0, "b:1", {}, 0, {}), Suspect("b", 1, 0, "c")]
+    effects = core.handle(encode("default", "b", 1, [encode_message(message) for message in messages]), "b:1", now)
+    told = [effect for effect in effects if isinstance(effect, Send)]
+    assert len(told) == 1
+    deadline = core.next_deadline()
+    assert deadline == pytest.approx(now + ClusterConfig.lan().gossip_interval)
+    assert len([effect for effect in core.tick(deadline) if isinstance(effect, Send)]) == 1

@@ -144,3 +144,15 @@ def test_a_take_does_not_walk_a_queue_of_what_does_not_fit():
         queue.add(("state", str(number)), b"x" * 90)
     assert queue.take(80, 9) == []
     assert texts(queue.take(10_000, 9))[-1] == b"small!"
+
+
+def test_urgent_news_presses_until_it_is_told_once():
+    queue = Dissemination()
+    queue.add(("state", "a"), b"12345678")
+    assert not queue.is_pressing
+    queue.add(("state", "b"), b"12345678", urgent=True)
+    assert queue.is_pressing
+    queue.take(100, None)
+    assert queue.is_pressing, "that may have reached nobody"
+    queue.take(100, 3)
+    assert not queue.is_pressing
