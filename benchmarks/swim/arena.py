@@ -77,7 +77,9 @@ class Host:
 
 
 class Arena:
-    """All of it. `on_event(now, host, event)` hears what the members tell, `on_send(now, host, effect)` what leaves."""
+    """All of it. `on_event(now, host, event)` hears what the members tell, `on_send(now, host, effect)` what leaves
+    in a datagram, `on_stream(now, host, data)` what is asked and answered on streams.
+    """
 
     def __init__(self, *, seed: int, config: ClusterConfig, loss: float = 0.0) -> None:
         self.now, self.loss, self.config = 0.0, loss, config
@@ -86,6 +88,7 @@ class Arena:
         """By name."""
         self.on_event: Callable[[float, Host, ClusterEvent], None] = lambda now, host, event: None
         self.on_send: Callable[[float, Host, Send], None] | None = None
+        self.on_stream: Callable[[float, Host, bytes], None] = lambda now, host, data: None
         self._places: dict[str, Host] = {}
         self._heap: list[tuple[Any, ...]] = []
         self._count = 0
@@ -352,6 +355,7 @@ class Arena:
         target.streams += 1
         time = self._carry(host, target, len(effect.data))
         host.bytes += len(effect.data) + SEAL + LENGTH
+        self.on_stream(self.now, host, effect.data)
         if time is not None:
             self.at(self.now + time, self._arrive, target, self._asked, host, core, target, target.core, effect)
 
@@ -364,6 +368,7 @@ class Arena:
             time: float | None = self._latency()
         else:
             target.bytes += len(reply) + SEAL + LENGTH
+            self.on_stream(self.now, target, reply)
             time = self._carry(target, host, len(reply))
         self._do(target, effects)
         if time is not None:

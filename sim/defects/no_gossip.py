@@ -12,7 +12,7 @@ __all__ = ["no_gossip"]
 
 @contextmanager
 def no_gossip() -> Iterator[None]:
-    def tell_nobody(core: Core) -> None:
+    def tell_nobody(core: Core, now: float) -> None:
         """Instead of a few at random."""
 
     def leave_it_so(contacts: Contacts, sender: str, digest: int, now: float) -> None:

@@ -21,10 +21,10 @@ def no_healing() -> Iterator[None]:
         if not contacts._table.has_joined:
             reconnect(contacts, now)
 
-    def only_to_the_living(core: Core) -> None:
+    def only_to_the_living(core: Core, now: float) -> None:
         dead, core._table.dead = core._table.dead, {}
         try:
-            gossip(core)
+            gossip(core, now)
         finally:
             core._table.dead = dead
 

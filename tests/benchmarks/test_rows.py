@@ -1,12 +1,15 @@
 """The rows of figures at small size: ours holds, and what plain SWIM does makes them fail."""
 
+from dataclasses import replace
 from math import e
 
 import pytest
 
-from benchmarks.swim import workloads
+from benchmarks.swim import traffic, workloads
+from benchmarks.swim.arena import Arena
 from benchmarks.swim.results import Store
 from benchmarks.swim.rows import ROWS, Cell, config_of, percentile
+from rpcnet.cluster.swim.event import MemberSuspected
 
 
 def runs_of(run, arm, seeds, **keys):
@@ -47,6 +50,29 @@ def test_two_probes_of_a_pair_are_at_most_2n_minus_1_apart(arm):
     (run,) = runs_of(workloads.probe_gaps, arm, 1, members=8)
     assert run["pairs"] == run["of"]
     assert run["gap"] <= run["limit"]
+
+
+def test_members_that_read_late_are_hardly_suspected():
+    ours = config_of("ours")
+    keys = {"members": 50, "slow": 0.02, "seconds": 8.0, "after": 5.0}
+    quiet, few = traffic.measure(ours, 1, **keys)
+    loud, many = traffic.measure(replace(ours, accuse_at=0.0), 1, **keys)
+    assert few.deaths(MemberSuspected) == 0
+    assert many.deaths(MemberSuspected) > 1
+    assert loud.bytes["Suspect"] > loud.bytes["Ping"]
+    assert quiet.bytes.total() * 2 < loud.bytes.total()
+
+
+def test_traffic_by_kind_is_all_that_is_sent():
+    arena = Arena(seed=1, config=config_of("ours"), loss=0.05)
+    counted = traffic.Traffic(arena)
+    arena.add("member-0")
+    for number in range(1, 6):
+        arena.add(f"member-{number}", seeds=[arena.hosts["member-0"].address])
+    arena.run(20.0)
+    assert counted.bytes.total() == sum(host.bytes for host in arena.hosts.values())
+    assert counted.messages["State"] >= 10, "each has joined"
+    assert counted.bytes["State"] > counted.bytes["Nack"]
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
