@@ -8,15 +8,16 @@ Tests: tests/rpcnet/balance/test_client.py, in both worlds.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, NoReturn, Self, TypeVar, overload
 
 from rpcnet import address as addresses
 from rpcnet import observe
-from rpcnet.balance.endpoints import Endpoints
+from rpcnet.balance.endpoints import Endpoint, Endpoints, MemberCall
 from rpcnet.balance.policy import Policy, RoundRobin
 from rpcnet.balance.resume import Resume, ResumedStream
+from rpcnet.client.call import ClientCall
 from rpcnet.client.client import DEFAULT, Items, RpcClient, Seconds
 from rpcnet.client.reconnect import Dialer
 from rpcnet.client.stream import ClientStream
@@ -26,6 +27,7 @@ from rpcnet.errors import Metadata
 from rpcnet.flow.deadline import seconds
 from rpcnet.interceptors import Interceptor
 from rpcnet.tls import check_context
+from rpcnet.wire.frame import CLIENT_STREAMING
 
 __all__ = ["ClusterClient"]
 
@@ -72,6 +74,8 @@ class ClusterClient(RpcClient):
 
         endpoints = Endpoints(cluster, {**(where or {}), **tags}, service, policy, dialer, observe.current())
         self._endpoints = endpoints
+        self._avoids: Sequence[Endpoint] = ()
+        """What the next call that streams should avoid."""
         self._begin(str(endpoints), settings, endpoints, interceptors)
 
     @classmethod
@@ -220,6 +224,72 @@ class ClusterClient(RpcClient):
 
         return self._resumed(begin, items, timeout, resume)
 
+    @overload
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items | None,
+        timeout: float | None,
+        *,
+        response: None = None,
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+        resume: None = None,
+    ) -> ClientStream[bytes]: ...
+    @overload
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items | None,
+        timeout: float | None,
+        *,
+        response: type[T],
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+        resume: None = None,
+    ) -> ClientStream[T]: ...
+    @overload
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items,
+        timeout: float | None,
+        *,
+        response: type[T],
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+        resume: Resume[T],
+    ) -> ResumedStream[T]: ...
+    @overload
+    def call_streaming_with_timeout(
+        self,
+        method: str,
+        items: Items,
+        timeout: float | None,
+        *,
+        response: None = None,
+        metadata: Metadata | None = None,
+        wait_for_ready: bool = False,
+        resume: Resume[bytes],
+    ) -> ResumedStream[bytes]: ...
+    def call_streaming_with_timeout(self, method: str, items: Any, timeout: float | None, **options: Any) -> Any:
+        """`call_streaming` with `idle_timeout=timeout`, and with `resume` where it is given."""
+        return self.call_streaming(method, items, idle_timeout=timeout, **options)
+
+    def _opened(
+        self,
+        method: str,
+        shape: int,
+        deadline: float | None,
+        idle: float | None,
+        metadata: Metadata | None,
+        request: tuple[bytes, int] | None = None,
+        arguments: tuple[bytes, int] | None = None,
+    ) -> ClientCall:
+        self._endpoints.check_open()
+        single = shape == CLIENT_STREAMING
+        return MemberCall(self._avoids, self._loop, method, shape, deadline, idle, single, request, metadata, arguments)
+
     def _resumed(
         self, call: Callable[[Any, Seconds], ClientStream[Any]], first: Any, timeout: Seconds, resume: Any
     ) -> Any:
@@ -230,6 +300,23 @@ class ClusterClient(RpcClient):
         loop = asyncio.get_running_loop()
         allowed = None if timeout is DEFAULT else seconds("timeout", timeout)
         until = None if allowed is None else loop.time() + allowed
-        return ResumedStream(
-            lambda given: call(given, None if until is None else max(0.0, until - loop.time())), first, resume
-        )
+
+        def begin(given: Any, lost: ClientStream[Any] | None) -> ClientStream[Any]:
+            self._avoids = () if lost is None else _call_of(lost).lost
+            try:
+                return call(given, None if until is None else max(0.0, until - loop.time()))
+            finally:
+                self._avoids = ()
+
+        return ResumedStream(begin, _member_of, first, resume)
+
+
+def _call_of(stream: ClientStream[Any]) -> MemberCall:
+    call = stream._call
+    assert isinstance(call, MemberCall)
+    return call
+
+
+def _member_of(stream: ClientStream[Any]) -> str:
+    endpoint = _call_of(stream).endpoint
+    return "" if endpoint is None else endpoint.name

@@ -12,11 +12,12 @@ Tests: tests/rpcnet/balance/test_endpoints.py, in both worlds.
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 from warnings import warn as _warn
 
 from rpcnet.balance.policy import Policy
+from rpcnet.client.call import ClientCall
 from rpcnet.client.connection import ClientConnection
 from rpcnet.client.reconnect import Dialer, Waiting
 from rpcnet.cluster import Cluster, ClusterEvent, Lagged, Member, MemberStatus
@@ -24,7 +25,7 @@ from rpcnet.errors import FailedPrecondition, Internal, RpcError, Unavailable
 from rpcnet.line import Line
 from rpcnet.observe import Observer
 
-__all__ = ["Endpoint", "Endpoints"]
+__all__ = ["Endpoint", "Endpoints", "MemberCall"]
 
 _log = logging.getLogger("rpcnet.balance")
 
@@ -55,6 +56,25 @@ class Endpoint:
         """A connection with a place for one more call."""
         connection = self.dialer.connection
         return connection if connection is not None and connection.has_place else None
+
+
+class MemberCall(ClientCall):
+    """A streaming call that knows its member, and those to which it goes only where there are no others."""
+
+    __slots__ = ("avoids", "endpoint")
+
+    def __init__(self, avoids: Sequence[Endpoint], *facts: Any) -> None:
+        """`avoids`: the last of them most. `facts` as ClientCall takes them."""
+        super().__init__(*facts)
+        self.avoids = avoids
+        self.endpoint: Endpoint | None = None
+        """The one that it goes to; None before one was chosen."""
+
+    @property
+    def lost(self) -> list[Endpoint]:
+        """What another call in its place should avoid: its own too. Those that are gone get no calls anyhow."""
+        before = [one for one in self.avoids if one is not self.endpoint and not one.gone]
+        return before if self.endpoint is None else [*before, self.endpoint]
 
 
 class Endpoints:
@@ -224,16 +244,20 @@ class Endpoints:
             how = "was closed" if self._closed else "is being closed"
             raise FailedPrecondition(f"this client of {self} {how}")
 
-    def _best(self) -> list[Endpoint]:
-        """Those alive, or where there are none the suspects."""
+    def _best(self, call: Waiting) -> list[Endpoint]:
+        """Those alive, or where there are none the suspects; of the alive those that the call does not avoid."""
         alive = [one for one in self._live.values() if one.member.status is MemberStatus.ALIVE]
+        if isinstance(call, MemberCall) and call.avoids:
+            for avoided in (call.avoids, call.avoids[-1:]):
+                if others := [one for one in alive if one not in avoided]:
+                    return others
         return alive or list(self._live.values())
 
     def at_once(self, call: Waiting) -> ClientConnection | None:
         """A connection that may take this call now; None where it must wait."""
         if self._follower is None:
             raise FailedPrecondition(f"this client of {self} was not opened; use it in `async with`")
-        best = self._best()
+        best = self._best(call)
         if not self._policy.sticky:
             best = [endpoint for endpoint in best if endpoint.ready is not None]
         return self._pick(best, call).ready if best else None
@@ -249,6 +273,8 @@ class Endpoints:
             raise Internal(f"the policy {policy} raised {type(error).__name__}") from error
         if not isinstance(chosen, Endpoint) or chosen not in candidates:
             raise Internal(f"the policy {policy} picked what is none of its candidates")
+        if isinstance(call, MemberCall):
+            call.endpoint = chosen
         return chosen
 
     async def place(self, call: Waiting, wait_a_pause: bool = False) -> ClientConnection:
@@ -263,7 +289,7 @@ class Endpoints:
             connection = self.at_once(call)
             if connection is not None:
                 return connection
-            to_try = self._to_try(in_vain)
+            to_try = self._to_try(call, in_vain)
             if not self._policy.sticky and any(map(_takes_calls, to_try)):
                 connection = await self._place_at_any(call, in_vain)
             elif to_try:
@@ -280,18 +306,18 @@ class Endpoints:
             if connection is not None:
                 return connection
 
-    def _to_try(self, in_vain: Container[Endpoint]) -> list[Endpoint]:
-        best = [one for one in self._best() if one not in in_vain]
+    def _to_try(self, call: Waiting, in_vain: Container[Endpoint]) -> list[Endpoint]:
+        best = [one for one in self._best(call) if one not in in_vain]
         return best or [one for one in self._live.values() if one not in in_vain]  # suspects are better than nobody
 
     async def _place_at_any(self, call: Waiting, in_vain: Container[Endpoint]) -> ClientConnection | None:
         """The first place that any member has, so that nobody waits for one that hangs; as `_place_at`."""
 
         def with_places() -> list[Endpoint]:
-            return [one for one in self._to_try(in_vain) if _takes_calls(one, now=True)]
+            return [one for one in self._to_try(call, in_vain) if _takes_calls(one, now=True)]
 
         def given_up() -> bool:
-            return self._closed or not any(map(_takes_calls, self._to_try(in_vain)))
+            return self._closed or not any(map(_takes_calls, self._to_try(call, in_vain)))
 
         is_my_turn = await self._line.wait(lambda: bool(with_places()), given_up, self._loop.create_future)
         return self._pick(with_places(), call).dialer.connection if is_my_turn else None

@@ -33,6 +33,8 @@ class Progress(Generic[T]):
     """The last of them; None where there is none."""
     error: StreamError
     """What ended it."""
+    member: str
+    """The name of the member that it was lost with; empty where there was none."""
 
 
 Resume: TypeAlias = Callable[[Progress[T]], Any]
@@ -42,12 +44,34 @@ Resume: TypeAlias = Callable[[Progress[T]], Any]
 class ResumedStream(Generic[T]):
     """Reads as a ClientStream does; `resumed` counts how often it went on elsewhere."""
 
-    __slots__ = ("__weakref__", "_last", "_open", "_over", "_received", "_resume", "_stream", "_vain", "resumed")
+    __slots__ = (
+        "__weakref__",
+        "_given",
+        "_last",
+        "_open",
+        "_over",
+        "_received",
+        "_resume",
+        "_stream",
+        "_vain",
+        "_whom",
+        "resumed",
+    )
 
-    def __init__(self, open_stream: Callable[[Any], ClientStream[T]], first: Any, resume: Resume[T]) -> None:
+    def __init__(
+        self,
+        open_stream: Callable[[Any, ClientStream[T] | None], ClientStream[T]],
+        whom: Callable[[ClientStream[T]], str],
+        first: Any,
+        resume: Resume[T],
+    ) -> None:
+        """`open_stream` gets what a stream begins with and the one that was lost; `whom` names a stream's member."""
         self._open = open_stream
+        self._whom = whom
         self._resume = resume
-        self._stream = open_stream(first)
+        self._given = first
+        """What the present stream began with: a BidirectionalStream that nobody holds would end its call."""
+        self._stream = open_stream(first, None)
         self._received = 0
         self._last: T | None = None
         self._vain = 1
@@ -69,7 +93,8 @@ class ResumedStream(Generic[T]):
                 rest = self._rest(error)
                 if self._over:
                     raise  # the hook has let go of it
-                self._stream = self._open(rest)
+                self._stream = self._open(rest, self._stream)
+                self._given = rest
                 self._vain += 1
                 self.resumed += 1
                 continue
@@ -80,7 +105,7 @@ class ResumedStream(Generic[T]):
 
     def _rest(self, error: StreamError) -> Any:
         try:
-            return self._resume(Progress(self._received, self._last, error))
+            return self._resume(Progress(self._received, self._last, error, self.member))
         except StopAsyncIteration as stop:
             raise RuntimeError("resume raised StopAsyncIteration") from stop  # which would look like the end
 
@@ -97,6 +122,11 @@ class ResumedStream(Generic[T]):
     def trailers(self) -> Metadata:
         """What came with the end of the call."""
         return self._stream.trailers
+
+    @property
+    def member(self) -> str:
+        """The name of the member that it is at; empty until one was chosen."""
+        return self._whom(self._stream)
 
     @property
     def peer(self) -> Peer:
