@@ -175,11 +175,23 @@ def test_the_long_form_holds_in_the_same_scenario(tmp_path: Path, monkeypatch: p
     assert run.verdict == "holds", [(e.name, e.verdict, e.saw) for e in run.expectations]
 
 
-def commands() -> list[list[str]]:
-    """The commands of the example's README, up to the scenario: director, two workers, client."""
-    text = (SHORT / "README.md").read_text().partition("## As a scenario")[0]
-    lines = [line.removesuffix("&").strip() for line in text.splitlines() if line.startswith(".venv/bin/rpcnet run")]
+BY_HAND = (SHORT / "README.md").read_text().partition("## As a scenario")[0]
+
+
+def commands(what: str) -> list[list[str]]:
+    """`rpcnet run` or `rpcnet call` in the example's README, up to the scenario."""
+    lines = [line.removesuffix("&").strip() for line in BY_HAND.splitlines()]
+    lines = [line for line in lines if line.startswith(f".venv/bin/rpcnet {what}")]
     return [[str(Path(sys.executable).with_name("rpcnet")), *shlex.split(line)[1:]] for line in lines]
+
+
+async def printed(command: list[str]) -> str:
+    """What a command prints that ends well."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(30):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
 
 
 async def said(process: asyncio.subprocess.Process, text: str) -> str:
@@ -196,7 +208,8 @@ async def said(process: asyncio.subprocess.Process, text: str) -> str:
 
 @pytest.mark.gate
 def test_the_commands_of_the_readme_survive_kill_9_of_a_worker() -> None:
-    director, first, second, client = commands()
+    director, first, second, client = commands("run")
+    (answers,) = re.findall(r"^```text\n(.*?)^```$", BY_HAND, re.MULTILINE | re.DOTALL)
 
     async def play() -> None:
         running: list[asyncio.subprocess.Process] = []
@@ -217,6 +230,7 @@ def test_the_commands_of_the_readme_survive_kill_9_of_a_worker() -> None:
                 rest += (await reader.stderr.read()).decode()
                 assert await reader.wait() == 0, rest
             await said(boss, "MemberFailed")
+            assert "".join([await printed(command) for command in commands("call")]) == answers
             for process in (one, boss):
                 process.send_signal(signal.SIGTERM)
             for process in (one, boss):
