@@ -1,4 +1,7 @@
-"""Four pictures of the figures: detection, false deaths, bytes over n, formulas over measurement. Knows no limit."""
+"""Four pictures of the figures: detection, false deaths, bytes over n, formulas over measurement; and one of phi.
+
+Knows no limit. Tests: tests/benchmarks/test_plots.py.
+"""
 
 from math import e, isnan, nan
 from pathlib import Path
@@ -9,7 +12,8 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.swim.rows import Results, formula_cell
+from benchmarks.swim import workloads
+from benchmarks.swim.rows import Results, config_of, formula_cell
 
 __all__ = ["draw"]
 
@@ -27,6 +31,7 @@ def draw(results: dict[int, Results], directory: Path) -> None:
         ),
         ("bytes", sent, results[13]),
         ("formulas", formulas, results[14]),
+        ("phi", phi, workloads.phi(config_of("ours"), 1)),
     ):
         figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=110, constrained_layout=True)
         picture(axes, rows)
@@ -115,3 +120,18 @@ def formulas(axes: Any, results: Results) -> None:
         ylabel="measured",
         title="False detections of a member in a period",
     )
+
+
+def phi(axes: Any, run: dict[str, Any]) -> None:
+    """How unusual two silences are, over seconds from the crash of one of the two."""
+    for name, colour, label in (
+        ("healthy", COLOURS["ours"], "a healthy member"),
+        ("crashed", COLOURS["memberlist"], "the member that crashes"),
+    ):
+        axes.plot(run["times"], [nan if each is None else each for each in run[name]], color=colour, label=label)
+    for at, what in ((0.0, "crash"), (run["suspected"], "suspected"), (run["failed"], "failed")):
+        axes.axvline(at, color=COLOURS["plain"], lw=1, ls=":")
+        axes.annotate(what, (at, 1), xycoords=("data", "axes fraction"), rotation=90, fontsize=8, ha="right", va="top")
+    axes.set(xlabel="seconds from the crash", ylabel="phi at another member", title="Five members, 1 % loss")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, loc="upper left")

@@ -1,4 +1,4 @@
-"""The workloads of the fourteen rows: one run of a seed each, as plain numbers that fit into a file.
+"""The workloads of the fourteen rows, and of a picture: one run of a seed each, as plain numbers that fit into a file.
 
 Each is a function of (config, seed, the parameters of its cell). Every seed is another network and another victim.
 Times are seconds from the fault, rounded to a millisecond. Knows no limit that a figure must hold: rows.py does.
@@ -29,6 +29,7 @@ __all__ = [
     "loss",
     "network_faults",
     "partition",
+    "phi",
     "probe_gaps",
     "restart",
     "stall",
@@ -496,3 +497,29 @@ def probe_gaps(config: ClusterConfig, seed: int, *, members: int = 16) -> Result
         most = max(most, turn - last.get((who, whom), turn))
         last[who, whom] = turn
     return {"gap": most, "limit": 2 * members - 1, "pairs": len(last), "of": members * (members - 1), "seal": SEAL}
+
+
+# No row: how unusual the silence of a member is to another.
+
+
+def phi(config: ClusterConfig, seed: int, *, members: int = 5, loss: float = 0.01) -> Result:
+    """At one member, of one that crashes after it was heard for long, and of one that is well."""
+    arena, (observer, crashed, healthy, *_), _ = begin(config, seed, members, loss)
+    seen = Seen(arena, MemberFailed, MemberSuspected)
+    core = observer.core
+    assert core is not None
+    core.phi(crashed.name, arena.now)  # it counts from the first question on
+    arena.run(100.0)
+    began = arena.now + 25.0
+    result: Result = {"times": [], "crashed": [], "healthy": []}
+    while arena.now < began + 10.0:
+        if crashed.core is not None and arena.now >= began:
+            arena.crash(crashed)
+        arena.run(arena.now + 0.05)
+        result["times"].append(round(arena.now - began, 3))
+        for name, host in (("crashed", crashed), ("healthy", healthy)):
+            figure = core.phi(host.name, arena.now)
+            result[name].append(None if figure is None else round(figure, 3))
+    for name, kind in (("suspected", MemberSuspected), ("failed", MemberFailed)):
+        result[name] = round(seen.first(kind, crashed.name, began)[observer.name] - began, 3)
+    return result
