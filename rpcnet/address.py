@@ -73,7 +73,9 @@ def parse(text: str) -> Address:
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[v6]:port`; ValueError says what is wrong."""
+    """Host and port of `host:port` or `[v6]:port`; ValueError says what is wrong, TypeError that it is no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"an address is text, HOST:PORT, not {text!r}")
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

@@ -22,6 +22,7 @@ from rpcnet.client.client import DEFAULT, Items, RpcClient, Seconds
 from rpcnet.client.reconnect import Dialer
 from rpcnet.client.stream import ClientStream
 from rpcnet.cluster import Cluster, Member
+from rpcnet.cluster.swim import tags as tag_rules
 from rpcnet.config import RpcConfig
 from rpcnet.errors import Metadata
 from rpcnet.flow.deadline import seconds
@@ -58,7 +59,8 @@ class ClusterClient(RpcClient):
     ) -> None:
         """`policy`: RoundRobin() unless another one is given. `where`: tags whose names are options here.
 
-        The other options are as RpcClient.connect takes them. The cluster must run when the client is opened.
+        The other options are as RpcClient.connect takes them. The cluster must run when the client is opened. Raises
+        InvalidTag for a tag that no member can carry, as a number is.
         """
         policy = RoundRobin() if policy is None else policy
         has_both = callable(getattr(policy, "pick", None)) and isinstance(getattr(policy, "sticky", None), bool)
@@ -66,13 +68,15 @@ class ClusterClient(RpcClient):
             raise TypeError(f"a policy is an object with `sticky` and `pick(candidates, call)`, not {policy!r}")
         check_context(tls, "client")
         settings = config or RpcConfig()
+        wanted = {**(where or {}), **tags}
+        tag_rules.check(wanted, deletes=False)
 
         def dialer(address: str) -> Dialer:
             to = addresses.parse(address)
             to.check_secure(tls is not None, settings.insecure)
             return Dialer(to, tls, settings, random, wall_clock, None)
 
-        endpoints = Endpoints(cluster, {**(where or {}), **tags}, service, policy, dialer, observe.current())
+        endpoints = Endpoints(cluster, wanted, service, policy, dialer, observe.current())
         self._endpoints = endpoints
         self._avoids: Sequence[Endpoint] = ()
         """What the next call that streams should avoid."""

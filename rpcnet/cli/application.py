@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App as Command
 from cyclopts import CycloptsError, Parameter
 
+from rpcnet.address import NAME, is_name
 from rpcnet.app import (
     App,
     AppError,
@@ -178,7 +179,11 @@ def _context(flags: dict[str, Any]) -> NodeContext:
     host, _ = split_address(flags["bind"])
     for seed in flags["join"]:
         split_address(seed)
+    if not flags["grace"] >= 0:
+        raise AppError(f"--grace is a number of seconds, 0 or more, not {flags['grace']:g}")
     name = flags["name"] or socket.gethostname()
+    if not is_name(name):
+        raise AppError(f"--name is {NAME}, not {name!r}")
     return NodeContext(
         name,
         host=host,

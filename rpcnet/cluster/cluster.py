@@ -80,16 +80,16 @@ class Cluster:
         services: addresses of what it offers, by name. advertise: the address told to others, where it is not the bound
         one; each as others can reach it. keyring: seals all that members exchange; who has none of its keys gets no
         word. Its keys may be changed while this member runs. random, wall_clock: given in tests. Raises InvalidRecord
-        or another ValueError for what no other member could use.
+        or another ValueError for what no other member could use, TypeError for what is of another type.
         """
         record_rules.check_name(name)
         record_rules.check_services(services if services is not None else {})
         if keyring is not None and not isinstance(keyring, Keyring):
             raise TypeError(f"keyring is a Keyring, as Keyring.from_file makes it, not {type(keyring).__name__}")
+        if config is not None and not isinstance(config, ClusterConfig):
+            raise TypeError(f"config is a ClusterConfig, as ClusterConfig.lan() makes it, not {config!r}")
         split_host_port(bind)
-        seeds = tuple(join)
-        for seed in seeds:
-            split_host_port(seed)
+        seeds = _seeds(join)
         if advertise is not None:
             record_rules.check_address(advertise, "advertise")
         self.name = name
@@ -276,8 +276,9 @@ class Cluster:
         """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`.
 
         It may be opened before the start: then its snapshot is that of the start. Opening it raises ClusterClosed once
-        the cluster was left.
+        the cluster was left. Raises InvalidTag for a tag that no member can carry, as a number is.
         """
+        tag_rules.check(tags, deletes=False)
         return Watch(tags, self._config.max_watch_events, self._snapshot, self._watches)
 
     def _snapshot(self) -> list[Member]:
@@ -553,3 +554,14 @@ class Cluster:
         for watch in list(self._watches):
             watch.end()
         self._watches.clear()
+
+
+def _seeds(join: Iterable[str]) -> tuple[str, ...]:
+    """Checked. One address as text is an iterable of its characters, and nobody means these."""
+    if isinstance(join, str) or not isinstance(join, Iterable):
+        raise TypeError(f"join is a list of addresses, as in ['127.0.0.1:7946'], not {join!r}")
+    seeds = tuple(join)
+    for seed in seeds:
+        if split_host_port(seed)[1] == 0:
+            raise ValueError(f"the seed {seed!r} has port 0, at which nobody listens")
+    return seeds

@@ -40,7 +40,7 @@ class Reception:
         if packet.version != VERSION:
             self._count_bad(data, "", on_stream=on_stream)
         elif packet.cluster != self._config.cluster_name:
-            self._stats.foreign_cluster += 1
+            self._foreign(packet.name, packet.cluster)
         elif on_stream or packet.name != self._me.name or packet.run != self._me.run:
             return packet
         return None
@@ -68,6 +68,14 @@ class Reception:
     def told(self, now: float) -> None:
         self._refused_at = now
 
+    def _foreign(self, name: str, cluster: str) -> None:
+        """Counted and logged, not answered: it may be a seed of the wrong cluster, or an address with a new owner."""
+        self._stats.foreign_cluster += 1
+        text = (
+            f"does not take what {name!r} of cluster {cluster!r} sends: this cluster is {self._config.cluster_name!r}"
+        )
+        self._emit(Noticed(("foreign_cluster", ""), text))
+
     def _count_bad(self, data: bytes, reason: str, *, on_stream: bool) -> None:
         """Bytes that are no packet for us. One of our own cluster is told why; nobody else is told anything.
 
@@ -75,7 +83,7 @@ class Reception:
         """
         sender = sender_of(data)
         if sender is not None and sender.cluster != self._config.cluster_name:
-            self._stats.foreign_cluster += 1
+            self._foreign(sender.name, sender.cluster)
             return
         if sender is not None and sender.version != VERSION:
             self._stats.foreign_version += 1

@@ -20,6 +20,8 @@ def check(
     pairs: Mapping[str, str | None] | Iterable[tuple[str, str | None]], *, deletes: bool
 ) -> dict[str, str | None]:
     """The pairs as a dictionary; None is a value only where it may delete. Raises InvalidTag."""
+    if not isinstance(pairs, Iterable):
+        raise InvalidTag(f"tags are a mapping or (key, value) pairs, not {pairs!r}")
     tags: dict[str, str | None] = {}
     for pair in pairs.items() if isinstance(pairs, Mapping) else pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:

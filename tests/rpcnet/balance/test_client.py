@@ -11,6 +11,7 @@ from rpcnet import (
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
+    InvalidTag,
     NotFound,
     StreamTransportError,
     Unavailable,
@@ -59,6 +60,16 @@ def test_without_members_a_call_is_unavailable_or_waits_for_one(world) -> None:
                 await asyncio.sleep(0.1)
                 await started(stack, "w1", mine)
                 assert await waiting == b"w1"
+
+    world.run(main())
+
+
+def test_a_tag_that_no_member_can_carry_is_refused(world) -> None:
+    async def main() -> None:
+        async with workers() as (mine, _):
+            for options in {"shard": 3}, {"where": {"role": None}}:
+                with pytest.raises(InvalidTag, match="must be text"):
+                    ClusterClient(mine, **options)
 
     world.run(main())
 

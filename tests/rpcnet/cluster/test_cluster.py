@@ -194,6 +194,9 @@ def test_bad_tags_are_refused_and_change_nothing(world):
                 await a.update_tags({"ok": "1", "bad": 3})
             with pytest.raises(InvalidTag):
                 await a.register_self({"k": None})
+            for what in None, 3:
+                with pytest.raises(InvalidTag, match="mapping"):
+                    await a.update_tags(what)
             with pytest.raises(TagsTooLarge):
                 await a.update_tags({"k": "x" * 2000})
             assert a.me.tags == {"k": "v"}
@@ -572,13 +575,15 @@ def test_who_loses_the_majority_is_told_and_recorded(world):
     world.run(main())
 
 
-def test_another_cluster_at_a_seed_is_ignored_and_counted(world):
+def test_another_cluster_at_a_seed_is_ignored_counted_and_logged(world, caplog):
     async def main():
         other = replace(ClusterConfig.lan(), cluster_name="other", join_timeout=0.3)
         async with make("a") as a, make("b", a.address, config=other) as b:
             assert names(a.members()) == ["a"]
             assert names(b.members()) == ["b"]
             assert a.stats.foreign_cluster > 0
+            (line,) = [line for line in caplog.messages if line.startswith("a: ")]
+            assert line == "a: does not take what 'b' of cluster 'other' sends: this cluster is 'default'"
 
     world.run(main())
 
@@ -648,6 +653,30 @@ def test_what_is_no_address_or_name_is_refused_before_anything_starts():
             Cluster("a", bad)
     with pytest.raises(ValueError, match="name"):
         Cluster("", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "says"),
+    [
+        ({"bind": None}, TypeError, "HOST:PORT"),
+        ({"bind": ("127.0.0.1", 0)}, TypeError, "HOST:PORT"),
+        ({"join": "127.0.0.1:7946"}, TypeError, r"\['127.0.0.1:7946'\]"),
+        ({"join": None}, TypeError, "join"),
+        ({"join": [7946]}, TypeError, "HOST:PORT"),
+        ({"join": ["127.0.0.1:0"]}, ValueError, "port 0"),
+        ({"config": {"insecure": True}}, TypeError, "ClusterConfig"),
+        ({"config": ClusterConfig}, TypeError, "ClusterConfig"),
+    ],
+)
+def test_an_option_of_another_type_is_named_in_the_error(keys, error, says):
+    with pytest.raises(error, match=says):
+        Cluster("a", **{"bind": "127.0.0.1:0", **keys})
+
+
+@pytest.mark.parametrize("tags", [{"shard": 3}, {"role": None}, {"": "worker"}])
+def test_a_watch_for_what_no_member_can_carry_is_refused(tags):
+    with pytest.raises(InvalidTag):
+        make("a").watch(**tags)
 
 
 @pytest.mark.parametrize(

@@ -534,8 +534,11 @@ def test_a_stranger_whose_packets_are_refused_is_told_nothing(network):
     net.cluster(2)
     core = net.cores["m0"]
     data = bad_packet("m1", cluster="other", padding=120)
-    assert core.handle(data, "m1:1", net.now) == []
-    assert core.handle_stream(data, "m1:1", net.now) == (None, [])
+    on_datagram, (answer, on_stream) = core.handle(data, "m1:1", net.now), core.handle_stream(data, "m1:1", net.now)
+    assert answer is None
+    for effects in on_datagram, on_stream:
+        (noticed,) = effects
+        assert isinstance(noticed, Noticed) and "cluster 'other'" in noticed.text
     assert core.stats.foreign_cluster == 2
 
 
@@ -623,7 +626,8 @@ def test_a_datagram_of_another_cluster_is_ignored_and_counted(network):
     net.cluster(2)
     core = net.cores["m0"]
     data = encode("other", "x", 5, [encode_message(Ping(1, "m0", 0))])
-    assert core.handle(data, "x", net.now) == []
+    (noticed,) = core.handle(data, "x", net.now)
+    assert isinstance(noticed, Noticed) and "cluster 'other'" in noticed.text
     assert core.stats.foreign_cluster == 1
 
 
