@@ -32,6 +32,8 @@ HELLO_LIMITS: Final[dict[str, tuple[int, int]]] = {
 }
 """The least and the most that an end may announce in HELLO. What RpcConfig takes, every peer takes."""
 PROBE_ORDERS: Final = ("shared", "shuffled", "random")
+LEAST_INTERVAL: Final = 0.001
+"""Seconds. What is due more often keeps the processor busy, and below the clock's resolution it never ends."""
 LEAST_DATAGRAM: Final = 512
 MOST_DATAGRAM: Final = 65_507
 """The most that UDP over IPv4 carries."""
@@ -265,6 +267,9 @@ class ClusterConfig:
         self._check_sizes()
 
     def _check_times(self) -> None:
+        for name in ("probe_interval", "gossip_interval", "push_pull_interval", "reconnect_interval"):
+            if 0 < getattr(self, name) < LEAST_INTERVAL:
+                raise ValueError(f"ClusterConfig.{name} must be at least {LEAST_INTERVAL}, not {getattr(self, name)!r}")
         if self.probe_wait >= self.probe_interval:
             raise ValueError(
                 f"ClusterConfig.probe_timeout ({self.probe_wait}) must be below ClusterConfig.probe_interval"

@@ -102,6 +102,8 @@ class Cluster:
         self._random = random if random is not None else random_module.Random()
         # Looked up here, not in the signature: a default value would escape whoever replaces time.time.
         self._wall_clock = wall_clock if wall_clock is not None else time.time
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it was started: its sockets and timers work there alone."""
         self._core: Core | None = None
         self._transport: Transport | None = None
         self._observer: observe.Observer | None = None
@@ -134,7 +136,7 @@ class Cluster:
         if self._has_started or self._is_leaving:
             raise ClusterClosed(f"cluster member {self.name} was started or left before; make a new Cluster")
         self._has_started = True  # before anything is awaited: of two starts at once one raises
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._observer = observe.current()
         envelope = self._envelope()
         self._transport = transport = Transport(
@@ -180,8 +182,11 @@ class Cluster:
     async def leave(self) -> None:
         """Tell the others, wait until they have heard it (at most leave_timeout), close everything. Again: nothing.
 
-        A start that is under way ends at once, with ClusterClosed. Cancelling the leave closes at once.
+        A start that is under way ends at once, with ClusterClosed. Cancelling the leave closes at once. Raises
+        RuntimeError in another event loop than that of the start, as any other use does.
         """
+        if self._loop is not None:
+            self._check_loop()
         if self._is_leaving:
             await self._closed.wait()
             return
@@ -196,7 +201,7 @@ class Cluster:
             self._closed.set()
             return
         try:
-            self._do(self._core.leave(asyncio.get_running_loop().time()))
+            self._do(self._core.leave(self._now()))
             await self._flushed.wait()
             self._record("cluster_left")
         finally:
@@ -266,11 +271,11 @@ class Cluster:
         Counting begins with the first question, whoever it is about. None for oneself, one that is not up, and one of
         which too little was heard yet.
         """
-        return self._running.phi(name, asyncio.get_running_loop().time())
+        return self._running.phi(name, self._now())
 
     def seconds_in_status(self, name: str) -> float | None:
         """How long this member has had its status here; None = nothing is known of it."""
-        return self._running.seconds_in_status(name, asyncio.get_running_loop().time())
+        return self._running.seconds_in_status(name, self._now())
 
     def watch(self, **tags: str) -> Watch:
         """Follow the members that carry these tags: `async with cluster.watch(role="worker") as view`.
@@ -283,6 +288,7 @@ class Cluster:
 
     def _snapshot(self) -> list[Member]:
         if self._is_running:
+            self._check_loop()
             return self.members()
         if self._is_leaving:
             raise ClusterClosed(f"cluster member {self.name} was left: there is nothing to watch")
@@ -319,21 +325,21 @@ class Cluster:
         except (TypeError, ValueError):
             raise InvalidRecord(f"services are a mapping or (name, address) pairs, not {changes!r}") from None
         services = {name: address for name, address in merged.items() if address is not None}
-        self._do(core.set_services(services, asyncio.get_running_loop().time()))
+        self._do(core.set_services(services, self._now()))
 
     def _register(self, tags: tag_rules.TagPairs) -> None:
         self._set_tags(tag_rules.changed({}, tag_rules.check(tags, deletes=False)))
 
     def _set_tags(self, tags: dict[str, str]) -> None:
-        self._do(self._running.set_tags(tags, asyncio.get_running_loop().time()))
+        self._do(self._running.set_tags(tags, self._now()))
 
     # What comes in (transport.Receiver).
 
     def datagram(self, data: bytes, source: str) -> None:
-        self._do(self._running.handle(data, source, asyncio.get_running_loop().time()))
+        self._do(self._running.handle(data, source, self._now()))
 
     def request(self, data: bytes, source: str) -> bytes | None:
-        answer, effects = self._running.handle_stream(data, source, asyncio.get_running_loop().time())
+        answer, effects = self._running.handle_stream(data, source, self._now())
         self._do(effects)
         return answer
 
@@ -341,7 +347,7 @@ class Cluster:
         return self._running.is_answer(data)
 
     def answered(self, number: int, data: bytes) -> None:
-        self._do(self._running.exchanged(number, data, asyncio.get_running_loop().time()))
+        self._do(self._running.exchanged(number, data, self._now()))
 
     def unopened(self, why: Unopened, source: str) -> None:
         stats = self.stats
@@ -350,7 +356,7 @@ class Cluster:
             self._notice(Noticed((why.reason, ""), f"does not open what comes from {source}: {why}"))
 
     def unanswered(self, number: int, *, refused: bool) -> None:
-        self._do(self._running.exchange_failed(number, asyncio.get_running_loop().time(), refused=refused))
+        self._do(self._running.exchange_failed(number, self._now(), refused=refused))
 
     # What the core wants.
 
@@ -425,7 +431,7 @@ class Cluster:
 
     def _notice(self, noticed: Noticed) -> None:
         """A warning, but the same one at most once a minute."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         if len(self._noticed) >= MAX_NOTICED:
             self._noticed = {about: until for about, until in self._noticed.items() if until > now}
         if self._noticed.get(noticed.about, now) <= now and len(self._noticed) < MAX_NOTICED:
@@ -473,9 +479,21 @@ class Cluster:
 
     def _tick(self) -> None:
         self._timer, self._armed = None, float("inf")
-        self._do(self._running.tick(asyncio.get_running_loop().time()))
+        self._do(self._running.tick(self._now()))
 
     # Small things.
+
+    def _now(self) -> float:
+        return self._check_loop().time()
+
+    def _check_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            raise RuntimeError(
+                f"cluster member {self.name} belongs to another event loop than the one that runs here; use it in its"
+                " own (asyncio.run_coroutine_threadsafe from another thread)"
+            )
+        return loop
 
     @property
     def _running(self) -> Core:

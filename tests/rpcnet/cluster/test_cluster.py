@@ -422,6 +422,26 @@ def test_a_start_that_is_cancelled_while_it_binds_holds_nothing(world):
     world.run(main())
 
 
+def test_another_event_loop_than_its_own_is_refused():
+    async def started():
+        await a.start()
+
+    async def elsewhere():
+        for use in (lambda: a.update_tags({"k": "v"}), lambda: a.watch().__aenter__(), a.leave):
+            with pytest.raises(RuntimeError, match="another event loop"):
+                async with asyncio.timeout(10):
+                    await use()
+
+    a, own = make("a"), asyncio.new_event_loop()
+    try:
+        own.run_until_complete(started())
+        asyncio.run(elsewhere())
+        assert a.is_running and a.me.tags == {}
+        own.run_until_complete(a.leave())
+    finally:
+        own.close()
+
+
 def test_a_cluster_that_was_left_before_its_start_cannot_start(world):
     async def main():
         a = make("a")

@@ -19,6 +19,12 @@ def test_what_is_no_tag_is_refused_by_name(pairs):
         check(pairs, deletes=False)
 
 
+@pytest.mark.parametrize("pairs", [None, 3])
+def test_what_holds_no_pairs_is_refused(pairs):
+    with pytest.raises(InvalidTag, match="mapping"):
+        check(pairs, deletes=True)
+
+
 def test_none_deletes_and_only_where_it_may():
     assert changed({"a": "1", "b": "2"}, check({"a": None, "c": "3"}, deletes=True)) == {"b": "2", "c": "3"}
 
