@@ -1,8 +1,8 @@
 """Where an address is: its endpoints, looked up again and again where it is a name.
 
 A literal is itself. A name may stand for several addresses, and it may move: all are kept, families in turns (RFC 8305,
-section 4), the one that answered last first. What is known is used while it is looked up again. Knows no socket and no
-message.
+section 4), the one that answered last first. What is known is used while it is looked up again. Literals are read once
+for all members of the process, which all send to the same. Knows no socket and no message.
 
 Tests: tests/rpcnet/cluster/test_resolver.py.
 """
@@ -10,7 +10,9 @@ Tests: tests/rpcnet/cluster/test_resolver.py.
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rpcnet.address import is_literal, is_loopback, split_host_port
 from rpcnet.client.race import hosts_in_turns
@@ -19,6 +21,9 @@ __all__ = ["Endpoint", "Resolver"]
 
 FIRST_BELIEF, LONGEST_BELIEF = 1.0, 30.0
 """Seconds until a name is looked up again. They double with each look-up and begin anew when the answer is doubted."""
+
+LITERALS = 16_384
+"""So many literals are remembered, some 5 MB."""
 
 Endpoint = tuple[str, int]
 log = logging.getLogger("rpcnet.cluster")
@@ -45,15 +50,18 @@ class Resolver:
         self._lookups: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
-    def known(self, address: str) -> list[Endpoint]:
+    def known(self, address: str) -> Sequence[Endpoint]:
         """What is known by now, best first; a look-up is begun where one is due."""
+        literal = _literal(address)
+        if literal is not None and not self._only_loopback:
+            return literal
         place = self._place(address)
         if place.until <= self._loop.time() and address not in self._lookups and not self._closed:
             task = self._loop.create_task(self._look_up(address, place), name=f"cluster look-up {address}")
             self._lookups[address] = task
         return place.endpoints
 
-    async def find(self, address: str) -> list[Endpoint]:
+    async def find(self, address: str) -> Sequence[Endpoint]:
         """The same, but waits for a look-up that is due. Raises OSError where nothing is found."""
         endpoints = self.known(address)
         if address in self._lookups and (not endpoints or self._place(address).until <= self._loop.time()):
@@ -94,13 +102,9 @@ class Resolver:
             if len(self._places) >= self._limit:
                 self._places.clear()
             place = self._places[address] = _Place()
-            try:
-                host, port = split_host_port(address)
-            except ValueError:
-                place.until = float("inf")  # no address: nothing is ever found
-            else:
-                if is_literal(host):
-                    place.endpoints, place.until = self._permitted(address, [(host, port)]), float("inf")
+            literal = _literal(address)
+            if literal is not None:
+                place.endpoints, place.until = self._permitted(address, list(literal)), float("inf")
         return place
 
     async def _look_up(self, address: str, place: _Place) -> None:
@@ -128,3 +132,12 @@ class Resolver:
         if endpoints and not here:
             log.warning("nothing is sent to %s: it is not loopback, and there is neither key nor `insecure`", address)
         return here
+
+@lru_cache(LITERALS)
+def _literal(address: str) -> tuple[Endpoint, ...] | None:
+    """Where that is, if it is no name; nowhere, if it is no address at all."""
+    try:
+        host, port = split_host_port(address)
+    except ValueError:
+        return ()
+    return ((host, port),) if is_literal(host) else None

@@ -8,7 +8,7 @@ News reaches a member a dozen times, and the same bytes reach every member of a 
 remembered, by bytes. Equal news is one object then, which a table can compare by identity and keep as its row's record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from types import MappingProxyType
@@ -17,9 +17,10 @@ from zlib import crc32
 
 import msgspec
 from msgspec import Meta, Raw, Struct
+from msgspec.structs import replace
 
 from rpcnet.cluster.swim.member import ALIVE, Claim, Member, MemberStatus
-from rpcnet.cluster.swim.record import MAX_ADDRESS, MAX_KEY, MAX_NAME, MAX_NUMBER, MAX_TEXTS, MAX_VALUE
+from rpcnet.cluster.swim.record import MAX_ADDRESS, MAX_KEY, MAX_NAME, MAX_NUMBER, MAX_TEXTS, MAX_VALUE, problem
 
 __all__ = [
     "DIGESTS",
@@ -134,6 +135,11 @@ class Alive(Struct, array_like=True, frozen=True, tag=5, dict=True):
         return Claim(self.run, self.incarnation, ALIVE)
 
     @cached_property
+    def problem(self) -> str:
+        """Which of the rules of both ends (record.py) it breaks; "" where it keeps them all."""
+        return problem(self.name, self.address, self.services, self.tags)
+
+    @cached_property
     def digest(self) -> int:
         """Covers every field: one flipped bit is another digest."""
         return int.from_bytes(blake2b(self.raw, digest_size=7).digest(), "big")
@@ -162,6 +168,18 @@ class Alive(Struct, array_like=True, frozen=True, tag=5, dict=True):
             self.version,
             MappingProxyType(self.tags),
         )
+
+    @cached_property
+    def _tagged(self) -> list["Alive"]:
+        """What `tagged` gave last."""
+        return []
+
+    def tagged(self, version: int, tags: Mapping[str, str]) -> "Alive":
+        """The same with another batch of tags: one object too for all that hold this one."""
+        held = self._tagged
+        if not held or held[0].version != version or held[0].tags != tags:
+            held[:] = [shared(replace(self, version=version, tags=tags))]
+        return held[0]
 
     @cached_property
     def row(self) -> bytes:

@@ -34,7 +34,6 @@ from rpcnet.cluster.swim.message import (
     Tags,
     encode_message,
     encode_record,
-    shared,
 )
 from rpcnet.cluster.swim.myself import Myself
 from rpcnet.cluster.swim.suspicions import Suspicions, Timer
@@ -153,8 +152,10 @@ class Table(Myself):
         A death that is news to us is taken as a suspicion only, so that two sides of a healed partition do not bury
         each other: the accused is asked first (memberlist state.go, mergeState).
         """
-        identity = (record.name, record.run, record.incarnation)
         entry = self.entries.get(record.name)
+        if record.status == ALIVE and entry is not None and entry.record is record.alive:
+            return  # nothing of it is new
+        identity = (record.name, record.run, record.incarnation)
         if record.status == LEFT:
             self.left(Left(*identity), now, spread=spread, age=float(record.age))
             return
@@ -208,13 +209,12 @@ class Table(Myself):
 
     # What we do not take.
 
-    def _refuses(self, name: str, address: str, services: Mapping[str, str], tags: Mapping[str, str]) -> bool:
-        """Whether that record breaks the rules of both ends (record.py)."""
-        wrong = record_rules.problem(name, address, services, tags)
-        if wrong:
+    def _refuses(self, record: Alive) -> bool:
+        """Whether it breaks the rules of both ends (record.py)."""
+        if record.problem:
             self._stats.refused_records += 1
-            self.on_refused(name, wrong)
-        return bool(wrong)
+            self.on_refused(record.name, record.problem)
+        return bool(record.problem)
 
     def _is_full(self, name: str) -> bool:
         if len(self.entries) < self._config.max_members:
@@ -226,18 +226,18 @@ class Table(Myself):
     # How a row changes.
 
     def _admit(self, message: Alive, now: float, spread: bool) -> None:
-        if self._is_full(message.name) or self._refuses(message.name, message.address, message.services, message.tags):
+        if self._is_full(message.name) or self._refuses(message):
             return
         entry = Entry(message.name, message.claim, message, now, part=message.part)
         self.entries[entry.name] = entry
         self.up += 1
         self._changed(entry)
-        self._emit(MemberJoined(entry.view()))
+        self._emit(MemberJoined(message.member))
         self.on_up(entry, False)
         self._tell_alive(entry, spread)
 
     def _revive(self, entry: Entry, message: Alive, now: float, spread: bool) -> None:
-        if self._refuses(message.name, message.address, message.services, message.tags):
+        if self._refuses(message):
             return
         is_new_run, before = message.run > entry.run, entry.status
         joins = is_new_run or not entry.was_seen or before == LEFT
@@ -246,7 +246,7 @@ class Table(Myself):
         if is_new_run or news or message.version == entry.version:
             entry.record = message
         else:
-            entry.record = shared(replace(message, version=entry.version, tags=entry.record.tags))
+            entry.record = message.tagged(entry.version, entry.record.tags)
         self._set(entry, message.claim, now)
         if joins:
             self._emit(MemberJoined(entry.view()))
@@ -265,9 +265,9 @@ class Table(Myself):
 
     def _merge_tags(self, entry: Entry, version: int, tags: Mapping[str, str], spread: bool) -> None:
         """Whole or not at all, and never an older batch after a newer one."""
-        if version <= entry.version or self._refuses(entry.name, entry.address, entry.services, tags):
+        if version <= entry.record.version or self._refuses(record := entry.record.tagged(version, tags)):
             return
-        entry.record = shared(replace(entry.record, version=version, tags=tags))
+        entry.record = record
         self._changed(entry)
         if entry.is_up:
             self._emit(TagsChanged(entry.view()))
