@@ -66,13 +66,14 @@ def measure(
 
         for number, node in enumerate(nodes):
             node.start(member, number)
-        began, all_saw_all = time.process_time(), 0.0
-        with profiles.get("join", nullcontext()):
-            for half in range(1, int(SETTLED * 2) + 1):
+        joining = all_saw_all = 0.0
+        for half in range(1, int(SETTLED * 2) + 1):
+            began = time.process_time()
+            with profiles.get("join", nullcontext()):
                 simulation.run(until=half / 2)
-                if not all_saw_all and len(clusters) == count and all(len(c.members()) == count for c in clusters):
-                    all_saw_all = half / 2
-        joining = time.process_time() - began
+            joining += time.process_time() - began
+            if not all_saw_all and len(clusters) == count and all(len(c.members()) == count for c in clusters):
+                all_saw_all = half / 2
         bytes_before, began = sent(clusters), time.process_time()
         with profiles.get("rest", nullcontext()):
             simulation.run(until=SETTLED + rest)

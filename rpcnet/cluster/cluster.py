@@ -368,6 +368,8 @@ class Cluster:
                 transport.send(effect.address, effect.data, effect.to)
                 continue
             match effect:
+                case ClusterEvent():
+                    self._happened(effect)
                 case Exchange(number, address, data, timeout, to):
                     transport.exchange(number, address, data, timeout, to)
                 case Published(run, version, tags):
@@ -378,8 +380,6 @@ class Cluster:
                     self._name_taken(address)
                 case Noticed():
                     self._notice(effect)
-                case ClusterEvent():
-                    self._happened(effect)
                 case Partitioned(up, expected) | Healed(up, expected):
                     self._record(type(effect).__name__.lower(), up=up, expected=expected)
                     self._tell_watches(effect)

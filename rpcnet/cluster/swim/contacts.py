@@ -173,16 +173,12 @@ class Contacts:
 
     def _rows(self, which: set[int], parts: int, now: float, except_for: list[Record] | None = None) -> list[bytes]:
         """Our rows in these parts, except for those that are held alike there."""
-        alike = {
-            record.name: (record.run, record.incarnation, record.status, record.version) for record in except_for or ()
-        }
-        rows = []
-        for name, entry in self._table.entries.items():
-            if entry.part % parts in which:
-                status = entry.status
-                if alike.get(name) != (entry.run, entry.incarnation, status, entry.version):
-                    rows.append(row_of(entry, now))
-        return rows
+        theirs = {record.name: record for record in except_for or ()}
+        return [
+            row_of(entry, now)
+            for name, entry in self._table.entries.items()
+            if entry.part % parts in which and ((record := theirs.get(name)) is None or not _is_alike(entry, record))
+        ]
 
     # Comparing tables.
 
@@ -299,6 +295,11 @@ class Contacts:
                 return  # until somebody is missing
         self._retry = min(self._retry * 2, self._config.reconnect_interval)
         self._timers.set(("reconnect", ""), now + self._retry)
+
+
+def _is_alike(entry: Entry, record: Record) -> bool:
+    """Whether another table's row says the same of it."""
+    return entry.claim == (record.run, record.incarnation, record.status) and entry.record.version == record.version
 
 
 @dataclass(slots=True)

@@ -379,23 +379,22 @@ class Core:
                 self._outbox.send_alone(self._source, data, None)
 
     def _read(self, packet: Packet, now: float) -> None:
-        readers = self._readers
+        readers, entries, heard = self._readers, self._table.entries, self._queue.heard
         for message in packet.messages:
-            if (type(message) is Alive or type(message) is Tags) and self._is_held(message):
-                continue
-            reader = readers.get(type(message))
+            kind = type(message)
+            if kind is Alive or kind is Tags:
+                # Most news is heard several times: what the row holds already needs no rule.
+                entry = entries.get(message.name)
+                if entry is not None and entry.record is message:
+                    heard(("state", message.name))
+                    continue
+                if entry is not None and self._is_held(entry.record, message):
+                    continue
+            reader = readers.get(kind)
             if reader is not None:
                 reader(message, packet.name, now)
 
-    def _is_held(self, message: Alive | Tags) -> bool:
-        """Most news is heard several times: what the row holds already needs no rule."""
-        entry = self._table.entries.get(message.name)
-        if entry is None:
-            return False
-        record = entry.record
-        if record is message:
-            self._queue.heard(("state", message.name))
-            return True
+    def _is_held(self, record: Alive, message: Alive | Tags) -> bool:
         if record.run != message.run or record.version < message.version:
             return False
         if isinstance(message, Tags):

@@ -28,6 +28,21 @@ def transmissions(multiplier: int, members: int) -> int:
     return max(1, multiplier * ceil(log10(members + 1)))
 
 
+class _Update:
+    __slots__ = ("data", "key", "level", "levels", "size")
+
+    def __init__(self, key: Key, data: bytes, size: int, levels: "_Levels") -> None:
+        self.key, self.data, self.levels = key, data, levels
+        self.size = size
+        """What it takes in a packet."""
+        self.level = 0
+        """How often it was sent."""
+
+
+_Levels = list[dict[_Update, None]]
+"""Updates by times sent, then in order of arrival."""
+
+
 class Dissemination:
     """`largest`: an update of more bytes, `frame` included, fits into no packet of ours; it is left to push-pull.
 
@@ -37,13 +52,13 @@ class Dissemination:
 
     def __init__(self, largest: int = 2**16, *, frame: int = 0, crowded: int = 0) -> None:
         self._largest, self._frame, self._crowded = largest - frame, frame, crowded
-        # Urgent ones and others; of each by times sent, then in order of arrival.
-        self._classes: tuple[list[dict[Key, bytes]], list[dict[Key, bytes]]] = ([{}], [{}])
-        self._place: dict[Key, tuple[list[dict[Key, bytes]], int]] = {}
-        """The class and the level of each."""
+        self._urgent: _Levels = [{}]
+        self._others: _Levels = [{}]
+        self._updates: dict[Key, _Update] = {}
+        """All of both."""
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._updates)
 
     @property
     def is_pressing(self) -> bool:
@@ -52,77 +67,73 @@ class Dissemination:
 
     @property
     def is_crowded(self) -> bool:
-        return self._crowded > 0 and len(self._place) > CROWD
+        return self._crowded > 0 and len(self._updates) > CROWD
 
     def add(self, key: Key, update: bytes, *, urgent: bool = False) -> None:
         """Tell everybody `update`, instead of what was to be told under the same key."""
         self.drop(key)
         if len(update) <= self._largest:
-            self._put(self._classes[not urgent], 0, key, update)
+            levels = self._urgent if urgent else self._others
+            added = self._updates[key] = _Update(key, update, len(update) + self._frame, levels)
+            levels[0][added] = None
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._place
+        return key in self._updates
 
     def drop(self, key: Key) -> None:
-        place = self._place.pop(key, None)
-        if place is not None:
-            levels, level = place
-            del levels[level][key]
+        update = self._updates.pop(key, None)
+        if update is not None:
+            del update.levels[update.level][update]
 
     def clear(self) -> None:
-        self._classes = ([{}], [{}])
-        self._place.clear()
+        self._urgent, self._others = [{}], [{}]
+        self._updates.clear()
 
     def heard(self, key: Key) -> None:
         """Another has told us the same."""
-        place = self._place.get(key)
-        if place is None or place[0] is self._classes[0] or not self.is_crowded:
-            return
-        levels, level = place
-        self._sent(levels, level, key, levels[level][key], self._crowded)
+        update = self._updates.get(key)
+        if update is not None and update.levels is self._others and self.is_crowded:
+            self._sent(update, self._crowded)
 
     def take(self, room: int, limit: int | None) -> list[bytes]:
         """Updates of at most `room` bytes in all, each counted as sent once more and dropped after `limit` times.
 
         None = not counted: whoever gets them may not be there.
         """
-        if not self._place:
+        if not self._updates:
             return []
-        urgent, others = self._classes
         crowded = limit is not None and self.is_crowded
-        taken = self._take(urgent, room, limit)
-        room -= sum(map(len, taken)) + self._frame * len(taken)
-        return taken + self._take(others, room, min(limit or 0, self._crowded) if crowded else limit)
+        taken, room = self._take(self._urgent, room, limit)
+        return taken + self._take(self._others, room, min(limit or 0, self._crowded) if crowded else limit)[0]
 
-    def _take(self, levels: list[dict[Key, bytes]], room: int, limit: int | None) -> list[bytes]:
-        taken: list[tuple[int, Key, bytes]] = []
+    def _take(self, levels: _Levels, room: int, limit: int | None) -> tuple[list[bytes], int]:
+        """Those that fit, and the room that is left."""
+        taken: list[_Update] = []
         misses = 0
-        for level, updates in enumerate(levels):
-            for key in reversed(updates):
+        for updates in levels:
+            for update in reversed(updates):
                 if room < _SMALLEST or misses > _MISSES:
                     break
-                update = updates[key]
-                size = len(update) + self._frame
+                size = update.size
                 if size <= room:
                     room -= size
-                    taken.append((level, key, update))
+                    taken.append(update)
                 else:
                     misses += 1
         # Oldest first, so that the newest stays the newest on the next level.
         if limit is not None:
-            for level, key, update in reversed(taken):
-                self._sent(levels, level, key, update, limit)
-        return [update for _, _, update in taken]
+            for update in reversed(taken):
+                self._sent(update, limit)
+        return [update.data for update in taken], room
 
-    def _sent(self, levels: list[dict[Key, bytes]], level: int, key: Key, update: bytes, limit: int) -> None:
-        del levels[level][key]
-        if level + 1 >= limit:
-            del self._place[key]
-        else:
-            self._put(levels, level + 1, key, update)
-
-    def _put(self, levels: list[dict[Key, bytes]], level: int, key: Key, update: bytes) -> None:
+    def _sent(self, update: _Update, limit: int) -> None:
+        levels, level = update.levels, update.level
+        del levels[level][update]
+        level += 1
+        if level >= limit:
+            del self._updates[update.key]
+            return
         if level == len(levels):
             levels.append({})
-        levels[level][key] = update
-        self._place[key] = levels, level
+        levels[level][update] = None
+        update.level = level

@@ -12,7 +12,7 @@ them *random*, which the papers compute with: any target, each time anew.
 Tests: tests/rpcnet/cluster/swim/test_ring.py.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -34,6 +34,8 @@ class Ring:
         self._places: dict[str, int] = {}
         """Each one's place in the circle."""
         self._circle: list[tuple[int, str]] = []
+        self._is_sorted = True
+        """Whether the circle is in order; many may come before it is asked for."""
         self._next = 0
 
     def __len__(self) -> int:
@@ -47,7 +49,8 @@ class Ring:
             self.remove(name)
         self._places[name] = place
         if self._is_shared:
-            insort(self._circle, (place, name))
+            self._circle.append((place, name))
+            self._is_sorted = False
             self._names.append(name)
             return
         at = int(self._random.random() * (len(self._names) + 1))
@@ -65,13 +68,16 @@ class Ring:
         if at < self._next:
             self._next -= 1
         if self._is_shared:
-            del self._circle[bisect_left(self._circle, (place, name))]
+            self._circle.remove((place, name))
 
     def next(self, epoch: int, my_place: int) -> str | None:
         """Whom we, at that place, probe in this epoch."""
         if not self._names:
             return None
         if self._is_shared:
+            if not self._is_sorted:
+                self._circle.sort()
+                self._is_sorted = True
             offset = offset_in(self._label, epoch, len(self._circle))
             # We stand before the first one whose place is not below ours.
             return self._circle[(bisect_left(self._circle, (my_place, "")) + offset - 1) % len(self._circle)][1]
