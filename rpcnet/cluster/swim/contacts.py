@@ -123,6 +123,8 @@ class Contacts:
                 self.ask(asked.address, [encode_rows(lacking, [])], self._config.tcp_timeout, to=sender)
         self.take(message.records, sender, now, spread=not first)
         self._table.has_joined = True
+        if first:
+            self._table.announce()
         if first and self._config.push_pull_interval:
             # Who joined at the same time as we is not in that table.
             second = SECOND_LOOK * self._config.gossip_interval * (0.5 + self._random.random())
@@ -139,9 +141,12 @@ class Contacts:
             parts = len(message.digests)
             differing = [part for part, digest in enumerate(self._digests(parts)) if digest != message.digests[part]]
             return encode_rows(self._rows(set(differing), parts, now), differing)
-        self.take(message.records, sender, now, spread=True)
         if isinstance(message, Rows):
+            self.take(message.records, sender, now, spread=True)
             return encode_rows([], [])
+        # A newcomer tells of itself, once it has our table: with the tags that it sets first.
+        self.take([row for row in message.records if row.name != sender], sender, now, spread=True)
+        self.take([row for row in message.records if row.name == sender], sender, now, spread=False)
         return encode_state(self.state(now))
 
     def take(self, records: list[Record], sender: str, now: float, *, spread: bool) -> None:
