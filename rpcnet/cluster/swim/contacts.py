@@ -119,7 +119,7 @@ class Contacts:
         first, held = not self._table.has_joined, len(self._table.entries)
         if isinstance(message, Rows) and message.parts:
             lacking = self._rows(set(message.parts), asked.parts, now, except_for=message.records)
-            if lacking:
+            if lacking and not self._queue.is_crowded:  # or most of it is told anyway
                 self.ask(asked.address, [encode_rows(lacking, [])], self._config.tcp_timeout, to=sender)
         self.take(message.records, sender, now, spread=not first)
         self._table.has_joined = True

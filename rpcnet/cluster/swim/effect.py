@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
 
 __all__ = ["Effect", "Exchange", "Flushed", "NameTaken", "Noticed", "Published", "Send", "Stats"]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):  # made faster than a dataclass, and nearly all are this one
     """Send one datagram."""
 
     address: str

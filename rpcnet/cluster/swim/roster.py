@@ -64,6 +64,13 @@ class Roster:
 
     # How a row changes.
 
+    def _enter(self, entry: Entry) -> None:
+        """A new row, of one that is up."""
+        self.entries[entry.name] = entry
+        self.up += 1
+        self.digest = (self.digest + entry.digest) % DIGESTS
+        self.part_digests[entry.part] += entry.digest
+
     def _set(self, entry: Entry, claim: Claim, now: float) -> None:
         was_up = entry.is_up
         if claim.status != entry.status:

@@ -228,10 +228,8 @@ class Table(Myself):
     def _admit(self, message: Alive, now: float, spread: bool) -> None:
         if self._is_full(message.name) or self._refuses(message):
             return
-        entry = Entry(message.name, message.claim, message, now, part=message.part)
-        self.entries[entry.name] = entry
-        self.up += 1
-        self._changed(entry)
+        entry = Entry(message.name, message.claim, message, now, part=message.part, digest=message.digest)
+        self._enter(entry)
         self._emit(MemberJoined(message.member))
         self.on_up(entry, False)
         self._tell_alive(entry, spread)
