@@ -7,6 +7,7 @@ there. Names of the events and their fields: docs/trace.md.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from sim.scenario.history.facts import (
     FaultSeen,
@@ -48,6 +49,7 @@ class History:
         self.quiet: float | None = None
         self._lost: list[Lost] = []
         self._sighted: dict[str, list[Sighting]] = {}
+        self._seen: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._streams: dict[tuple[str, int], Stream] = {}
         """By connection and number; a process that restarts may use both again."""
         self._stalled: dict[str, Stall] = {}
@@ -225,6 +227,9 @@ class History:
             return
         get = event.fields.get
         member, run, version, tags = get("member", ""), get("run", 0), get("version"), get("tags")
+        # A thousand members see each other a million times: what all of them see is kept once.
+        same = self._seen.setdefault((member, run, version), (member, run, tags))
+        member, run, tags = same if same[2] == tags else (*same[:2], tags)
         sighting = Sighting(event.time, event.line, event.node, event.name, member, run, version, tags)
         self.sightings.append(sighting)
         self._sighted.setdefault(member, []).append(sighting)
