@@ -30,6 +30,7 @@ from rpcnet.cluster.swim.message import (
     Ping,
     Record,
     Refused,
+    Rows,
     State,
     Suspect,
     Tags,
@@ -682,6 +683,47 @@ def test_a_crowd_is_seen_whole_although_it_is_told_less(network):
         assert all(core._table.up == 60 for core in net.cores.values())
         sent[crowded] = sum(core.stats.bytes_sent for core in net.cores.values())
     assert sent[4] < 0.9 * sent[0]
+
+
+def test_a_newcomer_is_told_of_by_itself_with_its_first_tags(network):
+    """Were its seed to tell of it as well, each join would be two pieces of news: without the tags, then the tags."""
+    net = network()
+    net.cluster(6, settle=20)
+    net.add("new", join=["m0"])
+    net.until(lambda: net.cores["new"].has_joined, within=1)
+    net.call("new", "set_tags", {"role": "worker"})
+    net.run(3)
+    assert all(net.cores[f"m{number}"].member("new").tags == {"role": "worker"} for number in range(6))
+    news = [
+        (name, message)
+        for time, name, send in net.sent
+        for message in decode(send.data).messages
+        if time > 20 and isinstance(message, Alive | Tags)
+    ]
+    name, first = news[0]
+    assert (name, type(first), first.version) == ("new", Alive, 1)
+
+
+def test_in_a_crowd_rows_that_another_lacks_are_not_sent_back(network):
+    """They are on their way as news; what is missed is repaired once there is no crowd."""
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=["s:1"])
+    (joins,) = [effect for effect in core.start(0.0) if isinstance(effect, Exchange)]
+    rows = [Record(name, 1, 0, 0, f"{name}:1", {}, 0, {}, 0) for name in ["s", *(f"m{n}" for n in range(40))]]
+    answer = encode("default", "s", 1, [encode_message(State(rows))])
+    core.exchanged(joins.number, answer, 0.0)
+    sent = []
+    for crowd in (True, False):
+        for number in range(40 if crowd else 0):
+            news = encode_message(alive_of(f"x{number}"))
+            core.handle(encode("default", "s", 1, [news]), "s:1", 0.1)
+        if not crowd:
+            core._queue.clear()
+        core._contacts.push_pull(0.2)
+        (asks,) = [effect for effect in core.tick(0.0) if isinstance(effect, Exchange)]
+        parts = list(range(core._contacts._open[asks.number].parts))
+        answer = encode("default", "s", 1, [encode_message(Rows(rows[:1], parts))])
+        sent.append([type(effect) for effect in core.exchanged(asks.number, answer, 0.2)])
+    assert sent == [[], [Exchange]]
 
 
 def test_where_one_row_differs_few_rows_are_exchanged(network):

@@ -1,6 +1,7 @@
 """The bytes of the cluster: golden vectors, and whatever else comes in."""
 
 import pytest
+from msgspec import structs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from rpcnet.cluster.swim.message import (
     encode_message,
     encode_state,
     sender_of,
+    shared,
 )
 
 # Changing a vector is changing the protocol: then VERSION changes too.
@@ -140,3 +142,12 @@ def test_the_sender_of_a_packet_that_does_not_decode_is_known_by_its_beginning()
     assert sender_of(data) == Header(VERSION, "c", "a", 5)
     assert sender_of(data[:5]) is None
     assert sender_of(b"\x91" * 100_000) is None
+
+
+def test_a_record_with_other_tags_is_one_object_for_all_that_hold_it():
+    record = Alive("b", 1, 0, "10.0.0.2:1", {}, 0, {})
+    tagged = record.tagged(1, {"role": "worker"})
+    assert tagged is record.tagged(1, {"role": "worker"}) is shared(Alive(*structs.astuple(tagged)))
+    assert record.tagged(2, {"role": "worker"}).version == 2
+    assert record.tagged(2, {"role": "other"}).tags == {"role": "other"}
+    assert record.tags == {}
