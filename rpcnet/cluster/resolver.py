@@ -133,6 +133,7 @@ class Resolver:
             log.warning("nothing is sent to %s: it is not loopback, and there is neither key nor `insecure`", address)
         return here
 
+
 @lru_cache(LITERALS)
 def _literal(address: str) -> tuple[Endpoint, ...] | None:
     """Where that is, if it is no name; nowhere, if it is no address at all."""

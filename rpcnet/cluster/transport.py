@@ -8,7 +8,7 @@ byte on its connection. Knows no message and no rule of the protocol.
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, cast

@@ -41,6 +41,9 @@ HOLDER_STREAMS = 2
 """On so many at once a newcomer asks whether the holder of its name lives: a lost answer must not cost the name."""
 FIRST_RETRY = 0.1
 """Seconds until seeds that did not answer at start are tried again; doubles up to reconnect_interval."""
+SEED_STREAMS, ASK_AGAIN = 2, 0.5
+"""A newcomer whose seed has not answered after such a share of the probe time-out asks on a second stream too: where
+first packets of a stream are lost TCP waits for a second, then for two."""
 SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 1024
 """Push-pull out of turn at most once in so many seconds, and rarer above so many members."""
 SECOND_LOOK = 2
@@ -224,7 +227,7 @@ class Contacts:
         """Ask for what differs; before we have joined all does, and the other gets our table with the question."""
         if not address or len(self._open) >= self._config.max_exchanges:
             return
-        if seed and any(exchange.seed == seed for exchange in self._open.values()):
+        if seed and not self._may_ask(seed, now):
             return
         if not self._table.has_joined:
             self.ask(
@@ -234,10 +237,17 @@ class Contacts:
                 seed,
                 to=to,
             )
+            self._open[self._count].asked_at = now
             return
         parts = min(PARTS, max(1, len(self._table.entries) // ROWS_A_PART))
         self.ask(address, [encode_message(Summary(self._digests(parts)))], self._config.tcp_timeout, seed, to=to)
         self._open[self._count].parts = parts
+
+    def _may_ask(self, seed: str, now: float) -> bool:
+        asked = [exchange.asked_at for exchange in self._open.values() if exchange.seed == seed]
+        if not asked or self._table.has_joined:
+            return not asked
+        return len(asked) < SEED_STREAMS and now - max(asked) >= ASK_AGAIN * self._config.probe_wait
 
     def ask_holder(self, holder: Holder, seed: str, sequence: int) -> None:
         """Somebody has our name: does it live? Within half the time that a start waits."""
@@ -314,5 +324,6 @@ class _Exchange:
     address: str
     seed: str
     """The seed that is asked, or ""."""
+    asked_at: float = 0.0
     parts: int = 1
     """Into how many parts we have divided the table."""

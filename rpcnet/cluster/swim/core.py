@@ -381,8 +381,7 @@ class Core:
     def _read(self, packet: Packet, now: float) -> None:
         readers, entries, heard = self._readers, self._table.entries, self._queue.heard
         for message in packet.messages:
-            kind = type(message)
-            if kind is Alive or kind is Tags:
+            if type(message) is Alive or type(message) is Tags:
                 # Most news is heard several times: what the row holds already needs no rule.
                 entry = entries.get(message.name)
                 if entry is not None and entry.record is message:
@@ -390,7 +389,7 @@ class Core:
                     continue
                 if entry is not None and self._is_held(entry.record, message):
                     continue
-            reader = readers.get(kind)
+            reader = readers.get(type(message))
             if reader is not None:
                 reader(message, packet.name, now)
 

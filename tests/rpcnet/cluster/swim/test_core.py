@@ -726,6 +726,19 @@ def test_in_a_crowd_rows_that_another_lacks_are_not_sent_back(network):
     assert sent == [[], [Exchange]]
 
 
+def test_a_seed_that_is_slow_to_answer_is_asked_on_a_second_stream(network):
+    """TCP sends a lost SYN again after a second, and then after two; a third stream would help nobody."""
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=["s:1"])
+    asked = [(0.0, effect.number) for effect in core.start(0.0) if isinstance(effect, Exchange)]
+    while (now := core.next_deadline()) < 9:
+        asked += [(now, effect.number) for effect in core.tick(now) if isinstance(effect, Exchange)]
+    assert [round(time, 1) for time, _ in asked] == [0.0, 0.3]
+    for _, number in asked:
+        answer = encode("default", "s", 1, [encode_message(State([Record("s", 1, 0, 0, "s:1", {}, 0, {}, 0)]))])
+        core.exchanged(number, answer, 9.0)
+    assert [member.name for member in core.members()] == ["a", "s"]
+
+
 def test_where_one_row_differs_few_rows_are_exchanged(network):
     net = network(config=replace(ClusterConfig.lan(), push_pull_interval=0))
     net.cluster(60, settle=15)

@@ -1,9 +1,9 @@
 """The bytes of the cluster: golden vectors, and whatever else comes in."""
 
 import pytest
-from msgspec import structs
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rpcnet.cluster.swim import message
 from rpcnet.cluster.swim.message import (
