@@ -180,7 +180,7 @@ class Transport:
         self._exchanges[number] = _Exchange(address, task, timer)
 
     async def _connect(self, number: int, address: str, request: "_Request") -> None:
-        endpoints: list[Endpoint] = []
+        endpoints: Sequence[Endpoint] = []
         try:
             endpoints = await self._resolver.find(address)
             if len(endpoints) == 1:

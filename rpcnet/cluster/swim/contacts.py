@@ -292,7 +292,8 @@ class Contacts:
         table, random = self._table, self._random
         seeds = [seed for seed, name in self._seeds.items() if name is None or not table.is_up(name)]
         if not table.has_joined:
-            for seed in seeds:
+            asked = {exchange.seed for exchange in self._open.values()}
+            for seed in sorted(seeds, key=asked.__contains__):
                 self._compare_with(seed, seed, now)
         else:
             failed = [entry for entry in map(table.entries.__getitem__, table.latest_dead()) if entry.address]
