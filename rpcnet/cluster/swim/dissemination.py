@@ -63,7 +63,7 @@ class Dissemination:
     @property
     def is_pressing(self) -> bool:
         """Whether something urgent waits that we have told nobody yet."""
-        return bool(self._classes[0][0])
+        return bool(self._urgent[0])
 
     @property
     def is_crowded(self) -> bool:
