@@ -197,7 +197,7 @@ class ClusterConfig:
     accuse_at: float = 0.3
     """A probe that failed is told after this share of the least suspicion, which has begun by then, if no late answer
     has come. Below 1. 0 = told at once (memberlist)."""
-    question_at: float = 0.6
+    question_at: float = 0.5
     """After this share of the least suspicion a suspect is asked directly by each that suspects it, and again later;
     one that is given up elsewhere, but doubted by nobody here, is asked first. 0 = off."""
     retransmit_multiplier: int = 6

@@ -51,10 +51,19 @@ class Doubts:
         latest = least - REFUTATION * self._config.probe_interval
         return max(0.0, min(self._config.accuse_at * least, latest))
 
+    @property
+    def head_start(self) -> float:
+        """Seconds before the end of the probe from which the suspect's time counts: from when its answer was due, as
+        far as what it has to refute is not shortened.
+        """
+        config, least = self._config, minimum(self._config, self._table.up)
+        spare = (1.0 - config.accuse_at) * least - REFUTATION * config.probe_interval
+        return max(0.0, min(config.probe_interval - config.probe_wait, spare)) if config.accuse_at else 0.0
+
     def begin(self, entry: Entry, sequence: int, now: float, *, wait: float = 0.0) -> None:
         """That probe has failed. `wait`: so much longer, since it is rather we who hear nothing."""
         due = now + wait + self.patience
-        self._held[sequence] = _Doubt(entry.name, entry.run, entry.incarnation, now + wait, due)
+        self._held[sequence] = _Doubt(entry.name, entry.run, entry.incarnation, now + wait - self.head_start, due)
         if due > now:
             self._timers.set(("doubt", sequence), due)
         else:

@@ -12,7 +12,7 @@ from rpcnet.cluster.swim.message import Ack, Alive, IndirectPing, Nack, Ping, Su
 from rpcnet.cluster.swim.suspicion import minimum
 from rpcnet.config import ClusterConfig
 
-LEAST = 5.5
+LEAST = 5.0
 """Seconds of the suspicion among so few."""
 PATIENCE = 0.3 * LEAST
 QUIET = {"push_pull_interval": 0.0, "reconnect_interval": 0.0, "gossip_to_dead_time": 0.0}
@@ -202,6 +202,20 @@ def test_a_suspect_keeps_the_time_to_refute(multiplier, patience):
     """A starved one reads what it is told up to 2.5 s late."""
     member = Member(suspicion_multiplier=multiplier)
     assert member.core._prober.doubts.patience == pytest.approx(patience)
+
+
+@pytest.mark.parametrize(("multiplier", "seconds"), [(3.0, 0.0), (5.0, 0.0), (5.5, 0.35), (8.0, 0.5)])
+def test_where_time_is_to_spare_it_counts_from_when_the_answer_was_due(multiplier, seconds):
+    member = Member(suspicion_multiplier=multiplier, question_at=0.0)
+    member.fail()
+    member.wait(0.3 * multiplier)
+    verdict = member.failed_at + multiplier - seconds
+    assert not kinds(member.wait(verdict - member.now - 0.05))
+    assert kinds(member.wait(0.1)) == [MemberFailed]
+
+
+def test_what_is_told_at_once_counts_from_the_failed_probe():
+    assert Member(accuse_at=0.0, suspicion_multiplier=8.0).core._prober.doubts.head_start == 0
 
 
 def test_an_answer_after_the_accusation_begins_the_time_anew():

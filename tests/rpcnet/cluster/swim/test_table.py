@@ -544,7 +544,7 @@ def test_without_questions_a_death_is_believed_at_once():
 def test_a_suspect_is_asked_at_a_share_of_its_least_time(member):
     member.hear(alive("y"), Suspect("y", 1, 1, "b"))
     member.core._prober.stop()
-    assert not any(isinstance(messages[0], Ping) for messages in sent_to(member.wait_all(1.7), "y:1"))
+    assert not any(isinstance(messages[0], Ping) for messages in sent_to(member.wait_all(1.4), "y:1"))
     assert any(isinstance(messages[0], Ping) for messages in sent_to(member.wait_all(0.2), "y:1"))
 
 
