@@ -355,6 +355,12 @@ class Cluster:
         if why.should_be_told:
             self._notice(Noticed((why.reason, ""), f"does not open what comes from {source}: {why}"))
 
+    def of_other_family(self, address: str) -> None:
+        text = (
+            f"sends no datagrams to {address}: it is bound to {self._bind}, and IPv4 and IPv6 do not reach each other"
+        )
+        self._notice(Noticed(("family", ""), text))
+
     def unanswered(self, number: int, *, refused: bool) -> None:
         self._do(self._running.exchange_failed(number, self._now(), refused=refused))
 
@@ -559,8 +565,11 @@ class Cluster:
             await self._joined.wait()
         finally:
             timer.cancel()
-        if self._core is not None and not self._core.has_joined and not (self._is_leaving or self._refused_because):
-            log.warning("%s: no seed of %s answers yet; going on to try", self.name, ", ".join(self._join))
+        core, transport = self._core, self._transport
+        if core is None or transport is None or core.has_joined or self._is_leaving or self._refused_because:
+            return
+        seeds = ", ".join(seed if transport.finds(seed) else f"{seed} (no address found)" for seed in self._join)
+        log.warning("%s: no seed of %s answers yet; going on to try", self.name, seeds)
 
     def _stop(self) -> None:
         self._is_running = False

@@ -43,6 +43,7 @@ class Receiver(Protocol):
     def answered(self, number: int, data: bytes) -> None: ...
     def unanswered(self, number: int, *, refused: bool) -> None: ...
     def unopened(self, why: Unopened, source: str) -> None: ...
+    def of_other_family(self, address: str) -> None: ...
 
 
 class Transport:
@@ -137,13 +138,20 @@ class Transport:
         if self._udp is None:
             return
         known = self._resolver.known(address)
-        if len(known) > 1:  # this socket reaches addresses of its own family only
+        if known and (len(known) > 1 or (":" in known[0][0]) != self._is_ipv6):
+            # This socket reaches addresses of its own family only.
             known = [endpoint for endpoint in known if (":" in endpoint[0]) == self._is_ipv6]
+            if not known:
+                self._receiver.of_other_family(address)
         if known:
             self._stats().bytes_sent += self.envelope.overhead
             self._udp.sendto(self.envelope.seal(packet, to), known[0])
         else:
             self._stats().unresolved += 1
+
+    def finds(self, address: str) -> bool:
+        """Whether an endpoint of it is known by now."""
+        return bool(self._resolver.known(address))
 
     def doubt(self, address: str) -> None:
         """Something speaks against what this name was looked up to: look again."""

@@ -101,7 +101,7 @@ class Stats:
     refused_by_others: int = 0
     """Notices that others do not take what we send."""
     unresolved: int = 0
-    """Datagrams whose address had no known IP yet."""
+    """Datagrams whose address had no known IP yet, or one of a family (IPv4, IPv6) that our socket does not reach."""
     probes: int = 0
     failed_probes: int = 0
     late_timers: int = 0

@@ -467,6 +467,33 @@ def test_unreachable_seeds_do_not_fail_the_start_and_are_tried_on(world):
     world.run(main())
 
 
+def test_a_seed_whose_name_is_unknown_is_named_in_the_log(world, caplog):
+    async def main():
+        config = replace(LOCAL, join_timeout=0.3)
+        async with make("a", "nosuch.invalid:7", "127.0.0.1:9", config=config):
+            assert "a: no seed of nosuch.invalid:7 (no address found), 127.0.0.1:9 answers yet" in caplog.text
+
+    world.run(main())
+
+
+def test_members_of_two_address_families_are_told_of_it(caplog):
+    async def main():
+        config = replace(LOCAL, leave_timeout=0.2)
+        a = Cluster("a", "[::1]:0", config=config)
+        try:
+            await a.start()
+        except OSError:
+            pytest.skip("no IPv6 here")
+        try:
+            async with make("b", a.address, config=config), asyncio.timeout(30):
+                while not all(f"{name}: sends no datagrams" in caplog.text for name in "ab"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            await a.leave()
+
+    asyncio.run(main())
+
+
 def test_restart_under_the_same_name_and_address_is_a_new_run_at_once(world):
     async def main():
         async with make("a") as a, a.watch() as view:

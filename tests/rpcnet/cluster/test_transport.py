@@ -53,6 +53,9 @@ class Receiver:
     def unopened(self, why, source):
         self.came.put_nowait(("unopened", why.reason))
 
+    def of_other_family(self, address):
+        self.came.put_nowait(("of other family", address))
+
 
 class Pair:
     """Two transports on one machine."""
@@ -232,6 +235,17 @@ def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted(
             assert pair.stats.unresolved == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("address", ["[::1]:7", "[2001:db8::1]:7"])
+def test_a_datagram_to_the_other_family_is_counted_and_told(world, address):
+    async def main():
+        async with Pair() as pair:
+            pair.one.send(address, b"lost")
+            assert await pair.heard() == ("of other family", address)
+            assert (pair.stats.unresolved, pair.stats.bytes_sent) == (1, 0)
+
+    world.run(main())
 
 
 def stands_for(name, *hosts):
