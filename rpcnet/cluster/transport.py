@@ -26,6 +26,9 @@ from rpcnet.listener import start_listening, stop_listening
 
 __all__ = ["AddressInUse", "Receiver", "Transport"]
 
+BACKLOG = 1024
+"""So many may connect at one moment. Of more than the backlog (asyncio: 100) the system drops the first packets, which
+TCP sends again after a second: of a thousand that join at once a hundred a second would come in."""
 PORT_TRIES = 16
 """With port 0: how often another free TCP port is tried whose UDP twin may be free."""
 
@@ -95,7 +98,7 @@ class Transport:
 
     async def _bind(self, host: str, port: int) -> str:
         self._server = await self._loop.create_server(
-            lambda: _Stream(self, on_message=None), host, port, start_serving=False
+            lambda: _Stream(self, on_message=None), host, port, start_serving=False, backlog=BACKLOG
         )
         await start_listening(self._server)
         host, port = self._server.sockets[0].getsockname()[:2]

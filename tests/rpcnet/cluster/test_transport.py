@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+import sim
 from rpcnet.address import join_host_port, split_host_port
 from rpcnet.cluster.seal.checksummed import Checksummed
 from rpcnet.cluster.seal.envelope import Answering, Asking
@@ -405,3 +406,26 @@ def test_it_works_over_ipv6_where_there_is_any():
         await two.close()
 
     asyncio.run(main())
+
+
+def test_hundreds_that_connect_at_one_moment_all_come_in_at_once():
+    """A full accept queue drops the first packet of a stream, and TCP sends it again after a second."""
+    with sim.Simulation(seed=1) as simulation:
+        simulation.network.default_link(latency="1ms")
+        seed, others = simulation.add_node("seed"), simulation.add_node("others")
+
+        async def serve():
+            transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+            await transport.open(f"{seed.host.ip}:7946")
+            await asyncio.Event().wait()
+
+        async def connect():
+            await asyncio.sleep(1)
+            streams = await asyncio.gather(*(asyncio.open_connection(seed.host.ip, 7946) for _ in range(250)))
+            took = asyncio.get_running_loop().time() - 1
+            for _, writer in streams:
+                writer.close()
+            return took
+
+        seed.start(serve)
+        assert simulation.run_until_complete(others.start(connect)) < 0.1
