@@ -76,7 +76,7 @@ class Doubts:
         doubt = self._held.pop(sequence, None)
         if doubt is not None:
             self._timers.cancel(("doubt", sequence))
-            self._table.suspicions.answered(doubt.name, now)
+            self._table.suspicions.answered(doubt.name, now, is_late=True)
 
     def due(self, sequence: int, now: float) -> None:
         """No answer has come: accuse, unless the member has spoken for itself meanwhile, or is down."""

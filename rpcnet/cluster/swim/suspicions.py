@@ -44,12 +44,17 @@ class Suspicions(dict[str, Suspicion]):
             self._time(name, now)
         return is_news
 
-    def answered(self, name: str, now: float) -> None:
-        """If that is a suspect: it has answered us now, so its time begins again here, whoever else accuses it."""
+    def answered(self, name: str, now: float, *, is_late: bool = False) -> None:
+        """If that is a suspect: it has answered us now, so its time begins again here, whoever else accuses it.
+
+        is_late: that was asked before the accusation, so it is asked again at once: it must learn of it, to refute it.
+        """
         if name in self:
             self[name].started = now
             self._time(name, now)
             self._time_question(name, now)
+            if is_late and self._config.question_at:
+                self._timers.set(("question", name), now)
 
     def hasten(self, name: str, now: float) -> None:
         """It had its time elsewhere: no confirmations are waited for, and it is asked at once."""

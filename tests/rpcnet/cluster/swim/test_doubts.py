@@ -227,6 +227,16 @@ def test_an_answer_after_the_accusation_begins_the_time_anew():
     assert kinds(member.wait(0.2)) == [MemberFailed]
 
 
+@pytest.mark.parametrize(("share", "is_asked"), [(0.5, True), (0.0, False)])
+def test_whose_answer_came_too_late_is_told_of_the_suspicion_at_once(share, is_asked):
+    member = Member(question_at=share)
+    member.fail()
+    member.wait(PATIENCE + 0.1)
+    member.hear(Ack(member.sequence), sender="x")
+    effects = [effect for effect in member.wait(0.01) if isinstance(effect, Send) and effect.address == "x:1"]
+    assert bool(sent(effects, Ping) and sent(effects, Suspect)) is is_asked
+
+
 def test_an_answer_to_the_next_probe_begins_the_time_anew():
     member = Member(helpers="", answers=True)
     member.fail(nacks="")
