@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol, cast
 
 from rpcnet.address import AddressInUse as AddressTaken
-from rpcnet.address import join_host_port, split_host_port
+from rpcnet.address import is_literal, join_host_port, split_host_port
 from rpcnet.client.race import NEXT_ADDRESS, first_of
 from rpcnet.cluster.errors import ClusterError
 from rpcnet.cluster.resolver import Endpoint, Resolver
@@ -97,6 +97,10 @@ class Transport:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _bind(self, host: str, port: int) -> str:
+        if not is_literal(host):
+            # One address, as the datagrams have, and as is judged where there is no key: not all that the name has.
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            host = str(found[0][4][0])
         self._server = await self._loop.create_server(
             lambda: _Stream(self, on_message=None), host, port, start_serving=False, backlog=BACKLOG
         )

@@ -238,6 +238,22 @@ def test_a_name_is_looked_up_and_the_datagrams_before_that_are_lost_and_counted(
     asyncio.run(main())
 
 
+def test_a_name_with_two_addresses_is_bound_at_the_first_alone():
+    """A stream at the second one would be open to whoever reaches that, and nothing judges it."""
+
+    async def main():
+        async with Pair() as pair:
+            _, port = split_host_port(pair.address)
+        stands_for("both", "127.0.0.1", "127.0.0.2")
+        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+        assert await transport.open(f"both:{port}") == f"127.0.0.1:{port}"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.2", port)
+        await transport.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("address", ["[::1]:7", "[2001:db8::1]:7"])
 def test_a_datagram_to_the_other_family_is_counted_and_told(world, address):
     async def main():
