@@ -6,6 +6,7 @@ do is missing from its `verbs`, and the scenario is refused before anything star
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -120,6 +121,10 @@ class World(Protocol):
     @property
     def now(self) -> float:
         """Seconds since time zero."""
+        ...
+
+    def moment(self) -> AbstractContextManager[None]:
+        """What is done and recorded in this block has one time, that of its beginning, whatever time it takes."""
         ...
 
     def names(self) -> Sequence[str]: ...

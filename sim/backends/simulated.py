@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -356,6 +356,9 @@ class _World:
     @property
     def now(self) -> float:
         return 0.0 if self._zero is None else self._simulation.now - self._zero
+
+    def moment(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def names(self) -> Sequence[str]:
         return tuple(self._members)

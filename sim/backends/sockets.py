@@ -10,8 +10,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,8 @@ class _World:
         self._number = 0
         self._epoch = time.monotonic()
         self._zero: float | None = None
+        self._moment: float | None = None
+        """What the time is said to be."""
         self._error: str | None = None
         self._trace = Trace(folder / "runner.trace", batch=1)
         self._sent: dict[str, control.Ways] = {}
@@ -391,11 +393,19 @@ class _World:
     # -- the World -----------------------------------------------------------------------------------------------------
 
     def _raw(self) -> float:
-        return time.monotonic() - self._epoch
+        return time.monotonic() - self._epoch if self._moment is None else self._moment
 
     @property
     def now(self) -> float:
         return 0.0 if self._zero is None else self._raw() - self._zero
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        before, self._moment = self._moment, self._raw()
+        try:
+            yield
+        finally:
+            self._moment = before
 
     def names(self) -> Sequence[str]:
         return tuple(self._nodes)

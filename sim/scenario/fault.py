@@ -267,27 +267,38 @@ class _Injector:
 
     def _one(self, declared: Declared, value: Any, random: Random) -> Script:
         """One strike, up to its end if it has one."""
-        fault, world = declared.fault, self.world
-        effect = self._apply(declared, value, random)
-        effect.struck, effect.line = world.now, self.scenario.line(f"fault[{declared.index}]")
-        effect.detail |= {} if fault.for_ is None else {"seconds": float(fault.for_)}
-        if not effect.targets:
-            self._tell_idle(effect)
+        fault = declared.fault
+        # What comes of it is later than it, however long this process takes until it has written down what it did.
+        with self.world.moment():
+            effect = self._begin(declared, value, random)
+        if effect is None:
             return
-        if not effect.covered:
-            self._tell(effect)
-        if isinstance(fault, Heal):
-            self._heal(effect)
-            return
-        if effect.undo is not None:
-            self.active.append(effect)
-            self._tell_apart()
         if fault.for_ is not None:
             yield float(fault.for_)
             if effect.undo is None:
                 yield from self._start_again(effect)
             elif effect in self.active:
-                self._undo(effect)
+                with self.world.moment():
+                    self._undo(effect)
+
+    def _begin(self, declared: Declared, value: Any, random: Random) -> _Effect | None:
+        """Do it and tell of it; None where it strikes nobody, or undoes others and is over with that."""
+        fault = declared.fault
+        effect = self._apply(declared, value, random)
+        effect.struck, effect.line = self.world.now, self.scenario.line(f"fault[{declared.index}]")
+        effect.detail |= {} if fault.for_ is None else {"seconds": float(fault.for_)}
+        if not effect.targets:
+            self._tell_idle(effect)
+            return None
+        if not effect.covered:
+            self._tell(effect)
+        if isinstance(fault, Heal):
+            self._heal(effect)
+            return None
+        if effect.undo is not None:
+            self.active.append(effect)
+            self._tell_apart()
+        return effect
 
     def _tell(self, effect: _Effect) -> None:
         fields = {"targets": effect.targets, "detail": effect.detail, "line": effect.line}

@@ -1,12 +1,14 @@
 """One scenario with every verb, in both worlds: the same faults take effect, in the same order."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from sim.backends.program import ProgramError
 from sim.scenario import Verdict
+from sim.scenario.fault import _Injector
 from sim.scenario.load import load_text
 
 APP = """
@@ -184,3 +186,40 @@ def test_a_verb_that_a_world_cannot_do_is_refused_before_anything_starts(monkeyp
     with pytest.raises(ProgramError, match="the sim backend cannot do"):
         load_text(FILE, Path("all.toml")).run(trace=trace)
     assert not trace.exists()
+
+
+STOPPED = """
+name = "stopped"
+duration = "3s"
+seed = 1
+
+[[node]]
+name = "a"
+app = "two_worlds_app:main"
+
+[[fault]]
+at = "0.2s"
+stop = "a"
+
+[[expect]]
+logged = "alive"
+"""
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("backend", ["sim", "sockets"])
+def test_a_fault_is_told_before_what_comes_of_it(backend, monkeypatch):
+    """A runner that is held up once it has struck."""
+    apply = _Injector._apply
+
+    def slowly(*arguments):
+        effect = apply(*arguments)
+        if backend == "sockets":
+            time.sleep(1.0)
+        return effect
+
+    monkeypatch.setattr(_Injector, "_apply", slowly)
+    run = load_text(STOPPED, Path("stopped.toml")).run(backend=backend)
+    assert run.error is None
+    times = {event.name: event.time for event in run.trace if event.name in ("fault", "node_stopping")}
+    assert times["fault"] <= times["node_stopping"]
