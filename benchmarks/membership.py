@@ -3,9 +3,9 @@
 python benchmarks/membership.py [--rows 1,3,5] [--seeds N] [--quick] [--processes 2] [--results DIR] [--report DIR]
 
 Each run is a cluster of SWIM cores in virtual time (benchmarks/swim/arena.py): it replays from its seed. Results are
-kept by seed under --results, and a run that was interrupted goes on. --quick takes few seeds of rows 1, 3, 5, 9 and 10,
-some five minutes on two cores; --seeds at most so many of each cell. --report writes the table as JSON and the plots.
---only prints from what is there, and measures nothing. The exit code is 1 where a figure does not hold.
+kept by seed under --results, and a run that was interrupted goes on. --quick takes few seeds of rows 1, 3, 5, 7, 9 and
+10, some five minutes on two cores; --seeds at most so many of each cell. --report writes the table as JSON and the
+plots. --only prints from what is there, and measures nothing. The exit code is 1 where a figure does not hold.
 """
 
 import argparse

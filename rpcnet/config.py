@@ -221,6 +221,13 @@ class ClusterConfig:
     reconnect_tries: int = 4
     """Each time, besides that one, so many members that failed lately are tried: the long dead delay no healing.
     0 = off."""
+    hold_down: float = 30.0
+    """A member that the others hold for failed contradicts at once, the first time. When it fails again before that is
+    forgotten, it stays out until none of its probes has been missed for so many seconds; twice as many after each
+    further failure. 0 = off: it is back as often as it fails."""
+    max_hold_down: float = 600.0
+    flap_memory: float = 300.0
+    """One failure is forgotten for each so many seconds without another."""
     tombstone_time: float = 86_400.0
     """How long a failed or left member is remembered; at least push_pull_interval, or who missed it brings it back."""
     leave_timeout: float = 5.0
@@ -256,7 +263,7 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         zero = {"indirect_probes", "push_pull_interval", "max_awareness", "gossip_to_dead_time", "reconnect_interval"}
-        zero |= {"crowded_transmissions", "reconnect_tries", "question_at", "accuse_at"}
+        zero |= {"crowded_transmissions", "reconnect_tries", "question_at", "accuse_at", "hold_down"}
         infinite = {"tombstone_time", "gossip_to_dead_time", "tcp_timeout", "leave_timeout", "join_timeout"}
         _check(self, may_be_zero=frozenset(zero), may_be_infinite=frozenset(infinite))
         if not is_name(self.cluster_name):

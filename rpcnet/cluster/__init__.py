@@ -17,6 +17,7 @@ from rpcnet.cluster.errors import (
 from rpcnet.cluster.events import (
     ClusterEvent,
     Healed,
+    HeldDown,
     Lagged,
     MemberFailed,
     MemberJoined,
@@ -24,6 +25,7 @@ from rpcnet.cluster.events import (
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    Released,
     ServicesChanged,
     TagsChanged,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "ClusterError",
     "ClusterEvent",
     "Healed",
+    "HeldDown",
     "InvalidKey",
     "InvalidRecord",
     "InvalidTag",
@@ -59,6 +62,7 @@ __all__ = [
     "NotPermitted",
     "Partitioned",
     "Registry",
+    "Released",
     "ServicesChanged",
     "TagsChanged",
     "TagsTooLarge",

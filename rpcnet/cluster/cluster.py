@@ -9,6 +9,7 @@ import logging
 import random as random_module
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
@@ -27,13 +28,16 @@ from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Effect, Exchange, Flushed, NameTaken, Noticed, Published, Send, Stats
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
+    Condition,
     Healed,
+    HeldDown,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    Released,
     ServicesChanged,
     TagsChanged,
 )
@@ -55,6 +59,12 @@ VERDICT: dict[type[ClusterEvent], str] = {
     MemberSuspected: "member_suspected",
     MemberFailed: "member_failed",
     MemberLeft: "member_left",
+}
+CONDITION: dict[type[Condition], str] = {
+    Partitioned: "partitioned",
+    Healed: "healed",
+    HeldDown: "held_down",
+    Released: "released",
 }
 
 
@@ -256,6 +266,12 @@ class Cluster:
         """Whether this member has not seen a majority of the cluster for a while; `expected_size` of the config."""
         return self._running.is_partitioned
 
+    @property
+    def is_held_down(self) -> bool:
+        """Whether the others hold this member for failed, again, and it stays out for a while; `hold_down` of the
+        config."""
+        return self._running.is_held_down
+
     def members(self, *, all: bool = False) -> list[Member]:
         """Alive and suspect members, ourselves included, by name; `all` adds those that failed or left."""
         return self._running.members(all=all)
@@ -386,8 +402,8 @@ class Cluster:
                     self._name_taken(address)
                 case Noticed():
                     self._notice(effect)
-                case Partitioned(up, expected) | Healed(up, expected):
-                    self._record(type(effect).__name__.lower(), up=up, expected=expected)
+                case Partitioned() | Healed() | HeldDown() | Released():
+                    self._record(CONDITION[type(effect)], **asdict(effect))
                     self._tell_watches(effect)
         if core.has_joined:
             self._joined.set()
@@ -423,7 +439,7 @@ class Cluster:
             )
         self._tell_watches(event)
 
-    def _tell_watches(self, event: ClusterEvent | Partitioned | Healed) -> None:
+    def _tell_watches(self, event: ClusterEvent | Condition) -> None:
         for watch in self._watches:
             watch.feed(event)
 

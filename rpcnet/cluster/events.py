@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from rpcnet.cluster.swim.event import (
     ClusterEvent,
     Healed,
+    HeldDown,
     MemberFailed,
     MemberJoined,
     MemberLeft,
     MemberRecovered,
     MemberSuspected,
     Partitioned,
+    Released,
     ServicesChanged,
     TagsChanged,
 )
@@ -19,6 +21,7 @@ from rpcnet.cluster.swim.member import Member
 __all__ = [
     "ClusterEvent",
     "Healed",
+    "HeldDown",
     "Lagged",
     "MemberFailed",
     "MemberJoined",
@@ -26,6 +29,7 @@ __all__ = [
     "MemberRecovered",
     "MemberSuspected",
     "Partitioned",
+    "Released",
     "ServicesChanged",
     "TagsChanged",
 ]

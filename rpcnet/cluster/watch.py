@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rpcnet.cluster.events import Lagged
-from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
+from rpcnet.cluster.swim.event import ClusterEvent, Condition
 from rpcnet.cluster.swim.member import Member
 
 __all__ = ["Watch"]
@@ -23,10 +23,10 @@ class Watch:
     """`async with cluster.watch(role="worker") as view`: `view.members`, then `async for event in view`.
 
     With tags, a change is handed out if its member matched before it or matches after it; so a member whose tags change
-    from matching to not matching is seen once more, and is no longer among `members`. Partitioned and Healed, which are
-    about no single member, are handed out whatever the tags. A reader that falls behind by
-    more than max_watch_events changes gets one Lagged with a fresh snapshot in their place. The watch ends when the
-    cluster is left, or when its block is.
+    from matching to not matching is seen once more, and is no longer among `members`. Partitioned, Healed, HeldDown and
+    Released, which are about no single member, are handed out whatever the tags. A reader that falls behind by more
+    than max_watch_events changes gets one Lagged with a fresh snapshot in their place. The watch ends when the cluster
+    is left, or when its block is.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Watch:
     ) -> None:
         self._tags, self._limit = dict(tags), limit
         self._snapshot, self._watches = snapshot, watches
-        self._events: deque[ClusterEvent | Partitioned | Healed] = deque()
+        self._events: deque[ClusterEvent | Condition] = deque()
         self._missed = 0
         """Changes that were not kept; the reader gets one Lagged for them."""
         self._fed: dict[str, Member] = {}
@@ -73,7 +73,7 @@ class Watch:
             raise RuntimeError("a watch is read within its block: `async with cluster.watch() as view`, then `view`")
         return self
 
-    async def __anext__(self) -> ClusterEvent | Partitioned | Healed | Lagged:
+    async def __anext__(self) -> ClusterEvent | Condition | Lagged:
         """The next change. Cancelling it loses nothing."""
         self.__aiter__()
         while not (self._events or self._missed):
@@ -97,7 +97,7 @@ class Watch:
         self._events.clear()
         self._missed = 0
 
-    def feed(self, event: ClusterEvent | Partitioned | Healed) -> None:
+    def feed(self, event: ClusterEvent | Condition) -> None:
         """A change happened; called by the cluster."""
         if self._ended:
             return

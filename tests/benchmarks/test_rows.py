@@ -35,6 +35,14 @@ def test_a_stalled_tenth_judges_nobody_and_by_plain_swim_does():
     assert sum(run["by_stopped"] for run in plain) > 0
 
 
+def test_a_deaf_member_goes_twice_and_undamped_each_time():
+    keys = {"kind": "flip_flop", "members": 16, "faulty": 1, "lasts": 130.0}
+    runs = runs_of(workloads.network_faults, "ours", 2, **keys)
+    assert all(figure.holds for figure in figures_of(7, "flip_flop", "ours", runs).values())
+    undamped = figures_of(7, "flip_flop", "ours", runs_of(workloads.network_faults, "undamped", 1, **keys))
+    assert [what for what, figure in undamped.items() if not figure.holds] == ["flip_flop ours: exits of a faulty one"]
+
+
 def test_random_targets_detect_as_the_formulas_say():
     (run,) = runs_of(workloads.false_detections, "formula", 1, delivered=0.9, helpers=1)
     figures = figures_of(14, "q=0.9 k=1", "formula", [run])

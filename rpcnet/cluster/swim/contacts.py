@@ -48,6 +48,10 @@ SYNC_INTERVAL, SYNC_MEMBERS = 1.0, 1024
 """Push-pull out of turn at most once in so many seconds, and rarer above so many members."""
 SECOND_LOOK = 2
 """So many gossip intervals after it joined a member compares its table with another than the seed's."""
+KNOWS = 10.0
+"""For so many seconds a failed member that was told so is not tried: it comes back when it can."""
+OURSELVES = 60.0
+"""Seconds until an address at which this member met itself is asked again."""
 SEED_SHARE = 0.5
 """How often a seed that is not there is tried, where members are missing as well."""
 ROWS_A_PART = 4
@@ -80,6 +84,8 @@ class Contacts:
         self._random, self._timers, self._outside = random, timers, outside
         self._seeds: dict[str, str | None] = dict.fromkeys(seeds)
         """Each seed, and the member that answered there; "" where that was this one."""
+        self._ourselves: dict[str, float] = {}
+        """Seeds that were this member, and until when they are not asked again."""
         self._open: dict[int, _Exchange] = {}
         self._count = 0
         self.naming = Naming()
@@ -135,6 +141,7 @@ class Contacts:
         if not asked.seed:
             return
         self._seeds[asked.seed] = sender
+        self._ourselves.pop(asked.seed, None)
         if not first and len(self._table.entries) > held > 1:
             self.sync(sender, now)  # two islands meet in us, and this one has not heard of the other yet
 
@@ -165,12 +172,13 @@ class Contacts:
             self._asked_owner_at = now
             self._compare_with(table.entries[name].address, "", now, to=name)
 
-    def met_ourselves(self, seed: str) -> None:
-        """That seed is this member; a name may stand for others as well, or come to do so: it is tried on."""
+    def met_ourselves(self, seed: str, now: float) -> None:
+        """That seed is this member. A name may stand for others as well, or come to do so: it is tried on. An address
+        is tried later: somebody on the way may have sent our own request back to us.
+        """
+        self._seeds[seed] = ""
         if is_literal(seed.rpartition(":")[0].strip("[]")):
-            del self._seeds[seed]
-        else:
-            self._seeds[seed] = ""
+            self._ourselves[seed] = now + OURSELVES
         self._table.has_joined = self._table.has_joined or all(name == "" for name in self._seeds.values())
 
     def state(self, now: float) -> list[bytes]:
@@ -290,13 +298,16 @@ class Contacts:
         Those that were cut off together with us failed lately, among whatever number of machines that are gone.
         """
         table, random = self._table, self._random
-        seeds = [seed for seed, name in self._seeds.items() if name is None or not table.is_up(name)]
+        absent = [seed for seed, name in self._seeds.items() if name is None or not table.is_up(name)]
+        seeds = [seed for seed in absent if self._ourselves.get(seed, now) <= now]
         if not table.has_joined:
             asked = {exchange.seed for exchange in self._open.values()}
             for seed in sorted(seeds, key=asked.__contains__):
                 self._compare_with(seed, seed, now)
         else:
-            failed = [entry for entry in map(table.entries.__getitem__, table.latest_dead()) if entry.address]
+            missing = [entry for entry in map(table.entries.__getitem__, table.latest_dead()) if entry.address]
+            # Whom we told so lately is there, and held down.
+            failed = [entry for entry in missing if now - entry.answered_at >= KNOWS]
             if seeds and (not failed or random.random() < SEED_SHARE):
                 seed = random.choice(seeds)
                 self._compare_with(seed, seed, now)
@@ -307,8 +318,10 @@ class Contacts:
             ranks = dict.fromkeys(min(len(failed), int((len(failed) + 1) ** random.random())) - 1 for _ in range(count))
             for rank in ranks:
                 self._outside.knock(failed[rank])
-            if not seeds and not failed:
-                return  # until somebody is missing
+            if not seeds and not missing:
+                if self._ourselves:
+                    self._timers.set(("reconnect", ""), min(self._ourselves.values()))
+                return  # until then, or somebody is missing
         self._retry = min(self._retry * 2, self._config.reconnect_interval)
         self._timers.set(("reconnect", ""), now + self._retry)
 

@@ -117,6 +117,7 @@ class Core:
             stats=self.stats,
             outside=self,
         )
+        table.on_withdrawn = self._prober.withdraw
         self._contacts = Contacts(
             self._table,
             config,
@@ -141,7 +142,7 @@ class Core:
             IndirectPing: lambda message, sender, now: self._prober.help(message, self._source, now),
             Nack: lambda message, sender, now: self._prober.nacked(message.sequence),
             Alive: lambda message, sender, now: table.alive(message, now),
-            Suspect: lambda message, sender, now: table.suspect(message, now),
+            Suspect: self._read_suspect,
             Dead: lambda message, sender, now: table.declare(message, now),
             Gone: self._witnesses.told,
             Knock: lambda message, sender, now: self._prober.help(message, self._source, now),
@@ -166,6 +167,7 @@ class Core:
             "reap": lambda _, now: self._reap(now),
             "leave": lambda _, now: self._leave_round(now),
             "partition": lambda _, now: self._partition.due(now),
+            "hold_down": lambda _, now: self._table.come_back(now),
         }
 
     # What it knows.
@@ -182,6 +184,11 @@ class Core:
     @property
     def is_partitioned(self) -> bool:
         return self._partition.is_partitioned
+
+    @property
+    def is_held_down(self) -> bool:
+        """Whether we have failed for the others, and do not contradict yet (damping.py)."""
+        return self._table.damping.is_holding
 
     def members(self, *, all: bool = False) -> list[Member]:
         """Alive and suspect ones, ourselves included, by name; `all` adds those that failed or left."""
@@ -329,12 +336,12 @@ class Core:
             self._emit(NameTaken(taken.address))
         if asked is None or packet is None:
             return self._take(now)
-        holders = [message for message in packet.messages if isinstance(message, Holder)]
+        holders = [message for message in packet.messages if isinstance(message, Holder) and message.address]
         if holders and asked.seed and not self._table.has_joined:
             self._contacts.ask_holder(holders[0], asked.seed, self._prober.next_sequence())
             return self._take(now)
         if packet.name == self._table.me.name and packet.run == self._table.me.run:
-            self._contacts.met_ourselves(asked.seed)
+            self._contacts.met_ourselves(asked.seed, now)
             return self._take(now)
         for message in packet.messages:
             if isinstance(message, State | Rows):
@@ -362,6 +369,8 @@ class Core:
         else:
             self._late_in_a_row = 0
         self._awake_at = now
+        if self._table.is_late:
+            self._table.has_read_all(now)
         while (key := self._timers.pop_due(now)) is not None:
             kind, about = key
             self._due[kind](about, now)
@@ -407,6 +416,10 @@ class Core:
             self.send(self._source, [Ack(message.sequence)], to=sender)
             if self._farewell is None:
                 self._contacts.compare(sender, message.digest, now)
+
+    def _read_suspect(self, message: Suspect, sender: str, now: float) -> None:
+        if self._table.believes(message.accuser) or message.name == self._table.me.name:
+            self._table.suspect(message, now)
 
     def _open(self, data: bytes, *, on_stream: bool = False) -> Packet | None:
         return self._reception.open(data, on_stream=on_stream) if self._running else None
@@ -483,6 +496,9 @@ class Core:
         deadline = self._timers.next()
         if deadline is None or now - deadline <= self._config.late_timer_tolerance:
             self._awake_at = now
+        elif now - deadline >= self._config.probe_interval:
+            self._table.is_late = True
+            self._table.damping.missed(now)
 
     def _stalled(self, now: float) -> None:
         """Our timers are late: what others did meanwhile is not known, and nobody's time has run."""

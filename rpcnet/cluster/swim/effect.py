@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
+from rpcnet.cluster.swim.event import ClusterEvent, Condition
 
 __all__ = ["Effect", "Exchange", "Flushed", "NameTaken", "Noticed", "Published", "Send", "Stats"]
 
@@ -58,7 +58,7 @@ class Noticed:
     text: str
 
 
-Effect = Send | Exchange | Published | Flushed | NameTaken | Noticed | ClusterEvent | Partitioned | Healed
+Effect = Send | Exchange | Published | Flushed | NameTaken | Noticed | ClusterEvent | Condition
 
 
 @dataclass(slots=True)

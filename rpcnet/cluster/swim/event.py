@@ -6,13 +6,16 @@ from rpcnet.cluster.swim.member import Member
 
 __all__ = [
     "ClusterEvent",
+    "Condition",
     "Healed",
+    "HeldDown",
     "MemberFailed",
     "MemberJoined",
     "MemberLeft",
     "MemberRecovered",
     "MemberSuspected",
     "Partitioned",
+    "Released",
     "ServicesChanged",
     "TagsChanged",
 ]
@@ -83,3 +86,22 @@ class Healed:
 
     up: int
     expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDown:
+    """This member has failed for the others again and again, and does not contradict for a while (damping.py)."""
+
+    failures: int
+    """How many are not forgotten."""
+    seconds: float
+    """So long none of its probes must be missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """After HeldDown: it contradicts now, and so comes back."""
+
+
+Condition = Partitioned | Healed | HeldDown | Released
+"""About this member's own place in the cluster, and of no single member."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from rpcnet.cluster.swim.damping import Damping
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.effect import Effect, Published, Stats
-from rpcnet.cluster.swim.event import MemberJoined, ServicesChanged, TagsChanged
+from rpcnet.cluster.swim.event import MemberJoined, MemberRecovered, ServicesChanged, TagsChanged
 from rpcnet.cluster.swim.member import ALIVE, DEAD, LEFT, SUSPECT, Claim, Entry, supersedes
 from rpcnet.cluster.swim.message import MAX_NUMBER, Left, Tags, encode_message
 from rpcnet.cluster.swim.roster import Roster
@@ -29,17 +30,25 @@ class Myself(Roster):
         self,
         me: Entry,
         suspicions: Suspicions,
+        damping: Damping,
         *,
         queue: Dissemination,
         stats: Stats,
         emit: Callable[[Effect], None],
     ) -> None:
         super().__init__(me, suspicions)
+        self.damping = damping
         self.has_joined = False
+        self.is_late = False
+        """Whether we were stalled, and what has come meanwhile is still being read."""
+        self._heard_late: tuple[Claim, str] | None = None
+        """The strongest accusation in it."""
         self._raises = 0
         self.on_refuted: Callable[[str], None] = lambda accuser: None
         self.on_stale_accusation: Callable[[], None] = lambda: None
         """Told when somebody still holds against us what we have refuted."""
+        self.on_withdrawn: Callable[[], None] = lambda: None
+        """Told when we take back what we hold against others."""
         self.on_twin: Callable[[str], None] = lambda address: None
         """Told of another process that has our name and run, and where it is: it is to hear of us."""
         self.may_refute: Callable[[], bool] = lambda: True
@@ -69,6 +78,7 @@ class Myself(Roster):
         self._emit(ServicesChanged(me.view()))
 
     def leave(self, now: float) -> None:
+        self.damping.end()
         self._set(self.me, self.me.claim._replace(status=LEFT), now)
         self._queue.drop(("tags", self.me.name))
         self._queue.add(("state", self.me.name), encode_message(left_message(self.me)), urgent=True)
@@ -83,7 +93,7 @@ class Myself(Roster):
 
     # What others say of us.
 
-    def _about_me(self, claim: Claim, address: str | None, version: int, accuser: str) -> None:
+    def _about_me(self, claim: Claim, address: str | None, version: int, accuser: str, now: float) -> None:
         me = self.me
         if claim.run > me.run:
             self._meet_my_name(claim, address)
@@ -97,7 +107,7 @@ class Myself(Roster):
             if claim.incarnation > me.incarnation:
                 self._set(me, Claim(me.run, claim.incarnation, LEFT), me.changed_at)
                 self._queue.add(("state", me.name), encode_message(left_message(me)), urgent=True)
-        elif claim.status in TOLD_DEAD and supersedes(claim, me.claim) and not self.may_refute():
+        elif claim.status in TOLD_DEAD and supersedes(claim, me.claim) and not self._may_refute(claim, accuser, now):
             return
         elif supersedes(claim, me.claim) or version > me.version:
             self._refute(claim.incarnation, version)
@@ -105,7 +115,42 @@ class Myself(Roster):
                 self._stats.refutations += 1
                 self.on_refuted(accuser)
         elif claim.status in TOLD_DEAD:
+            if claim.status == DEAD:
+                self.damping.failed(claim.incarnation, now)
             self.on_stale_accusation()
+
+    def _may_refute(self, claim: Claim, accuser: str, now: float) -> bool:
+        if self.is_late:
+            # First all that has come is read: we may be dead already for those who say that we are suspect.
+            if self._heard_late is None or supersedes(claim, self._heard_late[0]):
+                self._heard_late = claim, accuser
+            return False
+        if claim.status == DEAD and not self.damping.is_holding:
+            self.withdraw(now)
+            self.damping.failed(claim.incarnation, now)
+        return not self.damping.holds(claim.incarnation, now) and self.may_refute()
+
+    def has_read_all(self, now: float) -> None:
+        """After a stall all that had come was read: now the worst that was said of us counts."""
+        self.is_late = False
+        if self._heard_late is not None:
+            (claim, accuser), self._heard_late = self._heard_late, None
+            self._about_me(claim, None, 0, accuser, now)
+
+    def withdraw(self, now: float) -> None:
+        """Who has failed for the others has heard little: whom nobody else doubts we do not doubt any more."""
+        self.on_withdrawn()
+        for name in self.suspicions.of_ours_alone(self.me.name):
+            entry = self.entries[name]
+            self._set(entry, entry.claim._replace(status=ALIVE), now)
+            self._queue.drop(("state", name))
+            self._emit(MemberRecovered(entry.view()))
+
+    def come_back(self, now: float) -> None:
+        """The hold-down is over, if no probe was missed meanwhile."""
+        held = self.damping.due(now)
+        if held is not None:
+            self._refute(held, 0)
 
     def _refute(self, incarnation: int, version: int) -> None:
         """Raise our incarnation over the claim's, and our version over what somebody says that it is.
@@ -116,7 +161,8 @@ class Myself(Roster):
         if incarnation >= MAX_NUMBER or version >= MAX_NUMBER:
             self._new_run(me.run + 1)
             return
-        self._set(me, Claim(me.run, incarnation + 1, ALIVE), me.changed_at)
+        if not self.damping.is_holding:
+            self._set(me, Claim(me.run, incarnation + 1, ALIVE), me.changed_at)
         if version > me.version:
             me.record = replace(me.record, version=version + 1)
             self._emit(Published(me.run, me.version, dict(me.tags)))
@@ -155,6 +201,7 @@ class Myself(Roster):
             self._new_run(run + 1)
 
     def _new_run(self, run: int) -> None:
+        self.damping.end()
         self._set(self.me, Claim(min(run, MAX_NUMBER), 0, ALIVE), self.me.changed_at)
         self.announce()
         self._emit(MemberJoined(self.me.view()))

@@ -93,6 +93,10 @@ class Prober:
         self._probe: _Probe | None = None
         self._again: _Probe | None = None
         self.doubts = Doubts(table, config, timers)
+        self._unheard: list[_Probe] = []
+        """The latest ones, where neither the target nor any helper has answered: whom we do not accuse yet."""
+        self._patience = 0
+        """How many more of those there may be in a row."""
         self._relays: dict[int, _Relay] = {}
         self._streams: dict[int, int] = {}
         """The sequence that was asked for on each open stream."""
@@ -109,9 +113,15 @@ class Prober:
 
     def stop(self) -> None:
         """Probe no more; what others asked us to ask is still answered."""
-        self._probe = self._again = None
+        self.withdraw()
+        self._again = None
         self._timers.cancel(("probe", ""))
+
+    def withdraw(self) -> None:
+        """Whomever we doubt, and have not told: we do not any more. The probe in flight proves nothing, either."""
+        self._again, self._probe = self._probe, None
         self._cancel_probe()
+        self._unheard.clear()
         self.doubts.clear()
 
     def next_sequence(self) -> int:
@@ -124,18 +134,30 @@ class Prober:
         if self._probe is not None and sequence == self._probe.sequence:
             self._table.suspicions.answered(self._probe.name, now)
             self._probe = None
+            self._heard()
             self._cancel_probe()
             self._awareness.change(-1)
         elif (relay := self._relays.pop(sequence, None)) is not None:
             self._timers.cancel(("relay", sequence))
             self._timers.cancel(("knock", sequence))
             self._outside.send(relay.origin, [Ack(relay.sequence)])
+        elif any(probe.sequence == sequence for probe in self._unheard):
+            self._unheard = [probe for probe in self._unheard if probe.sequence != sequence]
+            self._heard()
         else:
             self.doubts.answered(sequence, now)
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
             self._probe.nacks += 1
+            self._heard()
+
+    def _heard(self) -> None:
+        """We hear others: the latest of those that answered nothing is asked again, others are probed by others."""
+        if self._unheard:
+            self._again = self._unheard.pop()
+            self._unheard.clear()
+        self._patience = self._table.up.bit_length() - 2
 
     def closed(self, sequence: int, helper: str, now: float) -> None:
         """A helper was refused as well."""
@@ -174,7 +196,7 @@ class Prober:
         interval = self._config.probe_interval
         # On the beat of the epochs, or each late tick would put off all later ones.
         late = (now - self._started) % interval if self._is_shared else 0.0
-        self._timers.set(("probe", ""), now - (late if late < interval / 2 else 0.0) + self._awareness.scale(interval))
+        self._timers.set(("probe", ""), now - (late if late < interval / 2 else 0.0) + self._scale(interval))
 
     def timed_out(self, now: float) -> None:
         """No direct ack: ask others."""
@@ -194,7 +216,7 @@ class Prober:
         probe = self._probe
         target = self._target(probe)
         if probe is not None and target is not None:
-            rest = self._awareness.scale(self._config.probe_interval - TCP_AT * self._config.probe_wait)
+            rest = self._scale(self._config.probe_interval - TCP_AT * self._config.probe_wait)
             self._ask_stream(probe.sequence, target.name, target.address, rest + self.doubts.patience)
 
     def knock(self, sequence: int) -> None:
@@ -233,9 +255,22 @@ class Prober:
         self._stats.failed_probes += 1
         # Helpers that said nothing at all: then it is rather we who hear nothing.
         self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
+        damping = self._table.damping
+        if probe.nacks < max(1, probe.helpers):
+            damping.missed(now)
+        is_unheard = probe.helpers > 1 and not probe.nacks
+        if is_unheard and damping.is_holding:
+            return
+        self._unheard.append(probe)
+        if is_unheard and self._patience > 0:
+            self._patience -= 1
+            return
         is_deaf = probe.helpers > 0 and not probe.nacks
         wait = self._awareness.score * self.doubts.patience if is_deaf else 0.0
-        self.doubts.begin(target, probe.sequence, now, wait=wait)
+        silent = [(each.sequence, target) for each in self._unheard if (target := self._target(each)) is not None]
+        for sequence, entry in silent:
+            self.doubts.begin(entry, sequence, now, wait=wait)
+        self._unheard.clear()
 
     def _judge_refusals(self, now: float) -> None:
         """With few members those that there are must do; but never we alone."""
@@ -247,6 +282,10 @@ class Prober:
             self._probe = None
             self._cancel_probe()
             self._outside.is_gone(target, now)
+
+    def _scale(self, seconds: float) -> float:
+        """However unwell we are: while we are held down we must know soon whether we still are."""
+        return seconds if self._table.damping.is_holding else self._awareness.scale(seconds)
 
     def _cancel_probe(self) -> None:
         self._timers.cancel(("probe_timeout", ""))
@@ -266,7 +305,7 @@ class Prober:
         voided = again.voided + 1 if again is not None else 0
         probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
         self._stats.probes += 1
-        wait = self._awareness.scale(self._config.probe_wait)
+        wait = self._scale(self._config.probe_wait)
         self._timers.set(("probe_timeout", ""), now + wait)
         if self._config.tcp_probe:
             self._timers.set(("probe_tcp", ""), now + TCP_AT * wait)

@@ -90,6 +90,10 @@ class Suspicions(dict[str, Suspicion]):
                 self._time(name, now)
                 self._time_question(name, now)
 
+    def of_ours_alone(self, me: str) -> list[str]:
+        """Those that nobody but us doubts, as far as we know."""
+        return [name for name in self._accusations if list(self[name].accusers) == [me]]
+
     def latest_accusations(self) -> Iterable[bytes]:
         """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
         return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()

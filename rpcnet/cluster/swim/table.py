@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from rpcnet.cluster.swim import record as record_rules
+from rpcnet.cluster.swim.damping import Damping
 from rpcnet.cluster.swim.dissemination import Dissemination
 from rpcnet.cluster.swim.effect import Effect, Stats
 from rpcnet.cluster.swim.event import (
@@ -56,7 +57,9 @@ class Table(Myself):
         stats: Stats,
         emit: Callable[[Effect], None],
     ) -> None:
-        super().__init__(me, Suspicions(config, timers), queue=queue, stats=stats, emit=emit)
+        super().__init__(
+            me, Suspicions(config, timers), Damping(config, timers, emit), queue=queue, stats=stats, emit=emit
+        )
         self.on_up: Callable[[Entry, bool], None] = lambda entry, returned: None
         """Told of each member that came up (and whether it was down before)."""
         self.contradicted: str | None = None
@@ -71,7 +74,7 @@ class Table(Myself):
 
     def alive(self, message: Alive, now: float, *, spread: bool = True) -> None:
         if message.name == self.me.name:
-            self._about_me(Claim(message.run, message.incarnation, ALIVE), message.address, message.version, "")
+            self._about_me(Claim(message.run, message.incarnation, ALIVE), message.address, message.version, "", now)
             return
         entry = self.entries.get(message.name)
         if entry is None:
@@ -83,10 +86,15 @@ class Table(Myself):
                 self.on_twins(entry, message)  # two processes that started in one microsecond
             self._merge_tags(entry, message.version, message.tags, spread)
 
+    def believes(self, accuser: str) -> bool:
+        """The doubts of one that has failed count for nothing: it may hear nobody."""
+        entry = self.entries.get(accuser)
+        return entry is None or entry.status != DEAD
+
     def suspect(self, message: Suspect, now: float, *, spread: bool = True) -> None:
         claim = Claim(message.run, message.incarnation, SUSPECT)
         if message.name == self.me.name:
-            self._about_me(claim, None, 0, message.accuser)
+            self._about_me(claim, None, 0, message.accuser, now)
             return
         entry = self.entries.get(message.name)
         if entry is None or not entry.was_seen or claim.run > entry.run:
@@ -113,7 +121,7 @@ class Table(Myself):
         claim = Claim(message.run, message.incarnation, DEAD)
         entry = self.entries.get(message.name)
         if message.name == self.me.name:
-            self._about_me(claim, None, 0, message.accuser)
+            self._about_me(claim, None, 0, message.accuser, now)
         elif (
             entry is not None
             and entry.is_up
@@ -133,7 +141,7 @@ class Table(Myself):
     def left(self, message: Left, now: float, *, spread: bool = True, age: float = 0.0) -> None:
         claim = Claim(message.run, message.incarnation, LEFT)
         if message.name == self.me.name:
-            self._about_me(claim, None, 0, "")
+            self._about_me(claim, None, 0, "", now)
         else:
             self._end(message, claim, now - age, spread=spread)
 
@@ -174,7 +182,8 @@ class Table(Myself):
         elif record.run == entry.run and entry is not self.me:
             self._merge_tags(entry, record.version, record.tags, spread)
         suspicion = Claim(record.run, record.incarnation, SUSPECT)
-        if record.status == DEAD or (record.status == SUSPECT and (entry is None or entry.claim != suspicion)):
+        is_doubted = record.status == SUSPECT and self.believes(sender)
+        if record.status == DEAD or (is_doubted and (entry is None or entry.claim != suspicion)):
             # Whoever has only heard of a suspicion is no accuser of its own; whoever has given it up is.
             self.suspect(Suspect(*identity, sender), now, spread=spread)
 

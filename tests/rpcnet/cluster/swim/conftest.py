@@ -9,7 +9,7 @@ import pytest
 
 from rpcnet.cluster.swim.core import Core
 from rpcnet.cluster.swim.effect import Exchange, Flushed, NameTaken, Send
-from rpcnet.cluster.swim.event import ClusterEvent, Healed, Partitioned
+from rpcnet.cluster.swim.event import ClusterEvent, Healed, HeldDown, Partitioned, Released
 from rpcnet.config import ClusterConfig
 
 
@@ -24,6 +24,8 @@ class Network:
         self.events: list[tuple[float, str, ClusterEvent]] = []
         self.partitions: list[tuple[str, Partitioned | Healed]] = []
         """What who said of partitions."""
+        self.held: list[tuple[str, HeldDown | Released]] = []
+        """Who said of itself that it is held down, and is not any more."""
         self.flushed: dict[str, float] = {}
         self.taken: dict[str, str] = {}
         """Newcomers that were told that their name is in use, and where."""
@@ -152,6 +154,8 @@ class Network:
                     self.taken.setdefault(name, address)
                 case Partitioned() | Healed():
                     self.partitions.append((name, effect))
+                case HeldDown() | Released():
+                    self.held.append((name, effect))
                 case ClusterEvent():
                     self.events.append((self.now, name, effect))
         self._arm(name, core)

@@ -440,6 +440,25 @@ def test_a_seed_that_is_oneself_is_asked_again_if_it_is_a_name(seed, is_asked_ag
     assert asked == ([seed] if is_asked_again else [])
 
 
+def test_a_seed_that_sends_our_own_request_back_is_asked_again_later():
+    """Or whoever reflects one packet of a start could keep a member alone for ever."""
+    core = Core("a", "a:1", run=1, config=ClusterConfig.lan(), random=Random(1), seeds=["10.0.0.7:1"])
+    other = Core("b", "10.0.0.7:1", run=1, config=ClusterConfig.lan(), random=Random(1))
+    other.start(0.0)
+    (request,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
+    core.exchanged(request.number, request.data, 0.0)
+    now = 0.0
+    while (now := core.next_deadline()) is not None:
+        requests = [effect for effect in core.tick(now) if isinstance(effect, Exchange)]
+        if requests:
+            break
+    assert 30 < now < 120
+    answer, _ = other.handle_stream(requests[0].data, "a", now)
+    core.exchanged(requests[0].number, answer, now)
+    assert [member.name for member in core.members()] == ["a", "b"]
+    assert not [effect for effect in core.tick(now + 200.0) if isinstance(effect, Exchange) and not effect.to]
+
+
 def test_a_member_whose_seeds_are_gone_but_that_was_found_by_others_tries_the_failed_again(network):
     net = network()
     net.add("a", join=["gone"])

@@ -112,7 +112,8 @@ def test_after_whatever_happened_all_that_are_up_agree(network, steps, seed):
         if name not in game.net.cores:
             game.restart(name)
     game.run(15)
-    assert game.net.until(game.is_settled, within=60) < 60, {
+    # Whoever failed again and again is held down for a while.
+    assert game.net.until(game.is_settled, within=700) < 700, {
         name: [(m.name, m.run, m.status, dict(m.tags)) for m in core.members(all=True)]
         for name, core in game.net.cores.items()
     }
