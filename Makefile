@@ -31,7 +31,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
-	printf '%s\n' pyright mypy | xargs -P 2 -I CHECKER $(BIN)/CHECKER
+	printf '%s\n' pyright mypy | xargs -P 2 -n 1 sh -c '$(BIN)/$$0'
 
 fast: setup
 	$(PYTEST) -n 2 -m "not gate and not slow"
