@@ -67,7 +67,8 @@ class Damping:
                 f"it has failed {failures} times of late for the others, and stays out until it has missed no probe for"
             )
             self._emit(Noticed(("held down", ""), f"{text} {self._seconds:g} s (hold_down)"))
-            self._timers.set(DUE, self._missed_at + self._seconds)
+            self._missed_at = now  # a whole hold-down, however long ago the last probe of an unwell one was
+            self._timers.set(DUE, now + self._seconds)
         self._held = max(incarnation, self._held or 0)
         return True
 

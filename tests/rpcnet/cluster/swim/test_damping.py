@@ -67,6 +67,14 @@ def test_a_missed_probe_begins_the_hold_down_anew():
     assert rule.waits(40.0) == 25.0
 
 
+def test_the_hold_down_begins_when_it_is_told():
+    rule = Rule()
+    rule.fails(0.0, 0)
+    rule.damping.missed(10.0)
+    assert rule.is_told(1, 30.0)
+    assert rule.waits(30.0) == 30.0
+
+
 def test_one_that_is_held_down_says_so_and_when_it_ends():
     rule = Rule()
     rule.fails(0.0, 0)
@@ -128,6 +136,7 @@ def test_switched_off_it_never_holds_anybody_down():
 def test_it_stays_out_exactly_until_a_whole_hold_down_was_well(steps):
     """Whatever comes: never back within the hold-down after a missed probe, never out for longer than that."""
     rule, now, missed, incarnation, held = Rule(), 0.0, float("-inf"), 0, 0.0
+    seen = 0
 
     def advance(until):
         nonlocal incarnation
@@ -149,6 +158,8 @@ def test_it_stays_out_exactly_until_a_whole_hold_down_was_well(steps):
             downs = [event for event in rule.told if isinstance(event, HeldDown)]
             held = downs[-1].seconds
             assert now < missed + held and held == min(600.0, 30.0 * 2 ** (downs[-1].failures - 2))
+            began = len(downs) > seen
+            seen, missed = len(downs), now if began else missed
         else:
             incarnation += 1
     advance(now + 2000.0)
