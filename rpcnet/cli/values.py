@@ -20,7 +20,9 @@ from rpcnet.cli.exits import FAILED, CommandError
 __all__ = ["as_json", "from_json", "parsed"]
 
 Schema = Mapping[str, Any]
-_INTEGER: Final = re.compile(r"-?[0-9]+")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
+_INTEGERS: Final = range(-(2**63), 2**64)
+"""Those that MessagePack has. What is beyond is sent as it is written, and the server says that it is none."""
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
     "array": (list,),
@@ -69,7 +71,8 @@ class _Reader:
         if isinstance(value, str):
             return self._bytes(value, path) if "contentEncoding" in schema else value
         if isinstance(value, float):
-            return int(value) if schema.get("type") == "integer" and value.is_integer() else value
+            is_integer = schema.get("type") == "integer" and value.is_integer() and int(value) in _INTEGERS
+            return int(value) if is_integer else value
         if isinstance(value, list):
             places = schema.get("prefixItems", ())
             rest = schema.get("items")
@@ -101,7 +104,7 @@ class _Reader:
             return key
         if "contentEncoding" in names:
             return self._bytes(key, path)
-        if names.get("type") == "integer" and _INTEGER.fullmatch(key):
+        if names.get("type") == "integer" and _INTEGER.fullmatch(key) and int(key) in _INTEGERS:
             return int(key)
         if names.get("type") == "number":
             try:

@@ -140,6 +140,13 @@ def test_json_without_schema_is_sent_as_it_is_written(value: Any) -> None:
     assert json.loads(as_json(value)) == value
 
 
+@pytest.mark.parametrize("number", [2.0**64, -(2.0**63) * 2, 1e300])
+def test_an_integer_beyond_the_wires_is_sent_as_it_is_written(number: float) -> None:
+    assert from_json(number, json_schema(int), "the value") is number
+    key = "9" * 5000
+    assert from_json({key: 1}, json_schema(dict[int, int]), "the value") == {key: 1}
+
+
 @given(JSON, st.sampled_from([kind for kind, _ in LEAVES]))
 def test_wrong_json_is_the_servers_to_judge_or_a_usage_error(value: Any, kind: Any) -> None:
     problem = ""

@@ -1,6 +1,7 @@
 """Fault scripts, played against a world that only keeps a list of what it was told."""
 
 import heapq
+from contextlib import nullcontext
 from itertools import count
 
 import pytest
@@ -50,6 +51,9 @@ class FakeWorld:
 
     def record(self, event, /, **fields):
         self.told.append((round(self.now, 6), event, fields))
+
+    def moment(self):
+        return nullcontext()
 
     def is_up(self, node):
         return node in self.up or self.stopping.get(node, 0) > self.now
