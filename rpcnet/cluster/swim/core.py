@@ -118,6 +118,7 @@ class Core:
             outside=self,
         )
         table.on_withdrawn = self._prober.withdraw
+        table.on_unsure = self._ask_around
         self._contacts = Contacts(
             self._table,
             config,
@@ -167,6 +168,7 @@ class Core:
             "reap": lambda _, now: self._reap(now),
             "leave": lambda _, now: self._leave_round(now),
             "partition": lambda _, now: self._partition.due(now),
+            "hear_out": lambda _, now: self._table.hear_out(now),
             "hold_down": lambda _, now: self._table.come_back(now),
         }
 
@@ -370,7 +372,7 @@ class Core:
             self._late_in_a_row = 0
         self._awake_at = now
         if self._table.is_late:
-            self._table.has_read_all(now)
+            self._table.hear_out(now)
         while (key := self._timers.pop_due(now)) is not None:
             kind, about = key
             self._due[kind](about, now)
@@ -469,6 +471,12 @@ class Core:
         """Ask a suspect directly: it may have heard of its suspicion from nobody, or we missed what it answered."""
         self._timers.set(("question", name), now + self._table.suspicions[name].least)
         self.knock(self._table.entries[name])
+
+    def _ask_around(self, now: float) -> None:
+        """Ask a few; what they hold against us rides on their answers."""
+        for name in self._prober.ring.sample(self._config.gossip_fanout, self._table.is_up):
+            self.knock(self._table.entries[name])
+        self._timers.set(("hear_out", ""), now + self._config.gossip_interval)
 
     def _acked(self, sequence: int, now: float) -> None:
         if self._farewell is None:

@@ -44,6 +44,10 @@ class Damping:
     def is_holding(self) -> bool:
         return self._held is not None
 
+    def is_close(self, now: float) -> bool:
+        """Whether one more failure would hold us down."""
+        return self._held is None and self._remembered(now) > 0 and now - self._missed_at < self._config.hold_down
+
     def missed(self, now: float) -> None:
         """A probe of ours has failed, and not all helpers say that it was not our fault; or we were stalled."""
         self._missed_at = now

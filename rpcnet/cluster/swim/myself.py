@@ -41,14 +41,19 @@ class Myself(Roster):
         self.has_joined = False
         self.is_late = False
         """Whether we were stalled, and what has come meanwhile is still being read."""
-        self._heard_late: tuple[Claim, str] | None = None
-        """The strongest accusation in it."""
+        self._withheld: tuple[Claim, str] | None = None
+        """The strongest accusation in it, or the one that we have asked others about."""
+        self._asked = -1
+        """The highest incarnation of which we have asked what the others hold against it."""
+        self._is_asking = False
         self._raises = 0
         self.on_refuted: Callable[[str], None] = lambda accuser: None
         self.on_stale_accusation: Callable[[], None] = lambda: None
         """Told when somebody still holds against us what we have refuted."""
         self.on_withdrawn: Callable[[], None] = lambda: None
         """Told when we take back what we hold against others."""
+        self.on_unsure: Callable[[float], None] = lambda now: None
+        """Told when others are to be asked what they hold against us; `hear_out` a little later."""
         self.on_twin: Callable[[str], None] = lambda address: None
         """Told of another process that has our name and run, and where it is: it is to hear of us."""
         self.may_refute: Callable[[], bool] = lambda: True
@@ -120,21 +125,28 @@ class Myself(Roster):
             self.on_stale_accusation()
 
     def _may_refute(self, claim: Claim, accuser: str, now: float) -> bool:
-        if self.is_late:
+        if self.is_late or (self._is_asking and claim.status == SUSPECT):
             # First all that has come is read: we may be dead already for those who say that we are suspect.
-            if self._heard_late is None or supersedes(claim, self._heard_late[0]):
-                self._heard_late = claim, accuser
+            if self._withheld is None or supersedes(claim, self._withheld[0]):
+                self._withheld = claim, accuser
+            return False
+        if claim.status == SUSPECT and claim.incarnation > self._asked and self.damping.is_close(now):
+            # It may be the echo of a death that would hold us down: whoever is told of one asks us as a suspect first.
+            self._asked, self._is_asking, self._withheld = claim.incarnation, True, (claim, accuser)
+            self.on_unsure(now)
             return False
         if claim.status == DEAD and not self.damping.is_holding:
             self.withdraw(now)
             self.damping.failed(claim.incarnation, now)
         return not self.damping.holds(claim.incarnation, now) and self.may_refute()
 
-    def has_read_all(self, now: float) -> None:
-        """After a stall all that had come was read: now the worst that was said of us counts."""
-        self.is_late = False
-        if self._heard_late is not None:
-            (claim, accuser), self._heard_late = self._heard_late, None
+    def hear_out(self, now: float) -> None:
+        """All that had come in a stall was read, or those that we asked have answered: now the worst that was said of
+        us counts.
+        """
+        self.is_late = self._is_asking = False
+        if self._withheld is not None:
+            (claim, accuser), self._withheld = self._withheld, None
             self._about_me(claim, None, 0, accuser, now)
 
     def withdraw(self, now: float) -> None:
@@ -202,6 +214,7 @@ class Myself(Roster):
 
     def _new_run(self, run: int) -> None:
         self.damping.end()
+        self._asked = -1
         self._set(self.me, Claim(min(run, MAX_NUMBER), 0, ALIVE), self.me.changed_at)
         self.announce()
         self._emit(MemberJoined(self.me.view()))

@@ -211,6 +211,51 @@ def test_without_damping_it_comes_and_goes_each_time(network):
     assert net.held == []
 
 
+def suspect_m9(net):
+    word = encode_message(Suspect("m9", 1, net.cores["m9"].me.incarnation, "m5"))
+    net.call("m9", "handle", encode("default", "m5", 1, [word]), "m5:1")
+
+
+def test_an_echo_of_the_second_death_brings_nobody_back(network):
+    """Who is told of a death asks the accused first, as a suspect: that may be what it hears before all else."""
+    net = network()
+    names = net.cluster(10)
+    deafen(net, names, "m9", 20)
+    net.run(20)
+    deafen(net, names, "m9", 20)
+    suspect_m9(net)
+    suspect_m9(net)
+    net.run(1)
+    assert net.cores["m9"].is_held_down
+    for name in names[:9]:
+        assert [kind for _, kind in exits(net, "m9", name)] == [MemberFailed, MemberRecovered, MemberFailed]
+
+
+def test_one_that_failed_lately_asks_before_it_contradicts(network):
+    net = network()
+    names = net.cluster(10)
+    deafen(net, names, "m9", 20)
+    net.run(2)
+    before = net.cores["m9"].me.incarnation
+    suspect_m9(net)
+    assert net.cores["m9"].me.incarnation == before
+    net.run(LAN.gossip_interval + 0.01)
+    assert net.cores["m9"].me.incarnation == before + 1, "nobody holds it for dead"
+    assert not net.cores["m9"].is_held_down
+
+
+def test_one_that_has_not_failed_lately_contradicts_at_once(network):
+    net = network()
+    names = net.cluster(10)
+    suspect_m9(net)
+    assert net.cores["m9"].me.incarnation == 1
+    deafen(net, names, "m9", 20)
+    net.run(LAN.hold_down + 2)
+    before = net.cores["m9"].me.incarnation
+    suspect_m9(net)
+    assert net.cores["m9"].me.incarnation == before + 1, "it has missed no probe for a hold-down"
+
+
 def test_a_restarted_process_has_no_past(network):
     net = network()
     names = net.cluster(5)
