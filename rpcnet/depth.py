@@ -8,6 +8,7 @@ Layout: https://github.com/msgpack/msgpack/blob/master/spec.md. Tests: tests/rpc
 """
 
 import re
+from functools import cache
 from typing import Final
 
 __all__ = ["COUNTED", "STEP", "is_deeper"]
@@ -39,11 +40,12 @@ _LONG_RUN: Final = 8
 
 STEP: Final = [_FIXED.get(head, 0 if head in (*_ARRAYS, *_MAPS) or head in COUNTED else 1) for head in range(256)]
 """Bytes of an item by its head; 0 where it is a container or says its length."""
-_RUN: Final = {
-    head: re.compile(b"(?:" + re.escape(bytes([head])) + b".{%d})+" % (size - 1), re.DOTALL)
-    for head, size in _FIXED.items()
-    if size > 1
-}
+
+
+@cache
+def _run(head: int) -> re.Pattern[bytes]:
+    """Items of one head after each other. Made when the first are met: all of them would take long to import."""
+    return re.compile(b"(?:" + re.escape(bytes([head])) + b".{%d})+" % (_FIXED[head] - 1), re.DOTALL)
 
 
 def is_deeper(payload: bytes, limit: int) -> bool:
@@ -80,7 +82,7 @@ def _walk(payload: bytes, limit: int) -> bool:
                     singles = _SINGLES_OR_EMPTY if len(around) < limit else _SINGLES
                     run = singles.match(payload, position, position + left)
                 else:
-                    run = _RUN[head].match(payload, position, position + left * step)
+                    run = _run(head).match(payload, position, position + left * step)
                 if run is not None:
                     left -= (run.end() - position) // step
                     position = run.end()

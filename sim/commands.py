@@ -298,6 +298,7 @@ def sweep(
     defect: list[str],
 ) -> int:
     from sim import study
+    from sim.study import show
 
     add_working_directory()
     scenario = Scenario.load(file, settings)
@@ -307,7 +308,7 @@ def sweep(
         wanted = study.plan(scenario, seeds=seeds, defects=defect)
         kept = out or study.default_out(wanted)
         if plan:
-            study.print_plan(wanted, study.remaining(wanted, kept), str(kept))
+            show.print_plan(wanted, study.remaining(wanted, kept), str(kept))
             return HOLDS
         with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
             found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
@@ -325,7 +326,7 @@ def sweep(
         )
         return INTERRUPTED
     try:
-        study.print_study(found, again)
+        show.print_study(found, again)
     except BrokenPipeError:
         terminal.unread()
     for crash in found.crashes:

@@ -3,7 +3,6 @@
 from sim.study.plan import Cell, Plan, plan
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import CellSummary, Crash, Result, Row, Study
-from sim.study.show import print_plan, print_study
 from sim.study.sweep import carry_out, default_out, remaining, sweep
 
 __all__ = [
@@ -19,8 +18,6 @@ __all__ = [
     "carry_out",
     "default_out",
     "plan",
-    "print_plan",
-    "print_study",
     "remaining",
     "sweep",
 ]

@@ -115,3 +115,9 @@ def test_graphs_reports_and_studies_are_loaded_for_who_wants_one() -> None:
     assert packages(loaded).isdisjoint({"networkx", "matplotlib", "jinja2", "numpy", "pandas", "multiprocessing"})
     assert rooms(loaded).isdisjoint({"sim.report", "sim.study", "sim.apps"})
     assert "networkx" in packages(loaded_by("import sim.backends.graph"))
+
+
+def test_a_process_of_a_sweep_loads_nothing_that_prints_or_draws() -> None:
+    loaded = loaded_by("import sim.study.worker, sim.backends.simulated")
+    assert packages(loaded).isdisjoint({"rich", "cyclopts", "networkx", "matplotlib", "jinja2", "numpy", "pandas"})
+    assert {"rpcnet.client", "rpcnet.server", "rpcnet.cluster"}.isdisjoint(loaded)

@@ -3,7 +3,8 @@
 import pytest
 
 from sim.scenario.verdict import Verdict
-from sim.study import Result, Row, plan, print_study
+from sim.study import Result, Row, plan
+from sim.study.show import print_study
 
 pytestmark = pytest.mark.gate
 
