@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sim.scenario.schema import Scenario
+from sim.study import Study
 
 APPS = """
 import os
@@ -16,6 +18,8 @@ import random
 async def main(node, *, dies: float = 0.0, fails: float = 0.0, work: int = 0, stuck: bool = False):
     drawn = node.random.random()
     sum(range(work))
+    if stuck:
+        open(f"stuck-{drawn}", "w").close()
     while stuck:
         pass
     node.record("drawn", value=random.random())
@@ -48,16 +52,35 @@ args = { work = 0 }
 logged = "drawn"
 """
 
+MATRIX = {"network.loss": [0.0, 0.5]}
+
+
+@contextmanager
+def furnished(folder: Path) -> Iterator[Path]:
+    """Stand in that directory, with the application and the scenario `draws.toml`."""
+    (folder / "sweep_apps.py").write_text(APPS)
+    (folder / "draws.toml").write_text(SCENARIO)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        yield folder
+    sys.modules.pop("sweep_apps", None)
+
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory to stand in, with the application and the scenario `draws.toml`."""
-    (tmp_path / "sweep_apps.py").write_text(APPS)
-    (tmp_path / "draws.toml").write_text(SCENARIO)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("sweep_apps", None)
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A directory to stand in, with the application and the scenario."""
+    with furnished(tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Study]:
+    """One of three processes in which all holds, and one of a single process in which half of the runs fail."""
+    with furnished(tmp_path_factory.mktemp("studies")):
+        good = Scenario.load("draws.toml").sweep(seeds=range(1, 6), matrix=MATRIX, jobs=3)
+        broken = Scenario.load("draws.toml", {"node.one.args.fails": 0.5})
+        return good, broken.sweep(seeds=range(1, 9), matrix=MATRIX, jobs=1)
 
 
 @pytest.fixture

@@ -9,15 +9,17 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import pytest
 
+from sim.cli import execute
+from sim.scenario.schema import Scenario
 from sim.scenario.verdict import Verdict
 from sim.study import Crash, Refused, SweepError, carry_out, plan
+from tests.sim.study.conftest import MATRIX, furnished
 
 pytestmark = pytest.mark.gate
-
-MATRIX = {"network.loss": [0.0, 0.5]}
 
 
 def drawn(seed: int) -> float:
@@ -25,9 +27,9 @@ def drawn(seed: int) -> float:
     return Random(f"{seed}/one/1").random()
 
 
-def test_rows_are_those_of_single_runs_in_the_order_of_the_plan(draws):
+def test_rows_are_those_of_single_runs_in_the_order_of_the_plan(draws, studies):
     scenario = draws()
-    study = scenario.sweep(seeds=range(1, 6), matrix=MATRIX, jobs=2)
+    study, _ = studies
     assert [(row["network.loss"], row["seed"]) for row in study.rows] == [
         (x, s) for x in (0.0, 0.5) for s in range(1, 6)
     ]
@@ -38,9 +40,9 @@ def test_rows_are_those_of_single_runs_in_the_order_of_the_plan(draws):
     assert study.verdict is Verdict.HOLDS and not study.failures and not study.crashes
 
 
-def test_the_number_of_processes_changes_nothing(draws):
-    scenario = draws()
-    assert scenario.sweep(seeds="1:7", jobs=1).rows == scenario.sweep(seeds="1:7", jobs=3).rows
+def test_the_number_of_processes_changes_nothing(draws, studies):
+    of_three, _ = studies
+    assert draws().sweep(seeds="1:5", matrix=MATRIX, jobs=1).rows == of_three.rows
 
 
 def test_a_scenario_that_was_built_in_python_is_swept_too(draws):
@@ -52,8 +54,9 @@ def test_a_scenario_that_was_built_in_python_is_swept_too(draws):
     assert study.results[0].command is None
 
 
-def test_failures_are_replayed(draws):
-    study = draws(fails=0.5).sweep(seeds=range(1, 9), matrix=MATRIX, jobs=2)
+@pytest.mark.usefixtures("folder")
+def test_failures_are_replayed(studies):
+    _, study = studies
     bad = [seed for seed in range(1, 9) if drawn(seed) < 0.5]
     assert bad
     assert [(f.parameters["network.loss"], f.seed) for f in study.failures] == [(x, s) for x in (0.0, 0.5) for s in bad]
@@ -68,8 +71,8 @@ def test_failures_are_replayed(draws):
     )
 
 
-def test_a_study_as_a_data_frame_and_as_a_page(draws):
-    study = draws(fails=0.5).sweep(seeds=range(1, 9), matrix=MATRIX, jobs=2)
+def test_a_study_as_a_data_frame_and_as_a_page(studies):
+    _, study = studies
     frame = study.to_pandas()
     assert list(frame["seed"]) == [row["seed"] for row in study.rows]
     assert set(frame.columns) >= {"seed", "verdict", "digest", "network.loss", "error"}
@@ -82,16 +85,16 @@ def test_pandas_is_imported_by_to_pandas_alone():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_the_summary_counts_verdicts_and_measures_by_cell(draws):
-    study = draws().sweep(seeds=range(1, 5), matrix=MATRIX, jobs=2)
+def test_the_summary_counts_verdicts_and_measures_by_cell(studies):
+    study, _ = studies
     assert [cell.parameters for cell in study.cells] == [{"network.loss": 0.0}, {"network.loss": 0.5}]
-    assert all(cell.count == {Verdict.HOLDS: 4} and cell.runs == 4 for cell in study.cells)
+    assert all(cell.count == {Verdict.HOLDS: 5} and cell.runs == 5 for cell in study.cells)
     heads, lines = study.table()
     assert heads == ["", "network.loss=0.0", "network.loss=0.5"]
-    assert lines[:3] == [["runs", "4", "4"], ["holds", "4", "4"], ["fails", "0", "0"]]
+    assert lines[:3] == [["runs", "5", "5"], ["holds", "5", "5"], ["fails", "0", "0"]]
     for name, figure in study.cells[0].figures.items():
         assert [f"{name} p50 / p99"] == [line[0] for line in lines if line[0].startswith(f"{name} ")]
-        assert figure.runs == 4 and figure.p50 <= figure.p99
+        assert figure.runs == 5 and figure.p50 <= figure.p99
 
 
 def test_what_is_in_the_file_is_not_run_again(draws, tmp_path):
@@ -171,9 +174,23 @@ def test_a_number_of_processes_that_makes_no_sense_is_refused(draws, jobs):
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "sim.cli", "sweep", "draws.toml", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=100, check=False, env=environment(), **options)
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(draws, capsys, monkeypatch):
+    """`rpcnet-sim sweep draws.toml` in this process: starting another takes longer than what it is to do."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def command(*words: str) -> Done:
+        return Done(execute(["sweep", "draws.toml", *words]), *capsys.readouterr())
+
+    return command
 
 
 def environment() -> dict[str, str]:
@@ -183,11 +200,6 @@ def environment() -> dict[str, str]:
 def workers_of(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children if b"sim.study.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def seconds_of(pid: int) -> float:
-    """Of CPU, that it has taken."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def state_of(pid: int) -> str:
@@ -201,7 +213,7 @@ def seeds_in(out: Path) -> list[int]:
     return [json.loads(line)["seed"] for line in out.read_text().splitlines()[1:]]
 
 
-def test_plan_says_how_many_runs_there_are_and_runs_none(draws):
+def test_plan_says_how_many_runs_there_are_and_runs_none(draws, command):
     draws('\n[sweep]\nseeds = "1:5000"\n[sweep.matrix]\n"network.loss" = ["0%", "5%"]\n')
     done = command("--plan")
     assert done.returncode == 0
@@ -210,9 +222,9 @@ def test_plan_says_how_many_runs_there_are_and_runs_none(draws):
     assert not Path("reports").exists()
 
 
-def test_the_command_prints_a_summary_and_keeps_the_results(draws):
-    draws()
-    done = command("--seeds", "1:6", "--jobs", "2")
+def test_the_command_prints_a_summary_and_keeps_the_results(command):
+    line = [sys.executable, "-m", "sim.cli", "sweep", "draws.toml", "--seeds", "1:6", "--jobs", "2"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=100, check=False, env=environment())
     assert done.returncode == 0, done.stderr
     assert "6 runs: holds" in done.stdout
     (out,) = Path("reports/sweeps").glob("draws-*.jsonl")
@@ -221,22 +233,20 @@ def test_the_command_prints_a_summary_and_keeps_the_results(draws):
     assert again.stdout == done.stdout and sorted(seeds_in(out)) == [1, 2, 3, 4, 5, 6]
 
 
-def test_exit_codes_of_sweeps(draws):
-    draws()
-    fails = command("--seeds", "1:4", "--set", "node.one.args.fails=1.0")
+def test_exit_codes_of_sweeps(draws, command):
+    fails = command("--seeds", "1:4", "--jobs", "1", "--set", "node.one.args.fails=1.0")
     assert fails.returncode == 1
     assert "run it again: rpcnet-sim run draws.toml --seed 1 --set node.one.args.fails=1.0" in fails.stdout
     assert command("--seeds", "4:1").returncode == 2
     assert command("--seeds", "1:2", "--out", "draws.toml").returncode == 2
-    assert command("--seeds", "1:2", "--set", "node.one.args.dies=1.0").returncode == 3
-    full = command("--seeds", "1:2", "--out", "/dev/full")
+    assert command("--seeds", "1:2", "--jobs", "1", "--set", "node.one.args.dies=1.0").returncode == 3
+    full = command("--seeds", "1:2", "--jobs", "1", "--out", "/dev/full")
     assert full.returncode == 3 and "No space left on device" in full.stderr
     draws('\n[[expect]]\nstreams_aborted = "one"\n')
-    assert command("--seeds", "1:2").returncode == 4
+    assert command("--seeds", "1:2", "--jobs", "1").returncode == 4
 
 
-def test_a_sweep_with_runs_missing_does_not_hold_and_tells_the_command_that_runs_them(draws):
-    draws()
+def test_a_sweep_with_runs_missing_does_not_hold_and_tells_the_command_that_runs_them(command):
     seeds = range(1, 30)
     deadly = min(seeds, key=drawn)
     settings = f"node.one.args.dies={drawn(deadly) + 0.001}"
@@ -247,16 +257,26 @@ def test_a_sweep_with_runs_missing_does_not_hold_and_tells_the_command_that_runs
     *_, verdict, again = done.stdout.splitlines()
     assert verdict == "? draws  28 of 29 runs: inconclusive, 1 run is missing  results: a b.jsonl"
     assert again == f"run what is missing: rpcnet-sim sweep draws.toml {shlex.join(words)}"
-    all_die = command("--seeds", "1:9", "--set", "node.one.args.dies=1.0")
-    assert "run what is missing: rpcnet-sim sweep draws.toml --seeds 1:9 --set" in all_die.stderr
+    all_die = command("--seeds", "1:9", "--jobs", "1", "--set", "node.one.args.dies=1.0")
+    assert "run what is missing: rpcnet-sim sweep draws.toml --seeds 1:9 --jobs 1 --set" in all_die.stderr
+
+
+WORK = 400_000
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The rows of the sweep that is killed next."""
+    with furnished(tmp_path_factory.mktemp("uninterrupted")):
+        return Scenario.load("draws.toml", {"node.one.args.work": WORK}).sweep(seeds="1:60", jobs=1).rows
 
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, tmp_path, how, code):
-    scenario = draws(work=400_000)
+def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, command, uninterrupted, tmp_path, how, code):
+    scenario = draws(work=WORK)
     out = tmp_path / "kept.jsonl"
-    words = ["--seeds", "1:60", "--jobs", "2", "--out", str(out), "--set", "node.one.args.work=400000"]
+    words = ["--seeds", "1:60", "--jobs", "2", "--out", str(out), "--set", f"node.one.args.work={WORK}"]
     first = subprocess.Popen(
         [sys.executable, "-m", "sim.cli", "sweep", "draws.toml", *words],
         env=environment(),
@@ -283,7 +303,7 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, tmp_path, 
     assert out.read_text().startswith(before[: before.rindex("\n") + 1])
     assert sorted(seeds_in(out)) == list(range(1, 61))
     study = scenario.sweep(seeds="1:60", jobs=2, out=out)
-    assert study.rows == scenario.sweep(seeds="1:60", jobs=2).rows
+    assert study.rows == uninterrupted
 
 
 def test_nothing_is_left_of_a_killed_sweep_even_in_a_run_that_never_ends(draws):
@@ -296,10 +316,11 @@ def test_nothing_is_left_of_a_killed_sweep_even_in_a_run_that_never_ends(draws):
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 60
-    # One that is busy for longer than it takes to start is in its run.
-    while len(busy := [pid for pid in workers_of(sweep.pid) if seconds_of(pid) > 2.0]) < 2:
+    while len(list(Path().glob("stuck-*"))) < 2:
         assert sweep.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+    busy = workers_of(sweep.pid)
+    assert len(busy) == 2
     sweep.kill()
     sweep.wait(timeout=30)
     while any(Path(f"/proc/{pid}/stat").exists() and state_of(pid) != "Z" for pid in busy):
