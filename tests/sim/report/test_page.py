@@ -62,6 +62,12 @@ def text_of(page: Path) -> str:
     return text
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what the page says beside them: drawing takes ten times as long as all the rest."""
+    monkeypatch.setattr("sim.report.page._figures", lambda tables: {})
+
+
 def test_the_report_is_a_page_a_result_and_a_trace(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
     page = write_report(tmp_path / "deep" / "report", result, trace)
     assert page == tmp_path / "deep" / "report" / "index.html"
@@ -75,6 +81,7 @@ def test_the_report_is_a_page_a_result_and_a_trace(tmp_path: Path, result: dict[
     assert text.count("<svg ") == 4 == text.count('role="img"')
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_trace_that_lies_in_the_directory_stays(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
     kept = tmp_path / "trace.msgpack"
     trace.rename(kept)
@@ -88,6 +95,7 @@ def test_the_same_result_and_trace_give_the_same_bytes(tmp_path: Path, result: d
     assert write_report(tmp_path / "b", result, trace).read_bytes() == first
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_failing_run_shows_what_was_seen_and_where(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
     line = next(e.line for e in read(trace) if e.name == "member_failed")
     result["verdict"] = "fails"
@@ -100,6 +108,7 @@ def test_a_failing_run_shows_what_was_seen_and_where(tmp_path: Path, result: dic
     assert re.search(rf"<mark> *{line} .*member_failed.*</mark>", text)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_application_that_raised_is_named_with_its_traceback(
     tmp_path: Path, result: dict[str, Any], story: Callable[..., Any]
 ) -> None:
@@ -113,6 +122,7 @@ def test_an_application_that_raised_is_named_with_its_traceback(
     assert text.count("KeyError: &#39;x&#39;") == 1
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_defects_overrides_and_warnings_are_said_at_the_top(
     tmp_path: Path, result: dict[str, Any], trace: Path
 ) -> None:
@@ -177,6 +187,7 @@ def test_a_trace_alone_gives_a_page_without_a_verdict(trace: Path) -> None:
     assert "worker-death" in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_figures_that_are_no_numbers_are_shown_and_written_as_null(
     tmp_path: Path, result: dict[str, Any], trace: Path
 ) -> None:
@@ -215,6 +226,7 @@ def test_what_applications_wrote_is_never_markup(tmp_path: Path, result: dict[st
     assert "<script" not in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_leaks_warnings_and_idle_faults_are_listed(tmp_path: Path, result: dict[str, Any]) -> None:
     def event(line: int, node: str, event: str, /, **fields: Any) -> Event:
         return Event(line, float(line), node, event, 0, fields)
@@ -230,6 +242,7 @@ def test_leaks_warnings_and_idle_faults_are_listed(tmp_path: Path, result: dict[
         assert words in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_what_led_to_a_failure_stands_beside_its_evidence(tmp_path: Path, result: dict[str, Any], trace: Path) -> None:
     event = chain(list(read(trace)), next(e.line for e in read(trace) if e.name == "member_failed"))
     result["expectations"][0] |= {"verdict": "fails", "causes": [brief(e) for e in event]}
