@@ -7,9 +7,10 @@ do is missing from its `verbs`, and the scenario is refused before anything star
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from rpcnet.app import AppError, add_working_directory, cluster_config, convert_arguments, keyring_of, load_app
 
@@ -30,22 +31,20 @@ class ProgramError(Exception):
     """A program that cannot run in this world: an app that cannot be imported, a verb or setting it does not have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeProgram:
+class NodeProgram(Struct, frozen=True, kw_only=True):
     """One node: its name and what runs on it."""
 
     name: str
     app: str
     """`module:function`."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
     start: float = 0.0
     """Seconds after time zero; 0 = at once, and time zero waits until it is ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """A script yields this to wait until a (restarted) node is ready."""
 
     node: str
@@ -57,8 +56,7 @@ class Ready:
 Script = Generator[float | Ready, None, None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """Everything that a world needs; the same object runs in both."""
 
     scenario: str
@@ -68,12 +66,12 @@ class Program:
     nodes: tuple[NodeProgram, ...]
     scripts: Callable[["World"], Sequence[Script]]
     """Called once, at time zero; the scripts run side by side."""
-    link: Mapping[str, Any] = field(default_factory=dict)
+    link: Mapping[str, Any] = {}
     """What lies between any two nodes, in the words of `network.default_link`: preset, latency, loss, …"""
     graph: str | None = None
     """A GraphML file or `networkx generator(args)`; None = all nodes on one switch."""
     tie_break: str = "fifo"
-    cluster: Mapping[str, Any] = field(default_factory=dict)
+    cluster: Mapping[str, Any] = {}
     """`preset` and fields of ClusterConfig that differ from it."""
     keys: tuple[str, ...] = ()
     """Of each node's keyring at its start, the first one seals; () = none."""
@@ -182,8 +180,7 @@ class Runner(Protocol):
     def __call__(self, program: Program, trace: Path) -> "Outcome": ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What a world says of a run beyond its trace."""
 
     backend: str

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from rpcnet.address import join_host_port
 from rpcnet.app import GOSSIP_PORT
