@@ -123,7 +123,12 @@ def crashes(limits: dict[str, tuple[float, ...]], results: Results) -> Iterable[
             yield at_most(f"{text} undetected", sum(all_of(results, cell, arm, "missed")), 0, n)
 
 
+STARVED_CELLS = 18
+"""With members that read late; what plain SWIM must do worse is said of all together."""
+
+
 def starved_grid(results: Results) -> Iterable[Figure]:
+    share = {}
     for arm in ("ours", "plain"):
         grid = {cell: runs for (cell, of), runs in results.items() if of == arm and " 0 slow" not in cell}
         count = sum(map(len, grid.values()))
@@ -131,9 +136,13 @@ def starved_grid(results: Results) -> Iterable[Figure]:
         large = [run["false"] > 0 for cell, runs in grid.items() for run in runs if cell.startswith("n=200")]
         if not count:
             continue
-        of_3600 = bad / count * 3600
+        of_3600 = share[arm] = bad / count * 3600
         if arm == "plain":
-            yield at_least("plain: runs with a false death, of 3,600", of_3600, 1500, count)
+            if sum(map(bool, grid.values())) == STARVED_CELLS:
+                yield at_least("plain: runs with a false death, of 3,600", of_3600, 1500, count)
+            else:
+                ours = share.get("ours", 0.0)
+                yield Figure("plain: the same", of_3600, f"> {ours:g}", of_3600 > ours, count)
             continue
         yield at_most("runs with a false death, of 3,600", of_3600, 20, count)
         if large:

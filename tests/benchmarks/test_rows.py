@@ -83,6 +83,19 @@ def test_traffic_by_kind_is_all_that_is_sent():
     assert counted.bytes["State"] > counted.bytes["Nack"]
 
 
+def test_what_plain_swim_must_do_worse_is_said_of_the_whole_grid():
+    run, whole = (
+        {"times": [1.0], "missed": 0, "false": 1},
+        [cell.name for cell in ROWS[3].cells if " 0 slow" not in cell.name],
+    )
+    for cells, limit in ((whole[:3], "> 0"), (whole, "≥ 1500")):
+        results = {(cell, arm): [run | {"false": arm == "plain"}] for cell in cells for arm in ("ours", "plain")}
+        plain = next(figure for figure in ROWS[3].judge(results) if figure.what.startswith("plain"))
+        assert (plain.limit, plain.holds) == (limit, True)
+        results = {key: [run | {"false": 0}] for key in results}
+        assert not next(figure for figure in ROWS[3].judge(results) if figure.what.startswith("plain")).holds
+
+
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     cell = Cell("n=2", workloads.crash, {"members": 2})
     store = Store(tmp_path)
