@@ -7,6 +7,7 @@ Tests: tests/rpcnet/cli/test_application.py.
 """
 
 import asyncio
+import errno
 import inspect
 import logging
 import os
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App as Command
 from cyclopts import CycloptsError, Parameter
 
-from rpcnet.address import NAME, is_name
+from rpcnet.address import NAME, AddressInUse, InsecureAddressError, is_name
 from rpcnet.app import (
     App,
     AppError,
@@ -36,7 +37,7 @@ from rpcnet.app import (
 )
 from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, CommandError, say
 from rpcnet.cli.pairs import pairs
-from rpcnet.cluster import InvalidKey, Keyring
+from rpcnet.cluster import InvalidKey, Keyring, NameInUse, NotPermitted
 
 __all__ = ["console", "flags", "run", "show"]
 
@@ -200,6 +201,13 @@ def _context(flags: dict[str, Any]) -> NodeContext:
     )
 
 
+def _is_of_the_surroundings(error: BaseException) -> bool:
+    """Whether whoever typed the command mends it, and no line of the application."""
+    return isinstance(error, AddressInUse | InsecureAddressError | NameInUse | NotPermitted) or (
+        isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+    )
+
+
 async def _serve(order: _Order, node: NodeContext) -> int:
     """Run main until it ends or a signal ends it."""
     loop = asyncio.get_running_loop()
@@ -223,7 +231,11 @@ async def _serve(order: _Order, node: NodeContext) -> int:
             loop.add_signal_handler(number, stop, number)
     await asyncio.wait({task})
     if not task.cancelled() and (error := task.exception()) is not None:
-        traceback.print_exception(error)
+        if _is_of_the_surroundings(error):
+            say(f"{node.name} cannot start: {getattr(error, 'strerror', None) or error}")
+            _log.debug("the traceback", exc_info=error)
+        else:
+            traceback.print_exception(error)
         return FAILED
     if signal.SIGINT in received:
         return INTERRUPTED

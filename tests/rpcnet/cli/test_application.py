@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,26 @@ def test_an_application_that_raises_shows_its_traceback(app: Path) -> None:
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "ValueError: the disk is on fire" in err
+
+
+def test_an_address_that_cannot_be_bound_is_one_line(app: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (app / "cli_serves.py").write_text(
+        "from rpcnet import RpcServer\n\n\n"
+        "async def serves(node):\n    async with RpcServer(node.address('rpc')):\n        pass\n\n\n"
+        "async def joins(node):\n    async with node.cluster():\n        pass\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        here = "{}:{}".format(*taken.getsockname())
+        for main, flags, why in (
+            ("serves", ["--service", f"rpc={here}"], f"{here} is in use"),
+            ("serves", ["--service", "rpc=192.0.2.1:1"], "is not a loopback address and no TLS"),
+            ("joins", ["--bind", here], "cannot bind"),
+            ("joins", ["--bind", "192.0.2.1:7946", "--insecure"], "cannot bind"),
+        ):
+            assert cli.application.run([f"cli_serves:{main}", "--name", "w1", *flags]) == 1
+            (line,) = capfd.readouterr().err.splitlines()
+            assert line.startswith("rpcnet: w1 cannot start: "), line
+            assert why in line
 
 
 def test_an_application_that_returns_is_a_success(app: Path) -> None:
