@@ -102,10 +102,12 @@ def cluster_config(settings: Mapping[str, Any]) -> ClusterConfig:
 
 def keyring_of(keys: Sequence[str]) -> "Keyring | None":
     """The keyring of these keys, None where there are none. Raises AppError, which tells nothing of a key."""
+    if not keys:
+        return None  # most nodes have none, and many no cluster either, which takes a while to load
     from rpcnet.cluster import InvalidKey, Keyring
 
     try:
-        return Keyring(*keys) if keys else None
+        return Keyring(*keys)
     except InvalidKey as error:
         raise AppError(f"keys: {error}") from None
 

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App as Command
 from cyclopts import CycloptsError, Parameter
@@ -37,7 +37,9 @@ from rpcnet.app import (
 )
 from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, CommandError, say
 from rpcnet.cli.pairs import pairs
-from rpcnet.cluster import InvalidKey, Keyring, NameInUse, NotPermitted
+
+if TYPE_CHECKING:
+    from rpcnet.cluster import Keyring
 
 __all__ = ["console", "flags", "run", "show"]
 
@@ -169,9 +171,13 @@ def _parse(path: str, tokens: Sequence[str]) -> _Order | None:
     return _Order(app, {name: values[name] for name in own}, {name: values[name] for name in given if name in values})
 
 
-def _keyring(path: Path | None) -> Keyring | None:
+def _keyring(path: Path | None) -> "Keyring | None":
+    if path is None:
+        return None
+    from rpcnet.cluster import InvalidKey, Keyring
+
     try:
-        return Keyring.from_file(path) if path is not None else None
+        return Keyring.from_file(path)
     except (OSError, InvalidKey) as error:
         raise AppError(f"--keyring: {error}") from None
 
@@ -203,6 +209,8 @@ def _context(flags: dict[str, Any]) -> NodeContext:
 
 def _is_of_the_surroundings(error: BaseException) -> bool:
     """Whether whoever typed the command mends it, and no line of the application."""
+    from rpcnet.cluster import NameInUse, NotPermitted
+
     return isinstance(error, AddressInUse | InsecureAddressError | NameInUse | NotPermitted) or (
         isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
     )

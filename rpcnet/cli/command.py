@@ -15,7 +15,6 @@ from cyclopts import App, CycloptsError, Parameter
 
 from rpcnet.cli import application
 from rpcnet.cli.call import Order, call
-from rpcnet.cli.cluster import keys, leave, members, tags
 from rpcnet.cli.completion import bash
 from rpcnet.cli.exits import BROKEN_PIPE, INTERRUPTED, OK, USAGE_ERROR, CommandError, exit_code, nearest, say, tell
 from rpcnet.cli.health import health
@@ -117,6 +116,8 @@ def _members(
     remote: Remote = Remote(),  # noqa: B008
 ) -> int:
     """Show the members of a cluster as one of them sees them."""
+    from rpcnet.cli.cluster import members  # with it the cluster is loaded, which most commands have no use for
+
     return _asked(lambda output: members(address, remote, output, everyone=everyone, watch=watch, as_json=json))
 
 
@@ -129,6 +130,8 @@ def _tags(
     remote: Remote = Remote(),  # noqa: B008
 ) -> int:
     """Show the tags of a member, changed first where changes are given."""
+    from rpcnet.cli.cluster import tags
+
     return _asked(lambda output: tags(address, changes, delete, remote, output))
 
 
@@ -140,6 +143,8 @@ def _leave(
     remote: Remote = Remote(),  # noqa: B008
 ) -> int:
     """Have a member leave its cluster; done when the others know."""
+    from rpcnet.cli.cluster import leave
+
     return _asked(lambda output: leave(address, remote))
 
 
@@ -155,6 +160,8 @@ def _keys(
     remote: Remote = Remote(),  # noqa: B008
 ) -> int:
     """Show the keys of a member by their ids, changed first where that is asked for."""
+    from rpcnet.cli.cluster import keys
+
     return _asked(lambda output: keys(address, what, key, remote, output))
 
 

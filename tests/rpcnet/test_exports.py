@@ -40,3 +40,10 @@ def test_who_uses_one_room_does_not_load_the_others(first: str, unused: set[str]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert first.removeprefix("rpcnet.Rpc").removeprefix("rpcnet.").lower() in done.stdout
     assert unused.isdisjoint(done.stdout.split())
+
+
+def test_the_shell_loads_neither_a_server_nor_a_cluster_before_it_is_asked() -> None:
+    code = "import rpcnet.cli, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = done.stdout.split()
+    assert "rpcnet.client" in loaded and {"rpcnet.server", "rpcnet.cluster", "rpcnet.admin"}.isdisjoint(loaded)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import rpcnet
 from sim.scenario.schema import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,34 @@ def test_it_does_not_depend_on_what_ran_before_in_the_process(usual, monkeypatch
     assert scenario.run(seed=3).digest == usual
     assert scenario.run(seed=3).digest == usual
     assert usual not in others
+
+
+LATE = """
+import asyncio
+
+async def main(node):
+    import rpcnet
+    config = rpcnet.RpcConfig(insecure=True)
+    async with rpcnet.RpcServer(node.address("rpc"), config=config), node.cluster():
+        node.ready()
+        while True:
+            await asyncio.sleep(0.2)
+            node.record("drew", value=node.random.random())
+"""
+
+
+def test_it_does_not_depend_on_whether_a_node_loads_a_module_first(tmp_path, monkeypatch):
+    """As it does in a process of its own; in this one rpcnet is loaded."""
+    (tmp_path / "late_app.py").write_text(LATE)
+    file = tmp_path / "late.toml"
+    node = '[[node]]\nname = "n"\ncount = 2\napp = "late_app:main"\n'
+    file.write_text('name = "late"\nduration = "3s"\n' + node)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert rpcnet.RpcServer and rpcnet.Cluster
+    run = Scenario.load(file).run(seed=3)
+    assert [event for event in run.trace if event.name == "drew"]
+    assert run.digest == digest(file, folder=tmp_path)
 
 
 def test_a_whole_cluster_is_the_same_in_odd_surroundings():

@@ -102,7 +102,12 @@ def test_register_all_registers_what_register_service_does() -> None:
 def test_the_same_classes_give_the_same_bytes() -> None:
     """Also in another process, where hashes of text are others."""
     assert generate(CLASSES) == generate(CLASSES) == WRITTEN.read_text()
-    script = "from tests.rpcnet.codegen.test_module import *; sys.stdout.write(generate(CLASSES))"
+    script = """
+import sys
+from rpcnet.codegen import generate
+from tests.rpcnet.codegen import sample
+sys.stdout.write(generate([sample.Sample, sample.Tiny]))
+"""
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
