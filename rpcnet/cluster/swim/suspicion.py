@@ -44,6 +44,8 @@ class Suspicion:
     k: int
     accusers: dict[str, None] = field(default_factory=dict)
     """In the order in which they accused; a dict, for its order."""
+    hastened_at: float = float("-inf")
+    """When it was last asked because its death was told."""
 
     @classmethod
     def begin(cls, config: ClusterConfig, members: int, accuser: str, now: float) -> "Suspicion":

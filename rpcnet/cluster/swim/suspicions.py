@@ -57,9 +57,14 @@ class Suspicions(dict[str, Suspicion]):
                 self._timers.set(("question", name), now)
 
     def hasten(self, name: str, now: float) -> None:
-        """It had its time elsewhere: no confirmations are waited for, and it is asked at once."""
-        self[name].k = 0
-        self._timers.set(("question", name), now)
+        """It had its time elsewhere: no confirmations are waited for, and it is asked at once, but once a probe
+        interval: many tell of a death, and the answer to each question tells of others.
+        """
+        suspicion = self[name]
+        suspicion.k = 0
+        if now - suspicion.hastened_at >= self._config.probe_interval:
+            suspicion.hastened_at = now
+            self._timers.set(("question", name), now)
         self._time(name, now)
 
     def end(self, name: str) -> None:

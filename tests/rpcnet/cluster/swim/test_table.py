@@ -507,6 +507,18 @@ def test_a_death_soon_after_the_suspicion_waits_for_the_answer(member):
     assert MemberFailed in kinds(member.wait(0.2))
 
 
+def test_a_death_that_many_tell_is_questioned_once_an_interval(member):
+    """Its answer tells of other deaths, each of which is questioned too: without a bound that is a storm."""
+    member.hear(*(alive(name) for name in "bcde"), alive())
+    member.core._prober.stop()
+    asked = []
+    for number in range(14):
+        member.hear(Dead("x", 1, 1, "c"), sender="bcde"[number % 4])
+        sent = sent_to(member.wait_all(0.1), "x:1")
+        asked.append(sum(isinstance(message, Ping) for messages in sent for message in messages))
+    assert asked[0] == 1 and sum(asked) == 2
+
+
 def test_the_only_one_who_can_confirm_probes_the_suspect_next(member):
     member.hear(*(alive(name) for name in "bxyz"))
     member.hear(*(Suspect(name, 1, 1, "b") for name in "xyz"))
