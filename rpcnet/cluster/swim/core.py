@@ -284,6 +284,7 @@ class Core:
         packet = self._open(data)
         if packet is not None:
             self._replies.begin(now)
+            self._prober.spoke(packet.name)
             if self._phi is not None and packet.name in self._table.entries:
                 self._phi.heard(packet.name, packet.run, now)
             self._read(packet, now)

@@ -97,6 +97,8 @@ class Prober:
         """The latest ones, where neither the target nor any helper has answered: whom we do not accuse yet."""
         self._patience = 0
         """How many more of those there may be in a row."""
+        self._speakers: dict[str, None] = {}
+        """Who has spoken to us since the row began."""
         self._relays: dict[int, _Relay] = {}
         self._streams: dict[int, int] = {}
         """The sequence that was asked for on each open stream."""
@@ -147,6 +149,11 @@ class Prober:
         else:
             self.doubts.answered(sequence, now)
 
+    def spoke(self, name: str) -> None:
+        """Something has come from that one."""
+        if self._unheard:
+            self._speakers[name] = None
+
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
             self._probe.nacks += 1
@@ -157,6 +164,9 @@ class Prober:
         if self._unheard:
             self._again = self._unheard.pop()
             self._unheard.clear()
+        self._be_patient()
+
+    def _be_patient(self) -> None:
         self._patience = self._table.up.bit_length() - 2
 
     def closed(self, sequence: int, helper: str, now: float) -> None:
@@ -261,9 +271,16 @@ class Prober:
         is_unheard = probe.helpers > 1 and not probe.nacks
         if is_unheard and damping.is_holding:
             return
+        if not self._unheard:
+            self._speakers.clear()
         self._unheard.append(probe)
         if is_unheard and self._patience > 0:
             self._patience -= 1
+            return
+        if is_unheard and len(self._speakers) > len(self._unheard):
+            # We hear others well: it is our own word that does not reach them.
+            self._unheard.clear()
+            self._be_patient()
             return
         is_deaf = probe.helpers > 0 and not probe.nacks
         wait = self._awareness.score * self.doubts.patience if is_deaf else 0.0

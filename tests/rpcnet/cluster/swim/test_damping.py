@@ -354,6 +354,18 @@ def test_a_deaf_member_has_nobody_doubted_by_others(network, seconds, seed):
     assert about == []
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_one_that_is_not_heard_accuses_nobody(network, seed):
+    """It hears others well: that none of its questions is answered is the fault of its own way out."""
+    net = network(seed=seed)
+    names = net.cluster(20)
+    net.cut(["m19"], names[:19], one_way=True)
+    net.run(90)
+    assert {event.member.name for _, _, event in net.events if type(event) is MemberSuspected} == {"m19"}
+    assert "m19" not in net.sees("m0")
+    assert net.sees("m19") == sorted(names)
+
+
 def test_one_that_hears_nobody_accuses_in_the_end(network):
     net = network()
     names = net.cluster(6)
