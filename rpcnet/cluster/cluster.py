@@ -366,11 +366,13 @@ class Cluster:
     def answered(self, number: int, data: bytes) -> None:
         self._do(self._running.exchanged(number, data, self._now()))
 
-    def unopened(self, why: Unopened, source: str) -> None:
+    def unopened(self, why: Unopened, source: str, *, asked: bool = False) -> None:
         stats = self.stats
         setattr(stats, why.reason, getattr(stats, why.reason) + 1)
         if why.should_be_told:
             self._notice(Noticed((why.reason, ""), f"does not open what comes from {source}: {why}"))
+        elif asked:
+            self._notice(Noticed((why.reason, source), f"what answers at {source} is no member of a cluster"))
 
     def of_other_family(self, address: str) -> None:
         text = (

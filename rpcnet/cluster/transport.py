@@ -45,7 +45,7 @@ class Receiver(Protocol):
     def is_answer(self, data: bytes) -> bool: ...
     def answered(self, number: int, data: bytes) -> None: ...
     def unanswered(self, number: int, *, refused: bool) -> None: ...
-    def unopened(self, why: Unopened, source: str) -> None: ...
+    def unopened(self, why: Unopened, source: str, *, asked: bool = False) -> None: ...
     def of_other_family(self, address: str) -> None: ...
 
 
@@ -275,9 +275,9 @@ class Transport:
     def request_came(self, packet: bytes, source: Endpoint) -> bytes | None:
         return None if self._closed else self._receiver.request(packet, join_host_port(source[0], source[1]))
 
-    def unopened(self, why: Unopened, source: Endpoint) -> None:
+    def unopened(self, why: Unopened, source: Endpoint, *, asked: bool) -> None:
         if not self._closed:
-            self._receiver.unopened(why, join_host_port(source[0], source[1]))
+            self._receiver.unopened(why, join_host_port(source[0], source[1]), asked=asked)
 
     def wrapped(self, size: int) -> None:
         """So many bytes of a message on a stream are its envelope: packets are counted where they are made."""
@@ -350,7 +350,8 @@ class _Stream(asyncio.Protocol):
         try:
             message = self._side.receive(data)
         except Unopened as why:
-            self._owner.unopened(why, self._transport.get_extra_info("peername"))
+            asked = isinstance(self._side, Asking)
+            self._owner.unopened(why, self._transport.get_extra_info("peername"), asked=asked)
             self.abort()
         else:
             if message is not None:

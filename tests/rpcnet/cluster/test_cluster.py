@@ -635,6 +635,21 @@ def test_another_cluster_at_a_seed_is_ignored_counted_and_logged(world, caplog):
     world.run(main())
 
 
+def test_a_seed_that_is_no_member_is_named_in_the_log(world, caplog):
+    async def main():
+        async def answer(reader, writer):
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as web:
+            seed = "{}:{}".format(*web.sockets[0].getsockname())
+            async with make("a", seed, config=replace(ClusterConfig.lan(), join_timeout=0.3)):
+                assert f"a: what answers at {seed} is no member of a cluster" in caplog.messages
+
+    world.run(main())
+
+
 def test_hostile_bytes_on_both_ports_change_nothing(world):
     async def main():
         loop = asyncio.get_running_loop()

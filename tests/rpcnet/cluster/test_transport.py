@@ -51,7 +51,7 @@ class Receiver:
     def unanswered(self, number, *, refused):
         self.came.put_nowait(("refused" if refused else "unanswered", number))
 
-    def unopened(self, why, source):
+    def unopened(self, why, source, *, asked=False):
         self.came.put_nowait(("unopened", why.reason))
 
     def of_other_family(self, address):
