@@ -311,9 +311,12 @@ class Stream:
 
     def take(self) -> tuple[bytes, int] | None:
         """The next item and its layout, where it has come already."""
-        if not self._queue:
+        queue = self._queue
+        if not queue:
             return None
-        payload, layout, held = self._queue.popleft()
+        payload, layout, held = queue.popleft()
+        if not queue:
+            self._queue = None  # an empty deque takes 760 bytes, of each stream that waits
         self.release(held)
         if self._parts is not None and self._parts.held and not self._queue:
             self.release(self._parts.take_held())
