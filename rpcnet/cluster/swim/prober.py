@@ -98,7 +98,7 @@ class Prober:
         self._patience = 0
         """How many more of those there may be in a row."""
         self._speakers: dict[str, None] = {}
-        """Who has spoken to us since the row began."""
+        """The members that have spoken to us since the row began."""
         self._relays: dict[int, _Relay] = {}
         self._streams: dict[int, int] = {}
         """The sequence that was asked for on each open stream."""
@@ -151,7 +151,7 @@ class Prober:
 
     def spoke(self, name: str) -> None:
         """Something has come from that one."""
-        if self._unheard:
+        if self._unheard and name in self._table.entries:
             self._speakers[name] = None
 
     def nacked(self, sequence: int) -> None:
