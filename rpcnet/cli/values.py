@@ -45,7 +45,7 @@ def parsed(text: str | bytes, where: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeError):
+    if isinstance(error, UnicodeError) or "UTF-8" in str(error):  # msgspec has its own word since 0.23
         return "it is not UTF-8"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
