@@ -864,3 +864,20 @@ def test_each_member_records_each_other_and_itself_as_joined_once(world):
         assert sorted(fields["member"] for fields in observed.of("member_joined")) == sorted("aaabbbccc")
 
     world.run(main())
+
+
+def test_a_member_at_rest_wakes_once_a_period(monkeypatch):
+    """The time-outs of a probe that was answered wake nobody."""
+    wakings = []
+    fired = Cluster._fired
+    monkeypatch.setattr(Cluster, "_fired", lambda self: (wakings.append(self.name), fired(self))[1])
+
+    async def main():
+        async with make("a") as a, make("b", a.address) as b:
+            await asyncio.sleep(3)
+            wakings.clear()
+            await asyncio.sleep(20)
+            assert a.stats.failed_probes == b.stats.failed_probes == 0
+            return len(wakings)
+
+    assert 2 * 19 <= sim.run(main(), seed=1) <= 2 * 20 + 4
