@@ -120,7 +120,6 @@ class Cluster:
         self._watches: dict[Watch, None] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._armed = float("inf")
-        self._is_draining = False
         self._joined = asyncio.Event()
         self._flushed = asyncio.Event()
         self._closed = asyncio.Event()
@@ -470,9 +469,11 @@ class Cluster:
     # The timer.
 
     def _arm(self) -> None:
-        """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period."""
+        """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period; one that
+        is due stays, or a flood that moves the deadline would put it off for ever.
+        """
         deadline = self._core.next_deadline() if self._core is not None and self._is_running else None
-        if deadline is None or deadline == self._armed or self._is_draining:
+        if deadline is None or deadline == self._armed or self._armed <= self._now():
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -485,7 +486,6 @@ class Cluster:
         if deadline is not None and now - deadline > self._config.late_timer_tolerance:
             # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
             # anybody is judged; a flood must not postpone that for ever.
-            self._is_draining = True
             self._drain(-1, now + self._config.late_timer_grace)
         elif deadline is None or deadline > now:
             # What it was for was done or cancelled meanwhile.
@@ -504,7 +504,7 @@ class Cluster:
             self._timer = loop.call_soon(self._drain, received, until)
 
     def _tick(self) -> None:
-        self._timer, self._armed, self._is_draining = None, float("inf"), False
+        self._timer, self._armed = None, float("inf")
         self._do(self._running.tick(self._now()))
 
     # Small things.

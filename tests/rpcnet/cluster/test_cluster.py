@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import replace
+from itertools import count
 from random import Random
 
 import pytest
@@ -881,3 +882,24 @@ def test_a_member_at_rest_wakes_once_a_period(monkeypatch):
             return len(wakings)
 
     assert 2 * 19 <= sim.run(main(), seed=1) <= 2 * 20 + 4
+
+
+def test_a_flood_postpones_a_late_timer_by_its_grace_at_most(monkeypatch):
+    """Each of its packets moves the earliest deadline: what reads all that has come must not begin anew."""
+
+    async def main():
+        loop, overdue, ticked = asyncio.get_running_loop(), count(), asyncio.Event()
+        async with make("a", config=replace(ClusterConfig.lan(), late_timer_grace=0.05)) as a:
+            core, long_ago = a._running, loop.time() - 10
+            tick = core.tick
+            with monkeypatch.context() as patch:
+                patch.setattr(core, "tick", lambda now: (ticked.set(), tick(now))[1])
+                patch.setattr(core, "next_deadline", lambda: long_ago + next(overdue) / 1e6)
+                until = loop.time() + 5
+                while not ticked.is_set() and loop.time() < until:
+                    a._transport.received += 1
+                    a._do([])
+                    await asyncio.sleep(0)
+        assert ticked.is_set()
+
+    asyncio.run(main())
