@@ -25,9 +25,9 @@ from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Re
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
-from sim.kernel.entropy import running
 from sim.kernel.errors import SimulationError
 from sim.kernel.node import Node
+from sim.kernel.patches.clock_and_random import running
 from sim.kernel.simulation import Simulation
 
 __all__ = ["NAME", "VERBS", "run"]

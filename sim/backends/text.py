@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 
 from rpcnet import observe
-from sim.kernel.plain import plain
+from sim.kernel.normalize import plain
 
 __all__ = ["LogEvents", "error_text", "plain", "traceback_text"]
 

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.entropy import EPOCH
+from sim.kernel.patches.clock_and_random import EPOCH
 
 if TYPE_CHECKING:
-    from sim.kernel.loop import NodeLoop
+    from sim.kernel.loop.loop import NodeLoop
 
 __all__ = ["Clock"]
 

@@ -10,15 +10,15 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.entropy import running
+from sim.kernel.patches.clock_and_random import running
 
 if TYPE_CHECKING:
-    from sim.kernel.loop import NodeLoop
+    from sim.kernel.loop.loop import NodeLoop
 
 __all__ = ["Leak", "install", "left_behind", "made_here"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
-_ENGINE = ("sim.kernel.turns", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
+_ENGINE = ("sim.kernel.loop.run", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
 _PASSED: dict[str, bool | None] = {}
 """By module: whether its frames are passed over; None where the search ends."""
 _SLEEP = "_set_result_unless_cancelled"  # what asyncio.sleep waits for: the task that sleeps is told of already

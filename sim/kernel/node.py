@@ -16,16 +16,16 @@ from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
-from sim.kernel.entropy import outside
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
-from sim.kernel.loop import NodeLoop
-from sim.kernel.names import Names
+from sim.kernel.loop.loop import NodeLoop
+from sim.kernel.loop.names import Names
+from sim.kernel.patches.clock_and_random import outside
 from sim.network.host import Host
 
 if TYPE_CHECKING:
     from sim.kernel.simulation import Simulation
-    from sim.network.tcp import Endpoint
+    from sim.network.tcp.endpoint import Endpoint
 
 __all__ = ["Clock", "Main", "Node"]
 
@@ -354,7 +354,7 @@ class Node:
 
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    # -- what its program asks (sim.kernel.entropy) ----------------------------------------------------------------
+    # -- what its program asks (sim.kernel.patches.clock_and_random) -------------------------------------------------
 
     def monotonic(self) -> float:
         """As `time.monotonic` and `loop.time` answer here: virtual seconds, unless its clock drifts."""

@@ -19,14 +19,16 @@ from threading import Thread, current_thread, get_ident, main_thread
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
 
-from sim.kernel import adopt, captured, entropy, leaks, refuse, signals
-from sim.kernel.burial import bury
+from sim.kernel import leaks
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.interrupt import held
 from sim.kernel.leaks import Leak
-from sim.kernel.loop import NodeLoop
+from sim.kernel.loop import adopt
+from sim.kernel.loop.loop import NodeLoop
+from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
-from sim.kernel.turns import Turns
+from sim.kernel.patches import clock_and_random, other_loops, rebind, signals
+from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
 from sim.network.network import Network, UnknownNode
 from sim.network.schedule import Schedule
@@ -66,12 +68,12 @@ def prepare() -> None:
 
     The first simulation does it. What is imported before it has captured the real ones, of which nearly all are found.
     """
-    entropy.install()
+    clock_and_random.install()
     adopt.install()
     leaks.install()
-    refuse.install()
+    other_loops.install()
     signals.install()
-    captured.rebind()
+    rebind.rebind()
 
 
 class _Nodes(dict[str, Node]):

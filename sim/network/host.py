@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sim.network.connect import Listener
     from sim.network.inbox import Inbox
-    from sim.network.tcp import Endpoint
+    from sim.network.tcp.connect import Listener
+    from sim.network.tcp.endpoint import Endpoint
     from sim.network.udp import DatagramSocket
 
 __all__ = ["ANY", "Address", "Host", "Sink", "is_loopback"]

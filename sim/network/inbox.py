@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.network.host import Address, Host
-from sim.network.tcp import Packet, land
+from sim.network.tcp.endpoint import Packet, land
 from sim.network.udp import OVERHEAD_BYTES, RECEIVE_BUFFER_BYTES, DatagramSocket
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from sim.network.host import Host
 from sim.network.latency import Constant, Distribution, parse_latency, typical
 from sim.network.link import Link, join
-from sim.network.partition import Cut
+from sim.network.rules import Cut
 from sim.network.schedule import Schedule
 from sim.trace import Trace
 
 if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
-    from sim.network.keepalive import Keepalives
-    from sim.network.tcp import Endpoint
+    from sim.network.tcp.endpoint import Endpoint
+    from sim.network.tcp.keepalive import Keepalives
     from sim.network.udp import DatagramSocket
 
 __all__ = ["Network", "NotConnected", "Path", "UnknownNode", "demand_connected"]
@@ -337,7 +337,7 @@ class Network:
         """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
         keepalives = self.keepalives
         if keepalives is None:
-            keepalives = self.keepalives = import_module("sim.network.keepalive").Keepalives(self)
+            keepalives = self.keepalives = import_module("sim.network.tcp.keepalive").Keepalives(self)
         keepalives.set(endpoint, idle, interval, count)
 
     def fell_silent(self) -> None:

@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from sim.network.link import Link
-from sim.network.partition import Cut
+from sim.network.rules import Cut
 
 __all__ = ["Change", "does_something"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from sim.backends.program import Ready, Script, World
 from sim.network.link import Link as Edge
-from sim.network.partition import Cut
 from sim.network.quantity import parse_drift, parse_offset, parse_probability
+from sim.network.rules import Cut
 from sim.scenario.cover import Change, does_something
 from sim.scenario.schema import (
     Clock,

@@ -25,8 +25,8 @@ from unittest import mock
 from excluded import EXCLUDED
 
 import sim
-from sim.kernel import adopt
-from sim.kernel.loop import NodeLoop
+from sim.kernel.loop import adopt
+from sim.kernel.loop.loop import NodeLoop
 
 SECONDS_A_TEST = 30
 

@@ -78,7 +78,7 @@ def test_a_run_in_which_all_ended_is_no_deadlock():
 
 
 def test_livelock_names_what_spins(monkeypatch):
-    monkeypatch.setattr("sim.kernel.turns.MAX_TURNS", 1000)
+    monkeypatch.setattr("sim.kernel.loop.run.MAX_TURNS", 1000)
 
     async def spins():
         while True:  # noqa: ASYNC110

@@ -15,16 +15,16 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 from weakref import ref
 
-from sim.kernel.calls import SocketCalls
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.names import MAPPED, Names
-from sim.kernel.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
-from sim.kernel.selector import Selector
-from sim.network.connect import BACKLOG, Connecting, Listener
+from sim.kernel.loop.calls import SocketCalls
+from sim.kernel.loop.names import MAPPED, Names
+from sim.kernel.loop.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
+from sim.kernel.loop.selector import Selector
 from sim.network.host import ANY, Host
 from sim.network.network import Network
-from sim.network.tcp import Endpoint
+from sim.network.tcp.connect import BACKLOG, Connecting, Listener
+from sim.network.tcp.endpoint import Endpoint
 from sim.network.udp import DatagramSocket
 
 __all__ = ["SimulatedSocket"]
@@ -223,7 +223,7 @@ class SimulatedSocket(SocketCalls):
 
     def veil(self, tls: Any) -> None:
         """From now on asyncio's TLS writes to it: `SSLProtocol`, of 3.11 to 3.13, whose private names these are."""
-        from sim.network.veiled import Veiled, veil
+        from sim.network.tcp.tls import Veiled, veil
 
         endpoint = self._endpoint
         if endpoint is None or isinstance(endpoint, Veiled):

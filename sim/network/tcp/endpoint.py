@@ -1,7 +1,7 @@
 """Stream connections as a program sees them: bytes in order, windows, FIN and RST.
 
 One simulated event carries one write of up to 64 KiB, however many packets it would be. What is modelled and what is
-left out: docs/network-model.md; what becomes of losses: sim.network.retransmission. Follows RFC 9293 and Linux'
+left out: docs/network-model.md; what becomes of losses: sim.network.tcp.losses. Follows RFC 9293 and Linux'
 defaults. Knows no event loop: an endpoint calls `on_readable` and `on_writable`, and answers `send` and `receive` as a
 non-blocking socket does.
 """
@@ -19,10 +19,10 @@ from zlib import crc32
 
 from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.network import Network
-from sim.network.retransmission import EMPTY, PACKET_BYTES, Queue, Retransmission, Segment, appended
+from sim.network.tcp.losses import EMPTY, PACKET_BYTES, Queue, Retransmission, Segment, appended
 
 if TYPE_CHECKING:
-    from sim.network.connect import Listener
+    from sim.network.tcp.connect import Listener
 
 __all__ = ["ACCEPTED", "Endpoint", "Packet", "land"]
 
@@ -82,7 +82,7 @@ class Endpoint(Retransmission):
         self.network, self.host = network, host
         self.local, self.remote = local, remote
         self.peer: Endpoint
-        self._veil: Any  # of one whose bytes are enciphered, see sim.network.veiled
+        self._veil: Any  # of one whose bytes are enciphered, see sim.network.tcp.tls
         self._to = ""
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody

@@ -53,7 +53,7 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
         if not self._buffered:
             return self._loop.run_now, self._sock.reader, self._take
         if isinstance(self._protocol, SSLProtocol):
-            return None  # it reads ciphertext, of which there is none: see sim.network.veiled
+            return None  # it reads ciphertext, of which there is none: see sim.network.tcp.tls
         return self._loop.run_now, self._sock.reader, self._take_into
 
     def _take(self, data: bytes) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import sim
 from sim import NotSimulated
-from sim.kernel import turns
-from sim.kernel.handles import Handle, TimerHandle
+from sim.kernel.loop import run as turns
+from sim.kernel.loop.handles import Handle, TimerHandle
 
 
 def on_a_node(function):

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, Protocol
 
-from sim.kernel.captured import default_arguments, instead, look_out, replace, type_modified
+from sim.kernel.patches.rebind import default_arguments, instead, look_out, replace, type_modified
 
 __all__ = ["EPOCH", "Source", "install", "off_loop", "outside", "running"]
 
@@ -83,7 +83,7 @@ _installed = False
 
 
 def install() -> None:
-    """Put the dispatching functions in place; once a process. `captured.rebind` has to follow."""
+    """Put the dispatching functions in place; once a process. `rebind.rebind` has to follow."""
     global _installed
     if _installed:
         return

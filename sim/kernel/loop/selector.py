@@ -1,7 +1,7 @@
 """The selector that watches a node's simulated sockets, and asyncio's table of the transports above them.
 
 Level-triggered as epoll is. Which sockets may have something is marked by the sockets themselves, so that nobody looks
-at all of them; sim.kernel.turns asks the marked ones.
+at all of them; sim.kernel.loop.run asks the marked ones.
 """
 
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 if TYPE_CHECKING:
-    from sim.kernel.sockets import SimulatedSocket
-    from sim.kernel.turns import Turns
+    from sim.kernel.loop.run import Turns
+    from sim.kernel.loop.sockets import SimulatedSocket
 
 __all__ = ["Selector", "Transports"]
 

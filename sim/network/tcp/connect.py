@@ -1,7 +1,7 @@
 """Setting up a connection: SYN, the accept queue, refusal, silence.
 
 A listener keeps connections until its program accepts them; a connecting side tries again at doubling times. Follows
-Linux' defaults. What comes after: sim.network.tcp.
+Linux' defaults. What comes after: sim.network.tcp.endpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from sim.network.host import ANY, Address, Host
 from sim.network.network import Network
-from sim.network.tcp import ACCEPTED, Endpoint
+from sim.network.tcp.endpoint import ACCEPTED, Endpoint
 
 __all__ = ["BACKLOG", "Connecting", "Listener"]
 

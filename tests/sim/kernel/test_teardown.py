@@ -9,7 +9,7 @@ from weakref import ref
 import pytest
 
 from sim import Simulation
-from sim.kernel import burial
+from sim.kernel import teardown
 
 
 def simulate(seed):
@@ -26,8 +26,8 @@ def test_objects_do_not_grow_with_the_number_of_simulations(monkeypatch):
     """The run's gc.freeze resets the counts by which Python decides to collect all garbage itself."""
     gc.collect()
     blocks = sys.getallocatedblocks()
-    monkeypatch.setattr(burial, "_kept", blocks)
-    monkeypatch.setattr(burial, "GROWTH", 10_000 - blocks // 2)  # so that few simulations are enough
+    monkeypatch.setattr(teardown, "_kept", blocks)
+    monkeypatch.setattr(teardown, "GROWTH", 10_000 - blocks // 2)  # so that few simulations are enough
     before = len(gc.get_objects())
     for seed in range(300):
         simulate(seed)
@@ -70,7 +70,7 @@ def test_a_socket_that_is_closed_goes_without_a_collection(family, kind):
 
 
 def test_nothing_is_collected_while_little_has_been_made(monkeypatch):
-    monkeypatch.setattr(burial, "_kept", 10**12)
+    monkeypatch.setattr(teardown, "_kept", 10**12)
     generations = []
 
     def note(phase, info):

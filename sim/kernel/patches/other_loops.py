@@ -8,9 +8,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from sim.kernel import captured
-from sim.kernel.entropy import running
 from sim.kernel.errors import SimulationError
+from sim.kernel.patches import rebind
+from sim.kernel.patches.clock_and_random import running
 
 __all__ = ["install"]
 
@@ -18,12 +18,12 @@ _installed = False
 
 
 def install() -> None:
-    """Once a process. `captured.rebind` has to follow."""
+    """Once a process. `rebind.rebind` has to follow."""
     global _installed
     if _installed:
         return
     _installed = True
-    captured.replace(asyncio, "run", _refused_on_a_node(asyncio.run, "asyncio.run()"))
+    rebind.replace(asyncio, "run", _refused_on_a_node(asyncio.run, "asyncio.run()"))
     asyncio.Runner.run = _refused_on_a_node(asyncio.Runner.run, "asyncio.Runner.run()")  # type: ignore[method-assign]
     made: Any = asyncio.SelectorEventLoop
     made.__new__ = _refused_on_a_node(lambda kind, *_, **__: object.__new__(kind), "asyncio.new_event_loop()")

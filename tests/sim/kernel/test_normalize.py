@@ -8,7 +8,7 @@ import pytest
 
 import sim
 from sim import Simulation
-from sim.kernel.plain import plain
+from sim.kernel.normalize import plain
 
 
 @pytest.mark.parametrize(

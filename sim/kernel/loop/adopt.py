@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sim.kernel import captured
-from sim.kernel.entropy import running
 from sim.kernel.errors import NotSimulated
-from sim.kernel.sockets import SimulatedSocket
+from sim.kernel.loop.sockets import SimulatedSocket
+from sim.kernel.patches import rebind
+from sim.kernel.patches.clock_and_random import running
 
 __all__ = ["adopt", "install"]
 
@@ -102,7 +102,7 @@ def _peer(sock: socket.socket) -> Any:
 def install() -> None:
     """Let `socket.socket()` and the module's look-ups answer from the simulation on a node; once a process.
 
-    `captured.rebind` has to follow.
+    `rebind.rebind` has to follow.
     """
     global _installed
     if _installed:
@@ -118,9 +118,9 @@ def install() -> None:
         "gethostbyname_ex",
         "gethostbyaddr",
     ):
-        captured.replace(socket, name, _names(name, getattr(socket, name)))
-    captured.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
-    captured.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
+        rebind.replace(socket, name, _names(name, getattr(socket, name)))
+    rebind.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
+    rebind.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
 
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:

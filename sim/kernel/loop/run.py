@@ -6,7 +6,7 @@ wake-up, for its earliest timer; an event cannot be taken back, so a stale one i
 
 Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._ready, _scheduled,
 _timer_cancelled_count, _timer_handle_cancelled, _stopping; futures._set_result_unless_cancelled.
-tests/sim/kernel/test_loop.py notices a change.
+tests/sim/kernel/loop/test_loop.py notices a change.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sim.kernel.connections import ConnectionMethods
 from sim.kernel.errors import Livelock
-from sim.kernel.handles import Handle, TimerHandle
-from sim.kernel.selector import Selector
-from sim.kernel.sockets import SimulatedSocket
+from sim.kernel.loop.connections import ConnectionMethods
+from sim.kernel.loop.handles import Handle, TimerHandle
+from sim.kernel.loop.selector import Selector
+from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.waiting import where
 
 if TYPE_CHECKING:

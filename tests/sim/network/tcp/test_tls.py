@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from sim import Simulation
-from sim.network.veiled import HANDSHAKE_BYTES
+from sim.network.tcp.tls import HANDSHAKE_BYTES
 
 PLAIN = 64
 """Bytes that each end writes at once."""

@@ -1,6 +1,6 @@
 """What TCP does about losses: when a segment is there that lost a packet, and how long a silent way is tried again.
 
-The half of a connection's sender that knows time-outs; its bytes, their order and the windows are sim.network.tcp's.
+The half of a sender that knows time-outs; its bytes, their order and the windows are those of tcp.endpoint.
 Fast retransmit is RFC 5681's, the retransmission time-out RFC 6298's with Linux' limits. Nothing here runs where
 nothing is lost or cut.
 """
@@ -20,7 +20,7 @@ from sim.network.network import Network, Path
 from sim.network.schedule import Schedule
 
 if TYPE_CHECKING:
-    from sim.network.tcp import Endpoint
+    from sim.network.tcp.endpoint import Endpoint
 
 __all__ = ["EMPTY", "PACKET_BYTES", "Queue", "Retransmission", "Segment", "appended"]
 

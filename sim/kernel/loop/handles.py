@@ -2,7 +2,7 @@
 
 asyncio's own, with hashes that are the same in every run, and without the detours that a loop in debug mode needs
 (there the loop makes asyncio's). Handles use the slots of asyncio's Handle and TimerHandle, 3.11 to 3.13;
-tests/sim/kernel/test_loop.py notices a change.
+tests/sim/kernel/loop/test_loop.py notices a change.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ __all__ = ["FINDS_LOOP_FAST", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "Ti
 # A future that nobody else ever holds, that is in no set or dictionary, may be asyncio's own: awaiting one is faster
 # by 1 µs than awaiting any subclass.
 _OF_ASYNCIO = ["base_events", "locks", "queues", "selector_events", "streams", "taskgroups", "tasks"]
-PRIVATE = frozenset(["sim.kernel.connections", *(f"asyncio.{each}" for each in _OF_ASYNCIO)])
+PRIVATE = frozenset(["sim.kernel.loop.connections", *(f"asyncio.{each}" for each in _OF_ASYNCIO)])
 """Modules that keep theirs to themselves, but for …"""
 HANDED_OUT: tuple[Any, ...] = (asyncio.shield, asyncio.gather)
 """… what these two return."""

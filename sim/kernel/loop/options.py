@@ -10,7 +10,7 @@ import struct
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
-from sim.network.tcp import SEND_BUFFER_BYTES, WINDOW_BYTES
+from sim.network.tcp.endpoint import SEND_BUFFER_BYTES, WINDOW_BYTES
 from sim.network.udp import RECEIVE_BUFFER_BYTES
 
 __all__ = ["KEEP_ALIVE", "Options", "answer", "as_asked", "as_set", "keep_alive_times", "resets_at_close"]

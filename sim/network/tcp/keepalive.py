@@ -12,7 +12,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from sim.network.tcp import Endpoint
+from sim.network.tcp.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from sim.network.network import Network

@@ -7,7 +7,7 @@ import pytest
 
 import sim
 from sim import NotSimulated
-from sim.kernel.sockets import SimulatedSocket
+from sim.kernel.loop.sockets import SimulatedSocket
 
 
 def on_a_node(function):

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from sim.kernel import captured
-from sim.kernel.entropy import outside, running
 from sim.kernel.errors import NotSimulated
+from sim.kernel.patches import rebind
+from sim.kernel.patches.clock_and_random import outside, running
 
 __all__ = ["UNCATCHABLE", "check", "install"]
 
@@ -52,18 +52,18 @@ def check(sig: Any) -> signal.Signals:
 
 
 def install() -> None:
-    """Once a process. `captured.rebind` has to follow."""
+    """Once a process. `rebind.rebind` has to follow."""
     global _installed
     if _installed:
         return
     _installed = True
-    captured.replace(os, "kill", _on_a_node(os.kill, _kill))
+    rebind.replace(os, "kill", _on_a_node(os.kill, _kill))
     for name, simulated in (("raise_signal", _raise), ("signal", _signal), ("getsignal", _getsignal)):
-        captured.replace(signal, name, _on_a_node(getattr(signal, name), simulated))
-    captured.replace(os, "killpg", _on_a_node(os.killpg, _refusing("os.killpg", _OTHERS)))
+        rebind.replace(signal, name, _on_a_node(getattr(signal, name), simulated))
+    rebind.replace(os, "killpg", _on_a_node(os.killpg, _refusing("os.killpg", _OTHERS)))
     for name, instead in _REFUSED.items():
         if hasattr(signal, name):
-            captured.replace(signal, name, _on_a_node(getattr(signal, name), _refusing(f"signal.{name}", instead)))
+            rebind.replace(signal, name, _on_a_node(getattr(signal, name), _refusing(f"signal.{name}", instead)))
 
 
 def _on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:

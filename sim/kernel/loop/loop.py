@@ -1,10 +1,10 @@
 """The event loop of one simulated node: asyncio's own selector loop over simulated sockets, in virtual time.
 
-Tasks, futures, callbacks from elsewhere, signals, and the end of a process. When it runs is said in sim.kernel.turns,
-how it makes connections in sim.kernel.connections.
+Tasks, futures, callbacks from elsewhere, signals, and the end of a process. When it runs is said in
+sim.kernel.loop.run, how it makes connections in sim.kernel.loop.connections.
 
 Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._thread_id, _asyncgens;
-BaseSelectorEventLoop._selector, _transports. tests/sim/kernel/test_loop.py notices a change.
+BaseSelectorEventLoop._selector, _transports. tests/sim/kernel/loop/test_loop.py notices a change.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
-from sim.kernel.entropy import off_loop
 from sim.kernel.errors import NodeDown, SimulationError
-from sim.kernel.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.leaks import made_here
-from sim.kernel.plain import plain
-from sim.kernel.selector import Transports
-from sim.kernel.signals import UNCATCHABLE, check
-from sim.kernel.turns import NO_WAKE, Turns, as_made_above
+from sim.kernel.loop.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
+from sim.kernel.loop.run import NO_WAKE, Turns, as_made_above
+from sim.kernel.loop.selector import Transports
+from sim.kernel.normalize import plain
+from sim.kernel.patches.clock_and_random import off_loop
+from sim.kernel.patches.signals import UNCATCHABLE, check
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
@@ -319,7 +319,7 @@ def _as_made_outside(task: NodeTask) -> None:
         del trace[-1]
 
 
-_HERE = __file__.rpartition("/")[0] + "/"
+_HERE = __file__.rpartition("/loop/")[0] + "/"
 
 
 def _said(error: BaseException) -> str:

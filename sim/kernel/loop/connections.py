@@ -1,14 +1,14 @@
 """How a simulated node's loop makes connections, servers and datagram endpoints, resolves names, and what it refuses.
 
 The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
-that would make a real one. Knows nothing of time and turns (sim.kernel.loop).
+that would make a real one. Knows nothing of time and turns (sim.kernel.loop.loop).
 
 Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport,
 _create_server_getaddrinfo, _sock_sendfile_native, _sock_sendfile_fallback; BaseSelectorEventLoop._add_reader,
 _remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect_cb, _make_self_pipe, _close_self_pipe,
 _write_to_self, _make_socket_transport, _make_datagram_transport;
 _UnixSelectorEventLoop.create_unix_connection, create_unix_server.
-tests/sim/kernel/test_loop.py notices a change.
+tests/sim/kernel/loop/test_loop.py notices a change.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from asyncio import base_events, events, selector_events, unix_events
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.adopt import adopt
 from sim.kernel.errors import NodeDown, NotSimulated
-from sim.kernel.selector import Selector
-from sim.kernel.sockets import SimulatedSocket
-from sim.kernel.transports import DatagramTransport, StreamTransport
+from sim.kernel.loop.adopt import adopt
+from sim.kernel.loop.selector import Selector
+from sim.kernel.loop.sockets import SimulatedSocket
+from sim.kernel.loop.transports import DatagramTransport, StreamTransport
 from sim.network.host import Host
 
 if TYPE_CHECKING:

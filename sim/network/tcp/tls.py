@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from sim.network.network import Path
-from sim.network.retransmission import Segment
-from sim.network.tcp import Endpoint
+from sim.network.tcp.endpoint import Endpoint
+from sim.network.tcp.losses import Segment
 
 __all__ = ["HANDSHAKE_BYTES", "Veiled", "veil"]
 
