@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from sim.backends.program import Program, ProgramError
+from sim.network.fabric import Network
 from sim.network.host import Host
 from sim.network.link import Link
-from sim.network.network import Network
 from sim.network.schedule import Schedule
 from sim.trace import Trace
 

@@ -30,7 +30,7 @@ from sim.kernel.node import Node
 from sim.kernel.patches import clock_and_random, other_loops, rebind, signals
 from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
-from sim.network.network import Network, UnknownNode
+from sim.network.fabric import Network, UnknownNode
 from sim.network.schedule import Schedule
 from sim.trace import Trace, TraceWriteError
 

@@ -17,7 +17,7 @@ from sim.network.tcp.endpoint import Packet, land
 from sim.network.udp import OVERHEAD_BYTES, RECEIVE_BUFFER_BYTES, DatagramSocket
 
 if TYPE_CHECKING:
-    from sim.network.network import Network
+    from sim.network.fabric import Network
 
 __all__ = ["Inbox"]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
 
+from sim.network.fabric import Network, Path
 from sim.network.host import ANY, AT_ONCE, Address, Host, Sink, is_loopback
-from sim.network.network import Network, Path
 
 __all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "DatagramSocket"]
 

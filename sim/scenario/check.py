@@ -13,9 +13,9 @@ from rpcnet.app import App, AppError, check_arguments, cluster_config, keyring_o
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.kernel.simulation import prepare
+from sim.network.fabric import demand_connected
 from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
-from sim.network.network import demand_connected
 from sim.network.quantity import parse_drift, parse_offset
 from sim.scenario.fault import Declared, declare_one, names_of, parse_next
 from sim.scenario.locate import Path

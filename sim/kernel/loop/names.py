@@ -9,8 +9,8 @@ from functools import lru_cache
 from operator import index
 from typing import Any
 
+from sim.network.fabric import Network
 from sim.network.host import Host
-from sim.network.network import Network
 
 __all__ = ["MAPPED", "Names"]
 

@@ -21,8 +21,8 @@ from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.names import MAPPED, Names
 from sim.kernel.loop.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
 from sim.kernel.loop.selector import Selector
+from sim.network.fabric import Network
 from sim.network.host import ANY, Host
-from sim.network.network import Network
 from sim.network.tcp.connect import BACKLOG, Connecting, Listener
 from sim.network.tcp.endpoint import Endpoint
 from sim.network.udp import DatagramSocket

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from sim.network.fabric import Network
 from sim.network.host import ANY, Address, Host
-from sim.network.network import Network
 from sim.network.tcp.endpoint import ACCEPTED, Endpoint
 
 __all__ = ["BACKLOG", "Connecting", "Listener"]

@@ -17,8 +17,8 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
-from sim.network.network import Network
 from sim.network.tcp.losses import EMPTY, PACKET_BYTES, Queue, Retransmission, Segment, appended
 
 if TYPE_CHECKING:

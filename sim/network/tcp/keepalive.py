@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sim.network.tcp.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from sim.network.network import Network
+    from sim.network.fabric import Network
 
 __all__ = ["Keepalives"]
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sim.network.fabric import Network, Path
 from sim.network.host import Host
-from sim.network.network import Network, Path
 from sim.network.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ what it wrote, and count as they are.
 import math
 from typing import Any
 
-from sim.network.network import Path
+from sim.network.fabric import Path
 from sim.network.tcp.endpoint import Endpoint
 from sim.network.tcp.losses import Segment
 

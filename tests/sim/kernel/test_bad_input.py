@@ -10,7 +10,7 @@ import pytest
 
 import sim
 from sim import NodeDown, Simulation, SimulationError
-from sim.network.network import NotConnected, UnknownNode
+from sim.network.fabric import NotConnected, UnknownNode
 from sim.network.quantity import QuantityError
 
 

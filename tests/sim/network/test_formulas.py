@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from sim import Simulation
 from sim.network.link import Link
-from sim.network.network import Wire
 from sim.network.tcp.endpoint import SEGMENT_BYTES, WINDOW_BYTES
 from sim.network.tcp.losses import PACKET_BYTES
+from sim.network.wire import Wire
 
 PORT = 7000
 

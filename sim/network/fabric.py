@@ -1,25 +1,24 @@
 """The network between machines: which way lies between two of them now, and how to change it.
 
 Answers two questions of the hot path: whose address is this, and what is the path from one host to another (None = no
-way through). Knows no event loop and no program; datagrams are sim.network.udp's, connections sim.network.tcp's.
+way through). Knows no event loop and no program. What changes its ways is kept by sim.network.rules, what befalls a
+packet on one is sim.network.fate's; datagrams are sim.network.udp's, connections sim.network.tcp's. Tests:
+tests/sim/network/test_network.py.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from itertools import islice
-from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sim.network.host import Host
 from sim.network.latency import Constant, Distribution, parse_latency, typical
 from sim.network.link import Link, join
-from sim.network.rules import Cut
+from sim.network.rules import Cut, Rules
 from sim.network.schedule import Schedule
+from sim.network.wire import Wire
 from sim.trace import Trace
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Network", "NotConnected", "Path", "UnknownNode", "demand_connected"]
 
-MANY_SPANS = 64
-"""So many are kept of a wire before those of the past are looked for."""
 LOOPBACK = Link(latency=Constant(25e-6))
 
 
@@ -69,81 +66,6 @@ def demand_connected(graph: Graph, names: Sequence[str]) -> None:
             f"the graph is not connected: there is no way from {lost[0]!r} to {lost[1]!r}; add an edge, and cut it "
             "with network.partition() once the simulation runs"
         )
-
-
-class Wire:
-    """One direction of an edge that has a bandwidth: what passes waits for what went before, whoever sent it.
-
-    A packet takes its time on each wire of its way when it is sent. One that is sent later, from nearby, may be at a
-    wire before it, and goes first where there is room: so what passes is kept as spans of time, of which the last is
-    the only one in most networks.
-    """
-
-    __slots__ = ("_taken", "bandwidth", "queue")
-
-    def __init__(self) -> None:
-        self._taken: list[list[float]] = [[-math.inf, -math.inf]]
-        """From when to when it is taken: in order, apart from each other, those of the past left out at times."""
-
-    def set(self, link: Link) -> Wire:
-        # Half a byte more, as times are not exact.
-        self.bandwidth, self.queue = link.bandwidth or 0.0, link.queue + 0.5
-        return self
-
-    def take(self, now: float, at: float, size: int, again: float | None) -> float | None:
-        """When the last byte has left of what comes `at` that time; None where more than `queue` bytes wait already.
-
-        With `again` it comes anew then, so many seconds later, and waits for as long as it takes.
-        """
-        last = self._taken[-1]
-        first, end = last
-        if at >= first:
-            start = end if end > at else at
-            if (start - at) * self.bandwidth <= self.queue:
-                left = start + size / self.bandwidth
-                if start == end:
-                    last[1] = left
-                elif end <= now:
-                    last[0], last[1] = start, left
-                else:
-                    if len(self._taken) > MANY_SPANS:
-                        self._forget(now)
-                    self._taken.append([start, left])
-                return left
-        seconds = size / self.bandwidth
-        start = self._room(now, at, seconds)
-        if (start - at) * self.bandwidth > self.queue:
-            if again is None:
-                return None
-            start = self._room(now, at + again, seconds)
-        self._put(start, start + seconds)
-        return start + seconds
-
-    def _room(self, now: float, at: float, seconds: float) -> float:
-        """The first moment from then on at which it is free for so long."""
-        self._forget(now)
-        start, taken = at, self._taken
-        for first, end in islice(taken, max(0, bisect_right(taken, at, key=itemgetter(0)) - 1), None):
-            if start + seconds <= first:
-                break
-            start = max(start, end)
-        return start
-
-    def _forget(self, now: float) -> None:
-        """What is past, but for the last."""
-        taken = self._taken
-        del taken[: min(bisect_right(taken, now, key=itemgetter(1)), len(taken) - 1)]
-
-    def _put(self, start: float, end: float) -> None:
-        taken = self._taken
-        index = bisect_right(taken, start, key=itemgetter(0))
-        if index and taken[index - 1][1] >= start:
-            index -= 1
-            taken[index][1] = end
-        else:
-            taken.insert(index, [start, end])
-        if index + 1 < len(taken) and taken[index + 1][0] <= end:
-            taken[index][1] = taken.pop(index + 1)[1]
 
 
 class Path:
@@ -204,10 +126,7 @@ class Network:
         self._looks = False
         self._graph: Graph | None = None
         self._default = Link()
-        self._changes: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
-        self._cuts: dict[str, Cut] = {}
-        self._held: dict[str, dict[Host, None]] = {}
-        """Machines at which a rule of that name keeps or delays packets."""
+        self._rules = Rules()
         self._paths: dict[tuple[Host, Host], Path | None] = {}
         self._links: dict[tuple[Any, Any], Link] = {}
         """Of the graph's edges, as they are now."""
@@ -270,10 +189,7 @@ class Network:
         _demand_two(source, target)
         Link.of(edge)
         name = name or f"link {source} {target}"
-        changes = self._changes.setdefault(name, {})
-        changes[source, target] = edge
-        if not one_way:
-            changes[target, source] = edge
+        self._rules.change(name, source, target, edge, one_way=one_way)
         self._changed()
         return name
 
@@ -287,7 +203,7 @@ class Network:
                 raise TypeError(f"a group of a partition is a list of nodes, [{group!r}], not the text {group!r}")
             self._known(*group)
         name = name or " | ".join(",".join(group) for group in groups)
-        self._cuts[name] = Cut.between([frozenset(group) for group in groups], one_way=one_way)
+        self._rules.cut(name, Cut.between([frozenset(group) for group in groups], one_way=one_way))
         self._changed()
         return name
 
@@ -295,7 +211,7 @@ class Network:
         """Cut one node from everybody, until healed. Returns the name."""
         self._known(node)
         name = name or f"isolate {node}"
-        self._cuts[name] = Cut.around(node)
+        self._rules.cut(name, Cut.around(node))
         self._changed()
         return name
 
@@ -323,15 +239,8 @@ class Network:
         inbox = host.inbox
         if inbox is None:
             inbox = host.inbox = import_module("sim.network.inbox").Inbox(self, host)
-        self._held.setdefault(name, {})[host] = None
+        self._rules.keep(name, inbox)
         return inbox
-
-    def _end_held(self, names: Iterable[str]) -> bool:
-        """What was kept arrives now, as events of their own: nothing of a node runs while somebody heals."""
-        ended = [(host, name) for name in list(names) for host in self._held.pop(name, ())]
-        if ended:
-            self.schedule.after(0.0, _end_held, ended)
-        return bool(ended)
 
     def keep_alive(self, endpoint: Endpoint, idle: float, interval: float, count: int) -> None:
         """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
@@ -352,16 +261,13 @@ class Network:
 
     def heal(self, name: str | None = None) -> bool:
         """Undo the cut, change, hold or slowness of that name, or all of them. False where there was none."""
-        held = self._end_held(self._held if name is None else [name])
-        if name is None:
-            found = bool(self._cuts or self._changes)
-            self._cuts.clear()
-            self._changes.clear()
-        else:
-            cut, change = self._cuts.pop(name, None), self._changes.pop(name, None)
-            found = cut is not None or change is not None
+        ended = self._rules.let_go(name)
+        if ended:
+            # An event of its own: nothing of a node runs while somebody heals.
+            self.schedule.after(0.0, _hand_over, ended)
+        found = self._rules.end(name)
         self._changed()
-        return found or held
+        return found or bool(ended)
 
     # -- the hot path ----------------------------------------------------------------------------------------------
 
@@ -411,7 +317,7 @@ class Network:
         """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
         self._paths.clear()
         self._links.clear()
-        uniform = self._graph is None and not self._cuts and not self._changes and self._default.bandwidth is None
+        uniform = self._graph is None and not self._rules.shape_links and self._default.bandwidth is None
         default = self._default
         self.uniform = Path(default, [(None, default.delay)], self.random) if uniform else None
         self.plain = self.uniform if default.plain else None
@@ -423,7 +329,7 @@ class Network:
         return 0.0 if path is None else path.round_trip
 
     def _find(self, source: Host, target: Host) -> Path | None:
-        if any(cut.blocks(source.name, target.name) for cut in self._cuts.values()):
+        if self._rules.blocks(source.name, target.name):
             return None
         path = self._way(source, target)
         return None if path is None or path.link.loss >= 1 else path
@@ -441,9 +347,8 @@ class Network:
         whole = join(links)
         ways = [(self._wire(hop, link), link.delay) for link, hop in zip(links, hops, strict=True)]
         if self._graph is None or not self._graph.has_edge(a, b):
-            changes = [edges[a, b] for edges in self._changes.values() if (a, b) in edges]
-            for edge in changes:
-                whole = Link.of(edge, whole)
+            changes = list(self._rules.changes(a, b))
+            whole = self._rules.changed(whole, a, b)
             if any({"bandwidth", "queue"}.intersection(edge) for edge in changes):
                 ways = [(self._wire((a, b), whole), whole.delay)]
             elif changes:
@@ -459,11 +364,7 @@ class Network:
         try:
             return self._links[a, b]
         except KeyError:
-            link: Link = topology().edge_link(data, self._default)
-            for changes in self._changes.values():
-                if (a, b) in changes:
-                    link = Link.of(changes[a, b], link)
-            self._links[a, b] = link
+            link = self._links[a, b] = self._rules.changed(topology().edge_link(data, self._default), a, b)
             return link
 
     def apart(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -484,7 +385,6 @@ def _demand_two(source: str, target: str) -> None:
         raise ValueError(f"nothing lies between {source!r} and itself; name two nodes")
 
 
-def _end_held(ended: Iterable[tuple[Host, str]]) -> None:
-    for host, name in ended:
-        if host.inbox is not None:
-            host.inbox.end(name)
+def _hand_over(ended: Iterable[tuple[Inbox, str]]) -> None:
+    for inbox, name in ended:
+        inbox.end(name)
