@@ -14,8 +14,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sim.backends.control import Ways
+from sim.network.fate import Arrivals, datagram, packet_is_lost
 from sim.network.latency import parse_latency
 from sim.network.link import Link
+from sim.network.tcp.defaults import CONNECT_TIMEOUT, MAX_RTO, MIN_RTO, PACKET_BYTES, SYN_TIMEOUTS
 
 if TYPE_CHECKING:
     from sim.backends.wires import DatagramWire, StreamWire
@@ -24,30 +26,21 @@ __all__ = ["LEAST_DELAY", "Shaper", "Way"]
 
 LEAST_DELAY = 0.0005
 """Seconds; anything shorter is no delay, as epoll counts in milliseconds."""
-SEGMENT_BYTES = 1460
-RETRANSMISSION = 0.2
-"""Seconds: Linux's least RTO (RFC 6298 says 1 s); doubles with each loss of the same segment."""
-MAX_RETRANSMISSION = 120.0
-SYN_RETRANSMISSION = 1.0
-CONNECT_TIMEOUT = 127.0
-"""Linux: six SYNs, doubling from 1 s, then ETIMEDOUT."""
 LOCAL = frozenset({"", "localhost", "127.0.0.1", "0.0.0.0"})
 """Each node has them for itself, so each means its own address."""
 
 
 class Way:
-    """One direction between this node and one address: draws what befalls a packet."""
+    """One direction between this node and one address: how long a packet takes, and what befalls it."""
 
-    __slots__ = ("_busy_until", "_draw", "_random", "link")
+    __slots__ = ("_busy_until", "_random", "delay", "link")
 
     def __init__(self, link: Link, random: Random) -> None:
         self.link = link
         self._random = random
-        self._draw = link.delay.sampler(random)
+        self.delay: Callable[[], float] = link.delay.sampler(random)
+        """Draws a latency in seconds."""
         self._busy_until = 0.0
-
-    def delay(self) -> float:
-        return self._draw()
 
     def _on_the_wire(self, size: int, now: float) -> float:
         """Seconds until the last byte has left, where the link has a bandwidth."""
@@ -58,38 +51,34 @@ class Way:
 
     def stream(self, size: int, now: float) -> float:
         """Seconds until these bytes of a stream arrive: a lost segment comes after its retransmission."""
-        seconds = self._on_the_wire(size, now) + self._draw()
-        loss = self.link.loss
-        if loss:
-            again, wait = 1 - (1 - loss) ** max(1, -(-size // SEGMENT_BYTES)), RETRANSMISSION
-            while wait <= MAX_RETRANSMISSION and self._random.random() < again:
-                seconds += wait
-                again, wait = loss, wait * 2
+        seconds = self._on_the_wire(size, now) + self.delay()
+        packets, wait = max(1, -(-size // PACKET_BYTES)), MIN_RTO
+        while wait <= MAX_RTO and packet_is_lost(self.link, self._random, packets):
+            seconds += wait
+            packets, wait = 1, wait * 2
         return seconds
 
     def connect(self) -> float:
         """Seconds until a SYN arrives."""
-        seconds, wait = self._draw(), SYN_RETRANSMISSION
-        while self.link.loss and wait < CONNECT_TIMEOUT and self._random.random() < self.link.loss:
-            seconds, wait = seconds + wait, wait * 2
+        seconds = self.delay()
+        for wait in SYN_TIMEOUTS:
+            if not packet_is_lost(self.link, self._random):
+                break
+            seconds += wait
         return seconds
 
-    def datagram(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
-        """What arrives of a datagram, and after how many seconds: nothing, one, or two copies."""
-        link, draw = self.link, self._random.random
-        if link.loss and draw() < link.loss_of(len(data)):
-            return []
-        waiting = self._on_the_wire(len(data), now)
-        if link.bandwidth is not None and waiting * link.bandwidth > link.queue + len(data):
-            self._busy_until -= len(data) / link.bandwidth
-            return []
-        if data and link.corrupt and draw() < link.corrupt:
-            damaged = bytearray(data)
-            damaged[self._random.randrange(len(data))] ^= 1 << self._random.randrange(8)
-            data = bytes(damaged)
-        copies = 2 if link.duplicate and draw() < link.duplicate else 1
-        late = self._draw() if link.reorder and draw() < link.reorder else 0.0
-        return [(waiting + late + self._draw(), data) for _ in range(copies)]
+    def travel(self, now: float, size: int) -> float | None:
+        """When a datagram sent now arrives; None where more than the link's queue waits before it."""
+        link, waiting = self.link, self._on_the_wire(size, now)
+        if link.bandwidth is not None and waiting * link.bandwidth > link.queue + size:
+            self._busy_until -= size / link.bandwidth
+            return None
+        return now + waiting + self.delay()
+
+    def datagram(self, data: bytes, now: float) -> Arrivals:
+        """What arrives of a datagram, and when: nothing, one, or two copies."""
+        verdict = datagram(self, self._random, now, data)
+        return () if isinstance(verdict, str) else verdict
 
 
 class LateReading:

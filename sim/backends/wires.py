@@ -14,12 +14,9 @@ from functools import partial
 from typing import Any, Literal
 
 from sim.backends.shaper import LEAST_DELAY, Shaper
+from sim.network.tcp.defaults import SEGMENT_BYTES, SEND_BUFFER_BYTES
 
 __all__ = ["DatagramWire", "StreamWire"]
-
-CHUNK_BYTES = 65536
-SOCKET_BUFFER_BYTES = 256 * 1024
-"""What a kernel would hold of bytes under way, before the transport's own buffer grows."""
 
 _END: Literal["end"] = "end"
 _CLOSE: Literal["close"] = "close"
@@ -186,7 +183,7 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
     def _set_reading(self) -> None:
         if self._below.is_closing():
             return
-        wanted = self.is_reading() and self._unread < SOCKET_BUFFER_BYTES
+        wanted = self.is_reading() and self._unread < SEND_BUFFER_BYTES
         if wanted and not self._below.is_reading():
             self._below.resume_reading()
         elif not wanted and self._below.is_reading():
@@ -266,8 +263,8 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         if self._closing or not data:
             return
         view = memoryview(bytes(data))
-        for start in range(0, len(view), CHUNK_BYTES):
-            self._queue(bytes(view[start : start + CHUNK_BYTES]))
+        for start in range(0, len(view), SEGMENT_BYTES):
+            self._queue(bytes(view[start : start + SEGMENT_BYTES]))
         self._watermark()
 
     def write_eof(self) -> None:
@@ -325,7 +322,7 @@ class StreamWire(asyncio.Transport, asyncio.Protocol):
         return self._wants_reading and not self._closing
 
     def get_write_buffer_size(self) -> int:
-        return max(0, self._held - SOCKET_BUFFER_BYTES) + self._below.get_write_buffer_size()
+        return max(0, self._held - SEND_BUFFER_BYTES) + self._below.get_write_buffer_size()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._low, self._high
@@ -408,12 +405,13 @@ class DatagramWire(asyncio.DatagramTransport, asyncio.DatagramProtocol):
             self._below.sendto(data, addr)
             return
         loop = self._shaper.loop
-        for delay, copy in way.datagram(bytes(data), loop.time()):
-            if delay < LEAST_DELAY and not self._shaper.is_held(peer):
+        now = loop.time()
+        for when, copy in way.datagram(bytes(data), now):
+            if when - now < LEAST_DELAY and not self._shaper.is_held(peer):
                 self._below.sendto(copy, addr)
             else:
                 self._under_way += 1
-                loop.call_later(delay, self._arrive, copy, addr)
+                loop.call_at(when, self._arrive, copy, addr)
 
     def way_changed(self) -> None:
         """A hold may be over: what it kept leaves, in order."""

@@ -13,6 +13,7 @@ from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from sim.network import fate
 from sim.network.host import Host
 from sim.network.latency import Constant, Distribution, parse_latency, typical
 from sim.network.link import Link, join
@@ -78,7 +79,7 @@ class Path:
         self.delay: Callable[[], float] = link.delay.sampler(random)
         """Draws seconds."""
         self.plain = link.plain
-        self.passed = (1 - link.loss) * (1 - link.corrupt)
+        self.passed = fate.passes(link)
         """The chance that a packet of a stream arrives whole."""
         self.round_trip = 2 * typical(link.delay)
         """Seconds, as TCP estimates it."""

@@ -1,10 +1,10 @@
 """What lies on one way between two machines: latency, loss, bandwidth and the rest of an edge's data.
 
 A link is a value. Links of a route are joined into one by `join`: latencies add, losses multiply out, the narrowest
-bandwidth counts.
+bandwidth counts. What befalls a packet on it is sim.network.fate's. Tests: tests/sim/network/test_latency.py,
+test_network.py.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, Self
@@ -18,9 +18,6 @@ from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, pa
 from sim.network.spelling import did_you_mean
 
 __all__ = ["Link", "join"]
-
-FRAGMENT_BYTES = 1480  # Ethernet's MTU of 1500 less the IP header (RFC 791)
-UDP_HEADER_BYTES = 8
 
 
 class _Sum(Struct, frozen=True):
@@ -74,11 +71,6 @@ class Link(Struct, frozen=True, kw_only=True):
             except QuantityError as error:
                 raise QuantityError(f"{key}: {error}") from None
         return replace(base, **values) if isinstance(base, cls) else cls(**values)
-
-    def loss_of(self, size: int) -> float:
-        """The chance that a datagram of so many bytes is lost: with each of the fragments that IP makes of it."""
-        whole = size + UDP_HEADER_BYTES
-        return self.loss if whole <= FRAGMENT_BYTES else 1 - (1 - self.loss) ** math.ceil(whole / FRAGMENT_BYTES)
 
     @property
     def plain(self) -> bool:

@@ -1,6 +1,7 @@
-"""Datagrams: loss, duplicates, reordering, corruption, the receive buffer, and who hears that nobody listens.
+"""Datagrams: who hears them, the receive buffer, and who is told that nobody listens.
 
-Follows udp(7) and Linux' defaults. Knows no event loop: a socket calls `on_readable` when something came.
+Follows udp(7) and Linux' defaults. Knows no event loop: a socket calls `on_readable` when something came. What befalls
+a datagram on its way is sim.network.fate's. Tests: tests/sim/network/test_udp.py.
 """
 
 import errno
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from heapq import heappush
 from zlib import crc32
 
+from sim.network import fate
 from sim.network.fabric import Network, Path
 from sim.network.host import ANY, AT_ONCE, Address, Host, Sink, is_loopback
 
@@ -166,25 +168,15 @@ class DatagramSocket:
             self._send_over(path, packet, now)
 
     def _send_over(self, path: Path, packet: _Packet, now: float) -> None:
-        """The same over a link that does more than delay. Each thing that may befall a packet is drawn for itself."""
-        link, network = path.link, self.network
+        """The same over a link that does more than delay."""
+        network = self.network
         _, target, to, source, data, line = packet
-        draw = network.random.random
-        if link.loss and draw() < link.loss_of(len(data)):
-            self._drop(now, line, target.name, "loss")
+        verdict = fate.datagram(path, network.random, now, data)
+        if isinstance(verdict, str):
+            self._drop(now, line, target.name, verdict)
             return
-        when = path.travel(now, len(data))
-        if when is None:
-            self._drop(now, line, target.name, "queue_full")
-            return
-        if link.corrupt and data and draw() < link.corrupt:
-            data = _flip_a_bit(data, network.random.randrange(len(data) * 8))
-            packet = (self, target, to, source, data, line)
-        if link.reorder and draw() < link.reorder:
-            when += path.delay()
-        network.schedule.at(when, _arrive, packet)
-        if link.duplicate and draw() < link.duplicate:
-            network.schedule.at(when + path.delay(), _arrive, packet)
+        for when, arrived in verdict:
+            network.schedule.at(when, _arrive, (self, target, to, source, arrived, line))
 
     def deliver(self, sender: str, data: bytes, source: Address, line: int, waited: bool) -> bool:
         """Hand a datagram to its reader, or put it into the receive buffer; False where that is full.
@@ -322,12 +314,6 @@ def _arrive(packet: _Packet) -> None:
         else:
             reason = "buffer_full"
     sender._drop(sender.network.schedule.now, line, target.name, reason)
-
-
-def _flip_a_bit(data: bytes, bit: int) -> bytes:
-    changed = bytearray(data)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
 
 
 def _nobody() -> None:

@@ -10,7 +10,14 @@ import struct
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
-from sim.network.tcp.endpoint import SEND_BUFFER_BYTES, WINDOW_BYTES
+from sim.network.tcp.defaults import (
+    KEEPALIVE_COUNT,
+    KEEPALIVE_IDLE,
+    KEEPALIVE_INTERVAL,
+    SEND_BUFFER_BYTES,
+    SYN_TIMEOUTS,
+    WINDOW_BYTES,
+)
 from sim.network.udp import RECEIVE_BUFFER_BYTES
 
 __all__ = ["KEEP_ALIVE", "Options", "answer", "as_asked", "as_set", "keep_alive_times", "resets_at_close"]
@@ -45,11 +52,11 @@ _MULTICAST = frozenset(
 )
 _DEFAULTS: Options = {
     (socket.SOL_SOCKET, socket.SO_RCVLOWAT): 1,
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 7200,
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 75,
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 9,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): KEEPALIVE_IDLE,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): KEEPALIVE_INTERVAL,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): KEEPALIVE_COUNT,
     (socket.IPPROTO_TCP, socket.TCP_QUICKACK): 1,
-    (socket.IPPROTO_TCP, socket.TCP_SYNCNT): 6,
+    (socket.IPPROTO_TCP, socket.TCP_SYNCNT): len(SYN_TIMEOUTS) - 1,
     (socket.IPPROTO_IP, socket.IP_TTL): 64,
     (socket.IPPROTO_IP, socket.IP_MULTICAST_TTL): 1,
     (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP): 1,

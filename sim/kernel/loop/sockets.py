@@ -23,7 +23,8 @@ from sim.kernel.loop.options import KEEP_ALIVE, Options, answer, as_asked, as_se
 from sim.kernel.loop.selector import Selector
 from sim.network.fabric import Network
 from sim.network.host import ANY, Host
-from sim.network.tcp.connect import BACKLOG, Connecting, Listener
+from sim.network.tcp.connect import Connecting, Listener
+from sim.network.tcp.defaults import BACKLOG
 from sim.network.tcp.endpoint import Endpoint
 from sim.network.udp import DatagramSocket
 

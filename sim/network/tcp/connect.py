@@ -14,13 +14,12 @@ from functools import partial
 from typing import Any
 
 from sim.network.fabric import Network
+from sim.network.fate import packet_is_lost
 from sim.network.host import ANY, Address, Host
+from sim.network.tcp.defaults import BACKLOG, SYN_TIMEOUTS
 from sim.network.tcp.endpoint import ACCEPTED, Endpoint
 
-__all__ = ["BACKLOG", "Connecting", "Listener"]
-
-BACKLOG = 100  # asyncio's default
-SYN_TIMEOUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # Linux: tcp_syn_retries = 6
+__all__ = ["Connecting", "Listener"]
 
 
 class Listener:
@@ -118,7 +117,7 @@ class Connecting:
     def _delay(self, source: Host, target: Host) -> float | None:
         """Seconds to the other host, None where the packet is lost."""
         path = self.network.path(source, target)
-        if path is None or (path.link.loss and self.network.random.random() < path.link.loss):
+        if path is None or packet_is_lost(path.link, self.network.random):
             return None
         return path.delay()
 

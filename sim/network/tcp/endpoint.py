@@ -19,16 +19,13 @@ from zlib import crc32
 
 from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
-from sim.network.tcp.losses import EMPTY, PACKET_BYTES, Queue, Retransmission, Segment, appended
+from sim.network.tcp.defaults import PACKET_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, WINDOW_BYTES
+from sim.network.tcp.losses import EMPTY, Queue, Retransmission, Segment, appended
 
 if TYPE_CHECKING:
     from sim.network.tcp.connect import Listener
 
 __all__ = ["ACCEPTED", "Endpoint", "Packet", "land"]
-
-SEGMENT_BYTES = 64 * 1024
-SEND_BUFFER_BYTES = 256 * 1024
-WINDOW_BYTES = 256 * 1024  # sent and not yet read by the other program
 
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
 

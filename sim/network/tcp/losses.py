@@ -12,23 +12,18 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.network.fabric import Network, Path
+from sim.network.fate import first_lost
 from sim.network.host import Host
 from sim.network.schedule import Schedule
+from sim.network.tcp.defaults import FAST_RETRANSMIT_PACKETS, MAX_RTO, MIN_RTO, PACKET_BYTES, USER_TIMEOUT
 
 if TYPE_CHECKING:
     from sim.network.tcp.endpoint import Endpoint
 
-__all__ = ["EMPTY", "PACKET_BYTES", "Queue", "Retransmission", "Segment", "appended"]
-
-PACKET_BYTES = 1448  # Ethernet's MTU less IP and TCP headers with timestamps
-MIN_RTO = 0.2  # Linux: TCP_RTO_MIN; the time-out is the round trip plus this
-MAX_RTO = 120.0  # Linux: TCP_RTO_MAX
-FAST_RETRANSMIT_PACKETS = 3  # RFC 5681: three duplicate acknowledgements
-USER_TIMEOUT = 924.6  # Linux: tcp_retries2 = 15
+__all__ = ["EMPTY", "Queue", "Retransmission", "Segment", "appended"]
 
 _T = TypeVar("_T")
 Queue = deque[_T]
@@ -87,14 +82,14 @@ class Retransmission:
         packets = max(1, math.ceil(len(data) / PACKET_BYTES))
         arrival = path.travel(now, len(data), path.round_trip)
         assert arrival is not None, "it waits where a queue is full"
-        first_lost = _first_lost(path, packets, self.network.random)
+        lost = first_lost(path.passed, self.network.random, packets)
         round_trip = path.round_trip
         if self._holes:
             self._follow_holes(packets, arrival + round_trip)
         segment: Segment = [arrival, data, line]
-        if first_lost is None:
+        if lost is None:
             return segment
-        following = packets - 1 - first_lost
+        following = packets - 1 - lost
         timeout = MIN_RTO + round_trip
         if following >= FAST_RETRANSMIT_PACKETS:
             segment[0] += round_trip
@@ -102,11 +97,11 @@ class Retransmission:
             segment[0] += timeout
             timeout *= 2
             self._holes.append((segment, following))
-        lost_again = _first_lost(path, 1, self.network.random)
+        lost_again = first_lost(path.passed, self.network.random, 1)
         while lost_again is not None and segment[0] - arrival <= USER_TIMEOUT:
             segment[0] += timeout
             timeout = min(2 * timeout, MAX_RTO)
-            lost_again = _first_lost(path, 1, self.network.random)
+            lost_again = first_lost(path.passed, self.network.random, 1)
         if segment[0] - arrival > USER_TIMEOUT:
             self._schedule.at(now + USER_TIMEOUT, self._give_up, segment)
         return segment
@@ -180,12 +175,3 @@ class Retransmission:
                         self._stall(packet)
                     return
             self._pump()
-
-
-def _first_lost(path: Path, packets: int, random: Random) -> int | None:
-    """Which of so many packets is the first to be lost: geometric with the link's chance; None = none of them."""
-    passed = path.passed
-    if passed == 1.0:
-        return None
-    first = int(math.log(1.0 - random.random()) / math.log(passed))
-    return first if first < packets else None

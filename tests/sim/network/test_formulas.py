@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from sim import Simulation
 from sim.network.link import Link
-from sim.network.tcp.endpoint import SEGMENT_BYTES, WINDOW_BYTES
-from sim.network.tcp.losses import PACKET_BYTES
+from sim.network.tcp.defaults import PACKET_BYTES, SEGMENT_BYTES, WINDOW_BYTES
 from sim.network.wire import Wire
 
 PORT = 7000

@@ -4,6 +4,7 @@ import itertools
 import pytest
 
 from sim import Simulation
+from sim.network.fate import datagram_loss
 from sim.network.link import Link
 
 PORT = 9000
@@ -70,7 +71,7 @@ def test_loss_loses_its_share(loss):
 
 def test_a_datagram_larger_than_the_mtu_is_lost_with_each_of_its_fragments():
     for size, fragments in ((1472, 1), (1473, 2), (14_000, 10)):
-        assert Link(loss=0.05).loss_of(size) == pytest.approx(1 - 0.95**fragments)
+        assert datagram_loss(Link(loss=0.05), size) == pytest.approx(1 - 0.95**fragments)
     inbox, _ = exchange(2000, size=14_000, loss=0.05)
     assert len(inbox.got) / 2000 == pytest.approx(0.95**10, abs=0.04)
 
