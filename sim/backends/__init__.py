@@ -6,9 +6,9 @@ Knows no scenario and no expectation. The contract is sim.backends.program; a wo
 from importlib import import_module
 from types import ModuleType
 
-from sim.backends.program import ProgramError, Runner
+from sim.backends.program import ProgramError, Runner, World
 
-__all__ = ["BACKENDS", "runner", "verbs"]
+__all__ = ["BACKENDS", "runner", "words"]
 
 BACKENDS = {"sim": "sim.backends.simulated", "sockets": "sim.backends.sockets"}
 
@@ -19,10 +19,9 @@ def runner(backend: str) -> Runner:
     return run
 
 
-def verbs(backend: str) -> frozenset[str]:
-    """The fault verbs that this world has."""
-    found: frozenset[str] = _module(backend).VERBS
-    return found
+def words(backend: str) -> frozenset[str]:
+    """What its World can do to nodes and to what lies between them, of all that a World may be able to."""
+    return frozenset(name for name in vars(World) if name[0] != "_" and hasattr(_module(backend).World, name))
 
 
 def _module(backend: str) -> ModuleType:

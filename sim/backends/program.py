@@ -1,8 +1,8 @@
 """What a world is given to run, and what every world can do.
 
 A `Program` is data: nodes with their entry points, links, settings, and scripts that inject faults. A `World` runs one
-and writes its trace. The two worlds are sim.backends.simulated and sim.backends.sockets; a verb that one of them cannot
-do is missing from its `verbs`, and the scenario is refused before anything starts.
+and writes its trace. The two worlds are sim.backends.simulated and sim.backends.sockets; a word that one of them cannot
+do is missing from its class, and a scenario with a fault that needs it is refused before anything starts.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -114,7 +114,6 @@ class World(Protocol):
     """
 
     name: str
-    verbs: frozenset[str]
 
     @property
     def now(self) -> float:

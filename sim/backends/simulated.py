@@ -30,13 +30,9 @@ from sim.kernel.node import Node
 from sim.kernel.patches.clock_and_random import running
 from sim.kernel.simulation import Simulation
 
-__all__ = ["NAME", "VERBS", "run"]
+__all__ = ["NAME", "World", "run"]
 
 NAME = "sim"
-VERBS = frozenset(
-    {"crash", "kill", "stop", "restart", "pause", "block", "clock", "slow_receive", "reset"}
-    | {"partition", "heal", "isolate", "link", "hold"}
-)
 
 KILL_AFTER_GRACE = 1.0
 """Virtual seconds beyond its grace after which a stopped node that still runs is killed."""
@@ -55,7 +51,7 @@ def run(program: Program, trace: Path) -> Outcome:
         simulation = Simulation(program.seed, tie_break=program.tie_break, trace=trace)
         stack.callback(simulation.trace.close)
         stack.callback(simulation.close)
-        world = _World(program, simulation)
+        world = World(program, simulation)
         stack.callback(world.let_go)
         stack.enter_context(switched_on(program.defects))
         simulation.somewhere(world.run)
@@ -149,11 +145,10 @@ class _Member:
         return self.runs > 0 and self.node.running
 
 
-class _World:
+class World:
     """The running program, as fault scripts see it (sim.backends.program.World)."""
 
     name = NAME
-    verbs = VERBS
 
     def __init__(self, program: Program, simulation: Simulation) -> None:
         self._program = program

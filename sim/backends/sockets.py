@@ -27,13 +27,9 @@ from sim.backends.text import plain
 from sim.backends.topology import Topology
 from sim.trace import Trace, merge
 
-__all__ = ["NAME", "VERBS", "run"]
+__all__ = ["NAME", "World", "run"]
 
 NAME = "sockets"
-VERBS = frozenset(
-    {"crash", "kill", "stop", "restart", "pause", "block", "clock", "slow_receive", "reset"}
-    | {"partition", "heal", "isolate", "link", "hold"}
-)
 
 ACKNOWLEDGED_WITHIN = 1.0
 """Seconds that a busy child may take to apply a change; a stopped one applies it before it reads anything else."""
@@ -50,7 +46,7 @@ def run(program: Program, trace: Path) -> Outcome:
     with ExitStack() as stack:
         block = stack.enter_context(AddressBlock(len(program.nodes)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-")))
-        world = _World(program, block, folder)
+        world = World(program, block, folder)
         stack.callback(world.destroy)
         try:
             return _in_a_loop(world.run)
@@ -127,11 +123,10 @@ class _Node:
         return self.process is not None and self.process.alive and not self.doomed
 
 
-class _World:
+class World:
     """The running program, as fault scripts see it (sim.backends.program.World)."""
 
     name = NAME
-    verbs = VERBS
 
     def __init__(self, program: Program, block: AddressBlock, folder: Path) -> None:
         self._program = program

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from sim.report import figure as style
 from sim.report.rows import Fault
+from sim.scenario.faults import kind_of
 
 __all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
 
@@ -21,10 +22,7 @@ ROW_POINTS = 11.0
 
 def fault_label(fault: Fault) -> str:
     """`crash worker-2`; of many targets how many."""
-    groups = fault.detail.get("groups")
-    if isinstance(groups, (list, tuple)) and groups:
-        return f"{fault.verb} " + " | ".join(_names([str(n) for n in g]) for g in groups)
-    return f"{fault.verb} {_names(fault.targets)}".strip()
+    return f"{fault.verb} {kind_of(fault.verb).whom(fault.targets, fault.detail)}".strip()
 
 
 def mark_faults(axes: Axes, faults: Sequence[Fault]) -> None:
@@ -97,7 +95,3 @@ def _candidates(time: float, x: float, text: str, width: float) -> list[Label]:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 2 else f"{len(names)} nodes"

@@ -8,10 +8,12 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sim.report.bins import Bins, bucket
 from sim.report.rows import Calls, Excerpt, Fault, Node, Opinion, Span, Step, Stream
+from sim.scenario.faults import STANDSTILLS
 from sim.trace import Event
 
 __all__ = ["Tables", "tabulate"]
@@ -98,6 +100,8 @@ class _Reader:
         self._handlers: dict[str, Callable[[Event], None]] = {
             name.removeprefix(own): getattr(self, name) for name in dir(self) if name.startswith(own)
         }
+        for still in STANDSTILLS:
+            self._handlers[f"node_{still.state}"] = partial(self._interrupt, state=still.state)
 
     def read(self, events: Iterable[Event]) -> Tables:
         tables, handlers, counts = self.tables, self._handlers, self.tables.events
@@ -157,12 +161,6 @@ class _Reader:
     def on_node_ready(self, event: Event) -> None:
         self._enter(event, "up")
 
-    def on_node_paused(self, event: Event) -> None:
-        self._interrupt(event, "paused")
-
-    def on_node_blocked(self, event: Event) -> None:
-        self._interrupt(event, "blocked")
-
     def on_node_resumed(self, event: Event) -> None:
         self._enter(event, self._interrupted.pop(event.node, "up"))
 
@@ -191,7 +189,7 @@ class _Reader:
     def _interrupt(self, event: Event, state: str) -> None:
         spans = self.tables.nodes[event.node].spans
         before = spans[-1].state if spans and spans[-1].end is None else "up"
-        if before not in ("paused", "blocked"):
+        if before not in {still.state for still in STANDSTILLS}:
             self._interrupted[event.node] = before
         self._enter(event, state)
 

@@ -18,6 +18,7 @@ from sim.report import figure as style
 from sim.report.faults import ROW_POINTS, label_faults, mark_faults, place_labels
 from sim.report.rows import Node, Stream
 from sim.report.tables import Tables, tabulate
+from sim.scenario.faults import STANDSTILLS
 from sim.trace import Event
 
 __all__ = [
@@ -46,8 +47,7 @@ RULE = "#D5D9E0"
 LIFE = {  # state → face, hatch, legend
     "starting": (style.LIGHT_BLUE, "---", "starting"),
     "up": (style.BLUE, "", "up"),
-    "paused": (style.YELLOW, "||||", "paused"),
-    "blocked": (style.YELLOW, "----", "loop blocked"),
+    **{still.state: (style.YELLOW, still.hatch, still.legend) for still in STANDSTILLS},
     "stopping": (style.LIGHT_BLUE, "////", "stopping"),
 }
 VIEWS = {  # what others believe → face, hatch, legend; drawn upon each other in this order

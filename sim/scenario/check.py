@@ -14,37 +14,12 @@ from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.kernel.simulation import prepare
 from sim.network.fabric import demand_connected
-from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
-from sim.network.quantity import parse_drift, parse_offset
-from sim.scenario.fault import Declared, declare_one, names_of, parse_next
+from sim.scenario.declare import Declared, declare_one, names_of
+from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.locate import Path
 from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
-from sim.scenario.schema import (
-    Block,
-    Clock,
-    Cluster,
-    Crash,
-    Each,
-    Edge,
-    Fault,
-    Heal,
-    Hold,
-    Kill,
-    Link,
-    LinkChange,
-    Network,
-    Node,
-    Partition,
-    Pause,
-    Scenario,
-    Selector,
-    SlowReceive,
-    Split,
-    Stop,
-    Sweep,
-    Wrong,
-)
+from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
 from sim.scenario.verdict import Expectation, ExpectationError
@@ -53,8 +28,6 @@ __all__ = ["Draft", "check", "demand"]
 
 RESERVED = frozenset({"all", "start", "quiet"})
 """Words that mean something else where a name could stand."""
-
-HEALABLE = frozenset({"clock", "hold", "isolate", "link", "partition", "slow_receive"})
 
 MAX_COUNT = 100_000
 """Nodes of one table; ten times as many as a simulation has been tried with."""
@@ -134,7 +107,7 @@ class _Check:
             self.blame(("seed",), str(error))
         self._catches()
         self._sweep()
-        self._wire(self.draft.network.link(), ("network",))
+        self.wire(self.draft.network.link(), ("network",))
         self._graph()
         self._cluster()
         self._node_names()
@@ -173,13 +146,13 @@ class _Check:
             except AppError as error:
                 self.blame(("cluster", key), str(error))
         if cluster.join is not None:
-            self._selector(cluster.join, ("cluster", "join"))
+            self.selector(cluster.join, ("cluster", "join"))
         try:
             keyring_of(cluster.keys)
         except AppError as error:
             self.blame(("cluster", "keys"), str(error))
 
-    def _wire(self, settings: Mapping[str, Any], path: Path) -> None:
+    def wire(self, settings: Mapping[str, Any], path: Path) -> None:
         """Edge data, key by key, as the network itself reads it."""
         for key, value in settings.items():
             try:
@@ -247,7 +220,7 @@ class _Check:
             self.blame((*path, "app"), f"cannot import {name}: it ends the program (exit {error.code})")
         return self.apps[name]
 
-    def _selector(self, selector: Selector, path: Path) -> list[str] | None:
+    def selector(self, selector: Selector, path: Path) -> list[str] | None:
         if not self.names_are_known:
             return None
         try:
@@ -272,11 +245,11 @@ class _Check:
                 self.blame((*path, "name"), f'two faults of one name: "{name}"', key=True)
             seen.add(name)
             self._times(fault, path)
-            if self._verb(fault, path, names) and self.names_are_known:
+            if fault.check(_Checking(self, (*path, fault.verb), names)) and self.names_are_known:
                 try:
                     declared.append(declare_one(fault, index, name, self.nodes, self.draft.seed))
-                    if isinstance(fault, Link | Hold) and not declared[-1].targets:
-                        self.blame((*path, fault.verb), "nobody has a link to itself: name two different nodes")
+                    if fault.nobody and not declared[-1].targets:
+                        self.blame((*path, fault.verb), fault.nobody)
                 except SelectError as error:
                     self.blame((*path, fault.verb), str(error))
         whole = self.draft.faults_are_known and len(declared) == len(self.draft.faults)
@@ -286,7 +259,7 @@ class _Check:
         end = self.draft.duration
         if fault.at >= end:
             self.blame((*path, "at"), f"a fault at {_s(fault.at)} is after the end (duration = {_s(end)})")
-        if isinstance(fault, Pause | Block) and fault.for_ is None:
+        if fault.needs_end and fault.for_ is None:
             self.blame((*path, fault.verb), f'{fault.verb} needs for, like for = "2s"', key=True)
         if fault.for_ is not None and not fault.undoable:
             self.blame((*path, "for"), f"{fault.verb} is not undone, and takes no for", key=True)
@@ -296,90 +269,11 @@ class _Check:
             least = f"for ({_s(fault.for_)})" if fault.for_ else "0"
             self.blame((*path, "every"), f"every must be above {least}, not {_s(fault.every)}")
 
-    def _verb(self, fault: Fault, path: Path, names: Mapping[int, str]) -> bool:
-        """Whether what stands behind the verb can be resolved to nodes."""
-        place = (*path, fault.verb)
-        match fault:
-            case Partition(partition=split):
-                return self._split(split, place)
-            case Link(link=change):
-                return self._link(change, place)
-            case SlowReceive(slow_receive=slowness):
-                self._read(parse_latency, slowness.latency, (*place, "latency"))
-            case Clock(clock=wrong):
-                self._clock(wrong, place)
-            case Heal(heal=name):
-                self._heal(name, names, place)
-        if isinstance(fault.value, Each):
-            return self._each(fault, fault.value, place)
-        return True
-
-    def _split(self, split: Split, place: Path) -> bool:
-        if len(split.groups) < 2:
-            self.blame((*place, "groups"), 'a partition has two or more groups, like [["a", "b"], ["role=worker"]]')
-            return False
-        chosen = [self._selector(g, (*place, "groups", i)) for i, g in enumerate(split.groups)]
-        taken: set[str] = set()
-        for index, group in enumerate(chosen):
-            if group is not None and taken.issuperset(group):
-                self.blame((*place, "groups", index), "everybody in this group is in an earlier one")
-                return False
-            taken.update(group or ())
-        return None not in chosen
-
-    def _link(self, change: LinkChange, place: Path) -> bool:
-        one_way = change.from_ is not None and change.to is not None
-        if (change.between is not None) == (one_way or change.from_ is not None or change.to is not None):
-            self.blame(place, "say where: either from and to (one way), or between = [a, b] (both ways)")
-            return False
-        if change.between is None and not one_way:
-            self.blame(place, f"{'to' if change.to is None else 'from'} is missing")
-            return False
-        if change.between is not None and len(change.between) != 2:
-            self.blame((*place, "between"), f"between takes two, not {len(change.between)}")
-            return False
-        if not change.edge():
-            self.blame(place, f"changes nothing; allowed: {', '.join(Edge.__struct_fields__)}")
-        self._wire(change.edge(), place)
-        return True
-
-    def _clock(self, wrong: Wrong, place: Path) -> None:
-        if wrong.offset is None and wrong.drift is None:
-            self.blame(place, 'changes nothing; give offset, like "3s", or drift, like "100ppm"')
-        for key, value, read in (("offset", wrong.offset, parse_offset), ("drift", wrong.drift, parse_drift)):
-            if value is not None:
-                self._read(read, value, (*place, key))
-
-    def _read(self, read: Callable[[str], object], value: str, place: Path) -> None:
-        """What the world will read when the fault strikes."""
-        try:
-            read(value)
-        except (ValueError, OSError) as error:
-            self.blame(place, f"{place[-1]}: {error}")
-
-    def _heal(self, name: str, names: Mapping[int, str], place: Path) -> None:
-        healable = {n for i, n in names.items() if self.draft.faults[i].verb in HEALABLE}
-        if name not in healable | {"all"} and self.draft.faults_are_known:
-            what = ", ".join(sorted(HEALABLE))
-            self.blame(
-                place, f'nothing that can be healed ({what}) is called "{name}"{nearest(name, healable | {"all"})}'
-            )
-
-    def _each(self, fault: Fault, each: Each, place: Path) -> bool:
-        try:
-            until_ready, _ = parse_next(each.next)
-        except ValueError as error:
-            self.blame((*place, "next"), str(error))
-            return True
-        if until_ready and fault.for_ is None and isinstance(fault, Crash | Kill | Stop):
-            self.blame(place, f'next = "{each.next}" waits for nodes that nothing starts again: give for', key=True)
-        return True
-
     # --- expectations -------------------------------------------------------------------------------------------------
 
     def _expectation(self, expectation: Expectation, declared: list[Declared] | None, path: Path) -> None:
         chosen = [
-            self._selector(getattr(expectation, key), (*path, key))
+            self.selector(getattr(expectation, key), (*path, key))
             for key in expectation.SELECTORS
             if getattr(expectation, key) is not None
         ]
@@ -393,6 +287,35 @@ class _Check:
             expectation.check(declared, resolve)
         except ExpectationError as error:
             self.blame((*path, error.key), str(error))
+
+
+class _Checking:
+    """What a fault is given to check itself with: mistakes are told at what stands behind its verb."""
+
+    def __init__(self, whole: _Check, place: Path, names: Mapping[int, str]) -> None:
+        self._whole, self._place, self._names = whole, place, names
+
+    def blame(self, message: str, *steps: str | int, key: bool = False) -> None:
+        self._whole.blame((*self._place, *steps), message, key=key)
+
+    def selector(self, selector: Selector, *steps: str | int) -> list[str] | None:
+        return self._whole.selector(selector, (*self._place, *steps))
+
+    def read(self, read: Callable[[str], object], text: str, *steps: str | int) -> None:
+        try:
+            read(text)
+        except (ValueError, OSError) as error:
+            self.blame(f"{steps[-1]}: {error}", *steps)
+
+    def edge(self, settings: Mapping[str, Any]) -> None:
+        self._whole.wire(settings, self._place)
+
+    def healed(self, name: str) -> None:
+        draft = self._whole.draft
+        healable = {name for index, name in self._names.items() if draft.faults[index].healable} | {"all"}
+        if name not in healable and draft.faults_are_known:
+            verbs = ", ".join(verb for verb, kind in FAULTS.items() if kind.healable)
+            self.blame(f'nothing that can be healed ({verbs}) is called "{name}"{nearest(name, healable)}')
 
 
 def _none(world: World) -> list[Script]:

@@ -20,13 +20,12 @@ from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability
 from sim.scenario import locate
 from sim.scenario.check import Draft, check
 from sim.scenario.expect import EXPECTATIONS
+from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.mistake import Mistake, ScenarioError, nearest
 from sim.scenario.override import Override, OverrideError, Overrides, apply, parse
 from sim.scenario.schema import (
-    FAULTS,
     Cluster,
     Duration,
-    Fault,
     Network,
     Node,
     Origin,

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from sim.network.spelling import did_you_mean
 from sim.scenario.expect import EXPECTATIONS
+from sim.scenario.faults import FAULTS
 from sim.scenario.locate import Path
-from sim.scenario.schema import FAULTS
 
 __all__ = ["Override", "OverrideError", "Overrides", "apply", "parse"]
 

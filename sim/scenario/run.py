@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from sim import defects as known_defects
-from sim.backends import runner, verbs
+from sim.backends import runner, words
 from sim.backends.program import NodeProgram, Program, ProgramError
 from sim.scenario.check import demand
-from sim.scenario.fault import scripts
+from sim.scenario.faults import FAULTS
+from sim.scenario.inject import scripts
 from sim.scenario.load import load_text
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import Overrides
@@ -63,9 +64,9 @@ def run(
     except ValueError as error:
         raise ProgramError(str(error)) from None
     program = program_of(scenario, seed, defects)
-    missing = sorted({fault.verb for fault in scenario.fault} - verbs(backend))
-    if missing:
-        raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(verbs(backend))}")
+    can = [verb for verb, kind in FAULTS.items() if kind.words() <= words(backend)]
+    if missing := sorted({fault.verb for fault in scenario.fault}.difference(can)):
+        raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(can)}")
     path, temporary = _trace_path(trace)
     try:
         outcome = runner(backend)(program, path)

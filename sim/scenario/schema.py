@@ -9,7 +9,7 @@ Values only: nothing here reads a file, knows a world or judges. Reading and che
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
@@ -20,39 +20,18 @@ if TYPE_CHECKING:
     from sim.study import Study
 
 __all__ = [
-    "FAULTS",
-    "Block",
-    "Clock",
     "Cluster",
-    "Crash",
     "Duration",
     "Each",
     "Edge",
-    "Fault",
-    "Heal",
-    "Held",
-    "Hold",
-    "Isolate",
-    "Kill",
-    "Link",
-    "LinkChange",
     "Network",
     "Node",
     "Origin",
-    "Partition",
-    "Pause",
     "Pick",
     "Probability",
-    "Reset",
-    "Restart",
     "Scenario",
     "Selector",
-    "SlowReceive",
-    "Slowness",
-    "Split",
-    "Stop",
     "Sweep",
-    "Wrong",
     "parse_duration",
 ]
 
@@ -186,218 +165,6 @@ class Cluster(Struct, frozen=True, kw_only=True):
     """Fields of ClusterConfig, in its units; in a file they stand in the table itself, durations as text."""
 
 
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every `[[fault]]` may say beside its verb."""
-
-    verb: ClassVar[str]
-    """The key that names the fault."""
-    undoable: ClassVar[bool] = True
-    """Whether `for` makes sense."""
-
-    at: Duration
-    """Time of the (first) strike, from time zero."""
-    for_: Duration | None = field(default=None, name="for")
-    """How long, then it is undone: healed, resumed, restarted, released. `pause` and `block` need it."""
-    every: Duration | None = None
-    """Strikes again and again, so long after the strike before, until the end."""
-    name: str | None = None
-    """What `heal` and `after` call it; left out = its verb, and `crash-2` for the second unnamed one."""
-
-    @property
-    def value(self) -> Any:
-        """What stands behind the verb."""
-        return getattr(self, self.verb)
-
-
-class Crash(Fault, frozen=True, kw_only=True):
-    """Power loss: the others see silence. `for`: then it starts again."""
-
-    verb: ClassVar[str] = "crash"
-    crash: Selector | Each
-    """Whom."""
-
-
-class Kill(Fault, frozen=True, kw_only=True):
-    """The process dies, its host answers for it (connections are reset). `for`: then it starts again."""
-
-    verb: ClassVar[str] = "kill"
-    kill: Selector | Each
-    """Whom."""
-
-
-class Stop(Fault, frozen=True, kw_only=True):
-    """SIGTERM: the application may say good-bye. `for`: then it starts again."""
-
-    verb: ClassVar[str] = "stop"
-    stop: Selector | Each
-    """Whom."""
-
-
-class Restart(Fault, frozen=True, kw_only=True):
-    """A node that is down starts again (a running one is restarted by `stop`, `kill` or `crash` with `for`)."""
-
-    verb: ClassVar[str] = "restart"
-    undoable: ClassVar[bool] = False
-    restart: Selector | Each
-    """Whom."""
-
-
-class Pause(Fault, frozen=True, kw_only=True):
-    """SIGSTOP for the time of `for`: its host goes on to receive, nothing is read and no timer runs."""
-
-    verb: ClassVar[str] = "pause"
-    pause: Selector | Each
-    """Whom."""
-
-
-class Block(Fault, frozen=True, kw_only=True):
-    """The event loop is busy for the time of `for`, as by a handler that computes."""
-
-    verb: ClassVar[str] = "block"
-    block: Selector | Each
-    """Whom."""
-
-
-class Isolate(Fault, frozen=True, kw_only=True):
-    """Each of these nodes is cut off from all others."""
-
-    verb: ClassVar[str] = "isolate"
-    isolate: Selector | Each
-    """Whom."""
-
-
-class Split(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Groups of nodes that are cut off from each other; who is in no group stays connected to all."""
-
-    groups: list[Selector]
-    """Two or more."""
-    one_way: bool = False
-    """Only what the first group says is lost; it still hears the others."""
-
-
-class Partition(Fault, frozen=True, kw_only=True):
-    """The network falls apart."""
-
-    verb: ClassVar[str] = "partition"
-    partition: Split
-    """Which parts."""
-
-
-class Heal(Fault, frozen=True, kw_only=True):
-    """What has no end of its own is undone: a partition, isolation, link change, hold, slow reader or clock."""
-
-    verb: ClassVar[str] = "heal"
-    undoable: ClassVar[bool] = False
-    heal: str
-    """`all`, or the name of the fault."""
-
-
-class LinkChange(Edge, frozen=True, kw_only=True):
-    """Other weather between two nodes: the keys of `[network]`, and between whom."""
-
-    from_: Selector | None = field(default=None, name="from")
-    """Whose packets, with `to`: one way."""
-    to: Selector | None = None
-    """To whom."""
-    between: list[Selector] | None = None
-    """Two selectors: both ways."""
-
-
-class Link(Fault, frozen=True, kw_only=True):
-    """What lies between some nodes changes."""
-
-    verb: ClassVar[str] = "link"
-    link: LinkChange
-    """Where, and to what."""
-
-
-class Held(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whose packets are kept, and on the way to whom."""
-
-    from_: Selector = field(name="from")
-    """Whose packets."""
-    to: Selector = "all"
-    """On the way to whom."""
-
-
-class Hold(Fault, frozen=True, kw_only=True):
-    """Packets are kept on their way and delivered when it ends, in order: late news of another time."""
-
-    verb: ClassVar[str] = "hold"
-    hold: Held
-    """Which way."""
-
-
-class Slowness(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who reads late, and how late."""
-
-    node: Selector
-    """Whose program."""
-    latency: str
-    """Between a packet's arrival and its being read: a duration or a distribution, as in `[network]`."""
-
-
-class SlowReceive(Fault, frozen=True, kw_only=True):
-    """A program reads each packet late, in order, while its timers are on time: an overloaded receiver."""
-
-    verb: ClassVar[str] = "slow_receive"
-    slow_receive: Slowness
-    """Who, and how late."""
-
-
-class Wrong(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whose clock is wrong, and how."""
-
-    node: Selector
-    """Whose."""
-    offset: str | None = None
-    """The wall clock shows so much more: `3s`, `-1h`."""
-    drift: str | None = None
-    """The clock runs so much faster: `100ppm`, `-2%`. Timers follow it."""
-
-
-class Clock(Fault, frozen=True, kw_only=True):
-    """A machine's clock is wrong, or runs at another pace."""
-
-    verb: ClassVar[str] = "clock"
-    clock: Wrong
-    """Whose, and how."""
-
-
-class Reset(Fault, frozen=True, kw_only=True):
-    """All connections with other nodes are reset, at both ends, as a firewall does that forgot them."""
-
-    verb: ClassVar[str] = "reset"
-    undoable: ClassVar[bool] = False
-    reset: Selector | Each
-    """Whose."""
-
-
-FAULTS: dict[str, type[Fault]] = {
-    kind.verb: kind
-    for kind in (
-        Crash,
-        Kill,
-        Stop,
-        Restart,
-        Pause,
-        Block,
-        Clock,
-        SlowReceive,
-        Isolate,
-        Partition,
-        Heal,
-        Link,
-        Hold,
-        Reset,
-    )
-}
-"""The verb that a fault's table holds → its struct."""
-
-
 # --- many runs --------------------------------------------------------------------------------------------------------
 
 
@@ -445,8 +212,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Settings of the membership protocol."""
     node: tuple[Node, ...]
     """The machines."""
-    fault: tuple[Fault, ...] = ()
-    """What happens to them."""
+    fault: tuple[Any, ...] = ()
+    """What happens to them: structs of sim.scenario.faults."""
     expect: tuple[Any, ...] = ()
     """What must hold: structs of sim.scenario.expect."""
     sweep_: Sweep | None = field(default=None, name="sweep")

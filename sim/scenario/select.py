@@ -19,7 +19,7 @@ from typing import Any
 from sim.network.spelling import did_you_mean
 from sim.scenario.schema import Node, Pick, Selector
 
-__all__ = ["Labels", "SelectError", "draws", "labels_of", "select"]
+__all__ = ["Labels", "SelectError", "draws", "labels_of", "select", "ways"]
 
 Labels = Mapping[str, Mapping[str, str]]
 """Every node's name, in the order of the file → its labels."""
@@ -52,6 +52,12 @@ def select(selector: Selector | Mapping[str, Any], nodes: Labels, random: Random
     if not wanted:
         raise SelectError("an empty list selects nobody")
     return [name for name in nodes if name in wanted]
+
+
+def ways(source: Selector, target: Selector, nodes: Labels, random: Random) -> list[tuple[str, str]]:
+    """Every (from, to) of two nodes that these mean. Raises SelectError."""
+    sources, targets = select(source, nodes, random), select(target, nodes, random)
+    return [(a, b) for a in sources for b in targets if a != b]
 
 
 def _pick_of(table: Mapping[str, Any]) -> Pick:

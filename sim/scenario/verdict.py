@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
+from sim.scenario.faults import severs
 from sim.scenario.history import FaultSeen, History
 from sim.scenario.schema import Duration, Selector
 from sim.trace import Event, read
@@ -137,7 +138,7 @@ class Context:
     @cached_property
     def history(self) -> History:
         """Who was up when, who believed what, who could reach whom; built in one pass, shared by all expectations."""
-        return History(self.events(), self.duration)
+        return History(self.events(), self.duration, severs)
 
     @property
     def faults(self) -> Sequence[FaultSeen]:

@@ -3,19 +3,18 @@
 Reads the trace. Whether a packet met a fault shows only in the simulator, whose network tells of every one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from sim.scenario.faults import kind_of
 from sim.scenario.history import FaultSeen
-from sim.scenario.history.reach import cut_by
+from sim.scenario.history.reach import Way
 from sim.scenario.verdict import Context
 from sim.trace import Event
 
 __all__ = ["idle_faults"]
 
-Way = Callable[[str, str], bool]
 PACKETS = frozenset({"sent", "tcp_connected", "tcp_refused"})
 """What tells that something went from a node to another; of the latter two, both ways."""
-DID = {"partition": "cut", "isolate": "cut", "hold": "held", "link": "changed", "slow_receive": "slowed"}
 
 
 def idle_faults(context: Context) -> Iterator[str]:
@@ -30,7 +29,7 @@ def idle_faults(context: Context) -> Iterator[str]:
             for line in met:
                 del waiting[line]
     for fault, _ in waiting.values():
-        what = f"{DID[fault.verb]} {', '.join(fault.targets)} at {fault.time:g} s"
+        what = f"{kind_of(fault.verb).did} {', '.join(fault.targets)} at {fault.time:g} s"
         yield f'fault "{fault.name}" {what}, and no packet met it'
 
 
@@ -38,22 +37,10 @@ def _on_the_way(context: Context) -> dict[int, tuple[FaultSeen, Way]]:
     """The faults that lie between nodes, by line: each with whether it changes what one node sends to another."""
     found: dict[int, tuple[FaultSeen, Way]] = {}
     for fault in context.faults:
-        way = _way(fault)
+        way = kind_of(fault.verb).meets(fault)
         if way is not None:
             found[fault.line] = fault, way
     return found
-
-
-def _way(fault: FaultSeen) -> Way | None:
-    if fault.verb == "slow_receive":
-        late = frozenset(fault.targets)
-        return lambda a, b: b in late
-    if fault.verb == "link" and fault.detail.get("routed"):
-        return lambda a, b: True  # whoever's way leads over it meets it, which the trace does not tell
-    if fault.verb == "link":
-        pairs = frozenset((a, b) for a, b in fault.detail.get("pairs", ()))
-        return lambda a, b: (a, b) in pairs
-    return cut_by(fault) if fault.verb in DID else None
 
 
 def _meets(fault: FaultSeen, way: Way, event: Event) -> bool:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from sim.scenario.expect.recorded import Recorded
-from sim.scenario.expect.timed import CUTS, DEATHS, DELAYS, STALLS
+from sim.scenario.expect.timed import DELAYS, HARM
 from sim.scenario.schema import Selector
 
 __all__ = ["MemberFailed"]
@@ -16,7 +16,7 @@ class MemberFailed(Recorded, frozen=True, kw_only=True):
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_failed", "by")
     MEASURES: ClassVar[tuple[str, ...] | None] = ("detection_first", "detection_p50", "detection_p99", "detection_last")
     SUBJECT: ClassVar[str | None] = "member_failed"
-    FITS: ClassVar[tuple[frozenset[str], ...]] = (DEATHS | CUTS | STALLS | {"stop"}, DELAYS)
+    FITS: ClassVar[tuple[frozenset[str], ...]] = (HARM, DELAYS)
     STATE: ClassVar[str] = "failed"
     FIGURE: ClassVar[str] = "detection"
 

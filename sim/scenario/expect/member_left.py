@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from sim.scenario.expect.recorded import Recorded
+from sim.scenario.faults import Kind, verbs_of
 from sim.scenario.schema import Selector
 
 __all__ = ["MemberLeft"]
@@ -15,7 +16,7 @@ class MemberLeft(Recorded, frozen=True, kw_only=True):
     SELECTORS: ClassVar[tuple[str, ...]] = ("member_left", "by")
     MEASURES: ClassVar[tuple[str, ...] | None] = ("notice_first", "notice_p50", "notice_p99", "notice_last")
     SUBJECT: ClassVar[str | None] = "member_left"
-    FITS: ClassVar[tuple[frozenset[str], ...]] = (frozenset({"stop"}),)
+    FITS: ClassVar[tuple[frozenset[str], ...]] = (verbs_of(Kind.LEAVE),)
     STATE: ClassVar[str] = "left"
     FIGURE: ClassVar[str] = "notice"
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.recorded import Recorded
-from sim.scenario.expect.timed import CUTS, DEATHS, DELAYS, STALLS
+from sim.scenario.expect.timed import DELAYS, HARM
+from sim.scenario.faults import Kind, verbs_of
 from sim.scenario.history import Sighting
 from sim.scenario.schema import Selector
 
@@ -26,8 +27,8 @@ class MemberRecovered(Recorded, frozen=True, kw_only=True):
     MEASURES: ClassVar[tuple[str, ...] | None] = ("recovery_first", "recovery_p50", "recovery_p99", "recovery_last")
     SUBJECT: ClassVar[str | None] = "member_recovered"
     FITS: ClassVar[tuple[frozenset[str], ...]] = (
-        frozenset({"restart"}),
-        DEATHS | CUTS | STALLS | {"stop"},
+        verbs_of(Kind.RETURN),
+        HARM,
         DELAYS,
     )
     OF_UNDOING: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sim.scenario.expect.timed import CUTS, DEATHS, DELAYS, STALLS, NeverHappened, Timed, Window
+from sim.scenario.expect.timed import DELAYS, HARM, NeverHappened, Timed, Window
 from sim.scenario.expect.words import count, percentile, seconds
 from sim.scenario.history import History, Stream, StreamEnd
 from sim.scenario.schema import Selector
@@ -37,7 +37,7 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
     SELECTORS: ClassVar[tuple[str, ...]] = ("streams_aborted",)
     MEASURES: ClassVar[tuple[str, ...] | None] = ("streams", "abort_p50", "abort_last", "cancel_delay_last")
     SUBJECT: ClassVar[str | None] = "streams_aborted"
-    FITS: ClassVar[tuple[frozenset[str], ...]] = (DEATHS | CUTS | STALLS | {"stop"}, DELAYS)
+    FITS: ClassVar[tuple[frozenset[str], ...]] = (HARM, DELAYS)
 
     streams_aborted: Selector
     """At which nodes the streams have an end."""

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sim.scenario.expect.words import names, seconds
+from sim.scenario.faults import Kind, verbs_of
 from sim.scenario.history import FaultSeen
 from sim.scenario.schema import Duration, Selector
 from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Select
 
-__all__ = ["NeverHappened", "Timed", "Window"]
+__all__ = ["DELAYS", "HARM", "NeverHappened", "Timed", "Window"]
 
-CUTS = frozenset({"isolate", "partition", "link"})
-DEATHS = frozenset({"crash", "kill"})
-STALLS = frozenset({"pause", "block"})
-DELAYS = frozenset({"hold", "slow_receive"})
+HARM = verbs_of(Kind.DEATH, Kind.LEAVE, Kind.STALL, Kind.CUT)
+"""After which a node may be taken for dead."""
+DELAYS = verbs_of(Kind.DELAY)
 _START, _QUIET = "start", "quiet"
 
 

@@ -4,7 +4,7 @@ Times are seconds since time zero, lines are lines of the trace; an end that nev
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +23,11 @@ class FaultSeen:
     line: int
     undone: float | None = None
     """When it was healed, resumed, restarted; None = it lasts."""
+
+    def among(self, key: str) -> Callable[[str, str], bool]:
+        """Whether one node and another are a pair of those that its detail lists under that key."""
+        pairs = frozenset((pair[0], pair[1]) for pair in self.detail.get(key, ()))
+        return lambda a, b: (a, b) in pairs
 
 
 @dataclass(slots=True)

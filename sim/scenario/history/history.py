@@ -19,7 +19,7 @@ from sim.scenario.history.facts import (
     Stream,
     StreamEnd,
 )
-from sim.scenario.history.reach import Lost, Reach
+from sim.scenario.history.reach import Lost, Reach, Severs
 from sim.trace import Event
 
 __all__ = ["History"]
@@ -31,9 +31,12 @@ _CLOCK_TOLERANCE = 1e-6
 
 
 class History:
-    """The facts of a run, by kind. `duration` is when the run's end begins."""
+    """The facts of a run, by kind.
 
-    def __init__(self, events: Iterable[Event], duration: float) -> None:
+    `duration` is when the run's end begins, `severs` says what a recorded fault cuts (sim.scenario.faults.severs).
+    """
+
+    def __init__(self, events: Iterable[Event], duration: float, severs: Severs) -> None:
         self.duration = duration
         self.end_line: float = math.inf
         """The line from which on the run is being ended."""
@@ -62,7 +65,7 @@ class History:
                     self.end_line = event.line
                 handler(event)
             self.last_time = event.time
-        self.reach = Reach(self.faults, self.lives, self._lost)
+        self.reach = Reach(self.faults, self.lives, severs, self._lost)
 
     # Questions
 

@@ -12,7 +12,7 @@ from typing import Any
 from sim.network.latency import parse_latency
 from sim.scenario.history.facts import FaultSeen, Life, Membership
 
-__all__ = ["STALL", "Reach", "cut_by"]
+__all__ = ["STALL", "Reach", "Severs", "Way", "may_be_missed", "merge_spans"]
 
 STALL = 3.0
 """Seconds: "a stall of up to three seconds kills nobody" (docs/expectations.md)."""
@@ -23,20 +23,27 @@ DRAWS = 1000
 Span = tuple[float, float]
 Lost = tuple[float, frozenset[tuple[str, str]]]
 """From when on there is no way through a graph, from whom to whom."""
+Way = Callable[[str, str], bool]
+"""Whether something is so of what the first node sends to the second."""
+Severs = Callable[[FaultSeen], Way | None]
+"""What a fault cuts: from whom it keeps what whom sends; None where it cuts nothing."""
 
 
 class Reach:
     """Answers from a run's faults and stalls."""
 
     def __init__(
-        self, faults: Sequence[FaultSeen], lives: Mapping[str, Sequence[Life]], lost: Sequence[Lost] = ()
+        self,
+        faults: Sequence[FaultSeen],
+        lives: Mapping[str, Sequence[Life]],
+        severs: Severs,
+        lost: Sequence[Lost] = (),
     ) -> None:
         self._cuts = [
             (_span(fault), blocks)
             for fault in faults
             # What links of a graph part changes with each that is cut beside them.
-            if not (lost and fault.verb == "link" and fault.detail.get("routed"))
-            and (blocks := cut_by(fault)) is not None
+            if not (lost and fault.detail.get("routed")) and (blocks := severs(fault)) is not None
         ]
         ends = [*(time for time, _ in lost[1:]), math.inf]
         self._lost = [((start, end), pairs) for (start, pairs), end in zip(lost, ends, strict=False)]
@@ -91,44 +98,7 @@ def _long_stalls(lives: Sequence[Life]) -> list[Span]:
     return [(s.start, s.end) for s in stalls if min(s.seconds, s.end - s.start) > STALL]
 
 
-def cut_by(fault: FaultSeen) -> Callable[[str, str], bool] | None:
-    """Whether a fault keeps what a sends from b; None for a fault that cuts nothing."""
-    if fault.verb == "partition":
-        return _partition(fault)
-    if fault.verb == "isolate":
-        alone = frozenset(fault.targets)
-        return lambda a, b: a != b and (a in alone or b in alone)
-    if fault.verb == "link" and not fault.detail.get("routed") and _slow(fault.detail):
-        slow = frozenset((pair[0], pair[1]) for pair in fault.detail.get("pairs", ()))
-        return lambda a, b: (a, b) in slow
-    if fault.verb == "slow_receive" and _may_be_later(fault.detail.get("latency"), STALL):
-        late = frozenset(fault.targets)
-        return lambda a, b: a != b and b in late
-    if fault.verb == "hold" or (fault.verb == "link" and float(fault.detail.get("loss") or 0.0) >= 1.0):
-        between = fault.detail.get("cut", fault.detail.get("pairs", ()))
-        pairs = frozenset((pair[0], pair[1]) for pair in between)
-        return lambda a, b: (a, b) in pairs
-    return None
-
-
-def _slow(detail: Mapping[str, Any]) -> bool:
-    """Whether a changed link takes longer than a node may be away, so that its news is as good as none."""
-    return any(name in detail and _may_be_later(detail[name], STALL) for name in ("latency", "jitter"))
-
-
-def _may_be_later(latency: Any, limit: float) -> bool:
-    """Whether one packet in a hundred is read later than that."""
+def may_be_missed(latency: Any) -> bool:
+    """Whether one packet in a hundred comes later than a node may be away, so that its news is as good as none."""
     draw = parse_latency(latency).sampler(Random(0))
-    return sum(draw() > limit for _ in range(DRAWS)) > DRAWS // 100
-
-
-def _partition(fault: FaultSeen) -> Callable[[str, str], bool]:
-    group = {node: number for number, nodes in enumerate(fault.detail.get("groups", ())) for node in nodes}
-    one_way = bool(fault.detail.get("one_way"))
-
-    def blocks(a: str, b: str) -> bool:
-        if a not in group or b not in group or group[a] == group[b]:
-            return False
-        return group[a] == 0 if one_way else True
-
-    return blocks
+    return sum(draw() > STALL for _ in range(DRAWS)) > DRAWS // 100

@@ -1,4 +1,4 @@
-"""docs/scenarios.md says what the structs say: its tables are made from them.
+"""docs/scenarios.md and docs/faults.md say what the structs say: their tables are made from them.
 
 `python tests/sim/scenario/test_docs.py` writes the tables anew.
 """
@@ -18,24 +18,15 @@ import pytest
 
 from rpcnet.config import ClusterConfig
 from sim.scenario import schema
+from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.load import load_text, unit_of
 
-PAGE = Path(__file__).parents[3] / "docs" / "scenarios.md"
-STRUCTS = [
-    "Scenario",
-    "Sweep",
-    "Network",
-    "Cluster",
-    "Node",
-    "Fault",
-    "Pick",
-    "Each",
-    "Split",
-    "LinkChange",
-    "Held",
-    "Slowness",
-    "Wrong",
-]
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "scenarios.md"
+STRUCTS = {
+    **{name: getattr(schema, name) for name in ("Scenario", "Sweep", "Network", "Cluster", "Node", "Pick", "Each")},
+    "Fault": Fault,
+}
 NOT_KEYS = {"origin", "settings"}
 WORDS: dict[Any, str] = {
     schema.Duration: "duration",
@@ -94,13 +85,13 @@ def shown(value: Any) -> str:
     return "0s" if value == 0.0 and isinstance(value, float) else str(value)
 
 
-def table_of(name: str) -> str:
-    kind = getattr(schema, name)
-    own = {f.name for f in msgspec.structs.fields(schema.Edge)} if name == "LinkChange" else set()
+def table_of(kind: type[msgspec.Struct]) -> str:
+    beside = issubclass(kind, schema.Edge) and kind is not schema.Network  # the keys of [network] are told there
+    own = {f.name for f in msgspec.structs.fields(schema.Edge)} if beside else set()
     text = {
         key: doc
         for base in reversed(kind.__mro__)
-        if base.__module__ == kind.__module__
+        if base.__module__.startswith("sim.")
         for key, doc in docstrings(base).items()
     }
     rows = [
@@ -113,12 +104,24 @@ def table_of(name: str) -> str:
     return "\n".join(["| key | value | meaning |", "|---|---|---|", *rows])
 
 
-def verbs() -> str:
-    def value(kind: type[schema.Fault]) -> str:
-        return word(next(f.type for f in msgspec.structs.fields(kind) if f.name == kind.verb))
+def value_of(kind: type[Fault]) -> Any:
+    """The type of what stands behind the verb."""
+    return next(f.type for f in msgspec.structs.fields(kind) if f.name == kind.verb)
 
-    rows = [f"| `{verb}` | {value(kind)} | {inspect.getdoc(kind)} |" for verb, kind in schema.FAULTS.items()]
+
+def verbs() -> str:
+    rows = [f"| `{verb}` | {word(value_of(kind))} | {inspect.getdoc(kind)} |" for verb, kind in FAULTS.items()]
     return "\n".join(["| verb | value | what happens |", "|---|---|---|", *rows])
+
+
+def values() -> str:
+    """The tables of the verbs that take one."""
+    found = [(verb, value_of(kind)) for verb, kind in FAULTS.items()]
+    return "\n\n".join(
+        f"`{verb}`: {inspect.getdoc(kind)}\n\n{table_of(kind)}"
+        for verb, kind in found
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    )
 
 
 def settings() -> str:
@@ -143,13 +146,18 @@ def shipped() -> str:
 
 
 def tables() -> dict[str, str]:
-    named = {"verbs": verbs(), "ClusterConfig": settings(), "shipped": shipped()}
-    return {name: table_of(name) for name in STRUCTS} | named
+    """What stands between `<!-- name -->` and `<!-- end -->`, on whichever page has it."""
+    named = {"verbs": verbs(), "values": values(), "ClusterConfig": settings(), "shipped": shipped()}
+    return {name: table_of(kind) for name, kind in STRUCTS.items()} | named
 
 
-@pytest.mark.parametrize("name", [*STRUCTS, "verbs", "ClusterConfig", "shipped"])
+PAGES = [PAGE, DOCS / "faults.md"]
+
+
+@pytest.mark.parametrize("name", [*STRUCTS, "verbs", "values", "ClusterConfig", "shipped"])
 def test_table_says_what_the_struct_says(name):
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", text, re.DOTALL)
     assert found and found[1] == tables()[name], "python tests/sim/scenario/test_docs.py writes it anew"
 
 
@@ -159,12 +167,14 @@ def test_the_example_is_a_scenario():
 
 
 def write() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for name, table in tables().items():
-        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
-        before, _, rest = page.partition(begin)
-        page = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
-    PAGE.write_text(page, encoding="utf-8")
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        for name, table in tables().items():
+            begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+            if begin in page:
+                before, _, rest = page.partition(begin)
+                page = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
+        path.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

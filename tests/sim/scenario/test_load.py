@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sim.scenario.faults.crash import Crash
+from sim.scenario.faults.link import Link
+from sim.scenario.faults.partition import Partition
+from sim.scenario.faults.stop import Stop
 from sim.scenario.load import load, load_text
 from sim.scenario.mistake import ScenarioError
-from sim.scenario.schema import Crash, Each, Link, Partition, Pick, Stop
+from sim.scenario.schema import Each, Pick
 
 APP = '''
 """An application of the tests."""

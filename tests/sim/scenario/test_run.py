@@ -13,9 +13,13 @@ import pytest
 from sim.backends.program import ProgramError
 from sim.scenario import Scenario, ScenarioError, Verdict
 from sim.scenario.expect.logged import Logged
+from sim.scenario.faults import severs
+from sim.scenario.faults.crash import Crash
+from sim.scenario.faults.isolate import Isolate
+from sim.scenario.faults.link import Link, LinkChange
 from sim.scenario.history import History
 from sim.scenario.load import load_text
-from sim.scenario.schema import Crash, Isolate, Link, LinkChange, Network, Node
+from sim.scenario.schema import Network, Node
 
 APP = """
 import asyncio
@@ -197,7 +201,7 @@ def test_links_of_a_graph_that_are_cut_at_the_same_time_part_nodes_for_as_long_a
         ),
     )
     run = scenario.run()
-    reach = History(run.trace, scenario.duration).reach
+    reach = History(run.trace, scenario.duration, severs).reach
     assert reach.apart("n-1", "n-2") == reach.apart("n-1", "n-3") == [(2.0, 6.0)]
     assert reach.apart("n-1", "n-4") == [(2.0, 6.0), (7.0, 8.0)]
     assert reach.apart("n-3", "n-4") == [(7.0, 8.0)]

@@ -8,7 +8,7 @@ import pytest
 
 from sim.backends.program import ProgramError
 from sim.scenario import Verdict
-from sim.scenario.fault import _Injector
+from sim.scenario.faults.stop import Stop
 from sim.scenario.load import load_text
 
 APP = """
@@ -181,7 +181,7 @@ def test_every_verb_takes_effect_and_is_undone(backend):
 
 
 def test_a_verb_that_a_world_cannot_do_is_refused_before_anything_starts(monkeypatch, tmp_path):
-    monkeypatch.setattr("sim.scenario.run.verbs", lambda backend: frozenset({"crash"}))
+    monkeypatch.setattr("sim.scenario.run.words", lambda backend: frozenset({"crash"}))
     trace = tmp_path / "x.trace"
     with pytest.raises(ProgramError, match="the sim backend cannot do"):
         load_text(FILE, Path("all.toml")).run(trace=trace)
@@ -210,7 +210,7 @@ logged = "alive"
 @pytest.mark.parametrize("backend", ["sim", "sockets"])
 def test_a_fault_is_told_before_what_comes_of_it(backend, monkeypatch):
     """A runner that is held up once it has struck."""
-    apply = _Injector._apply
+    apply = Stop.strike
 
     def slowly(*arguments):
         effect = apply(*arguments)
@@ -218,7 +218,7 @@ def test_a_fault_is_told_before_what_comes_of_it(backend, monkeypatch):
             time.sleep(1.0)
         return effect
 
-    monkeypatch.setattr(_Injector, "_apply", slowly)
+    monkeypatch.setattr(Stop, "strike", slowly)
     run = load_text(STOPPED, Path("stopped.toml")).run(backend=backend)
     assert run.error is None
     times = {event.name: event.time for event in run.trace if event.name in ("fault", "node_stopping")}

@@ -2,6 +2,7 @@
 
 import math
 
+from sim.scenario.faults import severs
 from sim.scenario.history import History
 from sim.trace import Event
 
@@ -104,7 +105,7 @@ def test_labels_and_addresses_are_those_the_nodes_started_with(story):
 
 
 def test_an_ipv6_address_is_known_by_its_host():
-    history = History([Event(1, 0.0, "a", "node_started", 0, {"address": "[fd00::1]:7000"})], 10.0)
+    history = History([Event(1, 0.0, "a", "node_started", 0, {"address": "[fd00::1]:7000"})], 10.0, severs)
     assert history.node_at("[fd00::1]:9") == "a"
 
 

@@ -1,0 +1,56 @@
+"""The faults of a scenario with their names, and whom each means: what checks and scripts have in common.
+
+Knows no verb and no world.
+
+Tests: tests/sim/scenario/test_inject.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from sim.scenario.faults import Fault
+from sim.scenario.schema import Scenario
+from sim.scenario.select import Labels, draws, labels_of
+
+__all__ = ["Declared", "chance_of", "declare", "declare_one", "names_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A fault as the file declares it: its name, and whom its first strike means."""
+
+    name: str
+    verb: str
+    targets: tuple[str, ...]
+    fault: Fault
+    index: int
+
+
+def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
+    """The faults with their names and targets. Raises SelectError."""
+    nodes, seed = labels_of(scenario.node), scenario.seed if seed is None else seed
+    named = zip(names_of(scenario.fault), scenario.fault, strict=True)
+    return [declare_one(fault, index, name, nodes, seed) for index, (name, fault) in enumerate(named)]
+
+
+def declare_one(fault: Fault, index: int, name: str, nodes: Labels, seed: int) -> Declared:
+    """One of them, the `index`th of the file. Raises SelectError."""
+    return Declared(name, fault.verb, tuple(fault.targets(nodes, chance_of(seed, index))), fault, index)
+
+
+def chance_of(seed: int, index: int) -> Random:
+    """What the `index`th fault of the file draws from."""
+    return draws(seed, f"fault {index}")
+
+
+def names_of(faults: Sequence[Fault]) -> list[str]:
+    """Given names; unnamed ones are called by their verb, the second of a verb `crash-2`, and so on."""
+    seen: dict[str, int] = {}
+    names = []
+    for fault in faults:
+        if fault.name is None:
+            seen[fault.verb] = seen.get(fault.verb, 0) + 1
+        count = seen.get(fault.verb, 1)
+        names.append(fault.name or (fault.verb if count == 1 else f"{fault.verb}-{count}"))
+    return names

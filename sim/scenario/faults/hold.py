@@ -1,0 +1,62 @@
+"""`hold`: packets are kept on their way, and come late.
+
+Tests: tests/sim/scenario/faults/test_hold.py.
+"""
+
+from random import Random
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from sim.scenario.cover import Change
+from sim.scenario.faults.effect import ALONE, Effect, Healing, Strike, ends_of
+from sim.scenario.faults.fault import Fault, Kind
+from sim.scenario.history.facts import FaultSeen
+from sim.scenario.history.reach import Way
+from sim.scenario.schema import Selector
+from sim.scenario.select import Labels, ways
+
+__all__ = ["Held", "Hold"]
+
+
+class Held(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose packets are kept, and on the way to whom."""
+
+    from_: Selector = field(name="from")
+    """Whose packets."""
+    to: Selector = "all"
+    """On the way to whom."""
+
+
+class Hold(Fault, frozen=True, kw_only=True):
+    """Packets are kept on their way and delivered when it ends, in order: late news of another time."""
+
+    verb: ClassVar[str] = "hold"
+    kind: ClassVar[Kind | None] = Kind.DELAY
+    healable: ClassVar[bool] = True
+    nobody: ClassVar[str] = "nobody has a link to itself: name two different nodes"
+    did: ClassVar[str] = "held"
+
+    hold: Held
+    """Which way."""
+
+    def targets(self, nodes: Labels, random: Random) -> list[str]:
+        return ends_of(ways(self.hold.from_, self.hold.to, nodes, random))
+
+    def strike(self, now: Strike) -> Effect:
+        held = ways(self.hold.from_, self.hold.to, now.nodes, now.random)
+        rule = now.rule()
+        rules = {f"{rule}/{number}": way for number, way in enumerate(held)}
+        news = [now.world.hold(name, *way) for name, way in rules.items()]
+        return Effect(
+            ends_of(held),
+            {"pairs": [list(way) for way in held]},
+            Healing(now.world, list(rules)),
+            "what these nodes send each other is held already" if held else ALONE,
+            covered=not any(news),
+            change=Change(held=frozenset(held)),
+        )
+
+    @classmethod
+    def severs(cls, seen: FaultSeen) -> Way | None:
+        return seen.among("pairs")
