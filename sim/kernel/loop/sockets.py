@@ -224,19 +224,18 @@ class SimulatedSocket(SocketCalls):
 
     def veil(self, tls: Any) -> None:
         """From now on asyncio's TLS writes to it: `SSLProtocol`, of 3.11 to 3.13, whose private names these are."""
-        from sim.network.tcp.tls import Veiled, veil
+        from sim.network.tcp.tls import Veil
 
         endpoint = self._endpoint
-        if endpoint is None or isinstance(endpoint, Veiled):
+        if endpoint is None or endpoint.veil is not None:
             return
-        veiled, finish = veil(endpoint), tls._on_handshake_complete
-        if self.family != socket.AF_UNIX:
-            self.send_now = endpoint.send
+        veil = endpoint.veil = Veil(endpoint)
+        finish = tls._on_handshake_complete
 
         def completed(error: Any) -> None:
             del tls._on_handshake_complete
             # A client's last words, a server's tickets: not written yet.
-            veiled.handshake_ends = endpoint._accepted + tls._outgoing.pending
+            veil.handshake_ends(endpoint.accepted + tls._outgoing.pending)
             finish(error)
 
         tls._on_handshake_complete = completed

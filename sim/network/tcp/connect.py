@@ -187,11 +187,11 @@ class Connecting:
         remote = self.key if isinstance(self.key, tuple) else ("", 0)
         client = Endpoint(self.network, self.host, self.local, remote)
         server = Endpoint(self.network, target, remote, self.local)
-        server._boot = boots
+        server.boot = boots
         server.listener = listener
         client.join(server)
         server.join(client)
-        client._transmit(ACCEPTED, 0)
+        client.transmit(ACCEPTED, 0)
         self._finish(client)
 
     def _finish(self, result: Endpoint | OSError) -> None:

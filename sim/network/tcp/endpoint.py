@@ -1,7 +1,7 @@
 """Stream connections as a program sees them: bytes in order, windows, FIN and RST.
 
 One simulated event carries one write of up to 64 KiB, however many packets it would be. What is modelled and what is
-left out: docs/network-model.md; what becomes of losses: sim.network.tcp.losses. Follows RFC 9293 and Linux'
+left out: docs/network-model.md; what becomes of losses: tcp.losses. Follows RFC 9293 and Linux'
 defaults. Knows no event loop: an endpoint calls `on_readable` and `on_writable`, and answers `send` and `receive` as a
 non-blocking socket does.
 """
@@ -14,16 +14,17 @@ import os
 from collections.abc import Callable
 from functools import partial
 from heapq import heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.tcp.defaults import PACKET_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, WINDOW_BYTES
-from sim.network.tcp.losses import EMPTY, Queue, Retransmission, Segment, appended
+from sim.network.tcp.losses import EMPTY, Losses, Queue, Segment, appended
 
 if TYPE_CHECKING:
     from sim.network.tcp.connect import Listener
+    from sim.network.tcp.tls import Veil
 
 __all__ = ["ACCEPTED", "Endpoint", "Packet", "land"]
 
@@ -33,53 +34,54 @@ Packet = tuple["Endpoint", bytes, int, bool]
 """One under way: who sent it, data, its line of `sent` (0 = a marker), whether it has been through the inbox there."""
 
 
-class Endpoint(Retransmission):
+class Endpoint:
     """One end of a connection: a connected socket."""
 
     __slots__ = (
-        "_accepted",
         "_acknowledged",
-        "_append",
         "_arrived",
         "_backlog",
         "_blocked",
-        "_boot",
         "_cause",
         "_chunks",
         "_ended",
-        "_in_flight",
         "_just_came",
         "_known_read",
         "_lands",
+        "_losses",
         "_next_line",
         "_node",
         "_read",
-        "_received",
         "_schedule",
         "_sent",
         "_to",
         "_transmitted",
-        "_veil",
+        "accepted",
+        "append",
+        "boot",
         "closed",
         "eof",
         "error",
         "host",
+        "in_flight",
         "listener",
         "local",
         "network",
         "on_readable",
         "on_writable",
         "peer",
+        "received",
         "remote",
         "sink",
+        "stalled",
         "unread",
+        "veil",
     )
 
     def __init__(self, network: Network, host: Host, local: Address, remote: Address) -> None:
         self.network, self.host = network, host
         self.local, self.remote = local, remote
         self.peer: Endpoint
-        self._veil: Any  # of one whose bytes are enciphered, see sim.network.tcp.tls
         self._to = ""
         self.listener: Listener | None = None
         self.on_readable: Callable[[], None] = _nobody
@@ -90,10 +92,10 @@ class Endpoint(Retransmission):
         self.eof = False
         self.unread = 0
         """Bytes that have arrived and nobody has read."""
-        self._boot = host.boots
+        self.boot = host.boots
         self._chunks: Queue[bytes] = EMPTY
         # Sending. Counters since the start; what is known of the other end is only looked at when it limits us.
-        self._accepted = 0
+        self.accepted = 0
         self._acknowledged = 0
         self._known_read = 0
         self._transmitted = 0
@@ -106,14 +108,19 @@ class Endpoint(Retransmission):
         self._just_came = 0
         self._read = 0
         # Segments under way, in order. Each has an event at its time; one that is ready waits for those before it.
-        self._in_flight: Queue[Segment] = EMPTY
+        self.in_flight: Queue[Segment] = EMPTY
         # When the last of those is there that went off by themselves, each after the one before.
         self._lands = -math.inf
-        self._none_lost()
+        self._losses: Losses | None = None
+        """None = nothing was ever lost."""
+        self.stalled = False
+        """Whether what was sent has found no way, and is tried again later: until then nothing else is sent."""
+        self.veil: Veil | None = None
+        """Of bytes that are enciphered."""
         # What the hot path looks up.
         self._node = network.trace.node(host.name)
-        self._sent, self._received = network.sent, network.received
-        self._append, self._next_line = network.trace.append, network.trace.next_line
+        self._sent, self.received = network.sent, network.received
+        self.append, self._next_line = network.trace.append, network.trace.next_line
         self._schedule = network.schedule
         self._cause = network.cause
         host.endpoints[self] = None
@@ -132,7 +139,7 @@ class Endpoint(Retransmission):
         if self._ended:
             return True
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        return self._between(acknowledged, self._accepted) < SEND_BUFFER_BYTES
+        return self._between(acknowledged, self.accepted) < SEND_BUFFER_BYTES
 
     def send(self, data: bytes) -> int:
         """Take as much of `data` as there is room for; returns how much, 0 = none now, `on_writable` tells.
@@ -145,20 +152,20 @@ class Endpoint(Retransmission):
         host, peer = self.host, self.peer
         if (
             size <= SEGMENT_BYTES
-            and not (self._blocked or self._backlog)
-            and self._stalled_since is None
-            and self._accepted + size - peer._read <= WINDOW_BYTES
-            and host.boots == self._boot
+            and not (self._blocked or self._backlog or self.stalled)
+            and self.veil is None
+            and self.accepted + size - peer._read <= WINDOW_BYTES
+            and host.boots == self.boot
         ):  # the common case: room in the buffer, the window and a segment
-            self._accepted += size
+            self.accepted += size
             self._transmitted += size
             schedule = self._schedule
             now = schedule.now + host.ahead
             line = self._next_line()
-            self._append((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
+            self.append((self._sent, now, self._node, self._cause[0], self._to, "tcp", size, crc32(data)))
             path = self.network.plain
-            if path is None or self._in_flight or host is peer.host:
-                self._transmit(data, line)
+            if path is None or self.in_flight or host is peer.host:
+                self.transmit(data, line)
             else:
                 when = now + path.delay()
                 if when <= self._lands:
@@ -166,20 +173,21 @@ class Endpoint(Retransmission):
                 self._lands = when
                 heappush(schedule.queue, (when, 1, schedule.next_key(), land, (self, data, line, False)))
             return size
+        if self.veil is not None and 0 < (rest := self.veil.rest(self.accepted)) < size:
+            # What follows the handshake is a segment of its own, whose length does not depend on it.
+            cut = int(rest)
+            taken = self._take_in(data[:cut])
+            return taken + self._take_in(data[cut:]) if taken == cut else taken
         return self._take_in(data)
-
-    def _demand_open(self) -> None:
-        if self._ended:
-            raise self.error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def _between(self, first: int, last: int) -> int:
         """Bytes of the stream that take room in a buffer."""
-        return last - first
+        return last - first if self.veil is None else self.veil.between(first, last)
 
     def _take_in(self, data: bytes) -> int:
         size = len(data)
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        room = SEND_BUFFER_BYTES - self._between(acknowledged, self._accepted)
+        room = SEND_BUFFER_BYTES - self._between(acknowledged, self.accepted)
         if room <= 0:
             self._block()
             return 0
@@ -187,9 +195,9 @@ class Endpoint(Retransmission):
             data = data[:room]
             size = room
             self._block()
-        self._accepted += size
+        self.accepted += size
         self._backlog = appended(self._backlog, data)
-        self._pump()
+        self.pump()
         return size
 
     def receive(self, limit: int) -> bytes:
@@ -236,10 +244,10 @@ class Endpoint(Retransmission):
         """End our direction: FIN after all that was taken."""
         if not self._ended:
             self._ended = True
-            if self._backlog or self._stalled_since is not None:
+            if self._backlog or self.stalled:
                 self._backlog = appended(self._backlog, _FIN)
-            elif self._alive():
-                self._transmit(_FIN, 0)
+            elif self.alive():
+                self.transmit(_FIN, 0)
 
     def close(self) -> None:
         """Close the socket. What was taken is still sent; unread bytes make it a reset, as on Linux."""
@@ -249,7 +257,7 @@ class Endpoint(Retransmission):
         self.sink = None
         self.on_readable = self.on_writable = _nobody
         self.host.endpoints.pop(self, None)
-        if self.error is None and self._alive():
+        if self.error is None and self.alive():
             if self.unread:
                 self.reset()
             else:
@@ -257,29 +265,29 @@ class Endpoint(Retransmission):
 
     def abandon(self) -> None:
         """Reset it as its program wants, whatever is still to be sent."""
-        if self.error is None and self._alive():
+        if self.error is None and self.alive():
             self.reset()
 
     def reset(self) -> None:
         """Send RST and forget the connection."""
-        self._backlog = self._resend = EMPTY
+        self._backlog, self._losses = EMPTY, None
         self._ended = True
         self.error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._send_reset(self.peer)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def _alive(self) -> bool:
+    def alive(self) -> bool:
         """False once the machine has lost power since: nothing of this connection is left on it."""
-        return self.host.boots == self._boot
+        return self.host.boots == self.boot
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Transmit what the window admits."""
-        while (backlog := self._backlog) and self._stalled_since is None and self._alive():
+        while (backlog := self._backlog) and not self.stalled and self.alive():
             data = backlog[0]
             if data is _FIN:
                 backlog.popleft()
-                self._transmit(_FIN, 0)
+                self.transmit(_FIN, 0)
                 return
             read = self._known_read if self._blocked else self.peer._read
             room = WINDOW_BYTES - self._between(read, self._transmitted)
@@ -292,15 +300,15 @@ class Endpoint(Retransmission):
             else:
                 backlog[0], data = data[size:], data[:size]
             self._transmitted += size
-            self._transmit(data, self._trace_sent(data))
+            self.transmit(data, self._trace_sent(data))
 
-    def _transmit(self, data: bytes, line: int) -> None:
+    def transmit(self, data: bytes, line: int) -> None:
         network, host = self.network, self.host
         target = self.peer.host
         path = network.uniform
         if host is target:
             now = network.schedule.now
-            if not self._in_flight and self._lands < now and host.at_once(now):
+            if not self.in_flight and self._lands < now and host.at_once(now):
                 cause = network.cause[0]
                 land((self, data, line, False))
                 network.cause[0] = cause
@@ -309,39 +317,48 @@ class Endpoint(Retransmission):
         elif path is None:
             path = network.path(host, target)
         if path is None:
-            self._stall((data, line))
+            self.losses().stall((data, line))
             return
         if network.uniform is None and network.path(target, host) is None:
-            self._go_unheard()
+            self.losses().go_unheard()
         now = network.schedule.now + host.ahead
         if path.plain or data is ACCEPTED:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
             delay = path.delay()
-            when = self._in_order(now + (delay if host is not target else delay * AT_ONCE))
-            if not self._in_flight:
+            when = self.in_order(now + (delay if host is not target else delay * AT_ONCE))
+            if not self.in_flight:
                 self._lands = when
                 self._schedule.at(when, land, (self, data, line, False))
                 return
             segment: Segment = [when, data, line]
         else:
-            segment = self._over_a_bad_way(path, now, data, line)
-            segment[0] = self._in_order(segment[0])
-        self._in_flight = appended(self._in_flight, segment)
-        self._expect(segment)
+            size = len(data) if self.veil is None else self.veil.size(line, len(data))
+            segment = self.losses().under_way(path, now, size, data, line)
+            segment[0] = self.in_order(segment[0])
+        self.in_flight = appended(self.in_flight, segment)
+        self.expect(segment)
 
-    def _in_order(self, when: float) -> float:
+    def in_order(self, when: float) -> float:
         """That time, or the first after what went off by itself is there."""
         return when if when > self._lands else math.nextafter(self._lands, math.inf)
 
-    def _expect(self, segment: Segment) -> None:
+    def expect(self, segment: Segment) -> None:
         self._schedule.at(segment[0], _arrive, self)
 
+    def losses(self) -> Losses:
+        if self._losses is None:
+            self._losses = Losses(self)
+        return self._losses
+
     def _trace_sent(self, data: bytes) -> int:
-        network = self.network
+        network, veil = self.network, self.veil
         now = network.schedule.now + self.host.ahead
         cause = network.cause[0]
         line = self._next_line()
-        self._append((self._sent, now, self._node, cause, self._to, "tcp", len(data), crc32(data)))
+        size, checksum = len(data), crc32(data) if veil is None else 0
+        if veil is not None:
+            size = veil.told_of(line, size, self._transmitted)
+        self.append((self._sent, now, self._node, cause, self._to, "tcp", size, checksum))
         return line
 
     def _block(self) -> None:
@@ -363,7 +380,7 @@ class Endpoint(Retransmission):
     def _acknowledge(self, progress: tuple[int, int], early: float = 0.0) -> None:
         network = self.network
         path = network.path(self.host, self.peer.host)
-        if not self._alive() or self.peer.error is not None:
+        if not self.alive() or self.peer.error is not None:
             return
         if path is None:
             network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
@@ -374,24 +391,24 @@ class Endpoint(Retransmission):
         inbox = self.host.inbox
         if inbox is not None and inbox.keeps(self._to, partial(self._learn, progress)):
             return
-        if not self._alive() or self.error is not None:
+        if not self.alive() or self.error is not None:
             return
         self._acknowledged = max(self._acknowledged, progress[0])
         self._known_read = max(self._known_read, progress[1])
-        self._pump()
-        if not self._backlog and self._between(self._acknowledged, self._accepted) < SEND_BUFFER_BYTES:
+        self.pump()
+        if not self._backlog and self._between(self._acknowledged, self.accepted) < SEND_BUFFER_BYTES:
             self._blocked = False
         self.on_writable()
 
     def give_up(self, error: OSError) -> None:
         """End it for a reason of its host's, unless what was sent is tried again: then that has its own time-out."""
-        if self._stalled_since is None:
-            self._fail(error)
+        if not self.stalled:
+            self.fail(error)
 
-    def _fail(self, error: OSError) -> None:
+    def fail(self, error: OSError) -> None:
         """The connection is over. What has arrived can still be read, then comes the error."""
         self.error = error
-        self._backlog = self._resend = EMPTY
+        self._backlog, self._losses = EMPTY, None
         self._ended = True
         self.on_writable()
         self.on_readable()
@@ -410,7 +427,7 @@ class Endpoint(Retransmission):
     @property
     def there(self) -> bool:
         """Whether what arrives for it finds it."""
-        return self.host.up and self._alive() and self.error is None
+        return self.host.up and self.alive() and self.error is None
 
     def missed(self, data: bytes, line: int, sender: Endpoint) -> None:
         """A packet for it came, and it is not `there`."""
@@ -418,9 +435,9 @@ class Endpoint(Retransmission):
         if inbox is not None and inbox.keeps(self._to, partial(self.missed, data, line, sender)):
             return
         if not self.host.up:
-            if sender._alive():
-                sender._stall((data, line))
-        elif sender._alive() and sender.error is None:
+            if sender.alive():
+                sender.losses().stall((data, line))
+        elif sender.alive() and sender.error is None:
             # Nobody knows this connection here any more.
             self._send_reset(sender)
 
@@ -438,9 +455,9 @@ class Endpoint(Retransmission):
 
     def break_off(self) -> None:
         """Reset it from outside, as `ss --kill` or a firewall does: both programs find it reset."""
-        if self.error is None and self._alive():
+        if self.error is None and self.alive():
             self.reset()
-            self._fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+            self.fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def _send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
@@ -453,7 +470,7 @@ class Endpoint(Retransmission):
 
 def _arrive(sender: Endpoint) -> None:
     """Segments under way whose time has come reach the other machine, unless one before them is missing."""
-    in_flight = sender._in_flight
+    in_flight = sender.in_flight
     now = sender._schedule.now
     while in_flight and in_flight[0][0] <= now:
         _, data, line = in_flight.popleft()
@@ -465,7 +482,7 @@ def land(packet: Packet) -> None:
     sender, data, line, waited = packet
     target = sender.peer
     host = target.host
-    if not (host.up and host.boots == target._boot and target.error is None):
+    if not (host.up and host.boots == target.boot and target.error is None):
         target.missed(data, line, sender)
     elif host.inbox is not None and not waited:
         host.inbox.segment(packet)
@@ -476,7 +493,7 @@ def land(packet: Packet) -> None:
     else:
         size, cause = len(data), sender._cause
         cause[0] = target._next_line()
-        target._append((target._received, sender._schedule.now, target._node, line, target._to, "tcp", size))
+        target.append((target.received, sender._schedule.now, target._node, line, target._to, "tcp", size))
         target._arrived += size
         target._read += size
         sink = target.sink
@@ -498,9 +515,9 @@ def _was_reset(endpoint: Endpoint) -> None:
     inbox = endpoint.host.inbox
     if inbox is not None and inbox.keeps(endpoint._to, partial(_was_reset, endpoint)):
         return
-    if endpoint._alive() and endpoint.error is None:
+    if endpoint.alive() and endpoint.error is None:
         number = errno.EPIPE if endpoint.eof else errno.ECONNRESET  # Linux: tcp_reset()
-        endpoint._fail(OSError(number, os.strerror(number)))
+        endpoint.fail(OSError(number, os.strerror(number)))
 
 
 def _nobody() -> None:

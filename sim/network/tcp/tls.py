@@ -1,81 +1,63 @@
-"""A connection whose bytes are enciphered, as far as the trace and the clock are concerned.
+"""What TLS changes for the trace and the clock: one direction of a connection whose bytes are enciphered.
 
-Ciphertext is another one in every run, and so is the length of a handshake: a signature of ECDSA has 70 to 72 bytes, a
-session ticket some more or fewer. So the bytes of the trace have no checksum here, and a flight of the handshake is
-told, and takes a link's time, as if it had HANDSHAKE_BYTES. Records of the application have a length that follows from
-what it wrote, and count as they are.
+Ciphertext differs in every run, and so does the length of a handshake: a signature of ECDSA has 70 to 72 bytes, a
+session ticket some more or fewer. So the trace has no checksum of these bytes, and a flight of the handshake is told,
+and takes a link's time, as if it had HANDSHAKE_BYTES. Records of the application have a length that follows from what
+it wrote, and count as they are. Knows no TLS: whoever writes it says where the handshake ends. Tests:
+tests/sim/network/tcp/test_tls.py.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sim.network.fabric import Path
-from sim.network.tcp.endpoint import Endpoint
-from sim.network.tcp.losses import Segment
+if TYPE_CHECKING:
+    from sim.network.tcp.endpoint import Endpoint
 
-__all__ = ["HANDSHAKE_BYTES", "Veiled", "veil"]
+__all__ = ["HANDSHAKE_BYTES", "Veil"]
 
 HANDSHAKE_BYTES = 2048
 """A server's flight with two certificates of ECDSA; a client's first one has 517."""
 
 
 class Veil:
-    """What is known of one direction."""
+    """Of the bytes that one endpoint sends. Made before anything is sent."""
 
-    __slots__ = ("handshake_ends", "told")
+    __slots__ = ("_handshake_ends", "_told")
 
-    def __init__(self) -> None:
-        self.handshake_ends = math.inf
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._handshake_ends = math.inf
         """How many bytes of the stream belong to it."""
-        self.told: dict[int, int] = {}
+        self._told: dict[int, int] = {}
         """Line of `sent` → bytes that were told, until it is received."""
+        peer = endpoint.peer
+        append, received, told = peer.append, peer.received, self._told
 
+        def tell(record: tuple[Any, ...]) -> None:
+            """As much is received as was told when it was sent; see tcp.endpoint.land for the fields."""
+            size = told.pop(record[3], None) if record[0] == received else None
+            append(record if size is None else (*record[:-1], size))
 
-class Veiled(Endpoint):
-    """What an endpoint becomes."""
+        peer.append = tell
 
-    __slots__ = ()
+    def handshake_ends(self, written: int) -> None:
+        """Its last byte is the last of so many that the stream will have then."""
+        self._handshake_ends = written
 
-    def send(self, data: bytes) -> int:
-        self._demand_open()
-        rest = self._veil.handshake_ends - self._accepted
-        if not 0 < rest < len(data):
-            return self._take_in(data)
-        # What follows the handshake is a segment of its own, whose length does not depend on it.
-        cut = int(rest)
-        taken = self._take_in(data[:cut])
-        return taken + self._take_in(data[cut:]) if taken == cut else taken
+    def rest(self, written: int) -> float:
+        """How many bytes of the handshake come after so many of the stream; infinity while it goes on."""
+        return self._handshake_ends - written
 
-    def _between(self, first: int, last: int) -> int:
-        # A handshake's take none, as nobody knows how many they are.
-        return last - max(first, int(min(last, self._veil.handshake_ends)))
+    def between(self, first: int, last: int) -> int:
+        """Bytes that take room in a buffer: a handshake's take none, as nobody knows how many they are."""
+        return last - max(first, int(min(last, self._handshake_ends)))
 
-    def _trace_sent(self, data: bytes) -> int:
-        veil, network = self._veil, self.network
-        size = HANDSHAKE_BYTES if self._transmitted <= veil.handshake_ends else len(data)
-        now = network.schedule.now + self.host.ahead
-        line = self._next_line()
-        self._append((self._sent, now, self._node, network.cause[0], self._to, "tcp", size, 0))
-        veil.told[line] = size
-        return line
+    def told_of(self, line: int, size: int, transmitted: int) -> int:
+        """What the trace tells of a segment of that size, which is `transmitted` with all before it."""
+        self._told[line] = told = HANDSHAKE_BYTES if transmitted <= self._handshake_ends else size
+        return told
 
-    def _over_a_bad_way(self, path: Path, now: float, data: bytes, line: int) -> Segment:
-        segment = super()._over_a_bad_way(path, now, bytes(self._veil.told.get(line, len(data))), line)
-        segment[1] = data
-        return segment
-
-
-def veil(endpoint: Endpoint) -> Veil:
-    """From now on its program writes ciphertext; the caller says where the handshake ends."""
-    found = endpoint._veil = Veil()
-    endpoint.__class__ = Veiled
-    peer = endpoint.peer
-    append, received, told = peer._append, peer._received, found.told
-
-    def tell(record: tuple[Any, ...]) -> None:
-        """As much is received as was told when it was sent; see tcp.land for the fields."""
-        size = told.pop(record[3], None) if record[0] == received else None
-        append(record if size is None else (*record[:-1], size))
-
-    peer._append = tell
-    return found
+    def size(self, line: int, size: int) -> int:
+        """What was told of the segment with that line of `sent`."""
+        return self._told.get(line, size)
