@@ -9,7 +9,6 @@ tests/sim/network/test_network.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ from sim.trace import Trace
 if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
-    from sim.network.tcp.endpoint import Endpoint
     from sim.network.tcp.keepalive import Keepalives
     from sim.network.udp import DatagramSocket
 
@@ -53,7 +51,9 @@ class NotConnected(ValueError):
 
 def topology() -> Any:
     """sim.network.graph, loaded where a graph is used: networkx takes longer to import than all the rest."""
-    return import_module("sim.network.graph")
+    from sim.network import graph
+
+    return graph
 
 
 def demand_connected(graph: Graph, names: Sequence[str]) -> None:
@@ -239,16 +239,11 @@ class Network:
         host = self.hosts[node]
         inbox = host.inbox
         if inbox is None:
-            inbox = host.inbox = import_module("sim.network.inbox").Inbox(self, host)
+            from sim.network.inbox import Inbox  # few simulations keep packets back
+
+            inbox = host.inbox = Inbox(self, host)
         self._rules.keep(name, inbox)
         return inbox
-
-    def keep_alive(self, endpoint: Endpoint, idle: float, interval: float, count: int) -> None:
-        """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
-        keepalives = self.keepalives
-        if keepalives is None:
-            keepalives = self.keepalives = import_module("sim.network.tcp.keepalive").Keepalives(self)
-        keepalives.set(endpoint, idle, interval, count)
 
     def fell_silent(self) -> None:
         """A machine may have, for another one: whoever asks for that looks, when all changes of now are made."""

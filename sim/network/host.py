@@ -1,6 +1,7 @@
 """A machine's network stack as others see it: its addresses, its ports, and whether it is up.
 
-Knows no event loop: a socket calls `on_readable`, `on_writable`, which the kernel's transports set.
+Knows no event loop: a socket calls `on_readable`, `on_writable`, which the kernel's transports set. Tests:
+tests/sim/network/test_network.py, and tests/sim/twins against Linux.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sim.network.tcp.endpoint import Endpoint
     from sim.network.udp import DatagramSocket
 
-__all__ = ["ANY", "Address", "Host", "Sink", "is_loopback"]
+__all__ = ["ANY", "AT_ONCE", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "Address", "Host", "Sink", "is_loopback"]
 
 Address = tuple[Any, ...]
 Sink = tuple[Callable[[Any, Any, Any], bool], Any, Any]
@@ -24,6 +25,11 @@ Sink = tuple[Callable[[Any, Any, Any], bool], Any, Any]
 be a detour through C."""
 ANY: Final = frozenset({"0.0.0.0", "::"})
 AT_ONCE = 128
+"""Packets that a machine sends itself in one instant and that need no time."""
+RECEIVE_BUFFER_BYTES = 212_992
+"""Of datagrams that wait to be read; Linux: net.core.rmem_default."""
+OVERHEAD_BYTES = 768
+"""What Linux charges a small datagram on top (skb->truesize)."""
 FIRST_EPHEMERAL, LAST_EPHEMERAL = 32768, 60999  # Linux: net.ipv4.ip_local_port_range
 
 

@@ -2,22 +2,21 @@
 
 A hold keeps what would arrive from some machines, the packets of TCP's handshake and its resets included, and hands it
 over when it ends, in order. A late reader gets each packet after a delay that is drawn for it, in order as well, while
-its timers are on time: its operating system has the packet already, so buffers and windows fill.
+its timers are on time: its operating system has the packet already, so buffers and windows fill. Knows no TCP and no
+UDP: they say how a packet is handed over. Tests: tests/sim/network/test_inbox.py.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
-from sim.network.host import Address, Host
-from sim.network.tcp.endpoint import Packet, land
-from sim.network.udp import OVERHEAD_BYTES, RECEIVE_BUFFER_BYTES, DatagramSocket
+from sim.network.host import OVERHEAD_BYTES, RECEIVE_BUFFER_BYTES, Address, Host
 
 if TYPE_CHECKING:
     from sim.network.fabric import Network
+    from sim.network.udp import DatagramSocket
 
 __all__ = ["Inbox"]
 
@@ -116,10 +115,9 @@ class Inbox:
         self._take(sender, hand_over, size)
         return True
 
-    def segment(self, packet: Packet) -> None:
-        """In the place of tcp.land; the window bounds how much of a stream can wait here."""
-        sender, data, line, _ = packet
-        self._take(sender.host.name, partial(land, (sender, data, line, True)), 0)
+    def segment(self, sender: str, hand_over: Callable[[], None]) -> None:
+        """Hand over a packet of a stream; the window bounds how much of one can wait here."""
+        self._take(sender, hand_over, 0)
 
 
 class _Hold:

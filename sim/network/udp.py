@@ -13,14 +13,21 @@ from zlib import crc32
 
 from sim.network import fate
 from sim.network.fabric import Network, Path
-from sim.network.host import ANY, AT_ONCE, Address, Host, Sink, is_loopback
+from sim.network.host import (
+    ANY,
+    AT_ONCE,
+    OVERHEAD_BYTES,
+    RECEIVE_BUFFER_BYTES,
+    Address,
+    Host,
+    Sink,
+    is_loopback,
+)
 
-__all__ = ["MAX_DATAGRAM_BYTES", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "DatagramSocket"]
+__all__ = ["MAX_DATAGRAM_BYTES", "DatagramSocket"]
 
 MAX_DATAGRAM_BYTES = 65507  # 65535 less the IP and UDP headers; more is EMSGSIZE
-RECEIVE_BUFFER_BYTES = 212_992  # Linux: net.core.rmem_default
 BROADCAST = ("255.255.255.255", "10.255.255.255")  # whoever is on the network; and the net of those that got no address
-OVERHEAD_BYTES = 768  # what Linux charges a small datagram on top (skb->truesize)
 
 
 # A datagram under way: the socket that sent it, the target, (ip, port) it goes to, source, data, line of `sent`.

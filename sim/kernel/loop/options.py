@@ -10,6 +10,7 @@ import struct
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
+from sim.network.host import RECEIVE_BUFFER_BYTES
 from sim.network.tcp.defaults import (
     KEEPALIVE_COUNT,
     KEEPALIVE_IDLE,
@@ -18,7 +19,6 @@ from sim.network.tcp.defaults import (
     SYN_TIMEOUTS,
     WINDOW_BYTES,
 )
-from sim.network.udp import RECEIVE_BUFFER_BYTES
 
 __all__ = ["KEEP_ALIVE", "Options", "answer", "as_asked", "as_set", "keep_alive_times", "resets_at_close"]
 

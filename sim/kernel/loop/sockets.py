@@ -490,7 +490,9 @@ class SimulatedSocket(SocketCalls):
             return
         times = keep_alive_times(self._options)
         if times is not None:
-            network.keep_alive(endpoint, *times)
+            from sim.network.tcp.keepalive import keep_alive  # few programs ask for it
+
+            keep_alive(endpoint, *times)
         elif network.keepalives is not None:
             network.keepalives.unset(endpoint)
 

@@ -1,7 +1,8 @@
 """Setting up a connection: SYN, the accept queue, refusal, silence.
 
 A listener keeps connections until its program accepts them; a connecting side tries again at doubling times. Follows
-Linux' defaults. What comes after: sim.network.tcp.endpoint.
+Linux' defaults (tcp.defaults). What comes after is tcp.endpoint's. Tests: tests/sim/network/tcp/test_endpoint.py,
+tests/sim/twins/test_streams.py.
 """
 
 from __future__ import annotations

@@ -485,7 +485,7 @@ def land(packet: Packet) -> None:
     if not (host.up and host.boots == target.boot and target.error is None):
         target.missed(data, line, sender)
     elif host.inbox is not None and not waited:
-        host.inbox.segment(packet)
+        host.inbox.segment(sender.host.name, partial(land, (sender, data, line, True)))
     elif not line:
         target.heed(data)
     elif target.closed:

@@ -3,7 +3,7 @@
 Costs nothing while it is: probes that are answered change nothing, so none is simulated. Only when a machine loses
 power or the network changes does a connection that asked for it look whether its peer has fallen silent; then it waits
 for as long as the probes would take and ends as Linux ends it (tcp(7)): ETIMEDOUT after `count` probes without an
-answer, a reset where the peer has started anew since. The idle time counts from when the other end fell silent.
+answer, a reset where the peer has started anew since. The idle time counts from when the other end fell silent. Knows who is up and which ways there are. Tests: tests/sim/network/tcp/test_keepalive.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from sim.network.tcp.endpoint import Endpoint
 if TYPE_CHECKING:
     from sim.network.fabric import Network
 
-__all__ = ["Keepalives"]
+__all__ = ["Keepalives", "keep_alive"]
+
+
+def keep_alive(endpoint: Endpoint, idle: float, interval: float, count: int) -> None:
+    """Have an idle connection end once its other end has been silent for `idle` + `count` · `interval` seconds."""
+    network = endpoint.network
+    if network.keepalives is None:
+        network.keepalives = Keepalives(network)
+    network.keepalives.set(endpoint, idle, interval, count)
 
 
 class Keepalives:

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from sim.kernel.simulation import Simulation
-from sim.network.udp import RECEIVE_BUFFER_BYTES
+from sim.network.host import RECEIVE_BUFFER_BYTES
 
 PORT = 5000
 
