@@ -3,7 +3,8 @@
 Costs nothing while it is: probes that are answered change nothing, so none is simulated. Only when a machine loses
 power or the network changes does a connection that asked for it look whether its peer has fallen silent; then it waits
 for as long as the probes would take and ends as Linux ends it (tcp(7)): ETIMEDOUT after `count` probes without an
-answer, a reset where the peer has started anew since. The idle time counts from when the other end fell silent. Knows who is up and which ways there are. Tests: tests/sim/network/tcp/test_keepalive.py.
+answer, a reset where the peer has started anew since. The idle time counts from when the other end fell silent. Knows
+who is up and which ways there are. Tests: tests/sim/network/tcp/test_keepalive.py.
 """
 
 from __future__ import annotations
