@@ -27,7 +27,7 @@ from sim.backends.topology import lay_out
 from sim.defects import switched_on
 from sim.kernel.errors import SimulationError
 from sim.kernel.node import Node
-from sim.kernel.patches.clock_and_random import running
+from sim.kernel.running import running
 from sim.kernel.simulation import Simulation
 
 __all__ = ["NAME", "World", "run"]

@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.patches.clock_and_random import EPOCH
-
 if TYPE_CHECKING:
     from sim.kernel.loop.loop import NodeLoop
 
-__all__ = ["Clock"]
+__all__ = ["EPOCH", "Clock"]
+
+EPOCH = 1_735_689_600.0
+"""2025-01-01T00:00:00Z in Unix seconds: what a node's wall clock shows at the start of the simulation."""
 
 
 class Clock:

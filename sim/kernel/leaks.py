@@ -1,21 +1,19 @@
 """What a program left behind on its loop when it ended in order, and where in its code that was made.
 
-Places are given as module and line, never as a path, as they go into the trace: the same on every machine.
+Places are given as module and line, never as a path, as they go into the trace: the same on every machine. Knows a
+loop, and swaps nothing. Tests: tests/sim/kernel/test_simulation.py, tests/sim/kernel/test_node.py.
 """
 
 import sys
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.patches.clock_and_random import running
-
 if TYPE_CHECKING:
     from sim.kernel.loop.loop import NodeLoop
 
-__all__ = ["Leak", "install", "left_behind", "made_here"]
+__all__ = ["Leak", "left_behind", "made_here", "place"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
 _ENGINE = ("sim.kernel.loop.run", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
@@ -55,32 +53,6 @@ def made_here() -> tuple[str, int, str]:
     return "", 0, ""
 
 
-def _never_awaited(coroutine: Any) -> None:
-    """A coroutine that a node's code made and let go is a leak, recorded at once."""
-    node: Any = running()
-    if node is None or node.loop._dead:
-        return
-    # Most are let go on the line that made them.
-    where = _place(made_here(), "let go")
-    leak = Leak(node.name, "coroutine", f"{coroutine.__qualname__} was never awaited", where)
-    node.record("leak", kind=leak.kind, what=leak.what, where=leak.where)
-    node.simulation.leaks.append(leak)
-
-
-def install() -> None:
-    """Hear of coroutines that are never awaited, wherever Python warns of one; once a process. It warns as before."""
-    warn: Any = getattr(warnings, "_warn_unawaited_coroutine", None)  # CPython calls it by this name, 3.7 to 3.13
-    if warn is None or getattr(warn, "heard", False):
-        return
-
-    def heard(coroutine: Any) -> None:
-        _never_awaited(coroutine)
-        warn(coroutine)
-
-    heard.heard = True  # type: ignore[attr-defined]
-    warnings._warn_unawaited_coroutine = heard  # type: ignore[attr-defined]
-
-
 def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
     """Tasks, transports, listening sockets and timers that are still there, but for the task that asks."""
     node = loop.node.name
@@ -91,10 +63,10 @@ def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
     for transport in list(loop._transports.values()):
         if transport._sock is not None:
             known.add(transport._sock)
-            yield Leak(node, "transport", _between(transport), _place(transport.made, "made"))
+            yield Leak(node, "transport", _between(transport), place(transport.made, "made"))
     for left in loop._selector.sockets.values():
         if left not in known and left.listens:
-            yield Leak(node, "transport", f"server at {left.getsockname()}", _place(left.made, "made"))
+            yield Leak(node, "transport", f"server at {left.getsockname()}", place(left.made, "made"))
     for timer in loop._scheduled:
         if not timer._cancelled and _callback(timer) != _SLEEP:
             yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s{_runs(timer._callback)}")
@@ -112,12 +84,13 @@ def _of_task(task: Any) -> str:
     made = getattr(task, "made", None)
     frame = getattr(task.get_coro(), "cr_frame", None)
     if frame is None or (made and made[0]):
-        return _place(made, "made")
+        return place(made, "made")
     code = frame.f_code
-    return _place((frame.f_globals.get("__name__", ""), code.co_firstlineno, code.co_qualname), "runs", "")
+    return place((frame.f_globals.get("__name__", ""), code.co_firstlineno, code.co_qualname), "runs", "")
 
 
-def _place(made: tuple[str, int, str] | None, verb: str, preposition: str = "in ") -> str:
+def place(made: tuple[str, int, str] | None, verb: str, preposition: str = "in ") -> str:
+    """What `made_here` returned, as a text."""
     if not made or not made[0]:
         return "at an unknown place"
     module, line, function = made

@@ -20,7 +20,7 @@ from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
-from sim.kernel.patches.clock_and_random import outside
+from sim.kernel.running import outside
 from sim.network.host import Host
 
 if TYPE_CHECKING:

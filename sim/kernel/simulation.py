@@ -19,15 +19,13 @@ from threading import Thread, current_thread, get_ident, main_thread
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
 
-from sim.kernel import leaks
+from sim.kernel import patches
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
 from sim.kernel.interrupt import held
 from sim.kernel.leaks import Leak
-from sim.kernel.loop import adopt
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
-from sim.kernel.patches import clock_and_random, other_loops, rebind, signals
 from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
@@ -37,7 +35,7 @@ from sim.trace import Trace, TraceWriteError
 if TYPE_CHECKING:
     from sim.network.environment import Environment
 
-__all__ = ["Simulation", "new_event_loop", "prepare", "run"]
+__all__ = ["Simulation", "new_event_loop", "run"]
 
 WRITE_EVERY = 100
 """Events between two writes of the trace. Four times as many cost 6 %: by then the first have left the cache."""
@@ -63,19 +61,6 @@ _driving: set[int] = set()
 _NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
 
 
-def prepare() -> None:
-    """Let clocks, randomness and sockets answer from a simulation to code on its nodes; once a process.
-
-    The first simulation does it. What is imported before it has captured the real ones, of which nearly all are found.
-    """
-    clock_and_random.install()
-    adopt.install()
-    leaks.install()
-    other_loops.install()
-    signals.install()
-    rebind.rebind()
-
-
 class _Nodes(dict[str, Node]):
     """By name; an unknown one is answered with those that there are."""
 
@@ -95,7 +80,7 @@ class Simulation:
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         if not hasattr(seed, "__index__"):
             raise ValueError(f"a seed is a whole number, not {seed!r}")
-        prepare()
+        patches.install()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)

@@ -12,7 +12,7 @@ from typing import Any
 from rpcnet.app import App, AppError, check_arguments, cluster_config, keyring_of, load_app
 from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
-from sim.kernel.simulation import prepare
+from sim.kernel import patches
 from sim.network.fabric import demand_connected
 from sim.network.link import Link as Wire
 from sim.scenario.declare import Declared, declare_one, names_of
@@ -211,7 +211,7 @@ class _Check:
         if name in self.apps:
             return self.apps[name]
         self.apps[name] = None
-        prepare()  # what the module captures is to be what answers on a node
+        patches.install()  # what the module captures is to be what answers on a node
         try:
             self.apps[name] = load_app(name)
         except AppError as error:

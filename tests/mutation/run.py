@@ -282,9 +282,9 @@ class _Player:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        simulation = sys.modules.get("sim.kernel.simulation")
-        if simulation is not None:
-            simulation.prepare()  # which looks at every object that there is: once, not in each child
+        patches = sys.modules.get("sim.kernel.patches")
+        if patches is not None:
+            patches.install()  # which looks at every object that there is: once, not in each child
         slots = [_Slot(self._root, copied, self._clean, session) for copied in self._copies]
         waiting = list(enumerate(self._plans))[::-1]
         try:

@@ -1,8 +1,11 @@
-"""Calls of a socket that stand on a few others of it: what `socket.socket` offers beside send, recvfrom and connect."""
+"""Calls of a socket that stand on a few others of it: what `socket.socket` offers beside send, recvfrom and connect.
+
+They know nothing of a socket but its other calls. Tests:
+tests/sim/twins/test_sockets.py, tests/sim/twins/test_socket_refusals.py.
+"""
 
 import socket
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from sim.kernel.errors import NotSimulated
 from sim.network.udp import MAX_DATAGRAM_BYTES
@@ -10,24 +13,32 @@ from sim.network.udp import MAX_DATAGRAM_BYTES
 __all__ = ["SocketCalls"]
 
 
+class _Core(Protocol):
+    """What a socket has to have for them."""
+
+    @property
+    def type(self) -> socket.SocketKind: ...
+
+    def connect(self, address: Any) -> None: ...
+    def send(self, data: Any, flags: int = 0) -> int: ...
+    def sendto(self, data: Any, *arguments: Any) -> int: ...
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]: ...
+    def settimeout(self, value: float | None) -> None: ...
+    def gettimeout(self) -> float | None: ...
+    def close(self) -> None: ...
+    def would_block(self, what: str) -> OSError | NotSimulated: ...
+
+    # Of those below.
+    def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]: ...
+    def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]: ...
+
+
 class SocketCalls:
-    """Base of SimulatedSocket."""
+    """A part of SimulatedSocket."""
 
     __slots__ = ()
 
-    # SimulatedSocket's.
-    family: socket.AddressFamily
-    type: socket.SocketKind
-    connect: Callable[[Any], None]
-    send: Callable[..., int]
-    sendto: Callable[..., int]
-    recvfrom: Callable[[int, int], tuple[bytes, Any]]
-    settimeout: Callable[[float | None], None]
-    gettimeout: Callable[[], float | None]
-    close: Callable[[], None]
-    _would_block: Callable[[str], OSError | NotSimulated]
-
-    def connect_ex(self, address: Any) -> int:
+    def connect_ex(self: _Core, address: Any) -> int:
         try:
             self.connect(address)
         except OSError as error:
@@ -36,26 +47,26 @@ class SocketCalls:
             return error.errno
         return 0
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
+    def sendall(self: _Core, data: Any, flags: int = 0) -> None:
         if self.send(data) < len(data):
-            raise self._would_block("sendall")
+            raise self.would_block("sendall")
 
-    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+    def sendmsg(self: _Core, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         if ancdata:
             raise NotSimulated("a simulated socket sends bytes only: no ancillary data, no file descriptors")
         data = b"".join(buffers)
         return self.send(data) if address is None else self.sendto(data, address)
 
-    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+    def recv_into(self: _Core, buffer: Any, size: int = 0, flags: int = 0) -> int:
         return self.recvfrom_into(buffer, size, flags)[0]
 
-    def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
+    def recvfrom_into(self: _Core, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
         view = memoryview(buffer).cast("B")
         data, source = self.recvfrom(size or len(view), flags)
         view[: len(data)] = data
         return len(data), source
 
-    def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+    def recvmsg(self: _Core, size: int, ancillary_size: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As a real one's: bytes, no ancillary data, flags, where it came from."""
         if self.type == socket.SOCK_STREAM:
             data, source = self.recvfrom(size, flags)
@@ -63,7 +74,9 @@ class SocketCalls:
         data, source = self.recvfrom(MAX_DATAGRAM_BYTES, flags)
         return data[:size], [], int(socket.MSG_TRUNC) if len(data) > size else 0, source
 
-    def recvmsg_into(self, buffers: Any, ancillary_size: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
+    def recvmsg_into(
+        self: _Core, buffers: Any, ancillary_size: int = 0, flags: int = 0
+    ) -> tuple[int, list[Any], int, Any]:
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         data, ancillary, told, source = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
         filled = 0
@@ -85,14 +98,14 @@ class SocketCalls:
     def makefile(self, *_: Any, **__: Any) -> Any:
         raise NotSimulated("a simulated socket is no file; use asyncio's streams")
 
-    def setblocking(self, flag: bool) -> None:
+    def setblocking(self: _Core, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)
 
-    def getblocking(self) -> bool:
+    def getblocking(self: _Core) -> bool:
         return self.gettimeout() != 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self: _Core, *_: object) -> None:
         self.close()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-__all__ = ["FINDS_LOOP_FAST", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
+__all__ = ["FINDS_LOOP_FAST", "HANDED_OUT", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
 
 # A future that nobody else ever holds, that is in no set or dictionary, may be asyncio's own: awaiting one is faster
 # by 1 µs than awaiting any subclass.
@@ -20,13 +20,11 @@ _OF_ASYNCIO = ["base_events", "locks", "queues", "selector_events", "streams", "
 PRIVATE = frozenset(["sim.kernel.loop.connections", *(f"asyncio.{each}" for each in _OF_ASYNCIO)])
 """Modules that keep theirs to themselves, but for …"""
 HANDED_OUT: tuple[Any, ...] = (asyncio.shield, asyncio.gather)
-"""… what these two return."""
+"""… what these two return. sim.kernel.patches.asyncio_hashes has Python take them for functions of another module."""
 
 if sys.version_info >= (3, 12):
     module_of: Callable[[int], str | None] = sys._getframemodulename
     """Which module the caller is of, so many calls above; asked for its frame, a coroutine would keep that."""
-    for _each in HANDED_OUT:
-        _each.__module__ = "asyncio"  # it is what C looks at, and where all import these two from
 else:
     _CODES = [each.__code__ for each in HANDED_OUT]
 
@@ -55,19 +53,6 @@ class NodeFuture(asyncio.Future[Any]):
         except AttributeError:
             self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
             return self._number
-
-
-def _hash_of_gathering(self: Any) -> int:
-    """As NodeFuture's, where its loop is a node's: gather() makes a future of its own class."""
-    try:
-        return self._number  # type: ignore[no-any-return]
-    except AttributeError:
-        next_number = getattr(self.get_loop(), "next_number", None)
-        self._number = object.__hash__(self) if next_number is None else next_number()
-        return self._number  # type: ignore[no-any-return]
-
-
-asyncio.tasks._GatheringFuture.__hash__ = _hash_of_gathering  # type: ignore[attr-defined]
 
 
 class NodeTask(asyncio.Task[Any]):

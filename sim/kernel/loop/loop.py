@@ -9,6 +9,7 @@ BaseSelectorEventLoop._selector, _transports. tests/sim/kernel/loop/test_loop.py
 
 import asyncio
 import contextvars
+import signal
 import sys
 from asyncio import Future, events
 from collections.abc import Callable
@@ -22,13 +23,14 @@ from sim.kernel.loop.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTa
 from sim.kernel.loop.run import NO_WAKE, Turns, as_made_above
 from sim.kernel.loop.selector import Transports
 from sim.kernel.normalize import plain
-from sim.kernel.patches.clock_and_random import off_loop
-from sim.kernel.patches.signals import UNCATCHABLE, check
+from sim.kernel.running import off_loop
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
 
-__all__ = ["NodeLoop"]
+__all__ = ["UNCATCHABLE", "NodeLoop"]
+
+UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
 class NodeLoop(Turns):
@@ -276,14 +278,14 @@ class NodeLoop(Turns):
         """Called when the simulation delivers the signal: node.stop() is SIGTERM."""
         if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
             raise TypeError("coroutines cannot be used with add_signal_handler()")
-        number = check(sig)
+        number = _signal(sig)
         self._check_closed()
         if number in UNCATCHABLE:
             raise RuntimeError(f"sig {sig} cannot be caught")
         self.handle_signal(number, events.Handle(callback, args, self, None))
 
     def remove_signal_handler(self, sig: int) -> bool:
-        return self._signals.pop(check(sig), None) is not None
+        return self._signals.pop(_signal(sig), None) is not None
 
     def handle_signal(self, sig: int, handle: events.Handle | None) -> None:
         """Run that when the signal comes; None = nobody handles it."""
@@ -303,6 +305,15 @@ class NodeLoop(Turns):
         self._ready.append(handle)
         self.kick()
         return True
+
+
+def _signal(sig: Any) -> signal.Signals:
+    """The signal of that number. Raises TypeError and ValueError as asyncio does."""
+    if not isinstance(sig, int):
+        raise TypeError(f"sig must be an int, not {sig!r}")
+    if sig not in signal.valid_signals():
+        raise ValueError(f"invalid signal number {sig}")
+    return signal.Signals(sig)
 
 
 class _Nothing(list[Any]):

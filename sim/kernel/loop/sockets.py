@@ -2,6 +2,7 @@
 
 asyncio's own selector transports run on these, unchanged: a SimulatedSocket answers what they (and loop.sock_*) ask of
 a `socket.socket`, and tells the selector when it may have something. Knows the network's endpoints; knows no protocol.
+Tests: tests/sim/twins, tests/sim/kernel/loop/test_adopt.py.
 """
 
 import contextlib
@@ -173,7 +174,7 @@ class SimulatedSocket(SocketCalls):
         if self._connecting is not None:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
         if self._timeout != 0 and self.family != socket.AF_UNIX:
-            raise self._would_block("connect")
+            raise self.would_block("connect")
         if self.family == socket.AF_UNIX:
             self._peer_path = key
         if self.family == socket.AF_UNIX and key not in self._host.paths:
@@ -263,7 +264,7 @@ class SimulatedSocket(SocketCalls):
         try:
             endpoint = self._listener.accept()
         except IndexError:
-            raise self._would_block("accept") from None
+            raise self.would_block("accept") from None
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
         accepted.proto = self.proto
         accepted._options = None if self._options is None else self._options.copy()
@@ -281,7 +282,7 @@ class SimulatedSocket(SocketCalls):
             raise OSError(number, os.strerror(number))
         sent = self.send_now(data if type(data) is bytes else bytes(data))
         if not sent and data:
-            raise self._would_block("send")
+            raise self.would_block("send")
         return sent
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -294,7 +295,7 @@ class SimulatedSocket(SocketCalls):
         except BlockingIOError:
             if self._reads_no_more:
                 return b""
-            raise self._would_block("recv") from None
+            raise self.would_block("recv") from None
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
         if flags or size <= 0:
@@ -307,7 +308,7 @@ class SimulatedSocket(SocketCalls):
         try:
             data, source = self.datagrams().receive()
         except IndexError:
-            raise self._would_block("recvfrom") from None
+            raise self.would_block("recvfrom") from None
         return data[:size], self._shown(source)
 
     def _receive_otherwise(self, size: int, flags: int) -> tuple[bytes, Any]:
@@ -324,7 +325,7 @@ class SimulatedSocket(SocketCalls):
         if self._endpoint is None and self.type == socket.SOCK_STREAM:
             return self.recvfrom(size)  # raises
         if not self.poll() & EVENT_READ:
-            raise self._would_block("recv")
+            raise self.would_block("recv")
         if self._endpoint is not None:
             return self._endpoint.peek(size), None
         data, source = self.datagrams().peek()
@@ -513,7 +514,8 @@ class SimulatedSocket(SocketCalls):
 
     timeout = property(gettimeout)
 
-    def _would_block(self, what: str) -> OSError | NotSimulated:
+    def would_block(self, what: str) -> OSError | NotSimulated:
+        """What a call raises that would have to wait."""
         if self._timeout == 0:
             return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return NotSimulated(

@@ -1,5 +1,42 @@
 """What is swapped in the process so that programs on simulated machines are answered from the simulation.
 
-Code that runs outside of nodes, and other threads, go on getting the real thing. Knows no simulation, only the node
-that runs. Tests: tests/sim/kernel/patches.
+All of it by `install`, which the first simulation calls; `undo` puts everything back. Importing swaps nothing. Code
+that runs outside of nodes, and other threads, go on getting the real thing. Knows no simulation, only the node that
+runs (sim.kernel.running). Tests: tests/sim/kernel/patches, of these two test_undo.py.
 """
+
+from sim.kernel.patches import (
+    asyncio_hashes,
+    clock_and_random,
+    never_awaited,
+    other_loops,
+    rebind,
+    signals,
+    socket_module,
+)
+
+__all__ = ["install", "undo"]
+
+_installed = False
+
+
+def install() -> None:
+    """Let clocks, randomness, sockets and signals answer from a simulation to code on its nodes; once a process.
+
+    What is imported before it has captured the real ones, of which nearly all are found.
+    """
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    for part in (clock_and_random, socket_module, never_awaited, other_loops, signals, asyncio_hashes):
+        part.install()
+    rebind.rebind()
+
+
+def undo() -> None:
+    """Put everything back as it was before `install`. Simulations that exist cannot be run any more; new ones can."""
+    global _installed
+    if _installed:
+        _installed = False
+        rebind.undo()

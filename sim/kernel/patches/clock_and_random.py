@@ -1,10 +1,9 @@
 """Clocks and randomness of the process, answered from the simulation while a node of it runs.
 
-`time`, `datetime`, `random`, `os.urandom` and what stands on them (uuid, secrets) are replaced once a process, when
-the first simulation is made, and go on answering with the real thing to everybody else: other threads, and code
-outside of nodes. Names that a module captured at import (`from time import monotonic`) are rebound; classes are changed
-in place, so that `isinstance` and validators see the types they know. Which node runs is what the thread's running
-loop says.
+`time`, `datetime`, `random`, `os.urandom` and what stands on them (uuid, secrets) are replaced, and go on answering
+with the real thing to everybody else: other threads, and code outside of nodes. Names that a module captured at import
+(`from time import monotonic`) are rebound; classes are changed in place, so that `isinstance` and validators see the
+types they know. Knows a node by its clocks and its randomness. Tests: test_clock_and_random.py.
 """
 
 import datetime
@@ -17,77 +16,17 @@ import tempfile
 import time
 import types
 import uuid
-from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from threading import get_ident
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from sim.kernel.patches.rebind import default_arguments, instead, look_out, replace, type_modified
+from sim.kernel.patches.rebind import default_arguments, instead, look_out, on_undo, put, replace
+from sim.kernel.running import Source, on_a_node, running
 
-__all__ = ["EPOCH", "Source", "install", "off_loop", "outside", "running"]
-
-EPOCH = 1_735_689_600.0  # 2025-01-01T00:00:00Z: what a node's wall clock shows at the start of the simulation
-
-
-class Source(Protocol):
-    """What a node answers from."""
-
-    @property
-    def random(self) -> random.Random: ...
-
-    def monotonic(self) -> float: ...
-    def wall_clock(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
-
-
-def running() -> Source | None:
-    """The node whose event loop is the running one of this thread, or that runs a function of its executor here."""
-    loop = _get_running_loop()
-    if loop is None:
-        return _off_loop.get(get_ident()) if _off_loop else None
-    return getattr(loop, "node", None)
-
-
-_off_loop: dict[int, Source] = {}
-"""By thread: the node that runs a function as if in a thread of its own."""
-
-
-def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function as a thread of that node's would: there no event loop runs, and clocks are the node's."""
-    thread, loop = get_ident(), _get_running_loop()
-    _off_loop[thread] = source
-    _set_running_loop(None)
-    try:
-        return function(*args)
-    finally:
-        _set_running_loop(loop)
-        del _off_loop[thread]
-
-
-@contextmanager
-def outside() -> Iterator[None]:
-    """Within, no node runs in this thread, though its code may have asked: clocks and the rest are the real ones."""
-    thread, loop = get_ident(), _get_running_loop()
-    source = _off_loop.pop(thread, None)
-    _set_running_loop(None)
-    try:
-        yield
-    finally:
-        _set_running_loop(loop)
-        if source is not None:
-            _off_loop[thread] = source
-
-
-_installed = False
+__all__ = ["install"]
 
 
 def install() -> None:
-    """Put the dispatching functions in place; once a process. `rebind.rebind` has to follow."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
+    """Put the dispatching functions in place. sim.kernel.patches calls it."""
     modules_own = getattr(random.random, "__self__", None)
     modules = ((time, _time()), (os, _os()), (random, _random()), (uuid, _uuid()), (sys.modules.get("ssl"), _ssl()))
     for module, functions in modules:
@@ -110,20 +49,10 @@ def install() -> None:
     look_out((random.Random, datetime.datetime, datetime.date), heed)
 
 
-def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
-    """`simulated(source, …)` on a node, `real(…)` elsewhere."""
-
-    def function(*args: Any, **kwargs: Any) -> Any:
-        source = running()
-        return real(*args, **kwargs) if source is None else simulated(source, *args, **kwargs)
-
-    return function
-
-
 def _time() -> dict[str, Callable[..., Any]]:
     def clock(real: Callable[[], Any], ask: Callable[[Source], float], nanoseconds: bool) -> Callable[[], Any]:
         if nanoseconds:
-            return _dispatch(real, lambda source: round(ask(source) * 1e9))
+            return on_a_node(real, lambda source: round(ask(source) * 1e9))
 
         def function() -> Any:
             source = running()
@@ -137,7 +66,7 @@ def _time() -> dict[str, Callable[..., Any]]:
         def simulated(source: Source, *args: Any) -> Any:
             return real(*args) if len(args) > position else real(*args, gmtime(source.wall_clock()))
 
-        return _dispatch(real, simulated)
+        return on_a_node(real, simulated)
 
     def in_utc(source: Source, seconds: float | None = None) -> time.struct_time:
         """Simulated machines are in UTC: where the real one is must not matter."""
@@ -158,17 +87,17 @@ def _time() -> dict[str, Callable[..., Any]]:
     functions: dict[str, Callable[..., Any]] = {
         "time": clock(time.time, wall, False),
         "time_ns": clock(time.time_ns, wall, True),
-        "sleep": _dispatch(time.sleep, lambda source, seconds: source.sleep(seconds)),
+        "sleep": on_a_node(time.sleep, lambda source, seconds: source.sleep(seconds)),
     }
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
         functions[name] = clock(getattr(time, name), steady, False)
         functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), steady, True)
-    functions["clock_gettime"] = _dispatch(time.clock_gettime, clock_of)
-    functions["clock_gettime_ns"] = _dispatch(time.clock_gettime_ns, lambda *which: round(clock_of(*which) * 1e9))
-    functions["localtime"] = _dispatch(time.localtime, in_utc)
-    functions["gmtime"] = _dispatch(time.gmtime, in_utc)
-    functions["ctime"] = _dispatch(time.ctime, lambda *arguments: asctime(in_utc(*arguments)))
-    functions["mktime"] = _dispatch(time.mktime, mktime)
+    functions["clock_gettime"] = on_a_node(time.clock_gettime, clock_of)
+    functions["clock_gettime_ns"] = on_a_node(time.clock_gettime_ns, lambda *which: round(clock_of(*which) * 1e9))
+    functions["localtime"] = on_a_node(time.localtime, in_utc)
+    functions["gmtime"] = on_a_node(time.gmtime, in_utc)
+    functions["ctime"] = on_a_node(time.ctime, lambda *arguments: asctime(in_utc(*arguments)))
+    functions["mktime"] = on_a_node(time.mktime, mktime)
     functions["asctime"], functions["strftime"] = at_now(time.asctime, 0), at_now(time.strftime, 1)
     return functions
 
@@ -176,10 +105,10 @@ def _time() -> dict[str, Callable[..., Any]]:
 def _os() -> dict[str, Callable[..., Any]]:
     bytes_of: Callable[..., Any] = lambda source, size, *_: source.random.randbytes(size)  # noqa: E731
     return {
-        "urandom": _dispatch(os.urandom, bytes_of),
-        "getrandom": _dispatch(os.getrandom, bytes_of),
-        "getpid": _dispatch(os.getpid, lambda source: getattr(source, "process_id", 1)),
-        "getppid": _dispatch(os.getppid, lambda source: 1),
+        "urandom": on_a_node(os.urandom, bytes_of),
+        "getrandom": on_a_node(os.getrandom, bytes_of),
+        "getpid": on_a_node(os.getpid, lambda source: getattr(source, "process_id", 1)),
+        "getppid": on_a_node(os.getppid, lambda source: 1),
     }
 
 
@@ -188,7 +117,7 @@ def _ssl() -> dict[str, Callable[..., Any]]:
     ssl: Any = sys.modules.get("ssl")
     if ssl is None:
         return {}
-    return {"RAND_bytes": _dispatch(ssl.RAND_bytes, lambda source, size: source.random.randbytes(size))}
+    return {"RAND_bytes": on_a_node(ssl.RAND_bytes, lambda source, size: source.random.randbytes(size))}
 
 
 def _random() -> dict[str, Callable[..., Any]]:
@@ -197,9 +126,9 @@ def _random() -> dict[str, Callable[..., Any]]:
     for name in random.__all__:
         real = getattr(random, name)
         if isinstance(getattr(real, "__self__", None), random.Random):
-            functions[name] = _dispatch(real, functools.partial(_ask_random, name))
+            functions[name] = on_a_node(real, functools.partial(_ask_random, name))
     # SystemRandom and uuid read this captured name.
-    functions["_urandom"] = _dispatch(os.urandom, lambda source, size: source.random.randbytes(size))
+    functions["_urandom"] = on_a_node(os.urandom, lambda source, size: source.random.randbytes(size))
     return functions
 
 
@@ -222,7 +151,7 @@ def _uuid() -> dict[str, Callable[..., Any]]:
             version=1,
         )
 
-    return {"uuid1": _dispatch(uuid.uuid1, uuid1)}
+    return {"uuid1": on_a_node(uuid.uuid1, uuid1)}
 
 
 def _ask_random(name: str, source: Source, *args: Any, **kwargs: Any) -> Any:
@@ -280,7 +209,15 @@ def _patch_random_seed() -> None:
             a = source.random.getrandbits(256)
         real(self, a, version)
 
-    random.Random.seed = seed  # type: ignore[method-assign]
+    put(random.Random, "seed", seed)
+    on_undo(_reseeded)
+
+
+def _reseeded() -> None:
+    """Generators that nobody seeded draw for themselves again."""
+    made: list[Any] = [one for one in gc.get_referrers(_Unseeded) if type(one) is _Unseeded]
+    for one in made:
+        one.__class__ = random.Random
 
 
 def _unseed(made: Iterable[random.Random]) -> None:
@@ -300,13 +237,15 @@ def _patch_tempfile() -> None:
         found: random.Random = real(self) if source is None else source.random
         return found
 
-    tempfile._RandomNameSequence.rng = property(rng)  # type: ignore[attr-defined]
-    # The first call tries names out.
+    put(tempfile._RandomNameSequence, "rng", property(rng))  # type: ignore[attr-defined]
+    # The first call tries names out, and keeps what it found.
+    unknown = tempfile.tempdir
     tempfile.gettempdir()
+    on_undo(lambda: setattr(tempfile, "tempdir", unknown))
 
 
 def _patch_datetime() -> None:
-    """`datetime.now` and its like live in C types that refuse assignment: their dictionaries are changed directly."""
+    """`datetime.now` and its like live in C types, whose dictionaries are changed directly."""
 
     utc = datetime.UTC
 
@@ -341,9 +280,9 @@ def _patch_datetime() -> None:
         (datetime.date, "today", today),
     ):
         real = vars(kind)[name]
-        _set_in_place(kind, name, classmethod(_classmethod(real, simulated)))
+        put(kind, name, classmethod(_classmethod(real, simulated)))
     for name, method in (("astimezone", astimezone), ("timestamp", timestamp)):
-        _set_in_place(datetime.datetime, name, _method(vars(datetime.datetime)[name], method))
+        put(datetime.datetime, name, _method(vars(datetime.datetime)[name], method))
 
 
 def _method(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]:
@@ -363,9 +302,3 @@ def _classmethod(real: Any, simulated: Callable[..., Any]) -> Callable[..., Any]
 
     function.__name__, function.__qualname__, function.__doc__ = real.__name__, real.__qualname__, real.__doc__
     return function
-
-
-def _set_in_place(kind: type, name: str, value: Any) -> None:
-    (dictionary,) = (found for found in gc.get_referents(kind.__dict__) if isinstance(found, dict))
-    dictionary[name] = value
-    type_modified(kind)

@@ -1,9 +1,10 @@
-"""Who has captured a function that is replaced, or a generator of random numbers, before there was a simulation.
+"""Swaps functions of the process and finds who has captured one of them, or a generator of random numbers, before.
 
 `from time import monotonic` is a name of a module; `clock=time.time` a default argument, `default_factory=time.time` of
 a dataclass a variable of a closure, `clock = time.monotonic` an attribute of a class. All get the replacement, found by
 who refers to the function: once a process, and only of functions that have more references than we know of. Not found
-is what C keeps to itself: the default factories of msgspec and pydantic.
+is what C keeps to itself: the default factories of msgspec and pydantic. Keeps a ledger, so that `undo` puts all back.
+Knows no simulation and no node. Tests: tests/sim/kernel/patches/test_rebind.py, test_undo.py.
 """
 
 import functools
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-__all__ = ["default_arguments", "instead", "look_out", "rebind", "replace", "type_modified"]
+__all__ = ["default_arguments", "instead", "look_out", "on_undo", "put", "rebind", "replace", "undo"]
 
 Swaps = dict[int, tuple[Any, Any]]
 """What has been replaced, by identity, and by what."""
@@ -23,7 +24,11 @@ _WRAPPED = "__wrapped__"  # functools.wraps: what stands for a function says so 
 _ABSTRACT: Any = vars(type)["__abstractmethods__"]
 
 _replaced: Swaps = {}
-"""Until `rebind`."""
+"""Until `rebind`; then in …"""
+_rebound: Swaps = {}
+_undoing: "list[_Step | Callable[[], object]]" = []
+"""What puts back each thing that was set, in the order in which they were."""
+_ABSENT = object()
 _kinds: list[type] = []
 _heed: Callable[[list[Any]], object] = bool
 
@@ -47,7 +52,45 @@ def replace(module: types.ModuleType, name: str, function: Callable[..., Any]) -
     stands = function if isinstance(original, types.FunctionType) else _Unbound(function)
     function = functools.update_wrapper(stands, original)
     instead(original, function)
-    setattr(module, name, function)
+    put(module, name, function)
+
+
+def put(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute of a module, class or function; `undo` puts back what stood there."""
+    # A function's `__module__` is none of its variables.
+    before = vars(owner).get(name, _ABSENT) if isinstance(owner, type | types.ModuleType) else getattr(owner, name)
+    _set(owner, name, value)
+    _undoing.append(_Step(owner, name, before))
+
+
+class _Step:
+    """Puts back what stood there. It has slots so that `rebind`, which looks into variables, leaves it alone."""
+
+    __slots__ = ("before", "name", "owner")
+
+    def __init__(self, owner: Any, name: str, before: Any) -> None:
+        self.owner, self.name, self.before = owner, name, before
+
+    def __call__(self) -> None:
+        _set(self.owner, self.name, self.before)
+
+
+def on_undo(step: Callable[[], object]) -> None:
+    """Have `undo` call that, before all that was asked for earlier."""
+    _undoing.append(step)
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    try:
+        if value is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)
+    except TypeError:
+        # A class of C refuses; its dictionary does not. What was there before never is absent there.
+        (dictionary,) = (found for found in gc.get_referents(owner.__dict__) if isinstance(found, dict))
+        dictionary[name] = value
+        type_modified(owner)
 
 
 def instead(original: Any, function: Any) -> None:
@@ -66,10 +109,26 @@ def look_out(kinds: Iterable[type], heed: Callable[[list[Any]], object]) -> None
 
 
 def rebind() -> None:
-    """Whoever captured what has been replaced gets the replacement."""
-    if not _replaced:
-        return
-    swaps = _taken()
+    """Give whoever captured what has been replaced the replacement."""
+    if _replaced:
+        _exchange(_taken(), _kinds, _heed)
+
+
+def undo() -> None:
+    """Put everything back as it was, also where the replacements have been captured since."""
+    global _heed
+    given = {id(function): (function, original) for original, function in _rebound.values()}
+    _rebound.clear()
+    _kinds.clear()
+    _heed = bool
+    while _undoing:
+        _undoing.pop()()
+    if given:
+        _exchange(given, (), bool)
+
+
+def _exchange(swaps: Swaps, kinds: Iterable[type], heed: Callable[[list[Any]], object]) -> None:
+    """Everywhere in this process. `heed` is told what refers to one of those classes."""
     # Most have it under its own name: what is left to search for by who refers to it is little, and takes a while.
     wanted = {original.__name__ for original, _ in swaps.values()}
     for module in list(sys.modules.values()):
@@ -82,8 +141,8 @@ def rebind() -> None:
     own = _own_cells(function for _, function in swaps.values())
     swaps = _referred_to(swaps, own)
     # One search for all: it looks at every object that there is.
-    holders = _holders(swaps, _kinds)
-    _heed(holders)
+    holders = _holders(swaps, kinds)
+    heed(holders)
     # What cannot be changed is made anew, and swapped itself: the tuple of a function's defaults, a staticmethod.
     anew = _swap_in(holders, swaps, own) | _taken()
     del holders
@@ -95,6 +154,7 @@ def rebind() -> None:
 def _taken() -> Swaps:
     global _replaced
     taken, _replaced = _replaced, {}
+    _rebound.update(taken)
     return taken
 
 
@@ -114,6 +174,7 @@ def _referred_to(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
     for _, function in swaps.values():
         for one in {id(each): each for each in (function, getattr(function, "func", function))}.values():
             ours[id(getattr(one, _WRAPPED, None))] += 1
+    ours.update(id(step.before) for step in _undoing if isinstance(step, _Step))
     pair = (object(), None)
     least = sys.getrefcount(pair[0])
     return {key: pair for key, pair in swaps.items() if sys.getrefcount(pair[0]) > least + ours[key]}

@@ -2,7 +2,8 @@
 
 A node's process number is nobody's in the real world, or a stranger's. On a node `os.kill`, `signal.raise_signal`,
 `signal.signal` and `signal.getsignal` answer from the simulation; what would send the real process a signal, or wait
-for one of its, is refused. Elsewhere they are the real ones.
+for one of its, is refused. Elsewhere they are the real ones. Knows of a node its process number and its loop. Tests:
+tests/sim/kernel/patches/test_signals.py.
 """
 
 import errno
@@ -14,12 +15,12 @@ from operator import index
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.loop.loop import UNCATCHABLE
 from sim.kernel.patches import rebind
-from sim.kernel.patches.clock_and_random import outside, running
+from sim.kernel.running import outside, running
 
-__all__ = ["UNCATCHABLE", "check", "install"]
+__all__ = ["install"]
 
-UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 _IGNORED = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT})
 """Signals that do nothing where nobody handles them."""
 _ASKING = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -39,24 +40,9 @@ _REFUSED = {
 }
 """Of the module: its default action, or its wait, would be the simulator's own."""
 
-_installed = False
-
-
-def check(sig: Any) -> signal.Signals:
-    """The signal of that number. Raises TypeError and ValueError as asyncio does."""
-    if not isinstance(sig, int):
-        raise TypeError(f"sig must be an int, not {sig!r}")
-    if sig not in signal.valid_signals():
-        raise ValueError(f"invalid signal number {sig}")
-    return signal.Signals(sig)
-
 
 def install() -> None:
-    """Once a process. `rebind.rebind` has to follow."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
+    """sim.kernel.patches calls it."""
     rebind.replace(os, "kill", _on_a_node(os.kill, _kill))
     for name, simulated in (("raise_signal", _raise), ("signal", _signal), ("getsignal", _getsignal)):
         rebind.replace(signal, name, _on_a_node(getattr(signal, name), simulated))

@@ -25,8 +25,8 @@ from unittest import mock
 from excluded import EXCLUDED
 
 import sim
-from sim.kernel.loop import adopt
 from sim.kernel.loop.loop import NodeLoop
+from sim.kernel.patches import socket_module
 
 SECONDS_A_TEST = 30
 
@@ -162,8 +162,8 @@ def adapt_test_events(module: Any) -> None:
 
 def adapt_test_sock_lowlevel(module: Any) -> None:
     """Sockets that the tests make before they run the loop are of its node too."""
-    on_a_node = adopt.running
-    adopt.running = lambda: on_a_node() or (loops[-1].node if loops else None)  # type: ignore[attr-defined]
+    on_a_node = socket_module.running
+    socket_module.running = lambda: on_a_node() or (loops[-1].node if loops else None)  # type: ignore[attr-defined]
     _of_mixin(module, module.BaseSockTestsMixin, own=module.test_utils.TestCase)
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sim.kernel.patches.clock_and_random import EPOCH
+from sim.kernel.clock import EPOCH
 from sim.kernel.simulation import Simulation
 
 

@@ -20,7 +20,7 @@ import pytest
 
 import sim
 from sim import Simulation
-from sim.kernel.patches.clock_and_random import EPOCH
+from sim.kernel.clock import EPOCH
 
 
 def on_a_node(function, seed=1):

@@ -1,0 +1,73 @@
+"""Which simulated node runs in this thread: who answers clocks, randomness, sockets and signals there.
+
+It is the node whose event loop is the thread's running loop. Knows of a node only what is asked of it (Source); knows
+no simulation and swaps nothing. Tests: tests/sim/kernel/patches, tests/sim/kernel/loop/test_loop.py (executors).
+"""
+
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from threading import get_ident
+from typing import Any, Protocol
+
+__all__ = ["Source", "off_loop", "on_a_node", "outside", "running"]
+
+
+class Source(Protocol):
+    """What a node answers from."""
+
+    @property
+    def random(self) -> Random: ...
+
+    def monotonic(self) -> float: ...
+    def wall_clock(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+def running() -> Source | None:
+    """The node whose event loop is the running one of this thread, or that runs a function of its executor here."""
+    loop = _get_running_loop()
+    if loop is None:
+        return _off_loop.get(get_ident()) if _off_loop else None
+    return getattr(loop, "node", None)
+
+
+_off_loop: dict[int, Source] = {}
+"""By thread: the node that runs a function as if in a thread of its own."""
+
+
+def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function as a thread of that node's would: there no event loop runs, and clocks are the node's."""
+    thread, loop = get_ident(), _get_running_loop()
+    _off_loop[thread] = source
+    _set_running_loop(None)
+    try:
+        return function(*args)
+    finally:
+        _set_running_loop(loop)
+        del _off_loop[thread]
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Within, no node runs in this thread, though its code may have asked: clocks and the rest are the real ones."""
+    thread, loop = get_ident(), _get_running_loop()
+    source = _off_loop.pop(thread, None)
+    _set_running_loop(None)
+    try:
+        yield
+    finally:
+        _set_running_loop(loop)
+        if source is not None:
+            _off_loop[thread] = source
+
+
+def on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is `simulated(node, …)` where a node runs, and `real(…)` elsewhere."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        source = running()
+        return real(*args, **kwargs) if source is None else simulated(source, *args, **kwargs)
+
+    return function
