@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sim.api import Scenario
     from sim.kernel import (
         Deadlock,
         Livelock,
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
         new_event_loop,
         run,
     )
-    from sim.scenario import Scenario
 
 __all__ = [
     "Deadlock",
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")
     try:
-        value = getattr(import_module("sim.scenario" if name == "Scenario" else "sim.kernel"), name)
+        value = getattr(import_module("sim.api" if name == "Scenario" else "sim.kernel"), name)
     except ModuleNotFoundError as error:
         if error.name not in {"simpy", "networkx", "msgpack"}:
             raise

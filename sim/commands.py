@@ -22,6 +22,8 @@ from rpcnet.app import add_working_directory
 from sim import defects, say, terminal
 from sim.backends.program import ProgramError
 from sim.kernel.interrupt import noticed
+from sim.scenario import run as running
+from sim.scenario.load import load
 from sim.scenario.mistake import ScenarioError
 from sim.scenario.run import Run, RunTrace
 from sim.scenario.schema import Scenario
@@ -174,7 +176,7 @@ def _loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> 
     scenarios = []
     for file in files:
         try:
-            scenarios.append(Scenario.load(file, settings))
+            scenarios.append(load(file, settings))
         except ScenarioError as error:
             say.mistakes(error)
             codes.append(USAGE)
@@ -252,7 +254,9 @@ def _run_once(scenario: Scenario, seed: int, order: _Order) -> tuple[Run, Path |
             path.open("ab").close()
         except OSError as error:
             raise UsageError(f"--trace {path}: {error.strerror}") from error
-    found = scenario.run(seed=seed, backend=order.backend, trace=path, defects=order.defects, slack=order.slack)
+    found = running.run(
+        scenario, seed=seed, backend=order.backend, trace=path, defects=order.defects, slack=order.slack
+    )
     for warning in found.warnings:
         say.note(f"{scenario.name}: {warning}")
     if directory is None:
@@ -301,7 +305,7 @@ def sweep(
     from sim.study import show
 
     add_working_directory()
-    scenario = Scenario.load(file, settings)
+    scenario = load(file, settings)
     kept = out
     again = _sweep_command(file, seeds, jobs, out, settings, defect)
     try:
@@ -404,7 +408,7 @@ def list_() -> int:
     say.line("scenarios")
     for file in sorted(Path("scenarios").glob("*.toml")):
         try:
-            scenario = Scenario.load(file)
+            scenario = load(file)
             say.item(str(file), scenario.summary)
         except ScenarioError as error:
             say.item(str(file), f"cannot be read: {error.message}")

@@ -1,7 +1,28 @@
-"""From a file to a running program to a verdict. This file is a list."""
+"""From a file to a running program to a verdict. This file is a list of what users import; the room imports its files.
 
-from sim.scenario.mistake import ScenarioError
-from sim.scenario.schema import Scenario
-from sim.scenario.verdict import Judgement, Verdict
+Tests: tests/sim/scenario.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.api import Scenario
+    from sim.scenario.mistake import ScenarioError
+    from sim.scenario.verdict import Judgement, Verdict
 
 __all__ = ["Judgement", "Scenario", "ScenarioError", "Verdict"]
+
+
+def __getattr__(name: str) -> Any:
+    """Names are loaded when they are asked for: whoever needs one file of this room does not load them all."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module: Any
+    if name == "Scenario":
+        from sim import api as module
+    elif name == "ScenarioError":
+        from sim.scenario import mistake as module
+    else:
+        from sim.scenario import verdict as module
+    value = globals()[name] = getattr(module, name)
+    return value

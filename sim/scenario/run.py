@@ -4,9 +4,6 @@ Knows how a scenario becomes a Program and how judgements become a verdict; know
 what an expectation looks for. What it gives back can be read long after: events come from the trace file.
 """
 
-import base64
-import html
-import importlib
 import os
 import platform
 import shlex
@@ -18,7 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec.structs import asdict
 
 from sim import defects as known_defects
 from sim.backends import runner, words
@@ -39,6 +38,8 @@ from sim.trace.cause import brief, chains
 
 __all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
+S = TypeVar("S", bound=Scenario)
+
 VERSIONS_OF = ("rpcnet", "msgspec", "cryptography", "simpy", "networkx", "msgpack")
 """Whose versions a result records: another one may give another digest."""
 
@@ -53,7 +54,7 @@ def run(
     slack: float = 3.0,
     overrides: Overrides = (),
 ) -> "Run":
-    """Run a scenario once and judge it; arguments as in `Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
+    """Run it once and judge it; arguments as in `sim.Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
     if overrides:
         scenario = changed(scenario, overrides)
     else:
@@ -78,13 +79,13 @@ def run(
             backend=backend,
         )
         judgements = tuple(_judge(expectation, context) for expectation in scenario.expect)
-        found = Run(
+        return Run(
             scenario=scenario,
             seed=seed,
             backend=backend,
             verdict=_verdict(judgements, outcome.error),
             expectations=judgements,
-            trace=RunTrace(path),
+            trace=RunTrace(path, temporary=temporary),
             digest=outcome.digest,
             error=outcome.error,
             virtual_seconds=outcome.virtual_seconds,
@@ -103,9 +104,6 @@ def run(
                 )
                 raise TraceWriteError(error.errno, f"{why}; free some space, or write it elsewhere") from error
         raise
-    if temporary:
-        weakref.finalize(found, path.unlink, missing_ok=True)
-    return found
 
 
 def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Program:
@@ -156,10 +154,15 @@ def command_of(scenario: Scenario, seed: int, backend: str = "sim", defects: Seq
 
 
 class RunTrace:
-    """The events of a run: iterate as often as you like, they are read from the file each time."""
+    """The events of a run: iterate as often as you like, they are read from the file each time.
 
-    def __init__(self, path: Path) -> None:
+    The file goes with this object where it is `temporary`.
+    """
+
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
         self.path = path
+        if temporary:
+            weakref.finalize(self, path.unlink, missing_ok=True)
 
     def __iter__(self) -> Iterator[Event]:
         return read(self.path)
@@ -170,7 +173,7 @@ class RunTrace:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """One run and its verdict. In a notebook it shows its timeline."""
+    """One run and its verdict. One that shows itself in a notebook: sim.notebook."""
 
     scenario: Scenario
     seed: int
@@ -268,23 +271,6 @@ class Run:
             "versions": {name: metadata.version(name) for name in VERSIONS_OF},
         }
 
-    def _repr_png_(self) -> bytes:
-        # The report stands a floor above: it is looked up when a notebook asks for it.
-        picture: bytes = importlib.import_module("sim.report").timeline_png(self.trace)
-        return picture
-
-    def _repr_html_(self) -> str:
-        picture = base64.b64encode(self._repr_png_()).decode()
-        rows = "".join(
-            f"<li><b>{j.verdict}</b> <code>{html.escape(j.name)}</code>: {html.escape(j.saw)}</li>"
-            for j in self.expectations
-        )
-        error = f"<pre>{html.escape(self.error)}</pre>" if self.error else ""
-        return (
-            f"<p><b>{html.escape(self.scenario.name)}</b>, seed {self.seed}, {self.backend}: <b>{self.verdict}</b></p>"
-            f"{error}<ul>{rows}</ul><img alt='timeline of the run' src='data:image/png;base64,{picture}'/>"
-        )
-
     def __repr__(self) -> str:
         return f"<Run {self.scenario.name} seed={self.seed} {self.backend}: {self.verdict}>"
 
@@ -299,13 +285,14 @@ class _Selecting:
         return select(selector, self._nodes, draws(self._seed, "expect"))
 
 
-def changed(scenario: Scenario, overrides: Overrides) -> Scenario:
-    """The scenario of the same file, with these overrides on top of its own. Raises ScenarioError."""
+def changed(scenario: S, overrides: Overrides) -> S:
+    """The scenario of the same file and class, with these overrides on top of its own. Raises ScenarioError."""
     origin = scenario.origin
     if origin is None:
         why = "overrides change a file; build another Scenario with msgspec.structs.replace"
         raise ScenarioError([Mistake(f"scenario {scenario.name}", 0, 0, why)])
-    return load_text(origin.text, origin.file, overrides, before=origin.overrides)
+    found = load_text(origin.text, origin.file, overrides, before=origin.overrides)
+    return type(scenario)(**asdict(found))
 
 
 def _trace_path(wanted: str | Path | None) -> tuple[Path, bool]:

@@ -3,21 +3,19 @@
 A struct's fields are the keys of its table; what a key means and which unit it has stands beside it, and
 docs/scenarios.md is tested against it. The same structs can be built in Python, where durations are seconds and
 probabilities 0 … 1.
-Values only: nothing here reads a file, knows a world or judges. Reading and checking: sim.scenario.load.
+Values only: nothing here reads a file, knows a world or judges. Reading and checking: sim.scenario.load. The Scenario
+that users hold, which loads, runs and sweeps itself: sim.api.
+
+Tests: tests/sim/scenario/test_docs.py, tests/sim/scenario/test_load.py.
 """
 
-import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
 from sim.network.quantity import parse_seconds
-
-if TYPE_CHECKING:
-    from sim.scenario.run import Run
-    from sim.study import Study
 
 __all__ = [
     "Cluster",
@@ -224,50 +222,3 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def line(self, element: str) -> int:
         """The line of the file where `fault[0]`, `expect[2]`, … stands; 0 where it was built in Python."""
         return self.origin.lines.get(element, 0) if self.origin else 0
-
-    @staticmethod
-    def load(path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> "Scenario":
-        """Read and check a file. Raises ScenarioError with every mistake that was found.
-
-        `overrides` change the document before it is checked: `{"node.worker.count": 50}` or `["node.worker.count=50"]`.
-        """
-        from sim.scenario.load import load
-
-        return load(path, overrides)
-
-    def run(
-        self,
-        seed: int | None = None,
-        backend: str = "sim",
-        trace: str | Path | None = None,
-        defects: Sequence[str] = (),
-        slack: float = 3.0,
-        overrides: Mapping[str, Any] | Iterable[str] = (),
-    ) -> "Run":
-        """Run it once and judge it. `trace` is where its trace goes; None = a temporary file that goes with the Run.
-
-        `slack` widens `within` and `max` on sockets, where machines are noisy. Raises ScenarioError, ProgramError.
-        """
-        from sim.scenario.run import run
-
-        return run(self, seed=seed, backend=backend, trace=trace, defects=defects, slack=slack, overrides=overrides)
-
-    def sweep(
-        self,
-        *,
-        seeds: Iterable[int] | str | None = None,
-        matrix: Mapping[str, Sequence[Any]] | None = None,
-        jobs: int | None = None,
-        out: str | Path | None = None,
-        defects: Sequence[str] = (),
-    ) -> "Study":
-        """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
-
-        What is left out is as `[sweep]` says. `out` is a file that keeps each result as it comes; the same call with
-        the same file goes on where it was interrupted. Raises ScenarioError, study.Refused, study.SweepError.
-        """
-        # A study stands a floor above a scenario: it is looked up when one is wanted.
-        study: Study = importlib.import_module("sim.study").sweep(
-            self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects
-        )
-        return study

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sim import notebook
 from sim.scenario.run import Run, command_of, run
 from sim.scenario.verdict import Verdict
 from sim.study.plan import Cell, Plan
@@ -95,9 +96,9 @@ class Result:
         """The command line that runs it again; None for a scenario that is in no file."""
         return command_of(self.cell.scenario, self.seed, defects=self.defects)
 
-    def replay(self, trace: str | Path | None = None) -> Run:
+    def replay(self, trace: str | Path | None = None) -> notebook.Run:
         """Run it again, with its trace: the same seed, the same parameters, the same digest."""
-        return run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects)
+        return notebook.Run.of(run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects))
 
     @property
     def why(self) -> str:

@@ -31,7 +31,7 @@ def sweep(
     out: str | Path | None = None,
     defects: Sequence[str] = (),
 ) -> Study:
-    """Run a scenario many times; arguments as in `Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
+    """Run a scenario many times; arguments as in `sim.Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
     return carry_out(plan(scenario, seeds=seeds, matrix=matrix, defects=defects), jobs=jobs, out=out)
 
 

@@ -17,8 +17,8 @@ import msgspec
 
 from rpcnet.app import add_working_directory
 from sim.backends import runner
+from sim.scenario.load import load
 from sim.scenario.run import program_of
-from sim.scenario.schema import Scenario
 from sim.trace import TraceWriteError
 
 __all__ = ["ESCAPES", "Answer", "Escape", "Order", "main"]
@@ -158,7 +158,7 @@ def run_all(order: Order, answer: Callable[[Answer], None]) -> None:
     run = runner("sim")  # loads the simulator, and what that needs, before anybody watches
     watch = Watch()
     watch.install()
-    scenario = Scenario.load(order.file, order.settings)
+    scenario = load(order.file, order.settings)
     for seed in order.seeds:
         trace = Path(order.folder) / f"{seed}.trace"
         outcome = run(program_of(scenario, seed), trace)

@@ -9,12 +9,15 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgpack
 
 from sim.trace.event import Event
-from sim.trace.record import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION, Trace
+from sim.trace.layout import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION
+
+if TYPE_CHECKING:
+    from sim.trace.record import Trace
 
 __all__ = ["TornEnd", "TraceError", "export", "merge", "read", "read_file", "torn_end"]
 
@@ -77,7 +80,7 @@ def read_file(file: _Readable) -> Iterator[Event]:
     yield from _raw(file, next((e.time for e in _raw(file) if e.name == "zero"), 0.0))
 
 
-def merge(paths: Iterable[str | os.PathLike[str]], out: Trace) -> None:
+def merge(paths: Iterable[str | os.PathLike[str]], out: "Trace") -> None:
     """Write the events of several files, merged by raw time, into one trace. Causes, which are lines, are dropped."""
 
     def one(path: str | os.PathLike[str]) -> Iterator[Event]:

@@ -17,13 +17,12 @@ try:  # What hashlib.blake2b is, without OpenSSL's, which take as long to load a
 except ImportError:
     from hashlib import blake2b
 
+from sim.trace.layout import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION
+
 if TYPE_CHECKING:
     from sim.trace.event import Event
 
-__all__ = ["DEFINE_NODE", "DEFINE_SHAPE", "FORMAT", "VERSION", "Trace", "TraceWriteError"]
-
-FORMAT, VERSION = "rpcnet-trace", 1
-DEFINE_SHAPE, DEFINE_NODE = -1, -2
+__all__ = ["Trace", "TraceWriteError"]
 
 BATCH = 256
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rpcnet
-from sim.scenario.schema import Scenario
+from sim import Scenario
 
 ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).parent / "planted"

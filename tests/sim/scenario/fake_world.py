@@ -4,9 +4,10 @@ import heapq
 from contextlib import nullcontext
 from itertools import count
 
+from sim import Scenario
 from sim.backends.program import Ready
 from sim.scenario.inject import scripts
-from sim.scenario.schema import Node, Pick, Scenario
+from sim.scenario.schema import Node, Pick
 
 SOME = Pick(pick="one")
 

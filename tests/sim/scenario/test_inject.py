@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim import Scenario
 from sim.scenario.declare import declare
 from sim.scenario.faults.clock import Clock, Wrong
 from sim.scenario.faults.crash import Crash
@@ -14,7 +15,7 @@ from sim.scenario.faults.pause import Pause
 from sim.scenario.faults.reset import Reset
 from sim.scenario.faults.restart import Restart
 from sim.scenario.faults.slow_receive import Slowness, SlowReceive
-from sim.scenario.schema import Node, Scenario
+from sim.scenario.schema import Node
 from tests.sim.scenario.fake_world import play
 
 

@@ -81,7 +81,12 @@ def _app(tmp_path, monkeypatch):
 
 @pytest.fixture
 def talk():
-    return load_text(FILE, Path("talk.toml"))
+    return held(FILE)
+
+
+def held(text, overrides=()):
+    """A text as what users hold."""
+    return Scenario(**msgspec.structs.asdict(load_text(text, Path("talk.toml"), overrides)))
 
 
 def nodes(app="main", count=2, **arguments):
@@ -133,7 +138,7 @@ def test_overrides_change_one_run_and_stand_in_the_command(talk):
     words = shlex.split(run.command)
     assert words[:5] == ["rpcnet-sim", "run", "talk.toml", "--seed", "3"]
     assert words[5:] == ["--set", "duration=2s", "--set", "node.one.args.word=a b"]
-    again = load_text(FILE, Path("talk.toml"), words[6::2])
+    again = held(FILE, words[6::2])
     assert again.run(seed=3).digest == run.digest
     assert run.scenario.run(seed=3, overrides={"seed": 5}).scenario.duration == 2.0
 
@@ -222,7 +227,7 @@ def test_the_result_can_be_written_and_read(talk):
 
 
 def test_a_figure_that_several_expectations_measure_is_told_apart(talk):
-    run = load_text(FILE + FILE[FILE.index("[[expect]]") :].replace("hello", "said"), Path("talk.toml")).run()
+    run = held(FILE + FILE[FILE.index("[[expect]]") :].replace("hello", "said")).run()
     (one, other) = (judgement.measured for judgement in run.expectations)
     assert set(one) == set(other) != set()
     assert set(run.measured) == {f"{judgement.name}: {name}" for judgement in run.expectations for name in one}
@@ -245,11 +250,3 @@ def test_a_run_works_inside_a_running_loop_as_in_a_notebook(talk):
         return talk.run()
 
     assert asyncio.run(cell()).digest == talk.run().digest
-
-
-def test_a_run_shows_its_timeline(talk):
-    run = talk.run()
-    assert run._repr_png_().startswith(b"\x89PNG")
-    page = run._repr_html_()
-    assert "data:image/png;base64," in page and "holds" in page
-    assert repr(run) == "<Run talk seed=7 sim: holds>"

@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 
+from sim import Scenario
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.faults import FAULTS, Kind
-from sim.scenario.schema import Node, Scenario
+from sim.scenario.schema import Node
 
 NODES = (
     Node(name="director", app="examples.cluster.director:main"),

@@ -10,6 +10,7 @@ from sim.backends.program import ProgramError
 from sim.scenario import Verdict
 from sim.scenario.faults.stop import Stop
 from sim.scenario.load import load_text
+from sim.scenario.run import run as run_once
 
 APP = """
 import asyncio
@@ -166,7 +167,7 @@ def assert_in_order(story):
 
 @pytest.mark.parametrize("backend", ["sim", pytest.param("sockets", marks=pytest.mark.gate)])
 def test_every_verb_takes_effect_and_is_undone(backend):
-    run = load_text(FILE, Path("all.toml")).run(backend=backend)
+    run = run_once(load_text(FILE, Path("all.toml")), backend=backend)
     assert run.error is None
     assert run.verdict is Verdict.HOLDS, [judgement.saw for judgement in run.expectations]
     story = [told(event) for event in run.trace if event.name.startswith(("fault", "quiet"))]
@@ -184,7 +185,7 @@ def test_a_verb_that_a_world_cannot_do_is_refused_before_anything_starts(monkeyp
     monkeypatch.setattr("sim.scenario.run.words", lambda backend: frozenset({"crash"}))
     trace = tmp_path / "x.trace"
     with pytest.raises(ProgramError, match="the sim backend cannot do"):
-        load_text(FILE, Path("all.toml")).run(trace=trace)
+        run_once(load_text(FILE, Path("all.toml")), trace=trace)
     assert not trace.exists()
 
 
@@ -219,7 +220,7 @@ def test_a_fault_is_told_before_what_comes_of_it(backend, monkeypatch):
         return effect
 
     monkeypatch.setattr(Stop, "strike", slowly)
-    run = load_text(STOPPED, Path("stopped.toml")).run(backend=backend)
+    run = run_once(load_text(STOPPED, Path("stopped.toml")), backend=backend)
     assert run.error is None
     times = {event.name: event.time for event in run.trace if event.name in ("fault", "node_stopping")}
     assert times["fault"] <= times["node_stopping"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.scenario.schema import Scenario
+from sim import Scenario
 from sim.study import Study
 
 APPS = """

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from sim import Scenario
 from sim.cli import execute
-from sim.scenario.schema import Scenario
 from sim.scenario.verdict import Verdict
 from sim.study import Crash, Refused, SweepError, carry_out, plan
 from tests.sim.study.conftest import MATRIX, furnished

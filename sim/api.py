@@ -1,0 +1,69 @@
+"""What a program or a notebook holds: a Scenario that loads, runs and sweeps itself. `sim.Scenario` is this one.
+
+Knows whom to ask (sim.scenario, sim.study), and nothing of how it is done: studies are loaded when one is wanted.
+
+Tests: tests/sim/test_api.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from msgspec.structs import asdict
+
+from sim.notebook import Run
+from sim.scenario import schema
+from sim.scenario.load import load
+from sim.scenario.run import run
+
+if TYPE_CHECKING:
+    from sim.study import Study
+
+__all__ = ["Scenario"]
+
+
+class Scenario(schema.Scenario, frozen=True, kw_only=True):
+    """One scenario: nodes, what happens to them, what must hold."""
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Self:
+        """Read and check a file. Raises ScenarioError with every mistake that was found.
+
+        `overrides` change the document before it is checked: `{"node.worker.count": 50}` or `["node.worker.count=50"]`.
+        """
+        return cls(**asdict(load(path, overrides)))
+
+    def run(
+        self,
+        seed: int | None = None,
+        backend: str = "sim",
+        trace: str | Path | None = None,
+        defects: Sequence[str] = (),
+        slack: float = 3.0,
+        overrides: Mapping[str, Any] | Iterable[str] = (),
+    ) -> Run:
+        """Run it once and judge it. `trace` is where its trace goes; None = a temporary file that goes with the Run.
+
+        `slack` widens `within` and `max` on sockets, where machines are noisy. Raises ScenarioError, ProgramError.
+        """
+        return Run.of(
+            run(self, seed=seed, backend=backend, trace=trace, defects=defects, slack=slack, overrides=overrides)
+        )
+
+    def sweep(
+        self,
+        *,
+        seeds: Iterable[int] | str | None = None,
+        matrix: Mapping[str, Sequence[Any]] | None = None,
+        jobs: int | None = None,
+        out: str | Path | None = None,
+        defects: Sequence[str] = (),
+    ) -> "Study":
+        """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
+
+        What is left out is as `[sweep]` says. `out` is a file that keeps each result as it comes; the same call with
+        the same file goes on where it was interrupted. Raises ScenarioError, study.Refused, study.SweepError.
+        """
+        from sim.study import sweep
+
+        return sweep(self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects)
