@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim import Scenario
 from sim.scenario.load import load_text
 from sim.scenario.mistake import ScenarioError
+from sim.scenario.schema import Scenario
 
 BASE = """\
 name = "x"
