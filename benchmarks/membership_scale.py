@@ -43,29 +43,35 @@ def sent(clusters: list[Cluster]) -> int:
     return sum(cluster.stats.bytes_sent + cluster.stats.stream_bytes_sent for cluster in clusters)
 
 
-def measure(
-    count: int, seed: int, rest: float, keyed: bool, profiles: Mapping[str, cProfile.Profile]
-) -> dict[str, Any]:
+def start(simulation: Simulation, count: int, keyed: bool) -> list[Cluster]:
+    """Add that many members, which join as said above; each is in the list once it has joined."""
     logging.disable(logging.WARNING)
     config = replace(ClusterConfig.lan(), insecure=True)
     clusters: list[Cluster] = []
     keyring = Keyring(b"k" * 32) if keyed else None
+    simulation.network.default_link(**LINK)
+    nodes = [simulation.add_node(f"member-{number}") for number in range(count)]
+    seeds = [f"{nodes[0].host.ip}:{PORT}"]
+
+    async def member(number: int) -> None:
+        await asyncio.sleep(number * JOIN / count)
+        node = nodes[number]
+        cluster = Cluster(node.name, f"{node.host.ip}:{PORT}", join=seeds, config=config, keyring=keyring)
+        async with cluster:
+            clusters.append(cluster)
+            await cluster.register_self({"role": "member", "number": str(number)})
+            await asyncio.Event().wait()
+
+    for number, node in enumerate(nodes):
+        node.start(member, number)
+    return clusters
+
+
+def measure(
+    count: int, seed: int, rest: float, keyed: bool, profiles: Mapping[str, cProfile.Profile]
+) -> dict[str, Any]:
     with Simulation(seed=seed) as simulation:
-        simulation.network.default_link(**LINK)
-        nodes = [simulation.add_node(f"member-{number}") for number in range(count)]
-        seeds = [f"{nodes[0].host.ip}:{PORT}"]
-
-        async def member(number: int) -> None:
-            await asyncio.sleep(number * JOIN / count)
-            node = nodes[number]
-            cluster = Cluster(node.name, f"{node.host.ip}:{PORT}", join=seeds, config=config, keyring=keyring)
-            async with cluster:
-                clusters.append(cluster)
-                await cluster.register_self({"role": "member", "number": str(number)})
-                await asyncio.Event().wait()
-
-        for number, node in enumerate(nodes):
-            node.start(member, number)
+        clusters = start(simulation, count, keyed)
         joining = all_saw_all = 0.0
         for half in range(1, int(SETTLED * 2) + 1):
             began = time.process_time()

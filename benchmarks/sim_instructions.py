@@ -1,4 +1,4 @@
-"""Instructions that one message, one node, one connection take in the simulator, counted by valgrind.
+"""Instructions that one message, one node, one connection, one member at rest take in the simulator, by valgrind.
 
 python benchmarks/sim_instructions.py [CASE …] [--json]
 
@@ -6,6 +6,9 @@ Seconds on a shared machine differ by half from one minute to the next; instruct
 percent can be seen. They leave out what memory takes: among ten thousand nodes a probe costs as many instructions as
 among ten, and more time (sim_overheads.py tells it). Each case runs twice in a process of its own, with less and with
 more of the same work; the difference is what one takes, and what starting Python takes is not in it.
+
+`member-second` is a second of a sealed cluster member at rest (membership_scale.py): about a ping sent, another received
+and answered, an answer received.
 
 Needs valgrind (Debian's package of that name). A case takes some ten seconds, `probe-of-3000` a minute.
 """
@@ -24,6 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from membership_scale import SETTLED, start
 from sim_overheads import LATENCY, LOSSY, PORT, echoes, probe, probes
 
 from sim import Simulation
@@ -61,12 +65,20 @@ def connections(count: int, trace: Path) -> None:
     simulation.run_until_complete(simulation.add_node("client").start(connect, delay=0.1))
 
 
+def members(seconds: int, trace: Path) -> None:
+    """So many seconds of one member, by ten that are joined and at rest."""
+    simulation = Simulation(1, trace=trace)
+    start(simulation, 10, keyed=True)
+    simulation.run(until=SETTLED + seconds / 10)
+
+
 CASES: dict[str, tuple[int, int, Callable[[int, Path], object]]] = {
     "node": (20, 220, nodes),
     "node-that-binds": (20, 220, lambda count, trace: nodes(count, trace).run(until=0.0)),
     "connection": (10, 110, connections),
     "echo": (100, 1_100, lambda count, trace: echoes(count, trace, {"latency": LATENCY})),
     "echo-lossy": (100, 1_100, lambda count, trace: echoes(count, trace, LOSSY)),
+    "member-second": (100, 1_100, members),
     "probe-of-20": (200, 1_200, lambda count, trace: probes(20, count, trace)),
     "probe-of-3000": (6_000, 30_000, lambda count, trace: probes(3_000, count, trace)),
 }
