@@ -7,8 +7,8 @@ percent can be seen. They leave out what memory takes: among ten thousand nodes 
 among ten, and more time (sim_overheads.py tells it). Each case runs twice in a process of its own, with less and with
 more of the same work; the difference is what one takes, and what starting Python takes is not in it.
 
-`member-second` is a second of a sealed cluster member at rest (membership_scale.py): about a ping sent, another received
-and answered, an answer received.
+`member-second` is a second of a sealed cluster member at rest (membership_scale.py): about a ping sent, another
+received and answered, an answer received.
 
 Needs valgrind (Debian's package of that name). A case takes some ten seconds, `probe-of-3000` a minute.
 """

@@ -10,6 +10,7 @@ import random as random_module
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -119,7 +120,7 @@ class Cluster:
         self._observer: observe.Observer | None = None
         self._watches: dict[Watch, None] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
-        self._armed = float("inf")
+        self._armed = inf
         self._joined = asyncio.Event()
         self._flushed = asyncio.Event()
         self._closed = asyncio.Event()
@@ -472,8 +473,8 @@ class Cluster:
         """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period; one that
         is due stays, or a flood that moves the deadline would put it off for ever.
         """
-        deadline = self._core.next_deadline() if self._core is not None and self._is_running else None
-        if deadline is None or deadline == self._armed or self._armed <= self._now():
+        deadline = self._core.next_deadline() if self._core is not None and self._is_running else inf
+        if deadline in (self._armed, inf) or self._armed <= self._now():
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -483,13 +484,13 @@ class Cluster:
     def _fired(self) -> None:
         core, loop = self._running, asyncio.get_running_loop()
         deadline, now = core.next_deadline(), loop.time()
-        if deadline is not None and now - deadline > self._config.late_timer_tolerance:
+        if now - deadline > self._config.late_timer_tolerance:
             # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
             # anybody is judged; a flood must not postpone that for ever.
             self._drain(-1, now + self._config.late_timer_grace)
-        elif deadline is None or deadline > now:
+        elif deadline > now:
             # What it was for was done or cancelled meanwhile.
-            self._timer, self._armed = None, float("inf")
+            self._timer, self._armed = None, inf
             self._arm()
         else:
             self._tick()
@@ -504,7 +505,7 @@ class Cluster:
             self._timer = loop.call_soon(self._drain, received, until)
 
     def _tick(self) -> None:
-        self._timer, self._armed = None, float("inf")
+        self._timer, self._armed = None, inf
         self._do(self._running.tick(self._now()))
 
     # Small things.

@@ -211,8 +211,9 @@ class Core:
         entry = self._table.entries.get(name)
         return now - entry.changed_at if entry is not None and entry.was_seen else None
 
-    def next_deadline(self) -> float | None:
-        return self._timers.next()
+    def next_deadline(self) -> float:
+        """When `tick` is due; infinity where it never is."""
+        return self._timers.earliest
 
     # What it is told to do.
 
@@ -366,8 +367,7 @@ class Core:
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due. Call it when `next_deadline` has come, after everything received was handed in."""
-        deadline = self._timers.next()
-        if deadline is not None and now - deadline > self._config.late_timer_tolerance:
+        if now - self._timers.earliest > self._config.late_timer_tolerance:
             self._stalled(now)
         else:
             self._late_in_a_row = 0
@@ -502,10 +502,10 @@ class Core:
 
     def _notice(self, now: float) -> None:
         """We are awake: as long as no timer is late, a later stall has not begun yet."""
-        deadline = self._timers.next()
-        if deadline is None or now - deadline <= self._config.late_timer_tolerance:
+        late = now - self._timers.earliest
+        if late <= self._config.late_timer_tolerance:
             self._awake_at = now
-        elif now - deadline >= self._config.probe_interval:
+        elif late >= self._config.probe_interval:
             self._table.is_late = True
             self._table.damping.missed(now)
 

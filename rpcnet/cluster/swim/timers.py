@@ -1,10 +1,11 @@
 """Deadlines by key, earliest first; equal ones in the order in which they were set.
 
-A deadline that was moved or cancelled leaves a stale entry in the heap; it is dropped when met, and the heap is rebuilt
-when more than half of it is stale. Knows no clock: times are numbers.
+A deadline that was moved or cancelled leaves a stale entry in the heap; it is dropped when it comes first, and the heap
+is rebuilt when more than half of it is stale. Knows no clock: times are numbers.
 """
 
 from heapq import heapify, heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 __all__ = ["Timers"]
@@ -16,7 +17,10 @@ _SPARE = 16
 
 class Timers(Generic[Key]):
     def __init__(self) -> None:
+        self.earliest = inf
+        """The earliest deadline; infinity where there is none. It is asked for far more often than it changes."""
         self._heap: list[tuple[float, int, Key]] = []
+        """The first one is never stale."""
         self._current: dict[Key, tuple[float, int, Key]] = {}
         self._count = 0
 
@@ -34,27 +38,31 @@ class Timers(Generic[Key]):
         if len(self._heap) > 2 * len(self._current) + _SPARE:
             self._heap = list(self._current.values())
             heapify(self._heap)
+        if self._heap[0] is entry:
+            self.earliest = at
+        else:
+            self._settle()
 
     def cancel(self, key: Key) -> None:
         """Forget the deadline of `key`, where there is one."""
-        self._current.pop(key, None)
+        if self._current.pop(key, None) is not None:
+            self._settle()
 
     def clear(self) -> None:
         self._current.clear()
-        self._heap.clear()
-
-    def next(self) -> float | None:
-        """The earliest deadline, or None."""
-        heap, current = self._heap, self._current
-        while heap and current.get(heap[0][2]) is not heap[0]:
-            heappop(heap)
-        return heap[0][0] if heap else None
+        self._settle()
 
     def pop_due(self, now: float) -> Key | None:
         """Take the earliest key whose deadline is not after `now`, or None."""
-        at = self.next()
-        if at is None or at > now:
+        if self.earliest > now:
             return None
         key = heappop(self._heap)[2]
         del self._current[key]
+        self._settle()
         return key
+
+    def _settle(self) -> None:
+        heap, current = self._heap, self._current
+        while heap and current.get(heap[0][2]) is not heap[0]:
+            heappop(heap)
+        self.earliest = heap[0][0] if heap else inf

@@ -162,7 +162,7 @@ class Network:
 
     def _arm(self, name: str, core: Core) -> None:
         deadline = core.next_deadline()
-        if deadline is None or deadline >= self._armed.get(name, float("inf")):
+        if deadline >= self._armed.get(name, float("inf")):
             return
         self._armed[name] = deadline
         self._at(deadline, lambda: self._fire(name, core, deadline))

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -448,7 +449,7 @@ def test_a_seed_that_sends_our_own_request_back_is_asked_again_later():
     (request,) = (effect for effect in core.start(0.0) if isinstance(effect, Exchange))
     core.exchanged(request.number, request.data, 0.0)
     now = 0.0
-    while (now := core.next_deadline()) is not None:
+    while (now := core.next_deadline()) < inf:
         requests = [effect for effect in core.tick(now) if isinstance(effect, Exchange)]
         if requests:
             break
@@ -494,7 +495,7 @@ def test_after_stop_nothing_has_any_effect(network):
     assert core.handle_stream(packet("m1", Ping(1, "m0", 0)), "m1", net.now) == (None, [])
     assert core.exchanged(1, b"", net.now) == []
     assert core.leave(net.now) == []
-    assert core.next_deadline() is None
+    assert core.next_deadline() == inf
     with pytest.raises(ClusterClosed):
         core.set_tags({}, net.now)
 

@@ -1,6 +1,7 @@
 """Flap damping: when one that failed again and again comes back, and whom it accuses meanwhile."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ class Rule:
         """How long it is held down from then on."""
         began = now
         while self.damping.is_holding:
-            now = self.timers.next()
+            now = self.timers.earliest
             self.timers.pop_due(now)
             self.damping.due(now)
         return now - began
@@ -46,7 +47,7 @@ class Rule:
 def test_the_first_failure_is_contradicted_at_once():
     rule = Rule()
     assert not rule.fails(0.0)
-    assert (rule.told, rule.timers.next()) == ([], None)
+    assert (rule.told, rule.timers.earliest) == ([], inf)
 
 
 def test_each_further_failure_doubles_the_hold_down_up_to_the_most():
@@ -123,7 +124,7 @@ def test_another_run_begins_with_nothing_against_it():
     rule.fails(0.0, 7)
     assert rule.fails(1.0, 8)
     rule.damping.end()
-    assert not rule.damping.is_holding and rule.timers.next() is None
+    assert not rule.damping.is_holding and rule.timers.earliest == inf
     assert rule.fails(2.0, 0), "its failures are not forgotten"
 
 
@@ -140,7 +141,7 @@ def test_it_stays_out_exactly_until_a_whole_hold_down_was_well(steps):
 
     def advance(until):
         nonlocal incarnation
-        while (due := rule.timers.next()) is not None and due <= until:
+        while (due := rule.timers.earliest) <= until:
             rule.timers.pop_due(due)
             back = rule.damping.due(due)
             assert (back is None) == (due < missed + held)

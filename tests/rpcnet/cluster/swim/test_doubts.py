@@ -46,7 +46,7 @@ class Member:
 
     def wait(self, seconds):
         effects, end = [], self.now + seconds
-        while (at := self.core.next_deadline()) is not None and at <= end:
+        while (at := self.core.next_deadline()) <= end:
             self.now = max(self.now, at)
             for effect in self.core.tick(self.now):
                 effects.append(effect)

@@ -105,7 +105,7 @@ class Member:
 
     def wait(self, seconds):
         effects, end = [], self.now + seconds
-        while (at := self.core.next_deadline()) is not None and at <= end:
+        while (at := self.core.next_deadline()) <= end:
             self.now = max(self.now, at)
             effects += self.core.tick(self.now)
         self.now = end

@@ -67,7 +67,7 @@ class Member:
 
     def wait_all(self, seconds):
         effects, end = [], self.now + seconds
-        while (at := self.core.next_deadline()) is not None and at <= end:
+        while (at := self.core.next_deadline()) <= end:
             self.now = max(self.now, at)
             effects += self.core.tick(self.now)
         self.now = end
@@ -75,7 +75,7 @@ class Member:
 
     def wait(self, seconds):
         events, end = [], self.now + seconds
-        while (at := self.core.next_deadline()) is not None and at <= end:
+        while (at := self.core.next_deadline()) <= end:
             self.now = max(self.now, at)
             events += [effect for effect in self.core.tick(self.now) if hasattr(effect, "member")]
         self.now = end

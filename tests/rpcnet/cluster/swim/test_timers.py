@@ -1,5 +1,7 @@
 """Deadlines by key."""
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +19,9 @@ def test_due_keys_come_earliest_first_and_equal_ones_as_they_were_set():
     timers = Timers()
     for key, at in (("c", 2.0), ("a", 1.0), ("b", 1.0), ("late", 9.0)):
         timers.set(key, at)
-    assert timers.next() == 1.0
+    assert timers.earliest == 1.0
     assert drain(timers, 5.0) == ["a", "b", "c"]
-    assert timers.next() == 9.0
+    assert timers.earliest == 9.0
     assert "late" in timers
 
 
@@ -32,7 +34,7 @@ def test_the_number_of_timers_is_that_of_the_keys():
     timers.cancel("b")
     timers.cancel("never set")
     assert len(timers) == 1
-    assert timers.next() == 2.0
+    assert timers.earliest == 2.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.floats(0, 100)))))
@@ -45,7 +47,7 @@ def test_moving_and_cancelling_leave_only_the_last_word(steps):
         else:
             timers.set(key, at)
             held[key] = at
-        assert timers.next() == min(held.values(), default=None)
+        assert timers.earliest == min(held.values(), default=inf)
         assert len(timers) == len(held)
     assert drain(timers, 100) == sorted(held, key=lambda key: held[key]) or len(set(held.values())) < len(held)
 
