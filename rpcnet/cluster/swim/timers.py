@@ -33,19 +33,21 @@ class Timers(Generic[Key]):
     def set(self, key: Key, at: float) -> None:
         """Set the deadline of `key`, or move it."""
         self._count += 1
+        held = self._current.get(key)
         entry = self._current[key] = (at, self._count, key)
         heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._current) + _SPARE:
             self._heap = list(self._current.values())
             heapify(self._heap)
-        if self._heap[0] is entry:
+        if at < self.earliest:
             self.earliest = at
-        else:
+        elif held is not None and held[0] == self.earliest:
             self._settle()
 
     def cancel(self, key: Key) -> None:
         """Forget the deadline of `key`, where there is one."""
-        if self._current.pop(key, None) is not None:
+        held = self._current.pop(key, None)
+        if held is not None and held[0] == self.earliest:
             self._settle()
 
     def clear(self) -> None:
