@@ -156,7 +156,7 @@ class Core:
         self._due: dict[str, Callable[[str | int, float], None]] = {
             "probe": lambda _, now: self._prober.period(now),
             "probe_timeout": lambda _, now: self._prober.timed_out(now),
-            "probe_tcp": lambda _, now: self._prober.ask_over_tcp(now),
+            "probe_tcp": lambda _, now: self._prober.not_yet(),
             "knock": lambda sequence, now: self._prober.knock(int(sequence)),
             "doubt": lambda sequence, now: self._prober.doubts.due(int(sequence), now),
             "relay": lambda sequence, now: self._prober.relay_due(int(sequence), now),

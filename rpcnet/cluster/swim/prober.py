@@ -53,6 +53,7 @@ class _Probe:
     run: int
     sequence: int
     voided: int
+    times_out_at: float
     helpers: int = 0
     nacks: int = 0
     refusals: int = 0
@@ -121,8 +122,7 @@ class Prober:
 
     def withdraw(self) -> None:
         """Whomever we doubt, and have not told: we do not any more. The probe in flight proves nothing, either."""
-        self._again, self._probe = self._probe, None
-        self._cancel_probe()
+        self._again = self._end_probe()
         self._unheard.clear()
         self.doubts.clear()
 
@@ -135,9 +135,8 @@ class Prober:
     def acked(self, sequence: int, now: float) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
             self._table.suspicions.answered(self._probe.name, now)
-            self._probe = None
+            self._end_probe()
             self._heard()
-            self._cancel_probe()
             self._awareness.change(-1)
         elif (relay := self._relays.pop(sequence, None)) is not None:
             self._timers.cancel(("relay", sequence))
@@ -215,19 +214,26 @@ class Prober:
         if probe is None or target is None:
             return
         if probe.refusals:
-            self.ask_over_tcp(now)
+            self._ask_over_tcp(probe, target)
         request = (Knock if probe.refusals else IndirectPing)(probe.sequence, target.name, target.address)
         for name in self.ring.sample(self._config.indirect_probes, lambda name: self._may_help(name, target)):
             probe.helpers += 1
             self._outside.send(self._table.entries[name].address, [request], to=name)
 
-    def ask_over_tcp(self, now: float) -> None:
-        """No direct ack yet."""
+    def not_yet(self) -> None:
+        """No direct ack so far: ask over TCP, and wait for the time-out. Most probes get no further than to this timer,
+        so the next one is set when it is due.
+        """
         probe = self._probe
+        assert probe is not None, "its timer ends with it"
+        self._timers.set(("probe_timeout", ""), probe.times_out_at)
         target = self._target(probe)
-        if probe is not None and target is not None:
-            rest = self._scale(self._config.probe_interval - TCP_AT * self._config.probe_wait)
-            self._ask_stream(probe.sequence, target.name, target.address, rest + self.doubts.patience)
+        if target is not None:
+            self._ask_over_tcp(probe, target)
+
+    def _ask_over_tcp(self, probe: _Probe, target: Entry) -> None:
+        rest = self._scale(self._config.probe_interval - TCP_AT * self._config.probe_wait)
+        self._ask_stream(probe.sequence, target.name, target.address, rest + self.doubts.patience)
 
     def knock(self, sequence: int) -> None:
         """Somebody was refused by that one; it has not answered our ping either."""
@@ -253,12 +259,10 @@ class Prober:
         self.doubts.shift(stall)
         probe = self._probe
         if probe is not None and probe.voided < MAX_VOID:
-            self._again, self._probe = probe, None
-            self._cancel_probe()
+            self._again = self._end_probe()
 
     def _judge(self, now: float) -> None:
-        probe, self._probe = self._probe, None
-        self._cancel_probe()
+        probe = self._end_probe()
         target = self._target(probe)
         if probe is None or target is None:
             return
@@ -296,17 +300,20 @@ class Prober:
         if probe is None or target is None or probe.refusals < REFUSALS or not probe.closed:
             return
         if len(probe.closed) >= min(REFUSALS, probe.helpers):
-            self._probe = None
-            self._cancel_probe()
+            self._end_probe()
             self._outside.is_gone(target, now)
 
     def _scale(self, seconds: float) -> float:
         """However unwell we are: while we are held down we must know soon whether we still are."""
         return seconds if self._table.damping.is_holding else self._awareness.scale(seconds)
 
-    def _cancel_probe(self) -> None:
-        self._timers.cancel(("probe_timeout", ""))
-        self._timers.cancel(("probe_tcp", ""))
+    def _end_probe(self) -> _Probe | None:
+        """The probe in flight, which is none any more."""
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            self._timers.cancel(("probe_tcp", ""))
+            self._timers.cancel(("probe_timeout", ""))
+        return probe
 
     def _begin(self, now: float) -> None:
         again, self._again = self._again, None
@@ -320,12 +327,13 @@ class Prober:
         if target is None:
             return
         voided = again.voided + 1 if again is not None else 0
-        probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided)
-        self._stats.probes += 1
         wait = self._scale(self._config.probe_wait)
-        self._timers.set(("probe_timeout", ""), now + wait)
+        probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided, now + wait)
+        self._stats.probes += 1
         if self._config.tcp_probe:
             self._timers.set(("probe_tcp", ""), now + TCP_AT * wait)
+        else:
+            self._timers.set(("probe_timeout", ""), probe.times_out_at)
         self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
 
     def _epoch(self, now: float) -> int:
