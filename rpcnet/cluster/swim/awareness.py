@@ -1,7 +1,7 @@
 """Local health awareness: how much we mistrust ourselves (Lifeguard §IV.A).
 
 Probes that fail without a helper's nack, suspicions that we had to refute and timers that fired late raise the score;
-answered probes lower it. The worse it is, the longer we wait before we accuse others.
+answered probes lower it. The worse it is, the longer we wait before we accuse others: score + 1 times as long.
 """
 
 __all__ = ["Awareness"]
@@ -16,6 +16,3 @@ class Awareness:
 
     def change(self, by: int) -> None:
         self.score = min(self._most, max(0, self.score + by))
-
-    def scale(self, seconds: float) -> float:
-        return seconds * (self.score + 1)

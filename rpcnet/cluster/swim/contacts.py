@@ -213,7 +213,7 @@ class Contacts:
         """
         if digest == self._table.digest:
             self._was_in_step = True
-        elif (not self._queue or not self._was_in_step) and self._table.is_up(sender):
+        elif (not self._queue.updates or not self._was_in_step) and self._table.is_up(sender):
             self.sync(sender, now)
 
     def sync_with_one(self, now: float) -> None:

@@ -139,17 +139,17 @@ class Core:
         """Where the packet that is being read came from."""
         self._readers: dict[type[Message], Callable[[Any, str, float], None]] = {
             Ping: self._read_ping,
-            Ack: lambda message, sender, now: self._acked(message.sequence, now),
+            Ack: self._read_ack,
             IndirectPing: lambda message, sender, now: self._prober.help(message, self._source, now),
             Nack: lambda message, sender, now: self._prober.nacked(message.sequence),
-            Alive: lambda message, sender, now: table.alive(message, now),
+            Alive: self._read_alive,
             Suspect: self._read_suspect,
             Dead: lambda message, sender, now: table.declare(message, now),
             Gone: self._witnesses.told,
             Knock: lambda message, sender, now: self._prober.help(message, self._source, now),
             Closed: lambda message, sender, now: self._prober.closed(message.sequence, sender, now),
             Left: lambda message, sender, now: table.left(message, now),
-            Tags: lambda message, sender, now: table.tags(message),
+            Tags: self._read_tags,
             Refused: lambda message, sender, now: self._reception.refused_by(sender, message.reason),
         }
         """What a datagram may hold; tables come on streams, and are skipped."""
@@ -291,7 +291,8 @@ class Core:
             self._read(packet, now)
             if self._replies.answer(packet, source) and self._farewell is None:
                 self._contacts.sync_address(source, packet.name, now)
-        self._tell_refusal(len(data), now)
+        if self._reception.refusal is not None:
+            self._tell_refusal(len(data), now)
         return self._take(now, passes_on=True)
 
     def handle_stream(self, data: bytes, source: str, now: float) -> tuple[bytes | None, list[Effect]]:
@@ -391,27 +392,31 @@ class Core:
                 self._outbox.send_alone(self._source, data, None)
 
     def _read(self, packet: Packet, now: float) -> None:
-        readers, entries, heard = self._readers, self._table.entries, self._queue.heard
+        readers = self._readers
         for message in packet.messages:
-            if type(message) is Alive or type(message) is Tags:
-                # Most news is heard several times: what the row holds already needs no rule.
-                entry = entries.get(message.name)
-                if entry is not None and entry.record is message:
-                    heard(("state", message.name))
-                    continue
-                if entry is not None and self._is_held(entry.record, message):
-                    continue
             reader = readers.get(type(message))
             if reader is not None:
                 reader(message, packet.name, now)
 
-    def _is_held(self, record: Alive, message: Alive | Tags) -> bool:
-        if record.run != message.run or record.version < message.version:
-            return False
-        if isinstance(message, Tags):
+    def _read_alive(self, message: Alive, sender: str, now: float) -> None:
+        """Most news is heard several times: what the row holds already needs no rule."""
+        entry = self._table.entries.get(message.name)
+        if entry is not None:
+            held = entry.record
+            if held is message:
+                self._queue.heard(("state", message.name))
+                return
+            is_newer = held.run != message.run or held.version < message.version
+            if not is_newer and held.incarnation >= message.incarnation and held.address == message.address:
+                return
+        self._table.alive(message, now)
+
+    def _read_tags(self, message: Tags, sender: str, now: float) -> None:
+        entry = self._table.entries.get(message.name)
+        if entry is not None and entry.record.run == message.run and entry.record.version >= message.version:
             self._queue.heard(("tags", message.name))
-            return True
-        return record.incarnation >= message.incarnation and record.address == message.address
+            return
+        self._table.tags(message)
 
     def _read_ping(self, message: Ping, sender: str, now: float) -> None:
         if message.target == self._table.me.name:
@@ -437,9 +442,9 @@ class Core:
             self._queue.clear()  # nobody to tell; whoever comes gets the whole table
         dead = table.dead_since(self._awake_at - self._config.gossip_to_dead_time)
         for name in [*names, *([self._random.choice(dead)] if dead else [])]:
-            if self._queue:
+            if self._queue.updates:
                 self.send(table.entries[name].address, [], to=name)
-        if self._queue:
+        if self._queue.updates:
             self._timers.set(("gossip", ""), now + self._config.gossip_interval)
 
     # What the table, the prober and the contacts ask for.
@@ -479,11 +484,11 @@ class Core:
             self.knock(self._table.entries[name])
         self._timers.set(("hear_out", ""), now + self._config.gossip_interval)
 
-    def _acked(self, sequence: int, now: float) -> None:
+    def _read_ack(self, message: Ack, sender: str, now: float) -> None:
         if self._farewell is None:
-            self._prober.acked(sequence, now)
+            self._prober.acked(message.sequence, now)
             return
-        self._farewell.acked(sequence)
+        self._farewell.acked(message.sequence)
         if self._farewell.is_over(self._table.is_up, now):
             self._emit(Flushed())
 
@@ -532,7 +537,7 @@ class Core:
         self._timers.set(("reap", ""), now + self._reap_interval())
 
     def _take(self, now: float, *, passes_on: bool = False) -> list[Effect]:
-        if self._queue and self._running and ("gossip", "") not in self._timers:
+        if self._queue.updates and self._running and ("gossip", "") not in self._timers:
             # Suspicions, refutations and deaths, ours and those of others, go on at once: a life may depend on them.
             # Other news of ours gathers for an interval; that of others meets a clock that runs, wherever it stands.
             if self._queue.is_pressing:
@@ -540,6 +545,12 @@ class Core:
             else:
                 share = self._random.random() if passes_on else 1.0
                 self._timers.set(("gossip", ""), now + share * self._config.gossip_interval)
+        if self._table.came_or_went:
+            self._table.came_or_went = False
+            self._count_again(now)
+        return self._outbox.take()
+
+    def _count_again(self, now: float) -> None:
         if self._farewell is None:
             self._partition.judge(self._outbox.effects, now)
         if self._table.went_down:
@@ -547,4 +558,3 @@ class Core:
             self._contacts.look_for_missing(now)
         if self._table.up > 1:
             self._table.has_joined = True  # whoever found whom
-        return self._outbox.take()

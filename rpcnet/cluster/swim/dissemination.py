@@ -54,11 +54,8 @@ class Dissemination:
         self._largest, self._frame, self._crowded = largest - frame, frame, crowded
         self._urgent: _Levels = [{}]
         self._others: _Levels = [{}]
-        self._updates: dict[Key, _Update] = {}
+        self.updates: dict[Key, _Update] = {}
         """All of both."""
-
-    def __len__(self) -> int:
-        return len(self._updates)
 
     @property
     def is_pressing(self) -> bool:
@@ -67,31 +64,31 @@ class Dissemination:
 
     @property
     def is_crowded(self) -> bool:
-        return self._crowded > 0 and len(self._updates) > CROWD
+        return self._crowded > 0 and len(self.updates) > CROWD
 
     def add(self, key: Key, update: bytes, *, urgent: bool = False) -> None:
         """Tell everybody `update`, instead of what was to be told under the same key."""
         self.drop(key)
         if len(update) <= self._largest:
             levels = self._urgent if urgent else self._others
-            added = self._updates[key] = _Update(key, update, len(update) + self._frame, levels)
+            added = self.updates[key] = _Update(key, update, len(update) + self._frame, levels)
             levels[0][added] = None
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._updates
+        return key in self.updates
 
     def drop(self, key: Key) -> None:
-        update = self._updates.pop(key, None)
+        update = self.updates.pop(key, None)
         if update is not None:
             del update.levels[update.level][update]
 
     def clear(self) -> None:
         self._urgent, self._others = [{}], [{}]
-        self._updates.clear()
+        self.updates.clear()
 
     def heard(self, key: Key) -> None:
         """Another has told us the same."""
-        update = self._updates.get(key)
+        update = self.updates.get(key)
         if update is not None and update.levels is self._others and self.is_crowded:
             self._sent(update, self._crowded)
 
@@ -100,7 +97,7 @@ class Dissemination:
 
         None = not counted: whoever gets them may not be there.
         """
-        if not self._updates:
+        if not self.updates:
             return []
         crowded = limit is not None and self.is_crowded
         taken, room = self._take(self._urgent, room, limit)
@@ -131,7 +128,7 @@ class Dissemination:
         del levels[level][update]
         level += 1
         if level >= limit:
-            del self._updates[update.key]
+            del self.updates[update.key]
             return
         if level == len(levels):
             levels.append({})

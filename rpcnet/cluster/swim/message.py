@@ -8,7 +8,7 @@ News reaches a member a dozen times, and the same bytes reach every member of a 
 remembered, by bytes. Equal news is one object then, which a table can compare by identity and keep as its row's record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from types import MappingProxyType
@@ -359,6 +359,8 @@ class _Table(Struct, array_like=True, frozen=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
+encode_message: Callable[[Message], bytes] = _encoder.encode
+encode_record: Callable[[Record], bytes] = _encoder.encode
 _envelope = msgspec.msgpack.Decoder(_Envelope)
 _message: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _table = msgspec.msgpack.Decoder(_Table)
@@ -371,14 +373,6 @@ STATE, ROWS = 10, 12
 _Remembered = TypeVar("_Remembered", Message, Record)
 _news: dict[bytes, Message] = {}
 _rows: dict[bytes, Record] = {}
-
-
-def encode_message(message: Message) -> bytes:
-    return _encoder.encode(message)
-
-
-def encode_record(record: Record) -> bytes:
-    return _encoder.encode(record)
 
 
 def encode_state(rows: Sequence[bytes]) -> bytes:

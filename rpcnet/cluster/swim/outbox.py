@@ -21,6 +21,7 @@ __all__ = ["FRAME", "Outbox", "room_for_messages"]
 
 COUNT = 4
 """Bytes by which the number of messages in a packet may grow its header."""
+DOUBTED = (SUSPECT, DEAD)
 FRAME = 3
 """Bytes that a message takes in a packet beside its own."""
 
@@ -53,20 +54,23 @@ class Outbox:
 
     def send(self, address: str, messages: list[Message], *, to: str | None = None, gossip: bool = True) -> None:
         """One datagram. To a member that is doubted the news does not count as told: it may reach nobody."""
-        raws = [encode_message(message) for message in messages]
+        raws = list(map(encode_message, messages))
         table = self._table
         entry = table.entries.get(to) if to is not None else None
-        doubted = entry is not None and entry.claim.status in (SUSPECT, DEAD) and entry is not table.me
+        doubted = entry is not None and entry.claim.status in DOUBTED and entry is not table.me
         if entry is not None and doubted and (entry.status == DEAD or self._config.buddy_system):
             raws.append(encode_message(verdict_message(entry, table.me.name)))
-        if gossip:
-            room = self._room - sum(map(len, raws)) - FRAME * len(raws)
-            for accusation in () if doubted else table.suspicions.latest_accusations():
-                if (size := len(accusation) + FRAME) <= room:
-                    raws.append(accusation)
-                    room -= size
-            raws.extend(self._queue.take(room, None if doubted else self.transmissions()))
+        if gossip and (self._queue.updates or table.suspicions.accusations):
+            self._add_news(raws, doubted)
         self.send_alone(address, self.packet(raws), to)
+
+    def _add_news(self, raws: list[bytes], doubted: bool) -> None:
+        room = self._room - sum(map(len, raws)) - FRAME * len(raws)
+        for accusation in () if doubted else self._table.suspicions.latest_accusations():
+            if (size := len(accusation) + FRAME) <= room:
+                raws.append(accusation)
+                room -= size
+        raws.extend(self._queue.take(room, None if doubted else self.transmissions()))
 
     def send_alone(self, address: str, packet: bytes, to: str | None) -> None:
         """That datagram, with no news."""
@@ -78,7 +82,8 @@ class Outbox:
         return any(isinstance(effect, Send) and effect.address == address for effect in self.effects)
 
     def packet(self, messages: Sequence[bytes]) -> bytes:
-        return encode(self._config.cluster_name, self._table.me.name, self._table.me.run, messages)
+        me = self._table.me
+        return encode(self._config.cluster_name, me.name, me.claim.run, messages)
 
     def stream_packet(self, messages: Sequence[bytes]) -> bytes:
         data = self.packet(messages)

@@ -24,13 +24,13 @@ class Reception:
         self._me, self._config, self._stats, self._emit = me, config, stats, emit
         self._sender = ""
         """Who has sent what is being read."""
-        self._refusal: Refused | None = None
+        self.refusal: Refused | None = None
         """Why it is not taken, or a record in it of the sender's own."""
         self._refused_at = float("-inf")
 
     def open(self, data: bytes, *, on_stream: bool = False) -> Packet | None:
         """The packet in these bytes, if it is one for us. On a stream it may be our own: an address led to us."""
-        self._sender, self._refusal = "", None
+        self._sender, self.refusal = "", None
         try:
             packet = decode(data)
         except BadPacket as error:
@@ -49,7 +49,7 @@ class Reception:
         """Something that this member announces is not taken; it is told if it has sent that itself."""
         self._emit(Noticed(("refused", name), f"does not take what {name!r} sends: {reason}"))
         if name == self._sender:
-            self._refusal = Refused(reason[:MAX_REASON])
+            self.refusal = Refused(reason[:MAX_REASON])
 
     def refused_by(self, name: str, reason: str) -> None:
         self._stats.refused_by_others += 1
@@ -57,7 +57,7 @@ class Reception:
 
     def take_refusal(self) -> Refused | None:
         """What the sender is to be told on its stream."""
-        refusal, self._refusal = self._refusal, None
+        refusal, self.refusal = self.refusal, None
         return refusal
 
     def take_seldom(self, now: float) -> Refused | None:

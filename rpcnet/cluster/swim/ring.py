@@ -36,6 +36,8 @@ class Ring:
         self._circle: list[tuple[int, str]] = []
         self._is_sorted = True
         """Whether the circle is in order; many may come before it is asked for."""
+        self._stood: tuple[int, int] | None = None
+        """Our place when it was last asked for, and how many stand before it; None = others have come or gone since."""
         self._next = 0
 
     def __len__(self) -> int:
@@ -50,7 +52,7 @@ class Ring:
         self._places[name] = place
         if self._is_shared:
             self._circle.append((place, name))
-            self._is_sorted = False
+            self._is_sorted, self._stood = False, None
             self._names.append(name)
             return
         at = int(self._random.random() * (len(self._names) + 1))
@@ -69,18 +71,16 @@ class Ring:
             self._next -= 1
         if self._is_shared:
             self._circle.remove((place, name))
+            self._stood = None
 
     def next(self, epoch: int, my_place: int) -> str | None:
         """Whom we, at that place, probe in this epoch."""
         if not self._names:
             return None
         if self._is_shared:
-            if not self._is_sorted:
-                self._circle.sort()
-                self._is_sorted = True
             offset = offset_in(self._label, epoch, len(self._circle))
             # We stand before the first one whose place is not below ours.
-            return self._circle[(bisect_left(self._circle, (my_place, "")) + offset - 1) % len(self._circle)][1]
+            return self._circle[(self._before(my_place) + offset - 1) % len(self._circle)][1]
         if self._order == "random":
             return self._random.choice(self._names)
         if self._next >= len(self._names):
@@ -88,6 +88,14 @@ class Ring:
             self._next = 0
         self._next += 1
         return self._names[self._next - 1]
+
+    def _before(self, my_place: int) -> int:
+        if not self._is_sorted:
+            self._circle.sort()
+            self._is_sorted = True
+        if self._stood is None or self._stood[0] != my_place:
+            self._stood = my_place, bisect_left(self._circle, (my_place, ""))
+        return self._stood[1]
 
     def sample(self, count: int, fits: Callable[[str], bool]) -> list[str]:
         """Up to `count` different ones that fit, at random."""

@@ -35,6 +35,8 @@ class Roster:
         """Told of each member that failed or left."""
         self.went_down = False
         """Whether somebody failed or left since this was last set to False."""
+        self.came_or_went = True
+        """Whether the number of those that are up or dead may be another since this was last set to False."""
 
     def is_up(self, name: str) -> bool:
         entry = self.entries.get(name)
@@ -56,6 +58,7 @@ class Roster:
             assert entry is not self.me, "who has left collects no tombstones any more"
             del self.entries[entry.name]
             self.dead.pop(entry.name, None)
+            self.came_or_went = True
 
     def holder(self, name: str, address: str) -> Entry | None:
         """Who has that name at another address, as far as we know."""
@@ -68,6 +71,7 @@ class Roster:
         """A new row, of one that is up."""
         self.entries[entry.name] = entry
         self.up += 1
+        self.came_or_went = True
         self.digest = (self.digest + entry.digest) % DIGESTS
         self.part_digests[entry.part] += entry.digest
 
@@ -85,6 +89,7 @@ class Roster:
         self._changed(entry)
 
     def _note_death(self, entry: Entry) -> None:
+        self.came_or_went = True
         self.went_down |= not entry.is_up
         if entry.status == DEAD:
             self._dead_in_order &= entry.name in self.dead

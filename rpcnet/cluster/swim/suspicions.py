@@ -26,13 +26,13 @@ class Suspicions(dict[str, Suspicion]):
     def __init__(self, config: ClusterConfig, timers: Timers[Timer]) -> None:
         super().__init__()
         self._config, self._timers = config, timers
-        self._accusations: dict[str, bytes] = {}
+        self.accusations: dict[str, bytes] = {}
         """Our own ones, as messages."""
 
     def begin(self, name: str, accuser: str, members: int, now: float) -> None:
         """A fresh timer: the older suspicion was refuted, whether we have heard that or not."""
         self[name] = Suspicion.begin(self._config, members, accuser, now)
-        self._accusations.pop(name, None)
+        self.accusations.pop(name, None)
         self._time(name, now)
         self._time_question(name, now)
         self._expect_fewer_confirmations(members, now)
@@ -71,7 +71,7 @@ class Suspicions(dict[str, Suspicion]):
         if self.pop(name, None) is not None:
             self._timers.cancel(("suspicion", name))
             self._timers.cancel(("question", name))
-            self._accusations.pop(name, None)
+            self.accusations.pop(name, None)
 
     def shift(self, seconds: float, now: float) -> None:
         """We were stalled: nobody's time ran meanwhile."""
@@ -89,7 +89,7 @@ class Suspicions(dict[str, Suspicion]):
         """That is our own, to be repeated until the verdict, if it counts. It has been silent since then."""
         suspicion = self[name]
         if me in suspicion.accusers:
-            self._accusations[name] = accusation
+            self.accusations[name] = accusation
             if since < suspicion.started:
                 suspicion.started = since
                 self._time(name, now)
@@ -97,11 +97,11 @@ class Suspicions(dict[str, Suspicion]):
 
     def of_ours_alone(self, me: str) -> list[str]:
         """Those that nobody but us doubts, as far as we know."""
-        return [name for name in self._accusations if list(self[name].accusers) == [me]]
+        return [name for name in self.accusations if list(self[name].accusers) == [me]]
 
     def latest_accusations(self) -> Iterable[bytes]:
         """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
-        return islice(reversed(self._accusations.values()), REPEATED) if self._accusations else ()
+        return islice(reversed(self.accusations.values()), REPEATED)
 
     def unconfirmed(self, me: str, members: int, doubted: Container[str]) -> str | None:
         """A suspect that nobody but us can confirm, and that we have not accused, nor are about to."""

@@ -1,4 +1,4 @@
-"""Local health: a score between bounds, and what it scales."""
+"""Local health: a score between bounds."""
 
 from rpcnet.cluster.swim.awareness import Awareness
 
@@ -9,10 +9,9 @@ def test_the_score_saturates_at_both_ends():
     assert awareness.score == 0
     awareness.change(100)
     assert awareness.score == 7
-    assert awareness.scale(0.5) == 4.0
 
 
 def test_zero_switches_it_off():
     awareness = Awareness(0)
     awareness.change(5)
-    assert awareness.scale(1.0) == 1.0
+    assert awareness.score == 0
