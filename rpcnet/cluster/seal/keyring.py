@@ -32,14 +32,15 @@ class Keyring:
     A key is named by itself or by its id (8 hexadecimal digits). Several Cluster objects may share one keyring.
     """
 
-    __slots__ = ("_keys", "_primary", "path")
+    __slots__ = ("_keys", "path", "sealing")
 
     def __init__(self, primary: bytes | str, *others: bytes | str) -> None:
         """Raises InvalidKey for one that is not 16 or 32 bytes, or base64 text of as many, or for too many."""
         self.path: Path | None = None
         """The file that it was read from."""
         self._keys: dict[bytes, bytes] = {}
-        self._primary = _key(primary)
+        self.sealing = _key(primary)
+        """The primary itself: secret."""
         for key in (primary, *others):
             self.add(key)
 
@@ -113,7 +114,7 @@ class Keyring:
     def use(self, key: bytes | str) -> str:
         """Seal with this one from now on; returns its id. Raises UnknownKey where it was not added, InvalidKey."""
         name = self._find(key)
-        self._primary = self._keys[name]
+        self.sealing = self._keys[name]
         return name.hex()
 
     def remove(self, key: bytes | str) -> str:
@@ -122,7 +123,7 @@ class Keyring:
         Raises KeyInUse for the primary, UnknownKey, InvalidKey.
         """
         name = self._find(key)
-        if self._keys[name] == self._primary:
+        if self._keys[name] == self.sealing:
             raise KeyInUse(f"key {name.hex()} is the one that seals: use another one first")
         del self._keys[name]
         return name.hex()
@@ -130,17 +131,12 @@ class Keyring:
     @property
     def primary(self) -> str:
         """The id of the key that seals."""
-        return _id(self._primary).hex()
+        return _id(self.sealing).hex()
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of all keys, the primary first, the others as they were added."""
         return tuple(_id(key).hex() for key in self)
-
-    @property
-    def sealing(self) -> bytes:
-        """The primary itself: secret."""
-        return self._primary
 
     def find(self, name: bytes) -> bytes | None:
         """The key that has this id, itself: secret. None where there is none."""
@@ -148,8 +144,8 @@ class Keyring:
 
     def __iter__(self) -> Iterator[bytes]:
         """The keys themselves, the primary first: secret."""
-        yield self._primary
-        yield from [key for key in self._keys.values() if key != self._primary]
+        yield self.sealing
+        yield from [key for key in self._keys.values() if key != self.sealing]
 
     def __contains__(self, key: object) -> bool:
         try:

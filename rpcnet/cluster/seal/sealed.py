@@ -11,6 +11,7 @@ Reasons and limits: docs/membership.md. Tests: tests/rpcnet/cluster/seal/test_se
 """
 
 import os
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 from zlib import crc32
@@ -55,10 +56,10 @@ getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_count_fork)  #
 class _Session:
     """What opens the messages of one session of some member."""
 
-    __slots__ = ("cipher", "key", "name")
+    __slots__ = ("cipher", "is_known", "key", "name")
 
     def __init__(self, key: bytes, name: bytes) -> None:
-        self.key, self.name = key, name
+        self.key, self.name, self.is_known = key, name, False
         self.cipher = ChaCha20Poly1305(HKDF(SHA256(), 32, salt=name, info=INFO).derive(key))
 
 
@@ -99,7 +100,7 @@ class Sealed(Envelope):
         self._keyring = keyring
         self._cluster, self._cluster_name = cluster.encode(), cluster
         self._cluster_mark = (crc32(self._cluster) & 0xFFFF).to_bytes(2, "big")
-        self._marks = frozenset({ANYBODY, _mark(name)})
+        self._marks = frozenset({_mark(None), _mark(name)})
         self._windows = Windows(max_sessions)
         # A session each: requests come late where TCP sends again, while many datagrams overtake them.
         self._senders = tuple(_Sender(keyring) for _ in (DATAGRAM, REQUEST, ANSWER))
@@ -134,8 +135,7 @@ class Sealed(Envelope):
     def _head(self, kind: int, to: str | None) -> tuple[bytes, int, ChaCha20Poly1305]:
         sender = self._senders[kind]
         number = sender.next()
-        mark = ANYBODY if to is None else _mark(to)
-        head = HEAD.pack(SEALED | kind, self._cluster_mark, mark, sender.key_id, sender.name, number)
+        head = HEAD.pack(SEALED | kind, self._cluster_mark, _mark(to), sender.key_id, sender.name, number)
         return head, number, sender.cipher
 
     def _check(self, kind: int, head: bytes) -> tuple[_Session, int]:
@@ -161,11 +161,11 @@ class Sealed(Envelope):
         if window is None:
             raise Unopened(Reason.REPLAYED)
         found = _decrypt(session, nonce, data, along)
-        held = _sessions.get((session.key, session.name))
-        if held is None:
+        if not session.is_known:
             if len(_sessions) >= REMEMBERED:
                 _sessions.clear()
             _sessions[session.key, session.name] = session
+            session.is_known = True
         self._windows.keep(session.name, window)
         return found
 
@@ -179,8 +179,11 @@ def _decrypt(session: _Session, nonce: bytes, data: bytes, along: bytes) -> byte
         ) from None
 
 
-def _mark(name: str) -> bytes:
+@lru_cache(REMEMBERED)
+def _mark(name: str | None) -> bytes:
     """A hint of the receiver, or of whoever it may be; other members do not answer what is not for them."""
+    if name is None:
+        return ANYBODY
     return (crc32(name.encode("utf-8", "surrogatepass")) or 1).to_bytes(4, "big")
 
 

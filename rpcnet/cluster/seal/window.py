@@ -2,7 +2,8 @@
 
 A sender numbers all its packets, to whomever, so each receiver sees some of the numbers, nearly in order. Here is kept,
 for each session of a sender, the highest number and which of the WINDOW - 1 below it came: two numbers in one integer,
-as a large cluster has many. Older ones count as repeated. Knows no key and no clock.
+as a large cluster has many, and a short one where those below are far below. Older ones count as repeated. Knows no key
+and no clock.
 
 Tests: tests/rpcnet/cluster/seal/test_window.py.
 """
@@ -14,19 +15,22 @@ __all__ = ["WINDOW", "Windows", "after"]
 WINDOW: Final = 256
 """Packets of one sender that may overtake another one of it. It sends some 20 a second at most: ten seconds."""
 MASK: Final = (1 << WINDOW) - 1
+BITS: Final = 32
+"""Of a counter. It is the lower part, those that came before it are above, one bit each."""
+COUNTER: Final = (1 << BITS) - 1
 
 
 def after(window: int, counter: int) -> int | None:
     """The window once this counter has come; None where it came before, or may have. A new session's window is -1."""
-    top = window >> WINDOW
-    ahead = counter - top
+    ahead = counter - (window & COUNTER)
     if window < 0 or ahead >= WINDOW:
-        return counter << WINDOW | 1
+        return 1 << BITS | counter
+    came = window >> BITS
     if ahead > 0:
-        return counter << WINDOW | (window << ahead | 1) & MASK
-    if ahead <= -WINDOW or window >> -ahead & 1:
+        return ((came << ahead | 1) & MASK) << BITS | counter
+    if ahead <= -WINDOW or came >> -ahead & 1:
         return None
-    return window | 1 << -ahead
+    return window | 1 << (BITS - ahead)
 
 
 class Windows:
