@@ -113,6 +113,8 @@ class Cluster:
         self._random = random if random is not None else random_module.Random()
         # Looked up here, not in the signature: a default value would escape whoever replaces time.time.
         self._wall_clock = wall_clock if wall_clock is not None else time.time
+        self.stats = Stats()
+        """Counters: what was sent, received, refused."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where it was started: its sockets and timers work there alone."""
         self._core: Core | None = None
@@ -151,7 +153,7 @@ class Cluster:
         self._observer = observe.current()
         envelope = self._envelope()
         self._transport = transport = Transport(
-            self, self._config, lambda: self.stats, envelope, only_loopback=self._may_not_leave_this_machine
+            self, self._config, self.stats, envelope, only_loopback=self._may_not_leave_this_machine
         )
         try:
             bound = await self._opened(transport)
@@ -165,6 +167,7 @@ class Cluster:
                 seeds=self._join,
                 services=self._services,
                 room=self._config.max_datagram_bytes - envelope.overhead,
+                stats=self.stats,
             )
         except BaseException:
             self._is_leaving = True
@@ -251,11 +254,6 @@ class Cluster:
     @property
     def me(self) -> Member:
         return self._running.me
-
-    @property
-    def stats(self) -> Stats:
-        """Counters: what was sent, received, refused."""
-        return self._core.stats if self._core is not None else Stats()
 
     @property
     def is_running(self) -> bool:
@@ -353,7 +351,7 @@ class Cluster:
     # What comes in (transport.Receiver).
 
     def datagram(self, data: bytes, source: str) -> None:
-        self._do(self._running.handle(data, source, self._now()))
+        self._do(self._running.handle(data, source, self._own_loop.time()))
 
     def request(self, data: bytes, source: str) -> bytes | None:
         answer, effects = self._running.handle_stream(data, source, self._now())
@@ -386,34 +384,38 @@ class Cluster:
     # What the core wants.
 
     def _do(self, effects: list[Effect]) -> None:
-        core, transport = self._running, self._transport
-        assert transport is not None, "a running core without a transport"
+        core, transport = self._core, self._transport
+        assert core is not None and transport is not None, "what a core wants, and neither it nor a transport"
         for effect in effects:
-            if isinstance(effect, Send):  # nearly all of them
+            if type(effect) is Send:  # nearly all of them
                 transport.send(effect.address, effect.data, effect.to)
-                continue
-            match effect:
-                case ClusterEvent():
-                    self._happened(effect)
-                case Exchange(number, address, data, timeout, to):
-                    transport.exchange(number, address, data, timeout, to)
-                case Published(run, version, tags):
-                    self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
-                case Flushed():
-                    self._flushed.set()
-                case NameTaken(address):
-                    self._name_taken(address)
-                case Noticed():
-                    self._notice(effect)
-                case Partitioned() | Healed() | HeldDown() | Released():
-                    self._record(CONDITION[type(effect)], **asdict(effect))
-                    self._tell_watches(effect)
-        if core.has_joined:
+            else:
+                self._carry_out(effect, transport)
+        if not self._joined.is_set() and core.has_joined:
             self._joined.set()
-        if core.stats.name_conflicts and not self._has_warned:
+        if self.stats.name_conflicts and not self._has_warned:
             self._has_warned = True
             log.warning("%s: a newer process has this name; the others see that one, not this. Rename one", self.name)
-        self._arm()
+        if core.next_deadline() != self._armed:
+            self._arm(core)
+
+    def _carry_out(self, effect: Effect, transport: Transport) -> None:
+        match effect:
+            case ClusterEvent():
+                self._happened(effect)
+            case Exchange(number, address, data, timeout, to):
+                transport.exchange(number, address, data, timeout, to)
+            case Published(run, version, tags):
+                self._record("tags_published", member=self.name, run=run, version=version, tags=tags)
+            case Flushed():
+                self._flushed.set()
+            case NameTaken(address):
+                self._name_taken(address)
+            case Noticed():
+                self._notice(effect)
+            case Partitioned() | Healed() | HeldDown() | Released():
+                self._record(CONDITION[type(effect)], **asdict(effect))
+                self._tell_watches(effect)
 
     def _happened(self, event: ClusterEvent) -> None:
         member, kind = event.member, type(event)
@@ -469,21 +471,21 @@ class Cluster:
 
     # The timer.
 
-    def _arm(self) -> None:
+    def _arm(self, core: Core) -> None:
         """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period; one that
         is due stays, or a flood that moves the deadline would put it off for ever.
         """
-        deadline = self._core.next_deadline() if self._core is not None and self._is_running else inf
-        if deadline in (self._armed, inf) or self._armed <= self._now():
+        deadline, loop = core.next_deadline(), self._own_loop
+        if deadline == inf or not self._is_running or self._armed <= loop.time():
             return
         if self._timer is not None:
             self._timer.cancel()
         self._armed = deadline
-        self._timer = asyncio.get_running_loop().call_at(deadline, self._fired)
+        self._timer = loop.call_at(deadline, self._fired)
 
     def _fired(self) -> None:
-        core, loop = self._running, asyncio.get_running_loop()
-        deadline, now = core.next_deadline(), loop.time()
+        core = self._running
+        deadline, now = core.next_deadline(), self._own_loop.time()
         if now - deadline > self._config.late_timer_tolerance:
             # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
             # anybody is judged; a flood must not postpone that for ever.
@@ -491,22 +493,22 @@ class Cluster:
         elif deadline > now:
             # What it was for was done or cancelled meanwhile.
             self._timer, self._armed = None, inf
-            self._arm()
+            self._arm(core)
         else:
-            self._tick()
+            self._tick(now)
 
     def _drain(self, seen: int, until: float) -> None:
         """Come back each turn until one has brought nothing new."""
         assert self._transport is not None, "a timer without a transport"
-        loop, received = asyncio.get_running_loop(), self._transport.received
+        loop, received = self._own_loop, self._transport.received
         if received == seen or loop.time() >= until:
-            self._tick()
+            self._tick(loop.time())
         else:
             self._timer = loop.call_soon(self._drain, received, until)
 
-    def _tick(self) -> None:
+    def _tick(self, now: float) -> None:
         self._timer, self._armed = None, inf
-        self._do(self._running.tick(self._now()))
+        self._do(self._running.tick(now))
 
     # Small things.
 
@@ -521,6 +523,12 @@ class Cluster:
                 " own (asyncio.run_coroutine_threadsafe from another thread)"
             )
         return loop
+
+    @property
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """For what it has called itself: then it is the one that runs."""
+        assert self._loop is not None, "called by a loop that it was not started in"
+        return self._loop
 
     @property
     def _running(self) -> Core:

@@ -56,7 +56,7 @@ class Transport:
         self,
         receiver: Receiver,
         config: ClusterConfig,
-        stats: Callable[[], Stats],
+        stats: Stats,
         envelope: Envelope,
         *,
         only_loopback: bool = False,
@@ -64,6 +64,7 @@ class Transport:
         self.received = 0
         """How many datagrams and pieces of streams have come in: whether a turn of the loop brought something."""
         self._receiver, self._config, self._stats, self.envelope = receiver, config, stats, envelope
+        self._overhead = envelope.overhead
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
@@ -145,16 +146,20 @@ class Transport:
         if self._udp is None:
             return
         known = self._resolver.known(address)
-        if known and (len(known) > 1 or (":" in known[0][0]) != self._is_ipv6):
-            # This socket reaches addresses of its own family only.
-            known = [endpoint for endpoint in known if (":" in endpoint[0]) == self._is_ipv6]
+        if len(known) != 1 or (":" in known[0][0]) != self._is_ipv6:
+            known = self._of_our_family(known, address)
             if not known:
-                self._receiver.of_other_family(address)
-        if known:
-            self._stats().bytes_sent += self.envelope.overhead
-            self._udp.sendto(self.envelope.seal(packet, to), known[0])
-        else:
-            self._stats().unresolved += 1
+                self._stats.unresolved += 1
+                return
+        self._stats.bytes_sent += self._overhead
+        self._udp.sendto(self.envelope.seal(packet, to), known[0])
+
+    def _of_our_family(self, known: Sequence[Endpoint], address: str) -> Sequence[Endpoint]:
+        """This socket reaches addresses of its own family only."""
+        found = [endpoint for endpoint in known if (":" in endpoint[0]) == self._is_ipv6]
+        if known and not found:
+            self._receiver.of_other_family(address)
+        return found
 
     def finds(self, address: str) -> bool:
         """Whether an endpoint of it is known by now."""
@@ -168,7 +173,7 @@ class Transport:
         self.received += 1
         if self._closed:
             return
-        stats = self._stats()
+        stats = self._stats
         stats.datagrams_received += 1
         stats.bytes_received += len(data)
         try:
@@ -281,7 +286,7 @@ class Transport:
 
     def wrapped(self, size: int) -> None:
         """So many bytes of a message on a stream are its envelope: packets are counted where they are made."""
-        self._stats().stream_bytes_sent += size
+        self._stats.stream_bytes_sent += size
 
     @property
     def stream_limits(self) -> tuple[int, float]:
@@ -304,10 +309,8 @@ class _Exchange:
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, owner: Transport) -> None:
         self._owner = owner
+        self.datagram_received = owner.datagram_came  # type: ignore[assignment,method-assign]
         owner.datagrams_begin()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._owner.datagram_came(data, addr)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.datagrams_gone()

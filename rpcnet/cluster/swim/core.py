@@ -78,12 +78,14 @@ class Core:
         seeds: Sequence[str] = (),
         services: Mapping[str, str] | None = None,
         room: int | None = None,
+        stats: Stats | None = None,
     ) -> None:
-        """`run` is the wall clock in µs; `room` is how many bytes a packet may take (default max_datagram_bytes).
+        """`run` is the wall clock in µs; `room` is how many bytes a packet may take (default max_datagram_bytes); in
+        `stats` it counts.
 
         Raises InvalidRecord, or TagsTooLarge where the record takes more than `room`.
         """
-        self.stats = Stats()
+        self.stats = stats if stats is not None else Stats()
         self.awareness = Awareness(config.max_awareness)
         self._config, self._random = config, random
         self._timers: Timers[Timer] = Timers()

@@ -64,8 +64,8 @@ class Pair:
     def __init__(self, answer=b"answer", config=CONFIG):
         self.stats = Stats()
         self.here, self.there = Receiver(), Receiver(answer)
-        self.one = Transport(self.here, config, lambda: self.stats, Checksummed())
-        self.two = Transport(self.there, config, lambda: self.stats, Checksummed())
+        self.one = Transport(self.here, config, self.stats, Checksummed())
+        self.two = Transport(self.there, config, self.stats, Checksummed())
 
     async def __aenter__(self):
         self.address, self.other = await self.one.open("127.0.0.1:0"), await self.two.open("127.0.0.1:0")
@@ -245,7 +245,7 @@ def test_a_name_with_two_addresses_is_bound_at_the_first_alone():
         async with Pair() as pair:
             _, port = split_host_port(pair.address)
         stands_for("both", "127.0.0.1", "127.0.0.2")
-        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+        transport = Transport(Receiver(), CONFIG, Stats(), Checksummed())
         assert await transport.open(f"both:{port}") == f"127.0.0.1:{port}"
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.2", port)
@@ -312,7 +312,7 @@ def test_an_answer_of_no_use_is_told_only_where_there_is_no_better(world):
         async with Pair(answer=b"stranger") as pair:
             _, port = split_host_port(pair.other)
             better = Receiver()
-            other = Transport(better, CONFIG, Stats, Checksummed())
+            other = Transport(better, CONFIG, Stats(), Checksummed())
             await other.open(f"127.0.0.2:{port}")
             stands_for("service", "127.0.0.1", "127.0.0.2")
             pair.one.exchange(1, f"service:{port}", b"question", 5.0)
@@ -357,7 +357,7 @@ def test_a_connection_that_comes_while_it_closes_is_closed_too(turns, recwarn):
     """asyncio loses a socket that is accepted in the turn before the server is closed (CPython gh-109564)."""
 
     async def main():
-        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+        transport = Transport(Receiver(), CONFIG, Stats(), Checksummed())
         address = await transport.open("127.0.0.1:0")
         with socket.create_connection(split_host_port(address)):
             for _ in range(turns):
@@ -374,7 +374,7 @@ def test_a_port_whose_twin_is_taken_is_one_clear_error_and_holds_nothing():
         loop = asyncio.get_running_loop()
         udp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.77.0.1", 0))
         port = udp.get_extra_info("sockname")[1]
-        transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+        transport = Transport(Receiver(), CONFIG, Stats(), Checksummed())
         with pytest.raises(AddressInUse, match=f"127.77.0.1:{port}"):
             await transport.open(f"127.77.0.1:{port}")
         udp.close()
@@ -389,7 +389,7 @@ def test_a_bind_that_fails_otherwise_keeps_its_own_error(world):
     async def main():
         for port in (0, 7000):
             with pytest.raises(OSError, match=f"cannot bind 192.0.2.1:{port} for the cluster") as raised:
-                await Transport(Receiver(), CONFIG, Stats, Checksummed()).open(f"192.0.2.1:{port}")
+                await Transport(Receiver(), CONFIG, Stats(), Checksummed()).open(f"192.0.2.1:{port}")
             assert raised.value.errno == errno.EADDRNOTAVAIL
             assert not isinstance(raised.value, AddressInUse)
 
@@ -401,7 +401,7 @@ def test_a_name_that_is_not_found_is_an_error_of_looking_up():
 
     async def main():
         with pytest.raises(socket.gaierror, match="cannot bind nowhere:7000 for the cluster") as raised:
-            await Transport(Receiver(), CONFIG, Stats, Checksummed()).open("nowhere:7000")
+            await Transport(Receiver(), CONFIG, Stats(), Checksummed()).open("nowhere:7000")
         assert raised.value.errno == socket.EAI_NONAME
 
     sim.run(main(), seed=1)
@@ -410,7 +410,7 @@ def test_a_name_that_is_not_found_is_an_error_of_looking_up():
 def test_it_works_over_ipv6_where_there_is_any():
     async def main():
         stats = Stats()
-        one, two = (Transport(Receiver(), CONFIG, lambda: stats, Checksummed()) for _ in range(2))
+        one, two = (Transport(Receiver(), CONFIG, stats, Checksummed()) for _ in range(2))
         try:
             await one.open("[::1]:0")
         except OSError:
@@ -431,7 +431,7 @@ def test_hundreds_that_connect_at_one_moment_all_come_in_at_once():
         seed, others = simulation.add_node("seed"), simulation.add_node("others")
 
         async def serve():
-            transport = Transport(Receiver(), CONFIG, Stats, Checksummed())
+            transport = Transport(Receiver(), CONFIG, Stats(), Checksummed())
             await transport.open(f"{seed.host.ip}:7946")
             await asyncio.Event().wait()
 

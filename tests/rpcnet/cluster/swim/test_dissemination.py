@@ -127,7 +127,7 @@ def test_in_a_crowd_hearing_counts_as_telling():
     few = filled(3, crowded=2)
     for _ in range(9):
         few.heard(("state", "0"))
-    assert len(few) == 3
+    assert len(few.updates) == 3
 
 
 def test_the_frame_of_each_update_takes_room():
