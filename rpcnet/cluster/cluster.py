@@ -123,6 +123,8 @@ class Cluster:
         self._watches: dict[Watch, None] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._armed = inf
+        self._is_joining = True
+        """Whether the core has met nobody yet."""
         self._joined = asyncio.Event()
         self._flushed = asyncio.Event()
         self._closed = asyncio.Event()
@@ -351,7 +353,9 @@ class Cluster:
     # What comes in (transport.Receiver).
 
     def datagram(self, data: bytes, source: str) -> None:
-        self._do(self._running.handle(data, source, self._own_loop.time()))
+        core, loop = self._core, self._loop
+        assert core is not None and loop is not None, "a transport of a member that was not started"
+        self._do(core.handle(data, source, loop.time()))
 
     def request(self, data: bytes, source: str) -> bytes | None:
         answer, effects = self._running.handle_stream(data, source, self._now())
@@ -391,7 +395,8 @@ class Cluster:
                 transport.send(effect.address, effect.data, effect.to)
             else:
                 self._carry_out(effect, transport)
-        if not self._joined.is_set() and core.has_joined:
+        if self._is_joining and core.has_joined:
+            self._is_joining = False
             self._joined.set()
         if self.stats.name_conflicts and not self._has_warned:
             self._has_warned = True
@@ -475,7 +480,8 @@ class Cluster:
         """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period; one that
         is due stays, or a flood that moves the deadline would put it off for ever.
         """
-        deadline, loop = core.next_deadline(), self._own_loop
+        deadline, loop = core.next_deadline(), self._loop
+        assert loop is not None, "a core of a member that was not started"
         if deadline == inf or not self._is_running or self._armed <= loop.time():
             return
         if self._timer is not None:
@@ -484,8 +490,8 @@ class Cluster:
         self._timer = loop.call_at(deadline, self._fired)
 
     def _fired(self) -> None:
-        core = self._running
-        deadline, now = core.next_deadline(), self._own_loop.time()
+        core, loop = self._running, self._check_loop()
+        deadline, now = core.next_deadline(), loop.time()
         if now - deadline > self._config.late_timer_tolerance:
             # We were held up. asyncio reads one datagram a turn, and what was sent to us meanwhile must be heard before
             # anybody is judged; a flood must not postpone that for ever.
@@ -500,7 +506,7 @@ class Cluster:
     def _drain(self, seen: int, until: float) -> None:
         """Come back each turn until one has brought nothing new."""
         assert self._transport is not None, "a timer without a transport"
-        loop, received = self._own_loop, self._transport.received
+        loop, received = self._check_loop(), self._transport.received
         if received == seen or loop.time() >= until:
             self._tick(loop.time())
         else:
@@ -523,12 +529,6 @@ class Cluster:
                 " own (asyncio.run_coroutine_threadsafe from another thread)"
             )
         return loop
-
-    @property
-    def _own_loop(self) -> asyncio.AbstractEventLoop:
-        """For what it has called itself: then it is the one that runs."""
-        assert self._loop is not None, "called by a loop that it was not started in"
-        return self._loop
 
     @property
     def _running(self) -> Core:

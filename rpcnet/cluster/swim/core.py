@@ -290,7 +290,10 @@ class Core:
             self._prober.spoke(packet.name)
             if self._phi is not None and packet.name in self._table.entries:
                 self._phi.heard(packet.name, packet.run, now)
-            self._read(packet, now)
+            for message in packet.messages:
+                reader = self._readers.get(type(message))
+                if reader is not None:
+                    reader(message, packet.name, now)
             if self._replies.answer(packet, source) and self._farewell is None:
                 self._contacts.sync_address(source, packet.name, now)
         if self._reception.refusal is not None:
@@ -392,13 +395,6 @@ class Core:
             if len(data) <= received:
                 self._reception.told(now)
                 self._outbox.send_alone(self._source, data, None)
-
-    def _read(self, packet: Packet, now: float) -> None:
-        readers = self._readers
-        for message in packet.messages:
-            reader = readers.get(type(message))
-            if reader is not None:
-                reader(message, packet.name, now)
 
     def _read_alive(self, message: Alive, sender: str, now: float) -> None:
         """Most news is heard several times: what the row holds already needs no rule."""

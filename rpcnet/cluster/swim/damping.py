@@ -39,10 +39,7 @@ class Damping:
         """The incarnation under which we are accused, and do not contradict."""
         self._seconds = 0.0
         """The hold-down."""
-
-    @property
-    def is_holding(self) -> bool:
-        return self._held is not None
+        self.is_holding = False
 
     def is_close(self, now: float) -> bool:
         """Whether one more failure would hold us down."""
@@ -74,6 +71,7 @@ class Damping:
             self._missed_at = now  # a whole hold-down, however long ago the last probe of an unwell one was
             self._timers.set(DUE, now + self._seconds)
         self._held = max(incarnation, self._held or 0)
+        self.is_holding = True
         return True
 
     def due(self, now: float) -> int | None:
@@ -82,13 +80,14 @@ class Damping:
             self._timers.set(DUE, self._missed_at + self._seconds)
             return None
         held, self._held = self._held, None
+        self.is_holding = False
         self._forgets_from = now
         self._emit(Released())
         return held
 
     def end(self) -> None:
         """What is held against us does not count any more: we are another run, or leave."""
-        self._held, self._incarnation = None, -1
+        self._held, self.is_holding, self._incarnation = None, False, -1
         self._timers.cancel(DUE)
 
     def _remembered(self, now: float) -> int:

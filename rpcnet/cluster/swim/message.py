@@ -370,6 +370,7 @@ _header = msgspec.msgpack.Decoder(Header)
 NEWS = frozenset((5, 6, 7, 8, 9, 17))
 """Tags of the messages that go from member to member unchanged."""
 STATE, ROWS = 10, 12
+TABLES = (STATE, ROWS)
 _Remembered = TypeVar("_Remembered", Message, Record)
 _news: dict[bytes, Message] = {}
 _rows: dict[bytes, Record] = {}
@@ -412,7 +413,7 @@ def _decode(data: bytes) -> Message:
     kind = data[1] if len(data) > 1 else 0
     if kind in NEWS:
         return _keep(_news, data, _message.decode(data))
-    if kind in (STATE, ROWS):
+    if kind in TABLES:
         table = _table.decode(data)
         records = [_rows.get(row) or _keep(_rows, row, _record.decode(row)) for row in map(bytes, table.records)]
         return State(records) if kind == STATE else Rows(records, table.parts)

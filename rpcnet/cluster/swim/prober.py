@@ -86,7 +86,7 @@ class Prober:
         outside: Outside,
     ) -> None:
         self.ring = Ring(random, config.probe_order, config.cluster_name)
-        self._is_shared = config.probe_order == "shared"
+        self._is_shared, self._wait = config.probe_order == "shared", config.probe_wait
         self._started, self._first_epoch = 0.0, 0
         self._table, self._config, self._timers = table, config, timers
         self._awareness, self._stats, self._outside = awareness, stats, outside
@@ -193,9 +193,9 @@ class Prober:
             return
         sequence = self.next_sequence()
         self._relays[sequence] = _Relay(source, request.sequence, request.target, request.address)
-        self._timers.set(("relay", sequence), now + NACK_AT * self._config.probe_wait)
+        self._timers.set(("relay", sequence), now + NACK_AT * self._wait)
         if isinstance(request, Knock):
-            self._timers.set(("knock", sequence), now + KNOCK_AT * self._config.probe_wait)
+            self._timers.set(("knock", sequence), now + KNOCK_AT * self._wait)
         self._outside.send(request.address, [Ping(sequence, request.target, self._table.digest)], to=request.target)
 
     # What time says.
@@ -234,7 +234,7 @@ class Prober:
             self._ask_over_tcp(probe, target)
 
     def _ask_over_tcp(self, probe: _Probe, target: Entry) -> None:
-        rest = self._stretch() * (self._config.probe_interval - TCP_AT * self._config.probe_wait)
+        rest = self._stretch() * (self._config.probe_interval - TCP_AT * self._wait)
         self._ask_stream(probe.sequence, target.name, target.address, rest + self.doubts.patience)
 
     def knock(self, sequence: int) -> None:
@@ -329,14 +329,15 @@ class Prober:
         if target is None:
             return
         voided = again.voided + 1 if again is not None else 0
-        wait = self._stretch() * self._config.probe_wait
-        probe = self._probe = _Probe(target.name, target.run, self.next_sequence(), voided, now + wait)
+        wait = self._stretch() * self._wait
+        probe = self._probe = _Probe(target.name, target.claim.run, self.next_sequence(), voided, now + wait)
         self._stats.probes += 1
         if self._config.tcp_probe:
             self._timers.set(("probe_tcp", ""), now + TCP_AT * wait)
         else:
             self._timers.set(("probe_timeout", ""), probe.times_out_at)
-        self._outside.send(target.address, [Ping(probe.sequence, target.name, self._table.digest)], to=target.name)
+        ping = Ping(probe.sequence, target.name, self._table.digest)
+        self._outside.send(target.record.address, [ping], to=target.name)
 
     def _epoch(self, now: float) -> int:
         """The same at members whose clocks agree within a period."""

@@ -21,7 +21,8 @@ REFUSAL_INTERVAL = 1.0
 
 class Reception:
     def __init__(self, me: Entry, config: ClusterConfig, stats: Stats, emit: Callable[[Effect], None]) -> None:
-        self._me, self._config, self._stats, self._emit = me, config, stats, emit
+        self._me, self._stats, self._emit = me, stats, emit
+        self._cluster = config.cluster_name
         self._sender = ""
         """Who has sent what is being read."""
         self.refusal: Refused | None = None
@@ -36,12 +37,12 @@ class Reception:
         except BadPacket as error:
             self._count_bad(data, str(error), on_stream=on_stream)
             return None
-        self._sender = packet.name
+        self._sender = name = packet.name
         if packet.version != VERSION:
             self._count_bad(data, "", on_stream=on_stream)
-        elif packet.cluster != self._config.cluster_name:
-            self._foreign(packet.name, packet.cluster)
-        elif on_stream or packet.name != self._me.name or packet.run != self._me.run:
+        elif packet.cluster != self._cluster:
+            self._foreign(name, packet.cluster)
+        elif on_stream or name != self._me.name or packet.run != self._me.run:
             return packet
         return None
 
@@ -71,9 +72,7 @@ class Reception:
     def _foreign(self, name: str, cluster: str) -> None:
         """Counted and logged, not answered: it may be a seed of the wrong cluster, or an address with a new owner."""
         self._stats.foreign_cluster += 1
-        text = (
-            f"does not take what {name!r} of cluster {cluster!r} sends: this cluster is {self._config.cluster_name!r}"
-        )
+        text = f"does not take what {name!r} of cluster {cluster!r} sends: this cluster is {self._cluster!r}"
         self._emit(Noticed(("foreign_cluster", ""), text))
 
     def _count_bad(self, data: bytes, reason: str, *, on_stream: bool) -> None:
@@ -82,7 +81,7 @@ class Reception:
         One that speaks another version is told on its stream only: datagrams would be answered to and fro for ever.
         """
         sender = sender_of(data)
-        if sender is not None and sender.cluster != self._config.cluster_name:
+        if sender is not None and sender.cluster != self._cluster:
             self._foreign(sender.name, sender.cluster)
             return
         if sender is not None and sender.version != VERSION:

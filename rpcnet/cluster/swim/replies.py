@@ -49,11 +49,14 @@ class Replies:
     def answer(self, packet: Packet, source: str) -> bool:
         """What its sender must know. True where we do not know the sender: whoever runs us asks for its table."""
         entry = self._table.entries.get(packet.name)
-        if entry is None or packet.run > entry.run or not entry.was_seen:
+        if entry is None:
             return True
-        if packet.run < entry.run or (entry.status == DEAD and not self._outbox.has_sent(source)):
+        run, _, status = entry.claim
+        if packet.run > run or not entry.was_seen:
+            return True
+        if packet.run < run or (status == DEAD and not self._outbox.has_sent(source)):
             if self._may_tell(entry):
-                newer: list[Message] = [entry.record] if entry.status == ALIVE else []
+                newer: list[Message] = [entry.record] if status == ALIVE else []
                 self._outbox.send(source, newer, to=entry.name, gossip=False)
         elif self._accused_anew and self._may_tell(entry):
             # It has missed our refutation, and may have it from nobody else before its verdict.

@@ -36,19 +36,16 @@ class Timers(Generic[Key]):
         held = self._current.get(key)
         entry = self._current[key] = (at, self._count, key)
         heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._current) + _SPARE:
-            self._heap = list(self._current.values())
-            heapify(self._heap)
         if at < self.earliest:
             self.earliest = at
-        elif held is not None and held[0] == self.earliest:
-            self._settle()
+        elif held is not None:
+            self._left_behind(held[0])
 
     def cancel(self, key: Key) -> None:
         """Forget the deadline of `key`, where there is one."""
         held = self._current.pop(key, None)
-        if held is not None and held[0] == self.earliest:
-            self._settle()
+        if held is not None:
+            self._left_behind(held[0])
 
     def clear(self) -> None:
         self._current.clear()
@@ -62,6 +59,14 @@ class Timers(Generic[Key]):
         del self._current[key]
         self._settle()
         return key
+
+    def _left_behind(self, at: float) -> None:
+        """One more entry is stale."""
+        if at == self.earliest:
+            self._settle()
+        elif len(self._heap) > 2 * len(self._current) + _SPARE:
+            self._heap = list(self._current.values())
+            heapify(self._heap)
 
     def _settle(self) -> None:
         heap, current = self._heap, self._current
