@@ -297,9 +297,13 @@ class Turns(ConnectionMethods):
 
     def wake(self) -> None:
         """The time of a wake-up has come, unless there has been an earlier one since."""
-        if self.wake_at == self._schedule.now:
+        now, timers = self._schedule.now, self._timers
+        if self.wake_at == now:
             self.wake_at = NO_WAKE
-            self.run_ready()
+            if timers and timers[0][0] > now and not (self._ready or self._marked):
+                self._arm()  # the timer that it was for was cancelled
+            else:
+                self.run_ready()
 
     def still(self, when: float) -> bool:
         """Whether it is to be woken then: its time may have changed, and what it was for been cancelled."""
