@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -q
 unexport PYTHONDONTWRITEBYTECODE
 CORES := rpcnet/wire rpcnet/flow rpcnet/cluster/swim rpcnet/cluster/seal
 
-.PHONY: run check test test-slow format setup lint fast cores whole mutants fuzz
+.PHONY: run check test pythons test-slow format setup lint fast cores whole mutants fuzz
 
 run: setup
 	$(BIN)/rpcnet-sim run scenarios/worker_death.toml --report reports/worker_death
@@ -17,6 +17,10 @@ run: setup
 check: lint fast
 
 test: lint cores whole
+
+# The simulator stands on private names of CPython. What else is tested on other Pythons: test-slow.
+pythons: setup
+	./tests/other_pythons.sh kernel
 
 test-slow: setup
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=fuzz --timeout=1800

@@ -3,8 +3,8 @@
 For people: Deadlock, Livelock and `simulation.tasks()` say it. Reads frames of suspended coroutines and asyncio's own
 objects in them; where a name of asyncio's is not there any more, less is said.
 
-Private names of asyncio that this file relies on, on 3.11 to 3.13: Task._fut_waiter, _GatheringFuture._children,
-TaskGroup._tasks; the local names `self`, `fs`, `fut` and `h` in asyncio.locks, queues, streams and tasks.
+The names of asyncio's that it reads, local variables too, are listed in sim.kernel.cpython. Tests:
+tests/sim/kernel/test_waiting.py.
 """
 
 import asyncio

@@ -3,12 +3,7 @@
 The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
 that would make a real one. Knows nothing of time and turns (sim.kernel.loop.loop).
 
-Private names of asyncio that this file relies on: BaseEventLoop._create_connection_transport,
-_create_server_getaddrinfo, _sock_sendfile_native, _sock_sendfile_fallback; BaseSelectorEventLoop._add_reader,
-_remove_reader, _add_writer, _remove_writer, _accept_connection, _sock_connect_cb, _make_self_pipe, _close_self_pipe,
-_write_to_self, _make_socket_transport, _make_datagram_transport;
-_UnixSelectorEventLoop.create_unix_connection, create_unix_server.
-tests/sim/kernel/loop/test_loop.py notices a change.
+Private names of asyncio's: sim.kernel.cpython. Tests: tests/sim/kernel/loop/test_loop.py, tests/sim/twins.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """What a node's loop makes for its program: futures, tasks and handles.
 
 asyncio's own, with hashes that are the same in every run, and without the detours that a loop in debug mode needs
-(there the loop makes asyncio's). Handles use the slots of asyncio's Handle and TimerHandle, 3.11 to 3.13;
-tests/sim/kernel/loop/test_loop.py notices a change.
+(there the loop makes asyncio's). Handles use the slots of asyncio's Handle and TimerHandle (sim.kernel.cpython). Tests:
+tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_determinism.py.
 """
 
 import asyncio

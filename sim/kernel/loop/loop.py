@@ -3,8 +3,8 @@
 Tasks, futures, callbacks from elsewhere, signals, and the end of a process. When it runs is said in
 sim.kernel.loop.run, how it makes connections in sim.kernel.loop.connections.
 
-Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._thread_id, _asyncgens;
-BaseSelectorEventLoop._selector, _transports. tests/sim/kernel/loop/test_loop.py notices a change.
+Private names of asyncio's that this room uses are listed in sim.kernel.cpython. Tests:
+tests/sim/kernel/loop/test_loop.py, test_callbacks.py; tests/sim/twins/test_loop.py against asyncio's own loop.
 """
 
 import asyncio

@@ -4,9 +4,8 @@ One arrival is one event, which runs the loop turn by turn until nothing is read
 sockets have (one datagram or one read each), then due timers, then the callbacks. The loop holds at most one live
 wake-up, for its earliest timer; an event cannot be taken back, so a stale one is ignored.
 
-Private names of asyncio that this file relies on, on 3.11 to 3.13: BaseEventLoop._ready, _scheduled,
-_timer_cancelled_count, _timer_handle_cancelled, _stopping; futures._set_result_unless_cancelled.
-tests/sim/kernel/loop/test_loop.py notices a change.
+Knows of the simulation its schedule. Private names of asyncio's: sim.kernel.cpython. Tests:
+tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_simulation.py.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """asyncio's selector transports with a short way through: one write, one read, straight to the simulated network.
 
 Everything that is not the common case (a full buffer, an end of stream, an error) is left to asyncio's own code.
+Private names of asyncio's: sim.kernel.cpython. Tests: tests/sim/twins/test_streams.py, test_datagrams.py.
 """
 
 import sys

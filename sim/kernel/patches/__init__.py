@@ -5,6 +5,7 @@ that runs outside of nodes, and other threads, go on getting the real thing. Kno
 runs (sim.kernel.running). Tests: tests/sim/kernel/patches, of these two test_undo.py.
 """
 
+from sim.kernel.cpython import warn_if_untried
 from sim.kernel.patches import (
     asyncio_hashes,
     clock_and_random,
@@ -23,12 +24,14 @@ _installed = False
 def install() -> None:
     """Let clocks, randomness, sockets and signals answer from a simulation to code on its nodes; once a process.
 
-    What is imported before it has captured the real ones, of which nearly all are found.
+    What is imported before it has captured the real ones, of which nearly all are found. On a version of Python that
+    sim was not tried on, a RuntimeWarning names what is missing.
     """
     global _installed
     if _installed:
         return
     _installed = True
+    warn_if_untried()
     for part in (clock_and_random, socket_module, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
     rebind.rebind()

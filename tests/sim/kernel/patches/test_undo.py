@@ -12,6 +12,8 @@ STATE = """
 import asyncio, asyncio.sslproto, asyncio.unix_events, datetime, gc, os, random, secrets, signal, socket, ssl, sys
 import tempfile, threading, time, types, uuid, warnings
 
+random.Random("text")  # loads a hash function, which is a variable of the module then
+
 WATCHED = [datetime, os, random, secrets, signal, socket, ssl, tempfile, threading, time, uuid, warnings]
 WATCHED += [module for name, module in sys.modules.items() if name.partition(".")[0] == "asyncio"]
 
@@ -32,7 +34,7 @@ def state():
     found["hooks"] = sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook
     found["generators"] = tuple(sys.get_asyncgen_hooks())
     found["signals"] = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    found["rest"] = gc.isenabled(), gc.get_freeze_count(), threading.active_count(), sys.getswitchinterval()
+    found["rest"] = gc.isenabled(), threading.active_count(), sys.getswitchinterval()
     return found
 
 def changed(before):
