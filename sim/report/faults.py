@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
+from sim.history import FaultSeen
 from sim.report import figure as style
-from sim.report.rows import Fault
 from sim.scenario.faults import kind_of
 
 __all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
@@ -20,20 +20,20 @@ CHARACTER = 0.6 * POINTS
 ROW_POINTS = 11.0
 
 
-def fault_label(fault: Fault) -> str:
+def fault_label(fault: FaultSeen) -> str:
     """`crash worker-2`; of many targets how many."""
     return f"{fault.verb} {kind_of(fault.verb).whom(fault.targets, fault.detail)}".strip()
 
 
-def mark_faults(axes: Axes, faults: Sequence[Fault]) -> None:
+def mark_faults(axes: Axes, faults: Sequence[FaultSeen]) -> None:
     """A line where each fault that took effect began, grey until it was undone."""
     for fault in (f for f in faults if not f.idle):
         axes.axvline(fault.time, color=style.INK, linestyle=(0, (4, 2)), linewidth=0.9, zorder=3)
-        if fault.ended is not None:
-            axes.axvspan(fault.time, fault.ended, facecolor=style.INK, alpha=0.05, zorder=0)
+        if fault.undone is not None:
+            axes.axvspan(fault.time, fault.undone, facecolor=style.INK, alpha=0.05, zorder=0)
 
 
-def place_labels(faults: Sequence[Fault], start: float, end: float, width: float) -> list["Label"]:
+def place_labels(faults: Sequence[FaultSeen], start: float, end: float, width: float) -> list["Label"]:
     """Labels for the faults that took effect, above axes `width` points wide that show `start` to `end`.
 
     From the right, each as low as it fits: none covers another, nor the line that leads up to another. Where there is

@@ -15,11 +15,12 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
+from sim.history import FaultSeen
 from sim.report import figure
 from sim.report.bins import percentile
 from sim.report.faults import fault_label
 from sim.report.plots import draw_calls, draw_latency, draw_messages
-from sim.report.rows import Calls, Fault, Node
+from sim.report.rows import Calls, Node
 from sim.report.tables import Tables, tabulate
 from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
@@ -187,7 +188,7 @@ def _fields(event: Event, longest: int = 160) -> str:
     )
 
 
-def _detail(fault: Fault) -> str:
+def _detail(fault: FaultSeen) -> str:
     return ", ".join(f"{k} = {_value(v)}" if k else _value(v) for k, v in fault.detail.items())
 
 

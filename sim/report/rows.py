@@ -1,24 +1,17 @@
-"""What a row of a report's tables is: a node, a fault, a stream, an opinion of a member, the calls of a method.
+"""What a row of a report's tables is: a node, a stream, an opinion of a member, the calls of a method.
 
-Values only; sim.report.tables fills them from a trace.
+Values only; sim.report.tables fills them from a trace. A fault is sim.history's.
+
+Tests: tests/sim/report/test_tables.py.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
+from sim.history import Span
 from sim.trace import Event
 
-__all__ = ["Calls", "Excerpt", "Fault", "Node", "Opinion", "Span", "Step", "Stream"]
-
-
-@dataclass(slots=True)
-class Span:
-    """A node was in one state: starting, up, paused, blocked, stopping."""
-
-    start: float
-    end: float | None
-    state: str
+__all__ = ["Calls", "Excerpt", "Node", "Opinion", "Step", "Stream"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,21 +62,6 @@ class Node:
         if self.spans and self.spans[-1].end is None:
             return self.spans[-1].state
         return f"{self.ends[-1][1]} at {self.ends[-1][0]:.3f} s" if self.ends else "up"
-
-
-@dataclass(slots=True)
-class Fault:
-    """One fault that took effect (or, with `idle`, did not), and when it was undone."""
-
-    number: int
-    time: float
-    name: str
-    verb: str
-    targets: tuple[str, ...]
-    detail: dict[str, Any]
-    line: int
-    ended: float | None = None
-    idle: str = ""
 
 
 @dataclass(slots=True)

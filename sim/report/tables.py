@@ -1,19 +1,27 @@
 """A trace in, tables out: what a page and its figures need to know of a run, gathered in one pass.
 
 Memory grows with nodes, faults and changes of state, each up to a limit that is named here; messages and calls are
-counted in bins, never kept. Knows no figure, no page and no live simulation. The events are listed in docs/trace.md.
+counted in bins, never kept. Knows no figure, no page and no live simulation. Lives, faults and streams are read by
+sim.history, with this room's limits; here is what only a page shows.
+
+Tests: tests/sim/report/test_tables.py.
 """
 
+import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
+from sim.history import FaultSeen, Span, facts
+from sim.history.ending import Ending
+from sim.history.faults import Faults
+from sim.history.lives import Lives, host_of
+from sim.history.streams import Streams
+from sim.history.takers import Takers
 from sim.report.bins import Bins, bucket
-from sim.report.rows import Calls, Excerpt, Fault, Node, Opinion, Span, Step, Stream
-from sim.scenario.faults import STANDSTILLS
+from sim.report.rows import Calls, Excerpt, Node, Opinion, Step, Stream
 from sim.trace import Event
 
 __all__ = ["Tables", "tabulate"]
@@ -31,7 +39,6 @@ EXCERPT = 4
 """Events shown before and after the one that an expectation points at."""
 
 NETWORK = frozenset({"sent", "received", "dropped"})
-OF_THE_RUN = frozenset({"run_started", "quiet", "fault", "fault_undone", "fault_idle", "log", "leak", "dropped"})
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ class Tables:
     quiet: float | None = None
     events: Counter[str] = field(default_factory=Counter)
     nodes: dict[str, Node] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FaultSeen] = field(default_factory=list)
     opinions: dict[str, Opinion] = field(default_factory=dict)
     streams: list[Stream] = field(default_factory=list)
     calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
@@ -82,7 +89,7 @@ def tabulate(events: Iterable[Event], lines: Collection[int] = ()) -> Tables:
 
 
 class _Reader:
-    """The state of one pass: who is where now, and what is still open."""
+    """The state of one pass: who believes what of whom now, and what is under way."""
 
     def __init__(self, lines: Collection[int]) -> None:
         self.tables = Tables()
@@ -90,21 +97,17 @@ class _Reader:
         self._recent: deque[Event] = deque(maxlen=EXCERPT)
         self._unfinished: list[Excerpt] = []
         self._in_flight: dict[int, float] = {}
-        self._open: dict[tuple[str, str, int], Stream] = {}
-        self._hosts: dict[str, str] = {}
         self._members: dict[str, str] = {}
         self._observers: set[str] = set()
         self._beliefs: dict[str, dict[str, str]] = {}
-        self._interrupted: dict[str, str] = {}
-        own = "on_"
-        self._handlers: dict[str, Callable[[Event], None]] = {
-            name.removeprefix(own): getattr(self, name) for name in dir(self) if name.startswith(own)
-        }
-        for still in STANDSTILLS:
-            self._handlers[f"node_{still.state}"] = partial(self._interrupt, state=still.state)
+        ending = Ending()
+        self._faults = Faults(ending, MAX_FAULTS)
+        self._lives = Lives(ending, MAX_SPANS)
+        self._streams = Streams(MAX_STREAMS)
 
     def read(self, events: Iterable[Event]) -> Tables:
-        tables, handlers, counts = self.tables, self._handlers, self.tables.events
+        tables, counts = self.tables, self.tables.events
+        takers = Takers(self._faults, self._lives, self._streams, self)
         for event in events:
             if tables.start is None:
                 tables.start = event.time
@@ -112,21 +115,49 @@ class _Reader:
             counts[event.name] += 1
             if event.node and event.node not in tables.nodes:
                 tables.nodes[event.node] = Node(event.node, first=event.time)
-            handler = handlers.get(event.name)
-            # What belongs to a node says nothing where it names none: an application may record any name.
-            if handler is not None and (event.node or event.name in OF_THE_RUN):
-                handler(event)
+            for take in takers.of(event):
+                take(event)
             if self._wanted and (event.name not in NETWORK or event.line in self._wanted):
                 self._quote(event)
-        for node in tables.nodes.values():
-            if not node.spans and not node.ends:
-                node.spans.append(Span(node.first, None, "up"))
+        self._take_over()
         for bins in (tables.messages, tables.latency, tables.ended_calls):
             bins.fit(tables.end - (tables.start or 0.0))
         if tables.backend == "sockets":
             # Processes start in any order.
             tables.nodes = {name: tables.nodes[name] for name in sorted(tables.nodes, key=_natural)}
         return tables
+
+    def _take_over(self) -> None:
+        """What the parts have found."""
+        tables, lives = self.tables, self._lives
+        tables.faults, tables.quiet = self._faults.all, self._faults.quiet
+        for node in tables.nodes.values():
+            for life in lives.of.get(node.name, ()):
+                node.address, node.app = life.address, life.app
+                node.spans += life.spans
+                if life.gone is not None and life.how != "node_started":
+                    node.ends.append((life.gone, _how(life)))
+            node.labels = lives.labels.get(node.name, {})
+            if not node.spans and not node.ends:
+                node.spans.append(Span(node.first, None, "up"))
+        tables.streams = [self._row(stream, stream.caller) for stream in self._streams.all if stream.caller]
+        omitted = {
+            "faults": self._faults.omitted,
+            "streams": self._streams.omitted,
+            "changes of a node's state": lives.omitted,
+        }
+        tables.omitted.update({kind: count for kind, count in omitted.items() if count})
+
+    def _row(self, stream: facts.Stream, call: facts.StreamEnd) -> Stream:
+        """A stream as its caller saw it; where the caller died first it is lost."""
+        peer = self._lives.addresses.get(host_of(stream.peer), stream.peer)
+        row = Stream(call.node, call.start, None, stream.method, peer)
+        gone = next((life.gone for life in self._lives.of.get(call.node, ()) if _lived(life, call)), None)
+        if call.end != math.inf:
+            row.end, row.status = call.end, str(call.status or "")
+        elif gone is not None:
+            row.end, row.status = gone, "lost"
+        return row
 
     def _quote(self, event: Event) -> None:
         for excerpt in self._unfinished:
@@ -147,102 +178,9 @@ class _Reader:
         tables.seed = event.fields.get("seed")
         tables.backend = str(event.fields.get("backend", ""))
 
-    def on_quiet(self, event: Event) -> None:
-        self.tables.quiet = event.time
-
-    def on_node_started(self, event: Event) -> None:
-        node = self.tables.nodes[event.node]
-        node.address = str(event.fields.get("address", ""))
-        node.app = str(event.fields.get("app", ""))
-        node.labels = {str(k): str(v) for k, v in dict(event.fields.get("labels") or {}).items()}
-        self._hosts[_host(node.address)] = event.node
-        self._enter(event, "starting")
-
-    def on_node_ready(self, event: Event) -> None:
-        self._enter(event, "up")
-
-    def on_node_resumed(self, event: Event) -> None:
-        self._enter(event, self._interrupted.pop(event.node, "up"))
-
-    def on_node_stopping(self, event: Event) -> None:
-        self._enter(event, "stopping")
-
-    def on_node_crashed(self, event: Event) -> None:
-        self._down(event, "crashed")
-
-    def on_node_killed(self, event: Event) -> None:
-        self._down(event, "killed")
-
     def on_node_failed(self, event: Event) -> None:
         self._note(self.tables.failures, event)
-        self._down(event, "failed")
-
-    def on_node_exited(self, event: Event) -> None:
-        self._down(event, "exited" if event.fields.get("status") != "error" else "failed")
-
-    def _enter(self, event: Event, state: str) -> None:
-        spans = self.tables.nodes[event.node].spans
-        if spans and spans[-1].end is None:
-            spans[-1].end = event.time
-        self._keep(spans, Span(event.time, None, state), "changes of a node's state", MAX_SPANS)
-
-    def _interrupt(self, event: Event, state: str) -> None:
-        spans = self.tables.nodes[event.node].spans
-        before = spans[-1].state if spans and spans[-1].end is None else "up"
-        if before not in {still.state for still in STANDSTILLS}:
-            self._interrupted[event.node] = before
-        self._enter(event, state)
-
-    def _down(self, event: Event, how: str) -> None:
-        node = self.tables.nodes[event.node]
-        if node.spans and node.spans[-1].end is None:
-            node.spans[-1].end = event.time
-        elif node.spans or node.ends:
-            return  # already down: `main` of a stopped node that then returns, a failure after its traceback
-        node.ends.append((event.time, how))
-        self._interrupted.pop(event.node, None)
-        for key in [k for k in self._open if k[0] == event.node]:
-            stream = self._open.pop(key)
-            stream.end, stream.status = event.time, "lost"
         self._forget_observer(event)
-
-    # Faults.
-
-    def on_fault(self, event: Event) -> None:
-        self._fault(event)
-
-    def on_fault_idle(self, event: Event) -> None:
-        fault = self._fault(event)
-        fault.idle = str(event.fields.get("why") or "touched nothing")
-        # Told of when it was over, where it might still have come to something.
-        fault.time = float(event.fields.get("struck", event.time))
-
-    def on_fault_undone(self, event: Event) -> None:
-        fields = event.fields
-        targets = tuple(str(t) for t in fields.get("targets") or ())
-        same = [
-            f
-            for f in self.tables.faults
-            if f.ended is None and not f.idle and (f.name, f.verb) == (fields.get("name"), fields.get("verb", f.verb))
-        ]
-        # One fault may strike several times before it is undone: a rolling restart, node by node.
-        for fault in [f for f in same if f.targets == targets] or same[-1:]:
-            fault.ended = event.time
-
-    def _fault(self, event: Event) -> Fault:
-        fields = event.fields
-        detail = fields.get("detail")
-        fault = Fault(
-            number=len(self.tables.faults) + 1,
-            time=event.time,
-            name=str(fields.get("name") or ""),
-            verb=str(fields.get("verb") or fields.get("name") or ""),
-            targets=tuple(str(t) for t in fields.get("targets") or ()),
-            detail=dict(detail) if isinstance(detail, dict) else {"": detail} if detail else {},
-            line=event.line,
-        )
-        self._keep(self.tables.faults, fault, "faults", MAX_FAULTS)
-        return fault
 
     # Membership: what each observer believes of each member, and the counts that follow from it.
 
@@ -253,6 +191,8 @@ class _Reader:
 
     def on_cluster_left(self, event: Event) -> None:
         self._forget_observer(event)
+
+    on_node_crashed = on_node_killed = on_node_exited = on_cluster_left
 
     def on_member_joined(self, event: Event) -> None:
         self._believe(event, "")
@@ -309,15 +249,7 @@ class _Reader:
     # Calls.
 
     def on_call_started(self, event: Event) -> None:
-        fields = event.fields
-        method, shape = str(fields.get("method", "")), str(fields.get("shape", ""))
-        self._calls(method, shape).started += 1
-        if shape == "unary":
-            return
-        peer = str(fields.get("peer", ""))
-        stream = Stream(event.node, event.time, None, method, self._hosts.get(_host(peer), peer))
-        if self._keep(self.tables.streams, stream, "streams", MAX_STREAMS):
-            self._open[_call_key(event)] = stream
+        self._calls(str(event.fields.get("method", "")), str(event.fields.get("shape", ""))).started += 1
 
     def on_call_ended(self, event: Event) -> None:
         fields = event.fields
@@ -328,9 +260,6 @@ class _Reader:
         if isinstance(seconds, (int, float)):
             calls.seconds[bucket(seconds)] += 1
         self.tables.ended_calls.add(event.time, status)
-        stream = self._open.pop(_call_key(event), None)
-        if stream is not None:
-            stream.end, stream.status = event.time, status
 
     def _calls(self, method: str, shape: str) -> Calls:
         if len(self.tables.calls) >= MAX_METHODS and (method, shape) not in self.tables.calls:
@@ -394,11 +323,10 @@ def _natural(name: str) -> list[tuple[str, int]]:
     return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _call_key(event: Event) -> tuple[str, str, int]:
-    return event.node, str(event.fields.get("connection", "")), int(event.fields.get("stream") or 0)
+def _how(life: facts.Life) -> str:
+    return "failed" if life.status == "error" else life.how.removeprefix("node_")
 
 
-def _host(address: str) -> str:
-    """The host of `host:port` (`[::1]:80` too); anything else as it is."""
-    host, colon, port = address.rpartition(":")
-    return host.strip("[]") if colon and port.isdigit() else address
+def _lived(life: facts.Life, call: facts.StreamEnd) -> bool:
+    """Whether it was this process that made the call."""
+    return life.line <= call.line and (life.gone is None or call.start <= life.gone)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
+from sim.history import FaultSeen, History
 from sim.scenario.faults import severs
-from sim.scenario.history import FaultSeen, History
 from sim.scenario.schema import Duration, Selector
 from sim.trace import Event, read
 

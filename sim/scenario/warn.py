@@ -5,9 +5,9 @@ Reads the trace. Whether a packet met a fault shows only in the simulator, whose
 
 from collections.abc import Iterator
 
+from sim.history import FaultSeen
+from sim.history.reach import Way
 from sim.scenario.faults import kind_of
-from sim.scenario.history import FaultSeen
-from sim.scenario.history.reach import Way
 from sim.scenario.verdict import Context
 from sim.trace import Event
 

@@ -17,7 +17,17 @@ from sim.scenario.schema import Scenario
 
 __all__ = ["named", "sources"]
 
-CODE = ("rpcnet", "sim.apps", "sim.backends", "sim.defects", "sim.kernel", "sim.network", "sim.scenario", "sim.trace")
+CODE = (
+    "rpcnet",
+    "sim.apps",
+    "sim.backends",
+    "sim.defects",
+    "sim.history",
+    "sim.kernel",
+    "sim.network",
+    "sim.scenario",
+    "sim.trace",
+)
 """What decides a run, beside its applications."""
 
 

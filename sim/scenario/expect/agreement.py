@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.scenario.history import History, Membership, Publication, Sighting
+from sim.history import History, Membership, Publication, Sighting
 
 __all__ = ["Agreement", "agree"]
 

@@ -7,10 +7,10 @@ recorded the member as failed or left has nothing to recover from and is not ask
 from collections.abc import Sequence
 from typing import ClassVar
 
+from sim.history import Sighting
 from sim.scenario.expect.recorded import Recorded
 from sim.scenario.expect.timed import DELAYS, HARM
 from sim.scenario.faults import Kind, verbs_of
-from sim.scenario.history import Sighting
 from sim.scenario.schema import Selector
 
 __all__ = ["MemberRecovered"]

@@ -8,9 +8,9 @@ and the three seconds do not apply.
 
 from typing import ClassVar
 
+from sim.history import STALL, History, Membership, Sighting
 from sim.scenario.expect.flag import Flag
 from sim.scenario.expect.words import count, seconds
-from sim.scenario.history import STALL, History, Membership, Sighting
 from sim.scenario.schema import Selector
 from sim.scenario.verdict import Context, Judgement, Verdict
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
+from sim.history import Sighting
 from sim.scenario.expect.timed import NeverHappened, Timed, Window
 from sim.scenario.expect.words import count, names, percentile, seconds
-from sim.scenario.history import Sighting
 from sim.scenario.schema import Selector
 from sim.scenario.verdict import Context, Judgement, Verdict
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim.history import History, Stream, StreamEnd
 from sim.scenario.expect.timed import DELAYS, HARM, NeverHappened, Timed, Window
 from sim.scenario.expect.words import count, percentile, seconds
-from sim.scenario.history import History, Stream, StreamEnd
 from sim.scenario.schema import Selector
 from sim.scenario.verdict import Context, Judgement, Verdict
 

@@ -7,9 +7,9 @@ version 0 without tags is what a member has before it published any.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from sim.history import History, Sighting
 from sim.scenario.expect.flag import Flag
 from sim.scenario.expect.words import count, seconds
-from sim.scenario.history import History, Sighting
 from sim.scenario.verdict import Context, Judgement, Verdict
 
 __all__ = ["TagsAtomic"]

@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim.history import FaultSeen
 from sim.scenario.expect.words import names, seconds
 from sim.scenario.faults import Kind, verbs_of
-from sim.scenario.history import FaultSeen
 from sim.scenario.schema import Duration, Selector
 from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Select
 

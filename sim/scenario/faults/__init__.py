@@ -10,9 +10,9 @@ Tests: tests/sim/scenario/faults, a file a verb; tests/sim/scenario/test_faults_
 from importlib import import_module
 from pkgutil import iter_modules
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way
 from sim.scenario.faults.fault import Fault, Kind
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way
 
 __all__ = ["FAULTS", "STANDSTILLS", "Fault", "Kind", "kind_of", "severs", "verbs_of"]
 

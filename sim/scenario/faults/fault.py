@@ -12,9 +12,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way
 from sim.scenario.faults.effect import Effect, Strike
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way
 from sim.scenario.schema import Duration, Selector
 from sim.scenario.select import Labels
 

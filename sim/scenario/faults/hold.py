@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import ALONE, Effect, Healing, Strike, ends_of
 from sim.scenario.faults.fault import Fault, Kind
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way
 from sim.scenario.schema import Selector
 from sim.scenario.select import Labels, ways
 

@@ -5,13 +5,13 @@ Tests: tests/sim/scenario/faults/test_isolate.py.
 
 from typing import ClassVar
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way
 from sim.network.rules import Cut
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import Effect, Healing, Strike
 from sim.scenario.faults.fault import Kind
 from sim.scenario.faults.of_nodes import OfNodes
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way
 from sim.scenario.schema import Each, Selector
 
 __all__ = ["Isolate"]

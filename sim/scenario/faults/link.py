@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from msgspec import field
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way, may_be_missed
 from sim.network.quantity import parse_probability
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import ALONE, Effect, Healing, Strike, ends_of
 from sim.scenario.faults.fault import Checking, Fault, Kind
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way, may_be_missed
 from sim.scenario.schema import Edge, Selector
 from sim.scenario.select import Labels, ways
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way
 from sim.network.rules import Cut
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import Effect, Healing, Strike
 from sim.scenario.faults.fault import Checking, Fault, Kind, name_all
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way
 from sim.scenario.schema import Selector
 from sim.scenario.select import Labels, select
 

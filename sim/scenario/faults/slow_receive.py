@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from sim.history.facts import FaultSeen
+from sim.history.reach import Way, may_be_missed
 from sim.network.latency import parse_latency
 from sim.scenario.faults.fault import Checking, Kind
 from sim.scenario.faults.of_machine import OfMachine
-from sim.scenario.history.facts import FaultSeen
-from sim.scenario.history.reach import Way, may_be_missed
 from sim.scenario.schema import Selector
 
 __all__ = ["SlowReceive", "Slowness"]

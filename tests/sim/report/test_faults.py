@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.history import FaultSeen
 from sim.report.faults import fault_label, place_labels
-from sim.report.rows import Fault
 
 WIDTH = 700.0
 
 
 def fault(
     number: int, time: float, verb: str = "crash", targets: tuple[str, ...] = ("worker-2",), **how: object
-) -> Fault:
-    return Fault(number, time, "", verb, targets, dict(how), 1)
+) -> FaultSeen:
+    return FaultSeen("", verb, targets, how, time, 1, number=number)
 
 
 @given(

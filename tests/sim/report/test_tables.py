@@ -179,7 +179,7 @@ def test_faults_are_numbered_and_end_when_they_are_undone() -> None:
     )
     first, second = tables.faults
     assert second.verb == "late"
-    assert (first.number, first.time, first.ended, first.targets) == (1, 1.0, 3.0, ("a", "b"))
+    assert (first.number, first.time, first.undone, first.targets) == (1, 1.0, 3.0, ("a", "b"))
     assert second.idle == "worker-9 was not up"
 
 
@@ -193,7 +193,7 @@ def test_a_fault_that_strikes_node_by_node_is_undone_node_by_node() -> None:
             (4.0, "", "fault_undone", {**rolling, "targets": ["b"]}),
         )
     )
-    assert [(f.targets, f.ended) for f in tables.faults] == [(("a",), 3.0), (("b",), 4.0)]
+    assert [(f.targets, f.undone) for f in tables.faults] == [(("a",), 3.0), (("b",), 4.0)]
 
 
 def test_an_excerpt_holds_the_line_and_its_neighbours_without_messages(trace: Path) -> None:
@@ -219,7 +219,8 @@ def test_an_empty_trace_gives_empty_tables() -> None:
 
 
 def test_events_that_an_application_named_like_ours_do_no_harm() -> None:
-    names = [name.removeprefix("on_") for name in dir(module._Reader) if name.startswith("on_")]
+    parts = (module._Reader, module.Faults, module.Lives, module.Streams)
+    names = [name.removeprefix("on_") for part in parts for name in dir(part) if name.startswith("on_")]
     tables = tabulate(events_of(*((1.0, node, name, {"odd": 1}) for name in names for node in ("", "a"))))
     assert tables.events.total() == 2 * len(names)
 

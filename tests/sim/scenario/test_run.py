@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from sim.backends.program import ProgramError
+from sim.history import History
 from sim.scenario import Scenario, ScenarioError, Verdict
 from sim.scenario.expect.logged import Logged
 from sim.scenario.faults import severs
 from sim.scenario.faults.crash import Crash
 from sim.scenario.faults.isolate import Isolate
 from sim.scenario.faults.link import Link, LinkChange
-from sim.scenario.history import History
 from sim.scenario.load import load_text
 from sim.scenario.schema import Network, Node
 

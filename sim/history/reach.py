@@ -2,6 +2,8 @@
 
 A stall of up to three seconds leaves a node reachable: it is the limit below which nobody may be declared dead. A pair
 that was apart for longer needs as long again until news has come through, so its separation ends that much later.
+
+Tests: tests/sim/history/test_reach.py.
 """
 
 import math
@@ -9,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from sim.history.facts import FaultSeen, Life, Membership
+from sim.history.faults import Lost
 from sim.network.latency import parse_latency
-from sim.scenario.history.facts import FaultSeen, Life, Membership
 
 __all__ = ["STALL", "Reach", "Severs", "Way", "may_be_missed", "merge_spans"]
 
@@ -21,8 +24,6 @@ DRAWS = 1000
 """Of a latency, to see how late packets get."""
 
 Span = tuple[float, float]
-Lost = tuple[float, frozenset[tuple[str, str]]]
-"""From when on there is no way through a graph, from whom to whom."""
 Way = Callable[[str, str], bool]
 """Whether something is so of what the first node sends to the second."""
 Severs = Callable[[FaultSeen], Way | None]

@@ -1,6 +1,8 @@
 """The kinds of facts that a history is made of: values, one for each thing that a trace tells of.
 
 Times are seconds since time zero, lines are lines of the trace; an end that never came is infinity.
+
+Tests: tests/sim/history/test_history.py.
 """
 
 import math
@@ -8,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["FaultSeen", "Life", "Membership", "Publication", "Sighting", "Stall", "Stream", "StreamEnd"]
+__all__ = ["FaultSeen", "Life", "Membership", "Publication", "Sighting", "Span", "Stall", "Stream", "StreamEnd"]
 
 
 @dataclass(slots=True)
 class FaultSeen:
-    """A fault that took effect."""
+    """A fault that took effect or, with `idle`, did not."""
 
     name: str
     verb: str
@@ -23,11 +25,24 @@ class FaultSeen:
     line: int
     undone: float | None = None
     """When it was healed, resumed, restarted; None = it lasts."""
+    number: int = 0
+    """Its place among all of them, from 1."""
+    idle: str = ""
+    """Why it had no effect, where it is so."""
 
     def among(self, key: str) -> Callable[[str, str], bool]:
         """Whether one node and another are a pair of those that its detail lists under that key."""
         pairs = frozenset((pair[0], pair[1]) for pair in self.detail.get(key, ()))
         return lambda a, b: (a, b) in pairs
+
+
+@dataclass(slots=True)
+class Span:
+    """A node was in one state: starting, up, paused, blocked, stopping."""
+
+    start: float
+    end: float | None
+    state: str
 
 
 @dataclass(slots=True)
@@ -63,12 +78,24 @@ class Life:
     start: float
     line: int
     end: float = math.inf
+    """inf where it lasted until the run was ended."""
     how: str = ""
-    """The event that ended it: node_crashed, node_killed, node_exited, node_failed; "" = it lived on."""
+    """The event that ended it: node_crashed, node_killed, node_exited, node_failed, or node_started of the next life
+    where no end was recorded; "" = it lived on."""
+    gone: float | None = None
+    """When it ended, also where that was the end of the run."""
+    status: str | None = None
+    """Of node_exited: ok, cancelled, error."""
+    address: str = ""
+    app: str = ""
     stopping: float | None = None
     """When it was asked to stop."""
     memberships: list[Membership] = field(default_factory=list)
     stalls: list[Stall] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    """Its states, one after the other."""
+    before: str = "up"
+    """The state that a node returns to when it goes on."""
 
     def covers(self, time: float) -> bool:
         return self.start <= time < self.end

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario.history.reach import merge_spans
+from sim.history.reach import merge_spans
 
 
 def reach(story):

@@ -2,8 +2,8 @@
 
 import math
 
+from sim.history import History
 from sim.scenario.faults import severs
-from sim.scenario.history import History
 from sim.trace import Event
 
 
