@@ -24,6 +24,7 @@ from sim.trace import Trace
 if TYPE_CHECKING:
     from sim.network.graph import Graph
     from sim.network.inbox import Inbox
+    from sim.network.netstat import Sockets
     from sim.network.tcp.keepalive import Keepalives
     from sim.network.udp import DatagramSocket
 
@@ -296,6 +297,20 @@ class Network:
             return ["127.0.0.1"]
         host = self.hosts.get(name)
         return [] if host is None else list(host.addresses)
+
+    def sockets(self) -> Sockets:
+        """All sockets of all nodes now, as netstat shows them; printed it is a table.
+
+        Connections that one program has closed and the other has not are there too, at both ends.
+        """
+        from sim.network.netstat import Sockets  # for whoever looks
+
+        rows = [row for host in self.hosts.values() for row in host.rows()]
+        held = {endpoint for host in self.hosts.values() for endpoint in host.endpoints}
+        left = [each.peer for each in held if each.peer not in held and each.peer.alive() and each.error is None]
+        order = {name: number for number, name in enumerate(self.hosts)}
+        rows += sorted((each.row() for each in left), key=lambda row: (row.address, row.peer))
+        return Sockets(sorted(rows, key=lambda row: order[row.node]))
 
     def resolve(self, name: str) -> str:
         """The first address of a node's name; an address is itself."""

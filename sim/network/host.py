@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from sim.network.inbox import Inbox
-    from sim.network.tcp.connect import Listener
+    from sim.network.netstat import SocketRow
+    from sim.network.tcp.connect import Connecting, Listener
     from sim.network.tcp.endpoint import Endpoint
     from sim.network.udp import DatagramSocket
 
@@ -47,6 +48,7 @@ class Host:
         "addresses",
         "ahead",
         "boots",
+        "connecting",
         "datagram_sockets",
         "endpoints",
         "in_turn",
@@ -78,6 +80,9 @@ class Host:
         self.reserved: dict[Any, tuple[str, int, bool]] | None = None
         """By stream socket: what it is bound to, and whether it shares that until one listens (SO_REUSEADDR)."""
         self.endpoints: dict[Endpoint, None] = {}
+        """Ends of connections that a program holds, or has still to accept."""
+        self.connecting: dict[Connecting, None] | None = None
+        """Those that its programs are setting up."""
         self.in_turn: Callable[[], bool] = _never
         """Whether its program runs right now; the kernel sets it."""
         self.inbox: Inbox | None = None
@@ -168,7 +173,7 @@ class Host:
         self.datagram_sockets.clear()
         self.listeners.clear()
         self.paths.clear()
-        self.reserved = None
+        self.reserved = self.connecting = None
         self.endpoints.clear()
 
     def end_process(self) -> None:
@@ -185,6 +190,17 @@ class Host:
     def connections(self) -> list[Endpoint]:
         """Its ends of the connections with other machines."""
         return [e for e in self.endpoints if e.peer.host is not self and e.error is None]
+
+    def rows(self) -> Iterator[SocketRow]:
+        """Its sockets, as netstat shows them: listeners, connections, datagrams. A dual one is one."""
+        for listener in dict.fromkeys(self.listeners.values()):
+            yield listener.row()
+        for connecting in self.connecting or ():
+            yield connecting.row()
+        for endpoint in self.endpoints:
+            yield endpoint.row()
+        for socket in dict.fromkeys(self.datagram_sockets.values()):
+            yield socket.row()
 
     def lookup(self, table: dict[Any, Any], ip: str, port: int) -> Any:
         """The socket that hears what is sent to ip:port, or None."""

@@ -23,6 +23,7 @@ from sim.network.host import (
     Sink,
     is_loopback,
 )
+from sim.network.netstat import SocketRow, shown
 
 __all__ = ["MAX_DATAGRAM_BYTES", "DatagramSocket"]
 
@@ -276,6 +277,11 @@ class DatagramSocket:
         if refused is not None:
             raise refused
         self._send_otherwise(data, to)
+
+    def row(self) -> SocketRow:
+        unread = sum(len(item[0]) for item in self.queue if not isinstance(item, OSError))
+        peer, state = ("*", "") if self.remote is None else (shown(self.remote), "ESTABLISHED")
+        return SocketRow(self.host.name, "udp", shown(self.address), peer, state, unread, 0)
 
     def _drop(self, now: float, line: int, to: str, reason: str) -> None:
         self._next_line()

@@ -17,6 +17,7 @@ from typing import Any
 from sim.network.fabric import Network
 from sim.network.fate import packet_is_lost
 from sim.network.host import ANY, Address, Host
+from sim.network.netstat import SocketRow, shown
 from sim.network.tcp.defaults import BACKLOG, SYN_TIMEOUTS
 from sim.network.tcp.endpoint import ACCEPTED, Endpoint
 
@@ -53,6 +54,11 @@ class Listener:
         """Connections that are being set up or wait to be accepted."""
         self.on_readable: Callable[[], None] = _nobody
         self.closed = False
+
+    def row(self) -> SocketRow:
+        unix = isinstance(self.key, str)
+        address = str(self.key) if unix else shown(self.key)  # type: ignore[arg-type]
+        return SocketRow(self.host.name, "unix" if unix else "tcp", address, "*", "LISTEN", len(self.queue), 0)
 
     def add(self, endpoint: Endpoint) -> None:
         endpoint.listener = None
@@ -103,10 +109,23 @@ class Connecting:
             ip, port = local or ("", 0)
             self.local = (host.source_for(key[0]) if not ip or ip in ANY else ip, port or host.ephemeral_port())
         self._cancelled = False
+        host.connecting = host.connecting or {}
+        host.connecting[self] = None
         self._syn(None)
 
     def cancel(self) -> None:
         self._cancelled = True
+        self._gone()
+
+    def _gone(self) -> None:
+        if self.host.connecting is not None:
+            self.host.connecting.pop(self, None)
+
+    def row(self) -> SocketRow:
+        unix = isinstance(self.key, str)
+        peer = str(self.key) if unix else shown(self.key)  # type: ignore[arg-type]
+        address = "*" if unix else shown(self.local)
+        return SocketRow(self.host.name, "unix" if unix else "tcp", address, peer, "SYN_SENT", 0, 0)
 
     @property
     def finished(self) -> bool:
@@ -197,6 +216,7 @@ class Connecting:
 
     def _finish(self, result: Endpoint | OSError) -> None:
         self._attempt = -1  # whatever else arrives is stale
+        self._gone()
         network, to = self.network, self.target.name if self.target else str(self.key)
         name = "tcp_connected" if isinstance(result, Endpoint) else "tcp_refused"
         network.trace.record(network.schedule.now, self.host.name, name, to=to)

@@ -19,6 +19,7 @@ from zlib import crc32
 
 from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
+from sim.network.netstat import SocketRow, shown
 from sim.network.tcp.defaults import PACKET_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, WINDOW_BYTES
 from sim.network.tcp.losses import EMPTY, Losses, Queue, Segment, appended
 
@@ -239,6 +240,27 @@ class Endpoint:
     def over(self) -> bool:
         """Whether both directions have ended, or it was reset: it has no peer any more."""
         return self.error is not None or (self._ended and self.eof)
+
+    @property
+    def state(self) -> str:
+        """As RFC 9293 §3.3.2 and netstat call it."""
+        if self.listener is not None:
+            return "SYN_RECV"
+        if self.error is not None:
+            return "CLOSE"
+        if not self._ended:
+            return "CLOSE_WAIT" if self.eof else "ESTABLISHED"
+        if self.eof:
+            return "CLOSE" if self.peer.eof else "LAST_ACK"
+        return "FIN_WAIT2" if self.peer.eof else "FIN_WAIT1"
+
+    def row(self) -> SocketRow:
+        unix = not self.local[0]
+        address, peer = ("*", "*") if unix else (shown(self.local), shown(self.remote))
+        unsent = 0 if self.error is not None else self._between(self.peer._arrived, self.accepted)
+        return SocketRow(
+            self.host.name, "unix" if unix else "tcp", address, peer, self.state, self.unread, max(0, unsent)
+        )
 
     def shutdown(self) -> None:
         """End our direction: FIN after all that was taken."""
