@@ -536,13 +536,12 @@ class Core:
 
     def _take(self, now: float, *, passes_on: bool = False) -> list[Effect]:
         if self._queue.updates and self._running and ("gossip", "") not in self._timers:
-            # Suspicions, refutations and deaths, ours and those of others, go on at once: a life may depend on them.
-            # Other news of ours gathers for an interval; that of others meets a clock that runs, wherever it stands.
-            if self._queue.is_pressing:
+            # News of others goes on at once, and so do suspicions, refutations and deaths: a life may depend on them.
+            # Other news of ours gathers for an interval.
+            if passes_on or self._queue.is_pressing:
                 self._gossip(now)
             else:
-                share = self._random.random() if passes_on else 1.0
-                self._timers.set(("gossip", ""), now + share * self._config.gossip_interval)
+                self._timers.set(("gossip", ""), now + self._config.gossip_interval)
         if self._table.came_or_went:
             self._table.came_or_went = False
             self._count_again(now)

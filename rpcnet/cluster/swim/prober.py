@@ -270,7 +270,9 @@ class Prober:
             return
         self._stats.failed_probes += 1
         # Helpers that said nothing at all: then it is rather we who hear nothing.
-        self._awareness.change(probe.helpers - probe.nacks if probe.helpers else 1)
+        silent = probe.helpers - probe.nacks
+        # One silent helper beside one that has spoken may be unwell itself.
+        self._awareness.change((max(0, silent - 1) if probe.nacks else silent) if probe.helpers else 1)
         damping = self._table.damping
         if probe.nacks < max(1, probe.helpers):
             damping.missed(now)

@@ -1097,6 +1097,18 @@ def test_a_verdict_does_not_wait_for_the_next_tick(network, monkeypatch):
     assert spread() > 0.1
 
 
+def test_news_of_others_goes_on_the_moment_it_comes(network):
+    net = network()
+    net.cluster(16)
+    net.run(5)
+    set_at = net.now
+    net.call("m1", "set_tags", {"v": "1"})
+    net.run(3)
+    times = sorted(net.seen(TagsChanged, "m1").values())
+    assert len(times) == 16
+    assert times[12] < set_at + ClusterConfig.lan().gossip_interval + 0.05, "one interval, for the owner's to gather"
+
+
 def test_urgent_news_that_reaches_suspects_alone_is_told_once_a_tick():
     """It does not count as told; it must not be told again and again in one tick for that."""
     core = Core("me", "me:1", run=5, config=ClusterConfig.lan(), random=Random(1))

@@ -150,6 +150,16 @@ def test_who_hears_no_helper_either_is_patient_by_its_health():
     assert member.core._table.suspicions["x"].started == pytest.approx(member.now - PATIENCE, abs=0.2)
 
 
+@pytest.mark.parametrize(("nacks", "score"), [("abc", 0), ("ab", 0), ("a", 1), ("", 3)])
+def test_one_silent_helper_beside_others_is_forgiven(nacks, score):
+    member = Member()
+    member.wait(member.failed_at - 0.01 - member.now)
+    for name in nacks:
+        member.hear(Nack(member.sequence), sender=name)
+    member.core.tick(member.failed_at)
+    assert member.core.awareness.score == score
+
+
 def test_with_no_helper_to_ask_silence_is_no_deafness():
     member = Member(helpers="")
     assert not sent(member.fail(nacks=""), IndirectPing)
