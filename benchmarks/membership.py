@@ -3,9 +3,10 @@
 python benchmarks/membership.py [--rows 1,3,5] [--seeds N] [--quick] [--processes 2] [--results DIR] [--report DIR]
 
 Each run is a cluster of SWIM cores in virtual time (benchmarks/swim/arena.py): it replays from its seed. Results are
-kept by seed under --results, and a run that was interrupted goes on. --quick takes few seeds of rows 1, 3, 5, 7, 9 and
-10, some five minutes on two cores; --seeds at most so many of each cell. --report writes the table as JSON and the
-plots. --only prints from what is there, and measures nothing. The exit code is 1 where a figure does not hold.
+kept by seed under --results, and a run that was interrupted goes on, also with code that does just the same. --quick
+takes few seeds of rows 1, 3, 5, 7, 9 and 10, some five minutes on two cores; --seeds at most so many of each cell.
+--report writes the table as JSON and the plots. --only prints from what is there, and measures nothing. The exit code
+is 1 where a figure does not hold.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.swim.fingerprint import behaviour
 from benchmarks.swim.results import Store, measure
 from benchmarks.swim.rows import ROWS, Cell, Figure, Results
 
@@ -84,6 +86,7 @@ def main() -> None:
         if options.cells in cell.name and (options.arms is None or arm in options.arms)
     ]
     if not options.only:
+        store.recognize(behaviour)
         for line in measure(store, wanted, options.processes):
             print(line, file=sys.stderr, flush=True)
     table, fails = {}, False

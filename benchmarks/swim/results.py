@@ -1,13 +1,15 @@
 """Results on disk, a line for each seed, so that an interrupted run goes on; and the pool that makes them.
 
-A file holds one cell of a row with one arm. Its first line names the code and the settings that made it: where those
-are others now, it is begun anew. Knows no row.
+A file holds one cell of a row with one arm. Its first line names the settings and the code that made it: where those
+settings are others now, or that code does anything else than ours (fingerprint.py), it is begun anew. Knows no row.
+
+Tests: tests/benchmarks/test_rows.py.
 """
 
 import json
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from hashlib import blake2b
@@ -24,25 +26,43 @@ CHUNK_SECONDS = 5.0
 
 
 def code() -> str:
-    """A digest of what decides a result beside its settings."""
+    """A digest of the source that decides a result beside its settings."""
     digest = blake2b(digest_size=8)
     for path in sorted([*(ROOT / "rpcnet/cluster/swim").glob("*.py"), *Path(__file__).parent.glob("*.py")]):
-        if path.name not in ("results.py", "rows.py", "plots.py", "traffic.py"):
+        if path.name not in ("results.py", "rows.py", "plots.py", "traffic.py", "fingerprint.py"):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 class Store:
+    """`behaviours.json` in the directory says what each code does that has measured there."""
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._code = code()
+        path = directory / "behaviours.json"
+        self._behaviours: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+
+    def recognize(self, behaviour: Callable[[], str]) -> None:
+        """Take what other code has measured that does the same. Asks what ours does where that is not known."""
+        if self._code not in self._behaviours:
+            self._behaviours[self._code] = behaviour()
+            self._directory.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self._behaviours, indent=1) + "\n"
+            (self._directory / "behaviours.json").write_text(text)
+
+    def _is_ours(self, other: str) -> bool:
+        ours = self._behaviours.get(self._code)
+        return other == self._code or (ours is not None and self._behaviours.get(other) == ours)
 
     def _path(self, number: int, cell: Cell, arm: str) -> Path:
         name = "".join(letter if letter.isalnum() or letter in "=.-" else "_" for letter in cell.name)
         return self._directory / f"row{number:02}" / f"{name}-{arm}.jsonl"
 
-    def _made_by(self, cell: Cell, arm: str) -> dict[str, Any]:
-        return {"code": self._code, "cell": cell.keys, "config": asdict(config_of(arm))}
+    @staticmethod
+    def _settings(cell: Cell, arm: str) -> dict[str, Any]:
+        held: dict[str, Any] = json.loads(json.dumps({"cell": cell.keys, "config": asdict(config_of(arm))}))
+        return held
 
     def read(self, number: int, cell: Cell, arm: str) -> dict[int, dict[str, Any]]:
         """By seed; nothing where other code or settings made it."""
@@ -50,7 +70,8 @@ class Store:
         if not path.exists():
             return {}
         first, *lines = path.read_text().splitlines() or [""]
-        if not first or json.loads(first) != json.loads(json.dumps(self._made_by(cell, arm))):
+        made = json.loads(first) if first else {"code": ""}
+        if not self._is_ours(made.pop("code")) or made != self._settings(cell, arm):
             return {}
         held = {}
         for line in lines:
@@ -65,7 +86,7 @@ class Store:
         path = self._path(number, cell, arm)
         if not self.read(number, cell, arm):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self._made_by(cell, arm)) + "\n")
+            path.write_text(json.dumps({"code": self._code, **self._settings(cell, arm)}) + "\n")
         with path.open("a") as file:
             file.writelines(json.dumps(run) + "\n" for run in runs)
 

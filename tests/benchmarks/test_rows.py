@@ -5,7 +5,7 @@ from math import e
 
 import pytest
 
-from benchmarks.swim import traffic, workloads
+from benchmarks.swim import results, traffic, workloads
 from benchmarks.swim.arena import Arena
 from benchmarks.swim.results import Store
 from benchmarks.swim.rows import ROWS, Cell, config_of, percentile
@@ -106,6 +106,22 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     path.write_text(path.read_text() + '{"seed": 3, "c')
     assert set(Store(tmp_path).read(1, cell, "ours")) == {1, 2}
     assert Store(tmp_path).read(1, Cell("n=2", workloads.crash, {"members": 3}), "ours") == {}
+
+
+@pytest.mark.parametrize(("theirs", "ours", "held"), [("a", "a", {1}), ("a", "b", set()), (None, "a", set())])
+def test_results_of_other_code_count_if_it_does_the_same(tmp_path, monkeypatch, theirs, ours, held):
+    cell = Cell("n=2", workloads.crash, {"members": 2})
+    monkeypatch.setattr(results, "code", lambda: "older")
+    store = Store(tmp_path)
+    if theirs is not None:
+        store.recognize(lambda: theirs)
+    store.add(1, cell, "ours", [{"seed": 1, "cpu": 0.1}])
+    monkeypatch.setattr(results, "code", lambda: "newer")
+    assert Store(tmp_path).read(1, cell, "ours") == {}
+    store = Store(tmp_path)
+    store.recognize(lambda: ours)
+    assert set(store.read(1, cell, "ours")) == held
+    store.recognize(lambda: pytest.fail("it is known"))
 
 
 def test_percentiles_are_nearest_rank():

@@ -269,10 +269,10 @@ class Prober:
         if probe is None or target is None:
             return
         self._stats.failed_probes += 1
-        # Helpers that said nothing at all: then it is rather we who hear nothing.
-        silent = probe.helpers - probe.nacks
-        # One silent helper beside one that has spoken may be unwell itself.
-        self._awareness.change((max(0, silent - 1) if probe.nacks else silent) if probe.helpers else 1)
+        # Helpers that said nothing: then it is rather we who hear nothing. One, beside another that has spoken, may be
+        # unwell itself.
+        missed = max(0, probe.helpers - probe.nacks - (probe.nacks > 0))
+        self._awareness.change(missed if probe.helpers else 1)
         damping = self._table.damping
         if probe.nacks < max(1, probe.helpers):
             damping.missed(now)
