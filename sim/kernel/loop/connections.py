@@ -1,7 +1,7 @@
 """How a simulated node's loop makes connections, servers and datagram endpoints, resolves names, and what it refuses.
 
 The half of the node's loop that touches sockets: asyncio's own code above simulated ones, with those methods replaced
-that would make a real one. Knows nothing of time and turns (sim.kernel.loop.loop).
+that would make a real one. When it runs is sim.kernel.loop.run's.
 
 Private names of asyncio's: sim.kernel.cpython. Tests: tests/sim/kernel/loop/test_loop.py, tests/sim/twins.
 """
@@ -11,19 +11,15 @@ import errno
 import os
 import socket
 import sys
-from asyncio import base_events, events, selector_events, unix_events
+from asyncio import base_events, events, unix_events
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.loop.adopt import adopt
-from sim.kernel.loop.selector import Selector
+from sim.kernel.loop.run import Turns
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.loop.transports import DatagramTransport, StreamTransport
-from sim.network.host import Host
-
-if TYPE_CHECKING:
-    from sim.kernel.node import Node
 
 __all__ = ["ConnectionMethods"]
 
@@ -31,24 +27,17 @@ __all__ = ["ConnectionMethods"]
 _OPTIONS_OF_SERVERS = frozenset(asyncio.BaseEventLoop.create_server.__kwdefaults__ or ())
 
 
-class ConnectionMethods(selector_events.BaseSelectorEventLoop):
+class ConnectionMethods(Turns):
     """Base of NodeLoop: everything of it that makes or names a socket."""
 
     __slots__ = ()
 
-    node: "Node"
-    _host: Host
-    _selector: Selector
-    _closed: bool
-    _dead: bool
-    _debug: bool
+    # asyncio's own, which its stubs do not show.
     _sock_connect_cb: Callable[..., None]
     _check_closed: Callable[[], None]
     _sock_sendfile_fallback: Callable[..., Any]
     _create_server_getaddrinfo: Callable[..., Any]
     _create_connection_transport: Callable[..., Any]
-    kick: Callable[[], None]
-    """Run soon."""
 
     # -- names -----------------------------------------------------------------------------------------------------
 

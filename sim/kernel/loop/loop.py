@@ -19,8 +19,9 @@ from weakref import WeakSet, ref
 
 from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.leaks import made_here
+from sim.kernel.loop.connections import ConnectionMethods
 from sim.kernel.loop.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
-from sim.kernel.loop.run import NO_WAKE, Turns, as_made_above
+from sim.kernel.loop.run import NO_WAKE, as_made_above
 from sim.kernel.loop.selector import Transports
 from sim.kernel.normalize import plain
 from sim.kernel.running import off_loop
@@ -33,7 +34,7 @@ __all__ = ["UNCATCHABLE", "NodeLoop"]
 UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
-class NodeLoop(Turns):
+class NodeLoop(ConnectionMethods):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
     __slots__ = (

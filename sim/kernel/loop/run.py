@@ -10,7 +10,7 @@ tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_simulation.py.
 
 import asyncio
 import math
-from asyncio import events, format_helpers, futures
+from asyncio import events, format_helpers, futures, selector_events
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -18,7 +18,6 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.kernel.errors import Livelock
-from sim.kernel.loop.connections import ConnectionMethods
 from sim.kernel.loop.handles import Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
@@ -35,7 +34,7 @@ NO_WAKE = math.inf
 MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 
 
-class Turns(ConnectionMethods):
+class Turns(selector_events.BaseSelectorEventLoop):
     """Base of NodeLoop: everything of it that runs callbacks, or says when one is to run."""
 
     # Slots, those that asyncio's constructor sets too: half a kilobyte less a node, and all of it in one place.
@@ -66,6 +65,7 @@ class Turns(ConnectionMethods):
     # asyncio's own, which its stubs do not show.
     _stopping: bool
     _closed: bool
+    _debug: bool
     _timer_cancelled_count: int
     _check_callback: Any
     _check_thread: Any
@@ -191,7 +191,7 @@ class Turns(ConnectionMethods):
         turns = 0
         while True:
             if marked:
-                self._poll(marked)
+                self._poll_sockets(marked)
             ready = self._ready
             # Exactly now, not a clock's resolution early as in asyncio: time does not advance meanwhile, so whoever
             # finds that its deadline has not come and sets the timer again would do so for ever.
@@ -247,7 +247,7 @@ class Turns(ConnectionMethods):
         else:
             self._ready[:0] = left
 
-    def _poll(self, marked: dict[int, SimulatedSocket]) -> None:
+    def _poll_sockets(self, marked: dict[int, SimulatedSocket]) -> None:
         """Put the callbacks of sockets that have something behind what is ready, as asyncio's _process_events."""
         ready = self._ready
         for descriptor, watched in list(marked.items()):
