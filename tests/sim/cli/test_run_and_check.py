@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from sim.cli import execute
-from sim.commands import WORST_FIRST, worst
+from sim.cli.exits import WORST_FIRST, worst
 from tests.sim.cli.talk import FILE, command
 
 

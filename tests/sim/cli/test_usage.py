@@ -52,6 +52,6 @@ def test_without_a_command_the_help_is_shown(capsys):
 
 
 def test_an_error_of_our_own_is_exit_code_3(monkeypatch, capsys):
-    monkeypatch.setattr("sim.say.run", lambda *_: 1 / 0)
+    monkeypatch.setattr("sim.cli.output.run", lambda *_: 1 / 0)
     assert execute(["run", "holds.toml"]) == 3
     assert "internal error" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from sim.scenario.verdict import Verdict
-from sim.study import Refused, Row, SweepError, plan
+from sim.study import Refused, Result, Row, SweepError, plan
 from sim.study.results import Results, header_of
 from sim.study.sources import _with_neighbours
 
@@ -197,3 +197,19 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, header):
         Results(tmp_path / "file" / "kept.jsonl", header)
     with pytest.raises(Refused, match="Is a directory"):
         Results(tmp_path, header)
+
+
+def test_a_failure_says_first_what_the_application_raised(draws):
+    row = Row(
+        seed=1,
+        parameters={},
+        verdict=Verdict.FAILS,
+        digest="",
+        measured={},
+        saw=("no_leaks inconclusive: no node was stopped in order",),
+        error="one (draws:main): ValueError: broken\n  a traceback",
+        virtual_seconds=1.0,
+        wall_seconds=0.1,
+    )
+    found = Result(row=row, cell=plan(draws()).cells[0])
+    assert repr(found) == "<Result seed=1: fails one (draws:main): ValueError: broken>"

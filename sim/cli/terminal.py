@@ -1,6 +1,8 @@
 """The two streams of a command: data on stdout, talk and a progress bar on stderr. Knows no runs.
 
 The bar is off the screen while data is printed: both streams are the same terminal, most of the time.
+
+Tests: tests/sim/cli/test_terminal.py.
 """
 
 import os

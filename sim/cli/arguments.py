@@ -1,0 +1,85 @@
+"""Arguments that several commands take, each with its help; and what their text means.
+
+Tests: tests/sim/cli/test_usage.py.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from sim.cli import output
+from sim.cli.exits import USAGE, UsageError
+
+if TYPE_CHECKING:
+    from sim.scenario.schema import Scenario
+
+__all__ = [
+    "RESULT",
+    "TRACE",
+    "Defects",
+    "Flag",
+    "Seeds",
+    "Settings",
+    "demand_files",
+    "demand_trace",
+    "loaded",
+    "seeds_of",
+]
+
+TRACE, RESULT = "trace.msgpack", "result.json"
+"""What lies beside a page."""
+
+Settings = Annotated[
+    list[str],
+    Parameter(name="--set", negative=(), help="KEY=VALUE changes the file: node.worker.count=50, network.loss=5%."),
+]
+Seeds = Annotated[str | None, Parameter(help="A:B runs every seed from A to B, both ends included.")]
+Defects = Annotated[list[str], Parameter(name="--defect", negative=(), help="Switch on a defect, by name.")]
+Flag = Parameter(negative=())
+
+
+def demand_files(command: str, files: Sequence[str]) -> None:
+    """Raises UsageError where there is none."""
+    if not files:
+        raise UsageError(f"name at least one scenario file: rpcnet-sim {command} scenarios/worker_death.toml")
+
+
+def loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> "list[tuple[str, Scenario]]":
+    """The files that are in order, each with its scenario; the mistakes of all others are told, and add a code."""
+    from rpcnet.app import add_working_directory
+    from sim.scenario.load import load
+    from sim.scenario.mistake import ScenarioError
+
+    add_working_directory()
+    found = []
+    for file in files:
+        try:
+            found.append((file, load(file, settings)))
+        except ScenarioError as error:
+            output.mistakes(error)
+            codes.append(USAGE)
+    return found
+
+
+def seeds_of(text: str) -> range:
+    """What `--seeds` says. Raises UsageError."""
+    from sim.scenario.seeds import parse_seeds
+
+    try:
+        return parse_seeds(text)
+    except ValueError as error:
+        raise UsageError(f"--seeds: {error}") from None
+
+
+def demand_trace(path: Path) -> Path:
+    """A trace file, or the one in the directory of a report; a torn one is told of. Raises UsageError."""
+    from sim.trace.reader import torn_end
+
+    file = path / TRACE if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{file}: no such trace")
+    if torn := torn_end(file):
+        output.note(f"{file}: {torn}")
+    return file

@@ -1,0 +1,76 @@
+"""`rpcnet-sim sweep`: one file over many seeds and its whole matrix. What a sweep is, is in sim.study.
+
+Tests: tests/sim/study/test_sweep.py.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sim.cli import output, terminal
+from sim.cli.arguments import Defects, Flag, Seeds, Settings
+from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    file: str,
+    /,
+    *,
+    seeds: Seeds = None,
+    plan: Annotated[bool, Flag, Parameter(help="Say how many runs this is; run nothing.")] = False,
+    jobs: Annotated[int | None, Parameter(help="Processes; left out = one a core.")] = None,
+    out: Annotated[Path | None, Parameter(help="Keeps each result as it comes; left out = in reports/sweeps.")] = None,
+    settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
+    defects: Defects = [],  # noqa: B006
+) -> int:
+    """Run a file with many seeds and its whole [sweep.matrix]; the same command goes on where it was interrupted.
+
+    Parameters
+    ----------
+    file:
+        A scenario file (TOML).
+    """
+    from rpcnet.app import add_working_directory
+    from sim import study
+    from sim.scenario.load import load
+
+    add_working_directory()
+    scenario = load(file, settings)
+    options = {"--seeds": seeds, "--jobs": jobs, "--out": out}
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += [word for name in defects for word in ("--defect", name)]
+    again = shlex.join(["rpcnet-sim", "sweep", file, *words])
+    kept = out
+    try:
+        wanted = study.plan(scenario, seeds=seeds, defects=defects)
+        kept = out or study.default_out(wanted)
+        if plan:
+            output.plan(wanted, study.remaining(wanted, kept), str(kept))
+            return HOLDS
+        with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
+            found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
+    except study.Refused as error:
+        raise UsageError(str(error)) from error
+    except study.SweepError as error:
+        output.wrong(str(error))
+        output.note(f"run what is missing: {again}")
+        return INTERNAL
+    except KeyboardInterrupt:
+        output.note(
+            f"interrupted; what is done is kept in {kept}, the same command goes on from there"
+            if kept
+            else "interrupted"
+        )
+        return INTERRUPTED
+    try:
+        output.study(found, again)
+    except BrokenPipeError:
+        terminal.unread()
+    for crash in found.crashes:
+        output.wrong(str(crash))
+    return INTERNAL if found.crashes else CODES[found.verdict]
