@@ -3,7 +3,8 @@
 An offset moves the wall clock alone, as a wrong date does. A drift changes the pace of both clocks, and with it of the
 timers of the program's loop: a clock that is 100 ppm fast has them fire early. The monotonic clock never goes back. One
 that was never touched costs nothing: only a changed clock takes over its loop's `time` and `call_at`. The operating
-system's own timers (TCP's retransmission) stay exact.
+system's own timers (TCP's retransmission) stay exact. Knows of a loop its timers. Tests:
+tests/sim/kernel/test_clock.py.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""What can go wrong with a simulation itself; what goes wrong inside of it is its programs' business."""
+"""What can go wrong with a simulation itself; what goes wrong inside of it is its programs' business.
+
+Names only. Tests: tests/sim/kernel/test_bad_input.py, test_simulation.py.
+"""
 
 __all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "SimulationError"]
 

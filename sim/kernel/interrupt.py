@@ -1,5 +1,7 @@
 """Ctrl-C where it would be lost: Python drops an exception that is raised in a finaliser or a callback of a weak
 reference, and what is half cleaned up stays so.
+
+Knows no simulation. Tests: tests/sim/kernel/test_interrupt.py.
 """
 
 import signal

@@ -2,6 +2,7 @@
 
 Deaths differ in who finds out how: `crash` is power loss (silence), `kill` the death of the process alone (the host
 closes its sockets and refuses new ones), `stop` a request (SIGTERM), `shut_down` the end of a process that finished.
+Knows its simulation; no scenario. Tests: tests/sim/kernel/test_node.py.
 """
 
 import asyncio

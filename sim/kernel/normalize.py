@@ -1,6 +1,7 @@
 """Texts as they go into a trace: the same on every machine, in every run, in asyncio's debug mode or not.
 
-Paths lose the folder they were imported from, objects their addresses, tasks the number that asyncio gave them.
+Paths lose the folder they were imported from, objects their addresses, tasks the number that asyncio gave them. Knows
+no trace. Tests: tests/sim/kernel/test_normalize.py.
 """
 
 import re

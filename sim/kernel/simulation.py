@@ -1,7 +1,8 @@
 """A simulation: virtual time, the nodes in it, the network between them, and the trace of what happened.
 
 Time advances from event to event. While events are processed automatic garbage collection is off; it runs after every
-so many events, which is the same point in every run.
+so many events, which is the same point in every run. Knows no scenario and no rpcnet. Tests:
+tests/sim/kernel/test_simulation.py, test_interrupt.py, test_bad_input.py.
 """
 
 import asyncio

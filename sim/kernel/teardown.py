@@ -4,6 +4,8 @@ They are kept until the simulation ends, as dropping a suspended coroutine runs 
 nothing left to act on, and whatever they say is not heard.
 
 And freeing what ended simulations were made of, cycles all of it: in a sweep that is most of the garbage there is.
+
+Knows tasks, no simulation. Tests: tests/sim/kernel/test_teardown.py.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""SimPy's processes, events and resources in the virtual time of a schedule, beside the nodes."""
+"""SimPy's processes, events and resources in the virtual time of a schedule, beside the nodes.
+
+Loaded where somebody asks for it, as SimPy is. Knows no nodes. Tests: tests/sim/network/test_environment.py.
+"""
 
 from collections.abc import Callable
 from heapq import heappush

@@ -1,7 +1,7 @@
 """The topology: a networkx graph whose nodes are machines, switches or zones and whose edges are links.
 
 Reads edge data, finds routes, and notices when a graph is changed; knows no packets. The edges of a directed graph are
-one way each.
+one way each. Tests: tests/sim/network/test_network.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -2,7 +2,8 @@
 
 A distribution is a value; `sampler(random)` binds it to a source of randomness and returns a function without
 arguments, which is what the hot path calls. Values of this package are Structs, not dataclasses: defining one of those
-takes half a millisecond, at each start of whatever imports the simulator. Formulas: docs/network-model.md.
+takes half a millisecond, at each start of whatever imports the simulator. Formulas: docs/network-model.md. Knows no
+links. Tests: tests/sim/network/test_latency.py.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Links by name, each with the source of its figures.
 
 Settings are edge data as a user would write them. They are starting points for tests, not measurements of anybody's
-network; where a source gives a range, the middle of it.
+network; where a source gives a range, the middle of it. Text only. Tests: tests/sim/network/test_network.py.
 """
 
 from collections.abc import Mapping

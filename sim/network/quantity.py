@@ -1,6 +1,7 @@
 """Text with a unit → a plain number: seconds, shares, bytes a second.
 
-Text always has a unit ("20ms", "5%", "1MB/s"); plain numbers are taken as seconds, shares and bytes a second.
+Text always has a unit ("20ms", "5%", "1MB/s"); plain numbers are taken as seconds, shares and bytes a second. Tests:
+tests/sim/network/test_latency.py, test_quantity.py.
 """
 
 import math

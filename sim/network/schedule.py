@@ -7,6 +7,8 @@ whoever schedules keeps a mark and ignores a stale one. Keys order what happens 
 Wake-ups, of which most are overtaken by others or for timers that are cancelled, stand in a calendar (R. Brown,
 Calendar Queues, CACM 31(10), 1988) until their page is turned to: the queue stays short, and what has become stale
 never gets into it.
+
+Knows no nodes. Tests: tests/sim/network/test_schedule.py.
 """
 
 import math

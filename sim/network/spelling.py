@@ -1,4 +1,7 @@
-"""What somebody may have meant who wrote a word that there is not."""
+"""What somebody may have meant who wrote a word that there is not.
+
+Knows no words. Tests: tests/sim/scenario/test_load.py.
+"""
 
 from collections.abc import Iterable
 

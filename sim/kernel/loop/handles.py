@@ -14,13 +14,13 @@ from typing import Any
 
 __all__ = ["FINDS_LOOP_FAST", "HANDED_OUT", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
 
-# A future that nobody else ever holds, that is in no set or dictionary, may be asyncio's own: awaiting one is faster
-# by 1 µs than awaiting any subclass.
+# A future that no set or dictionary can hold needs no hash of ours and may be asyncio's own class: awaiting one is 1 µs
+# faster than awaiting any subclass.
 _OF_ASYNCIO = ["base_events", "locks", "queues", "selector_events", "streams", "taskgroups", "tasks"]
 PRIVATE = frozenset(["sim.kernel.loop.connections", *(f"asyncio.{each}" for each in _OF_ASYNCIO)])
-"""Modules that keep theirs to themselves, but for …"""
+"""Modules whose futures never reach users; exceptions are …"""
 HANDED_OUT: tuple[Any, ...] = (asyncio.shield, asyncio.gather)
-"""… what these two return. sim.kernel.patches.asyncio_hashes has Python take them for functions of another module."""
+"""… the futures that these two return. sim.kernel.patches.asyncio_hashes gives them another module."""
 
 if sys.version_info >= (3, 12):
     module_of: Callable[[int], str | None] = sys._getframemodulename

@@ -1,7 +1,8 @@
 """Names and addresses as a program on a simulated machine looks them up: getaddrinfo, getnameinfo and their like.
 
 Node names resolve to all addresses of that node, in the order in which it was given them. Nothing is asked of the real
-machine but its list of services. See getaddrinfo(3); the error numbers are glibc's.
+machine but its list of services. See getaddrinfo(3); the error numbers are glibc's. Knows the network's machines, no
+sockets. Tests: tests/sim/kernel/loop/test_names.py, tests/sim/twins/test_names.py.
 """
 
 import socket

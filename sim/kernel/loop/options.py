@@ -1,6 +1,7 @@
 """Options of a simulated socket: what a program sets is kept and answered as Linux answers it.
 
-Few of them change anything here, as SO_LINGER does. See socket(7), tcp(7), ip(7).
+Few of them change anything here, as SO_LINGER does. See socket(7), tcp(7), ip(7). Knows no sockets. Tests:
+tests/sim/twins/test_socket_options.py.
 """
 
 import errno

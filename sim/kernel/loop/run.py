@@ -106,7 +106,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
 
     @_scheduled.setter
     def _scheduled(self, _: Any) -> None:
-        """What asyncio's constructor makes."""
+        """Ignores the list that asyncio's constructor sets."""
 
     def set_debug(self, enabled: bool) -> None:
         super().set_debug(enabled)
@@ -241,7 +241,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 )
 
     def _break_off(self, left: list[Any]) -> None:
-        """What is left of a turn that was halted comes first in the next, or is dead."""
+        """Callbacks that a halted turn did not run come first in the next turn; a dead process runs none."""
         if self._dead:
             self._simulation.keep(left)
         else:
@@ -263,7 +263,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 ready.append(writer)
 
     def _arm(self) -> None:
-        """See that there is a wake-up for the earliest timer, or will be when its time is nearer."""
+        """Schedule a wake-up for the earliest timer; one that is beyond the calendar's horizon is scheduled there."""
         when = self._next_timer()
         if when < self.wake_at:
             schedule = self._schedule
@@ -277,7 +277,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 schedule.asking.append(self)
 
     def asked(self) -> None:
-        """The horizon has come: what the earliest timer is by now stands for a while."""
+        """The calendar's horizon is reached: schedule a wake-up for the earliest timer."""
         self._asks = False
         self.wake_at = when = self._next_timer()
         if when < NO_WAKE:
@@ -295,7 +295,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         return timers[0][0] if timers else NO_WAKE
 
     def wake(self) -> None:
-        """The time of a wake-up has come, unless there has been an earlier one since."""
+        """Run what is due. A wake-up is stale, and does nothing, if another one was scheduled since."""
         now, timers = self._schedule.now, self._timers
         if self.wake_at == now:
             self.wake_at = NO_WAKE
@@ -305,7 +305,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 self.run_ready()
 
     def still(self, when: float) -> bool:
-        """Whether it is to be woken then: its time may have changed, and what it was for been cancelled."""
+        """True if the wake-up that is queued for then is still needed; otherwise schedule another one."""
         if self.wake_at != when:
             return False
         if self._next_timer() <= when:
@@ -340,12 +340,12 @@ class Turns(selector_events.BaseSelectorEventLoop):
             self._timer_cancelled_count = 0
 
     def kick_if_needed(self) -> None:
-        """As `kick`, where something was put in from outside of the loop since it ran."""
+        """Schedule a run if a callback or an earlier timer was added from outside of the loop."""
         if self._ready or (self._timers and self._timers[0][0] < self.wake_at):
             self.kick()
 
     def kick(self) -> None:
-        """Run soon, for what was put in from outside of the loop."""
+        """Schedule a run now, for a callback or timer that was added from outside of the loop."""
         self._schedule.after(0.0, Turns.run_ready, self)
 
     # -- what asks for it --------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
 
 _number = count().__next__
 _WAKE_UP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
-"""What asyncio.sleep has called. It is done here, without its frame and its context, of which nothing of it knows."""
+"""The callback of asyncio.sleep's timer: it only sets a future, so its context need not be entered."""
 _HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
 """Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
 
@@ -425,7 +425,7 @@ def _report(handle: Any, error: BaseException) -> None:
 
 
 def _shown(handle: events.Handle) -> str:
-    """A handle as a reader wants it: a step of a task is that task."""
+    """The text for a handle: the name of the task, where it is a task's step."""
     task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
     return f"{task.get_name()} in {where(task)}" if isinstance(task, asyncio.Task) else repr(handle)
 

@@ -1,7 +1,7 @@
 """The selector that watches a node's simulated sockets, and asyncio's table of the transports above them.
 
 Level-triggered as epoll is. Which sockets may have something is marked by the sockets themselves, so that nobody looks
-at all of them; sim.kernel.loop.run asks the marked ones.
+at all of them; sim.kernel.loop.run asks the marked ones. Tests: tests/sim/kernel/loop/test_loop.py.
 """
 
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey

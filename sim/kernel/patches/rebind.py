@@ -94,14 +94,14 @@ def _set(owner: Any, name: str, value: Any) -> None:
 
 
 def instead(original: Any, function: Any) -> None:
-    """Whoever has captured the one is to get the other; `rebind` does it."""
+    """Have `rebind` replace every captured reference to `original` by `function`."""
     _replaced[id(original)] = (original, function)
 
 
 def look_out(kinds: Iterable[type], heed: Callable[[list[Any]], object]) -> None:
-    """Have `rebind` tell what refers to one of these classes: their instances and methods, among others.
+    """Have `rebind` call `heed` with all objects that refer to one of these classes: instances, methods and others.
 
-    It is told before anything is rebound, and what is replaced then is seen to.
+    It is called before anything is rebound; what it replaces by `instead` is rebound as well.
     """
     global _heed
     _kinds.extend(kinds)
@@ -169,7 +169,7 @@ def type_modified(kind: type) -> None:
 
 
 def _referred_to(swaps: Swaps, own: Mapping[int, types.CellType]) -> Swaps:
-    """Those that somebody refers to beside ourselves: who does takes 0.1 ms for each to find."""
+    """Those that are captured somewhere, by their reference counts. To find out where takes 0.1 ms for each."""
     ours = Counter(id(cell.cell_contents) for cell in own.values())
     for _, function in swaps.values():
         for one in {id(each): each for each in (function, getattr(function, "func", function))}.values():
@@ -239,7 +239,7 @@ def _swap_values(names: dict[Any, Any], swaps: Swaps) -> None:
 
 
 def _attributes(holder: Any) -> Any:
-    """Of an instance, without asking its class, which may have its own opinion."""
+    """The `__dict__` of an instance; a class may answer otherwise for it."""
     try:
         return object.__getattribute__(holder, "__dict__")
     except AttributeError:

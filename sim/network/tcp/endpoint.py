@@ -1,9 +1,9 @@
 """Stream connections as a program sees them: bytes in order, windows, FIN and RST.
 
 One simulated event carries one write of up to 64 KiB, however many packets it would be. What is modelled and what is
-left out: docs/network-model.md; what becomes of losses: tcp.losses. Follows RFC 9293 and Linux'
-defaults. Knows no event loop: an endpoint calls `on_readable` and `on_writable`, and answers `send` and `receive` as a
-non-blocking socket does.
+left out: docs/network-model.md; what becomes of losses: tcp.losses. Follows RFC 9293 and Linux' defaults. Knows no
+event loop: an endpoint calls `on_readable` and `on_writable`, and answers `send` and `receive` as a non-blocking socket
+does. Tests: tests/sim/network/tcp/test_endpoint.py, tests/sim/network/test_formulas.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The part of a sender that knows time-outs; its bytes, their order and the windows are those of tcp.endpoint, which
 packet is lost is sim.network.fate's. Fast retransmit is RFC 5681's, the retransmission time-out RFC 6298's with Linux'
-limits. Nothing here runs where nothing is lost or cut. Tests: tests/sim/network/tcp/test_losses.py, test_formulas.py.
+limits. Nothing here runs where nothing is lost or cut. Tests: tests/sim/network/tcp/test_losses.py,
+tests/sim/network/test_formulas.py.
 """
 
 from __future__ import annotations
