@@ -4,6 +4,8 @@ One test a seed; a leak, or an exception that nobody handled, fails it; a failur
 from a seed that passed, and the command that replays it. pytest loads this file wherever rpcnet is installed: nothing
 of the simulator is imported before a marked test runs. What such a run is: sim.simulated_test. For users:
 docs/howto/testing.md.
+
+Tests: tests/sim/pytest_plugin.
 """
 
 import inspect

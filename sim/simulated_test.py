@@ -1,6 +1,8 @@
 """The body of a test as a node: run to its end, everything closed, then looked at for what it left behind.
 
 Stands on the kernel and the trace; knows no pytest.
+
+Tests: tests/sim/pytest_plugin.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Where other nodes serve: the one question that every ready-made client has, answered by the cluster."""
+"""Where other nodes serve: the one question that every ready-made client has, answered by the cluster.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from rpcnet import Cluster
 

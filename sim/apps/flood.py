@@ -1,6 +1,8 @@
 """A client that is none of ours: it opens calls and cancels them in the same breath, without end ("rapid reset").
 
 It writes frames itself, as our own client waits until the handlers of cancelled calls have ended.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """A client that holds a stream of each kind for as long as it may, and says how each of them ended.
 
 Nothing but a failure may end them: "lost" is StreamError.Transport, "ended_well" a plain end, "ended_oddly" all else.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

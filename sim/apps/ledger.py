@@ -2,6 +2,8 @@
 
 Every entry is a fact in the trace at both ends, so that one that was lost, or entered twice, is seen. A client goes on
 to its next server when one is unavailable; every other error loses the entry, which is a gap in its numbers.
+
+Tests: tests/sim/apps/test_ledger.py.
 """
 
 import asyncio

@@ -2,6 +2,8 @@
 
 Each way is a small coroutine that opens a call, sees it work, and lets go; nothing in it says CANCEL. Nobody ends an
 upload in order, so a handler that sees its items end plainly ("ended_well") was told an untruth.
+
+Tests: tests/sim/apps/test_letting_go.py.
 """
 
 import asyncio

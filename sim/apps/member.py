@@ -1,6 +1,8 @@
 """A member of the cluster and nothing else; on request it changes its tags, in whole batches, at an uneven rhythm.
 
 All counters of a batch hold the same number, so that half a batch is seen at a glance.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """A server that hands out large pages as fast as it may, and a client with two readers on one connection.
 
 One reader thinks over each page for longer than its idle_timeout, the other takes what comes.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """A chain of calls: a client asks the front, whose handlers ask the back, whose handlers never answer.
 
 Only the client names a time; the handlers of front and back have no clock but the deadline that came with the call.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

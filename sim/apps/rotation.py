@@ -2,6 +2,8 @@
 
 What operators do by hand at all members, here each does by its own clock, a little later than others, so that some
 always have a step before others. It goes on setting tags meanwhile. At the end it records what it has refused.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

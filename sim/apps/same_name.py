@@ -1,4 +1,7 @@
-"""A process that comes under a name which another one has, and what to expect: it is refused, and nobody minds."""
+"""A process that comes under a name which another one has, and what to expect: it is refused, and nobody minds.
+
+Tests: tests/test_scenarios.py.
+"""
 
 import asyncio
 from collections.abc import Iterable

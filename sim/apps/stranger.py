@@ -2,6 +2,8 @@
 
 From sockets of its own it sends to every member what it has recorded, whole, cut and damaged, what is sealed with
 another key or for another cluster, plain packets and noise, as datagrams and on streams. It records what it got back.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """A server that counts aloud, and a reader that listens: streams whose every item is a fact in the trace.
 
 The reader has no second chance: a stream that ends by an error was lost, and its end is not recorded.
+
+Tests: tests/test_scenarios.py.
 """
 
 import asyncio

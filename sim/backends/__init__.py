@@ -1,6 +1,8 @@
 """A `Program` run in one of two worlds. Both offer fault scripts the same `World` and write the same trace.
 
 Knows no scenario and no expectation. The contract is sim.backends.program; a world is imported when it is asked for.
+
+Tests: tests/sim/backends/test_both_worlds.py.
 """
 
 from importlib import import_module

@@ -2,6 +2,8 @@
 
 Linux answers on every address of 127.0.0.0/8 without configuration. A block is held by a socket bound to its last
 address, so two runs at the same time never share one.
+
+Tests: tests/sim/backends/test_sockets.py.
 """
 
 import os

@@ -2,6 +2,8 @@
 
 Takes its orders from the runner over the control channel, runs the application on a shaped loop, writes its own trace
 file, each event at once, counts what the application left behind, and ends. When the runner goes, so does it.
+
+Tests: tests/sim/backends/test_sockets.py.
 """
 
 import asyncio

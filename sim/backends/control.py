@@ -3,6 +3,8 @@
 A socket pair that the child inherits. Messages are pickled, as the arguments of an application may be anything; both
 ends are ours, and nobody else holds the socket. They are structs, as each start of a node waits for them, and
 dataclasses take ten times as long to define. Knows no process, no loop and no shaper.
+
+Tests: tests/sim/backends/test_sockets.py.
 """
 
 import pickle

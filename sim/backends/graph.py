@@ -1,6 +1,8 @@
 """The graph of a program: a GraphML file, or what a generator of networkx makes.
 
 Imported for a program that names one: networkx takes longer than all else that a run imports.
+
+Tests: tests/sim/backends/test_simulated.py.
 """
 
 import ast

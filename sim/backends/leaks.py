@@ -1,6 +1,8 @@
 """What an application left behind on a real event loop: tasks, transports and listening sockets, timers.
 
 Asked after its main has ended and the grace has passed. Knows a selector loop's tables, no runner and no trace.
+
+Tests: tests/sim/backends/test_both_worlds.py.
 """
 
 import asyncio

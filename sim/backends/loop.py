@@ -2,6 +2,8 @@
 
 Clients bind the node's own address too, so that the other end knows who it is; a wildcard, `localhost` and 127.0.0.1
 mean that address, as each node has them for itself. Streams by descriptor (`sock_*`) and Unix sockets are not shaped.
+
+Tests: tests/sim/backends/test_shaper.py.
 """
 
 import asyncio

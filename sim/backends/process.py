@@ -1,6 +1,8 @@
 """One process of the sockets backend as the runner sees it: started, spoken to, signalled, and certainly ended.
 
 Knows no program and no fault: whoever owns it says what its messages and its end mean.
+
+Tests: tests/sim/backends/test_sockets.py.
 """
 
 import asyncio

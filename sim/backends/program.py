@@ -3,6 +3,8 @@
 A `Program` is data: nodes with their entry points, links, settings, and scripts that inject faults. A `World` runs one
 and writes its trace. The two worlds are sim.backends.simulated and sim.backends.sockets; a word that one of them cannot
 do is missing from its class, and a scenario with a fault that needs it is refused before anything starts.
+
+Tests: tests/sim/backends/test_both_worlds.py.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

@@ -4,6 +4,8 @@ What is sent waits at its sender for as long as it would be under way; a cut hol
 drops datagrams, a hold keeps both; an address without power is silent: not even the kernel's FIN or RST for its dead
 process gets through. The wires that feel it are in sim.backends.wires, the loop that makes them in sim.backends.loop.
 Knows links, no runner.
+
+Tests: tests/sim/backends/test_shaper.py.
 """
 
 import asyncio

@@ -2,6 +2,8 @@
 
 The kernel and the network do what the verbs say; this room hands applications their context, tells the trace of their
 lives, and plays the scripts as SimPy processes. No wall time, no process id and no path of this machine gets into it.
+
+Tests: tests/sim/backends/test_both_worlds.py, tests/sim/backends/test_simulated.py, tests/sim/backends/test_faults.py.
 """
 
 import asyncio

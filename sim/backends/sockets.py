@@ -3,6 +3,8 @@
 Faults are SIGKILL, SIGSTOP, SIGTERM, a busy loop on command, and words to the children's shapers. Each process writes
 its own trace file; they are merged by the host's one monotonic clock when all have ended. Whatever happens, no process
 is left.
+
+Tests: tests/sim/backends/test_both_worlds.py, tests/sim/backends/test_sockets.py, tests/sim/backends/test_faults.py.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Texts of errors and log records as they go into a trace: the same on every machine and in every run."""
+"""Texts of errors and log records as they go into a trace: the same on every machine and in every run.
+
+Tests: tests/sim/backends/test_both_worlds.py.
+"""
 
 import logging
 import traceback

@@ -1,6 +1,8 @@
 """What lies between the nodes of a program: its links and graph, and what faults have changed, for both worlds.
 
 The same sim.network that carries simulated packets answers here for real ones.
+
+Tests: tests/sim/backends/test_faults.py.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,8 @@
 
 One class each for streams and datagrams. Order, half-close, end and back-pressure are those of the real transport; only
 the time at which something leaves, and whether it does, are the shaper's.
+
+Tests: tests/sim/backends/test_shaper.py.
 """
 
 import asyncio

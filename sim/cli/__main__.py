@@ -1,4 +1,7 @@
-"""`python -m sim.cli` is `rpcnet-sim`."""
+"""`python -m sim.cli` is `rpcnet-sim`.
+
+Tests: tests/sim/cli/test_terminal.py.
+"""
 
 from sim.cli.main import main
 

@@ -3,6 +3,8 @@
 A scenario says in `catches` which defects must turn it red; `--defect NAME` switches one on by hand. A defect patches
 one thing for as long as it is entered, in whatever process the application runs. `module:function` names one elsewhere.
 Knows no scenario and no world.
+
+Tests: tests/sim/defects/test_find.py.
 """
 
 import difflib

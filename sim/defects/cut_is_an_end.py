@@ -1,4 +1,7 @@
-"""A connection that breaks is taken for the end of its streams: readers and handlers believe that they have all."""
+"""A connection that breaks is taken for the end of its streams: readers and handlers believe that they have all.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""A call's deadline is the caller's own business: it does not travel, and a handler may run for ever."""
+"""A call's deadline is the caller's own business: it does not travel, and a handler may run for ever.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

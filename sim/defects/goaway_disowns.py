@@ -1,4 +1,7 @@
-"""GOAWAY says of every call that no handler has seen it: clients make again what runs already."""
+"""GOAWAY says of every call that no handler has seen it: clients make again what runs already.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""A suspect has a tenth of a second to refute, however few accuse it: one unanswered probe is as good as a death."""
+"""A suspect has a tenth of a second to refute, however few accuse it: one unanswered probe is as good as a death.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

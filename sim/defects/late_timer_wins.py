@@ -1,4 +1,7 @@
-"""Answers and items are awaited in asyncio.timeout: when a loop stood still, its late timer wins over what has come."""
+"""Answers and items are awaited in asyncio.timeout: when a loop stood still, its late timer wins over what has come.
+
+Tests: tests/test_scenarios.py.
+"""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Whoever lets a call go keeps it to itself: no CANCEL is sent, and the handler at the other end goes on."""
+"""Whoever lets a call go keeps it to itself: no CANCEL is sent, and the handler at the other end goes on.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""However many doubt a member, each counts alone: it has the longest time to refute, and the dead are found late."""
+"""However many doubt a member, each counts alone: it has the longest time to refute, and the dead are found late.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""Whoever leaves goes without a word: the others find out by themselves, and take it for dead."""
+"""Whoever leaves goes without a word: the others find out by themselves, and take it for dead.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

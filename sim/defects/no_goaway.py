@@ -1,4 +1,7 @@
-"""A server that stops tells nobody: its clients send it calls until it is gone."""
+"""A server that stops tells nobody: its clients send it calls until it is gone.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""News waits for probes to ride on: nobody is told of it in between, and tables are not compared for its sake."""
+"""News waits for probes to ride on: nobody is told of it in between, and tables are not compared for its sake.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

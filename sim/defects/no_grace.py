@@ -1,4 +1,7 @@
-"""A server that stops cancels at once what runs, whatever grace it was given."""
+"""A server that stops cancels at once what runs, whatever grace it was given.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,8 @@
 """The dead are given up for good: nobody tries to reach them again, and no news is sent to them.
 
 Joining at the seeds goes on until it has succeeded once, as it must.
+
+Tests: tests/test_scenarios.py.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""A member that fails again and again contradicts each time at once."""
+"""A member that fails again and again contradicts each time at once.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

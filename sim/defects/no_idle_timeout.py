@@ -1,4 +1,7 @@
-"""Streams never time out: the idle timer fires and draws no conclusion, so a reader waits for the dead."""
+"""Streams never time out: the idle timer fires and draws no conclusion, so a reader waits for the dead.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

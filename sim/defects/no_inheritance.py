@@ -1,4 +1,7 @@
-"""The calls that a handler makes know nothing of its deadline: they go on when nobody waits for them any more."""
+"""The calls that a handler makes know nothing of its deadline: they go on when nobody waits for them any more.
+
+Tests: tests/test_scenarios.py.
+"""
 
 import asyncio
 from collections.abc import Iterator

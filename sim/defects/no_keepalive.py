@@ -1,4 +1,7 @@
-"""A silent peer is never asked for a sign of life: a connection that was cut without a word lasts for ever."""
+"""A silent peer is never asked for a sign of life: a connection that was cut without a word lasts for ever.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

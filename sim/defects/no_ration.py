@@ -1,4 +1,7 @@
-"""Cancelled calls are not counted: a peer may open and cancel without end, and each call starts a handler."""
+"""Cancelled calls are not counted: a peer may open and cancel without end, and each call starts a handler.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

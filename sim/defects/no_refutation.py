@@ -1,4 +1,7 @@
-"""The accused does not speak up: what others say of it goes by, and its incarnation stays what it was."""
+"""The accused does not speak up: what others say of it goes by, and its incarnation stays what it was.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""What was sealed once is taken as often as it comes: whoever has recorded a packet can send it again."""
+"""What was sealed once is taken as often as it comes: whoever has recorded a packet can send it again.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""A suspect is never declared failed: the time that it has to refute runs out, and nothing follows."""
+"""A suspect is never declared failed: the time that it has to refute runs out, and nothing follows.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""A newcomer whose name a living member has is let in, and takes its place."""
+"""A newcomer whose name a living member has is let in, and takes its place.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

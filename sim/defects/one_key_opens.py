@@ -1,4 +1,7 @@
-"""A member opens only what is sealed with the key that it seals with: in a rotation members lose each other."""
+"""A member opens only what is sealed with the key that it seals with: in a rotation members lose each other.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

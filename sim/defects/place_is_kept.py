@@ -1,4 +1,7 @@
-"""The place of a call that was let go is never free again: after max_streams of them a client waits for ever."""
+"""The place of a call that was let go is never free again: after max_streams of them a client waits for ever.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

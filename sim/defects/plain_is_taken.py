@@ -1,4 +1,7 @@
-"""A member with keys takes plain packets too: anybody can speak to it, and gets its answers."""
+"""A member with keys takes plain packets too: anybody can speak to it, and gets its answers.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""What we send counts as a sign of the peer's life: who talks to a dead peer waits for it as long as he talks."""
+"""What we send counts as a sign of the peer's life: who talks to a dead peer waits for it as long as he talks.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

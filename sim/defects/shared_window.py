@@ -1,4 +1,7 @@
-"""A connection grants no more credit than one of its streams: who leaves his own unread stops the others."""
+"""A connection grants no more credit than one of its streams: who leaves his own unread stops the others.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

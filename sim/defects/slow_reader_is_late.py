@@ -1,4 +1,7 @@
-"""The idle clock runs while the reader is busy: who takes longer over an item than idle_timeout loses the stream."""
+"""The idle clock runs while the reader is busy: who takes longer over an item than idle_timeout loses the stream.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""A batch of tags is taken in key by key: in between, a reader holds, and tells its watchers, half of it."""
+"""A batch of tags is taken in key by key: in between, a reader holds, and tells its watchers, half of it.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""Credit is given back when an item arrives, not when it is read: nothing holds back who writes to a slow reader."""
+"""Credit is given back when an item arrives, not when it is read: nothing holds back who writes to a slow reader.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

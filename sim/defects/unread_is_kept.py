@@ -1,4 +1,7 @@
-"""What is unread of a stream when it is let go keeps its credit: in the end the connection has none left."""
+"""What is unread of a stream when it is let go keeps its credit: in the end the connection has none left.
+
+Tests: tests/test_scenarios.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

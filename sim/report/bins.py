@@ -3,6 +3,8 @@
 `Bins` starts with narrow bins and doubles their width whenever there would be too many: memory is bounded, and one pass
 is enough. A value (a latency) is kept as the number of a logarithmic bucket, 5 % wide, so a percentile read from the
 counts is within 2.5 % of the true one. Knows no events and no figures.
+
+Tests: tests/sim/report/test_bins.py.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Faults upon an axis of time: a dashed line where one begins, grey while it lasts, and labels that do not overlap."""
+"""Faults upon an axis of time: a dashed line where one begins, grey while it lasts, and labels that do not overlap.
+
+Tests: tests/sim/report/test_faults.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

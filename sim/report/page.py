@@ -1,6 +1,8 @@
 """The page of a run: one HTML file with everything in it, no network, the same bytes for the same result and trace.
 
 Reads a result and a trace, never a live simulation. What it says is in index.html.j2, what it looks like in page.css.
+
+Tests: tests/sim/report/test_page.py.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Plots over the time of a run: messages a second, their latency, calls that ended. Tables in, figures out."""
+"""Plots over the time of a run: messages a second, their latency, calls that ended. Tables in, figures out.
+
+Tests: tests/sim/report/test_plots.py.
+"""
 
 import math
 from typing import Any

@@ -3,6 +3,8 @@
 Tables in, a figure out. No meaning rests on colour alone: bands are hatched and their height is the share of observers,
 ends of streams carry a mark, faults are lines with a label. Of many nodes those that something happened to get a lane,
 the others share one.
+
+Tests: tests/sim/report/test_timeline.py.
 """
 
 import math

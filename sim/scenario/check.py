@@ -2,6 +2,8 @@
 
 Checks apart from running: it works on structs, calls `blame` for each mistake with the path of the element, and
 changes nothing. Applications are imported, to see whether they take the arguments that they are given.
+
+Tests: tests/sim/scenario/test_load.py.
 """
 
 import re

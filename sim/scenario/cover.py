@@ -2,6 +2,8 @@
 
 Knows what strikes change between nodes, in the order in which they struck; knows no world, and no graph: of a link it
 sees the link's own data, not where else packets go.
+
+Tests: tests/sim/scenario/test_inject.py, tests/sim/scenario/test_run.py.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ class Change(NamedTuple):
 def does_something(
     change: Change, before: Sequence[Change], after: Sequence[Change], base: Link, nodes: list[str]
 ) -> bool:
-    """Whether it changes anything, beside those that struck before it and those that struck after it."""
+    """True if `change` has an effect of its own: without it, some pair of nodes would have another link."""
     without, with_ = [*before, *after], [*before, change, *after]
     return any(_between(way, with_, base) != _between(way, without, base) for way in change.ways(nodes))
 

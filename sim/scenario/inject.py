@@ -53,11 +53,11 @@ class _Injector:
         self.running = len(scenario.fault)
         self.quiet = False
         self.strikes = count()
-        """Numbers the rules of a fault that strikes again and again: each is healed by its own name."""
+        """Give each strike's rules a name of their own, so that each strike is healed alone."""
         self.lost: set[tuple[str, str]] = set()
-        """From whom no way of the graph leads to whom, as it was told last."""
+        """Pairs without a way through the graph, as recorded last."""
         self.downed: dict[str, Effect] = {}
-        """What took a node down last."""
+        """Node → the fault that took it down last: only that one may start it again."""
 
     def scripts(self) -> list[Script]:
         found = [self._script(declared) for declared in declare(self.scenario, self.seed)]
@@ -163,7 +163,7 @@ class _Injector:
         self.world.record("fault_idle", name=effect.name, why=effect.idle, struck=effect.struck)
 
     def _undo(self, *effects: Effect) -> None:
-        """End these at once, and tell of those that they have covered: from now on those do it alone."""
+        """End these, and record as begun each cut that had no effect as long as one of these was in force."""
         covered = [effect for effect in self.active if effect.covered and not self._does_something(effect)]
         for effect in effects:
             self.active.remove(effect)
@@ -180,7 +180,7 @@ class _Injector:
         self._tell_apart()
 
     def _tell_apart(self) -> None:
-        """Of links of a graph that are cut at the same time each one's part depends on the others."""
+        """Record which nodes have no way to each other: on a graph that depends on all links that are cut now."""
         if self.scenario.network.graph is None:
             return
         dead = [e.change.linked for e in self.active if e.change is not None and e.change.edge.get("loss", 0.0) >= 1]
@@ -190,7 +190,7 @@ class _Injector:
             self.world.record("apart", pairs=[list(pair) for pair in sorted(lost)])
 
     def _does_something(self, effect: Effect) -> bool:
-        """Whether it does what none of those does that are told of as in force."""
+        """Whether it has an effect of its own beside those that are recorded as in force."""
         assert effect.change is not None, "only what lies between nodes is covered"
         index = self.active.index(effect)
         before, after = (

@@ -2,6 +2,8 @@
 
 tomllib reads the text, msgspec converts the values, field by field, so that one look finds many mistakes. What the
 values mean together is checked in check.py. Nothing is run here, but applications are imported to see their arguments.
+
+Tests: tests/sim/scenario/test_load.py, tests/sim/scenario/test_load_fuzz.py.
 """
 
 import re

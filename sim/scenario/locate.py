@@ -4,6 +4,8 @@ A scanner of its own, for text that tomllib has already read without complaint: 
 (headers, keys, the four kinds of strings, arrays, inline tables) and trusts it. Knows no scenario.
 
 A path is a tuple of keys and indices: `("fault", 1, "crash")` is `crash` of the second `[[fault]]`.
+
+Tests: tests/sim/scenario/test_locate.py.
 """
 
 import re

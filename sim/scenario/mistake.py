@@ -1,6 +1,8 @@
 """What is wrong with a scenario, and where: `file:line:column: what; what is allowed`.
 
 Knows no rule of the format; those are in load.py (shapes) and check.py (meaning).
+
+Tests: tests/sim/scenario/test_load.py.
 """
 
 from collections.abc import Iterable, Sequence

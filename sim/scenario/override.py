@@ -2,6 +2,8 @@
 
 Works on what tomllib gives, not on structs, so that a changed value is checked like any other. Elements of lists are
 called by name (`fault.crash`, `expect.converged`) or by number, from 0.
+
+Tests: tests/sim/scenario/test_load.py.
 """
 
 import json

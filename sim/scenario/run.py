@@ -2,6 +2,8 @@
 
 Knows how a scenario becomes a Program and how judgements become a verdict; knows neither how a world runs programs nor
 what an expectation looks for. What it gives back can be read long after: events come from the trace file.
+
+Tests: tests/sim/scenario/test_run.py.
 """
 
 import os

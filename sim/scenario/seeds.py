@@ -1,4 +1,7 @@
-"""Seeds, and ranges of them as files and command lines write them: `1:100`, both ends included."""
+"""Seeds, and ranges of them as files and command lines write them: `1:100`, both ends included.
+
+Tests: tests/sim/cli/test_usage.py, tests/sim/scenario/test_run.py.
+"""
 
 import operator
 import sys

@@ -8,6 +8,8 @@
     { pick = "minority", of = "role=worker" }     some of them, drawn from the seed
 
 Answers are in the order of the file, without repeats, and never empty: a selector that selects nobody is a mistake.
+
+Tests: tests/sim/scenario/test_select.py.
 """
 
 import re

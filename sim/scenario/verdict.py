@@ -5,6 +5,8 @@ over. It sees events and what `history` derives from them; it knows no world, no
 therefore does not depend on where the run took place.
 
 The expectations themselves are in sim/scenario/expect, one class a file; docs/expectations.md is their table.
+
+Tests: tests/sim/scenario/test_verdict.py.
 """
 
 import difflib

@@ -1,6 +1,8 @@
 """Faults that had no effect: a crash of what was down, a cut that no packet met. Most likely mistakes in the file.
 
 Reads the trace. Whether a packet met a fault shows only in the simulator, whose network tells of every one.
+
+Tests: tests/sim/scenario/test_warn.py.
 """
 
 from collections.abc import Iterator
@@ -34,7 +36,7 @@ def idle_faults(context: Context) -> Iterator[str]:
 
 
 def _on_the_way(context: Context) -> dict[int, tuple[FaultSeen, Way]]:
-    """The faults that lie between nodes, by line: each with whether it changes what one node sends to another."""
+    """Trace line of each fault between nodes → the fault, and whose packets it changes."""
     found: dict[int, tuple[FaultSeen, Way]] = {}
     for fault in context.faults:
         way = kind_of(fault.verb).meets(fault)

@@ -1,4 +1,7 @@
-"""From one run to many: a scenario over seeds and a matrix of settings, on all cores, kept as it comes."""
+"""From one run to many: a scenario over seeds and a matrix of settings, on all cores, kept as it comes.
+
+Tests: tests/sim/study.
+"""
 
 from sim.study.plan import Cell, Plan, plan
 from sim.study.refusal import Refused, SweepError

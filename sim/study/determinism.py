@@ -4,6 +4,8 @@ They have different hash seeds, heaps of another shape, directories listed in an
 seeds. Where the traces part the first event that differs is told, with what led to it in each; then the seed is run
 again with one thing changed at a time, which says what kind of thing escaped; calls that reach outside say where.
 Knows processes and traces; nothing of expectations.
+
+Tests: tests/sim/study/test_determinism.py.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""What a sweep and its workers say to each other, pickled."""
+"""What a sweep and its workers say to each other, pickled.
+
+Tests: tests/sim/study/test_sweep.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,8 @@
 """What a sweep will run, before anything runs: every cell of the matrix, loaded and checked, times every seed.
 
 A cell is the scenario with one value of each matrix key set, as `--set` would. Knows no process and no results.
+
+Tests: tests/sim/study/test_plan.py.
 """
 
 import itertools

@@ -3,6 +3,8 @@
 Not concurrent.futures: its pool breaks as a whole when a process dies, and cannot say at which task. Not
 multiprocessing.Process either: it imports the caller's main module again, which a notebook or an unguarded script does
 not survive. A worker is a program of its own, `python -m sim.study.worker`, that is sent what to do.
+
+Tests: tests/sim/study/test_sweep.py.
 """
 
 import contextlib

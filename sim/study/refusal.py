@@ -1,4 +1,7 @@
-"""Why a sweep does not begin, and why it cannot go on."""
+"""Why a sweep does not begin, and why it cannot go on.
+
+Tests: tests/sim/study/test_plan.py.
+"""
 
 __all__ = ["Refused", "SweepError"]
 

@@ -2,6 +2,8 @@
 
 The first line says what the runs belong to, so that results of another scenario, matrix or code are not taken for
 these. A line that was cut short (a kill, a full disk) is cut off when the file is opened again. Knows no process.
+
+Tests: tests/sim/study/test_results.py.
 """
 
 import fcntl

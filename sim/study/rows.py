@@ -1,6 +1,8 @@
 """The results of many runs: a row each, what they have in common, and the way back to any one of them.
 
 Values and sums only; knows no process and no file. pandas is imported here and nowhere else, when it is asked for.
+
+Tests: tests/sim/study/test_sweep.py.
 """
 
 import html

@@ -1,6 +1,8 @@
 """The code and the data that decide a run: where they change, results of before belong to something else.
 
 Of third parties and of Python itself only versions are kept, by who keeps results. Knows no results.
+
+Tests: tests/sim/study/test_results.py.
 """
 
 import ast

@@ -1,6 +1,8 @@
 """A sweep: what a plan lists is run on all cores, each result is kept as it comes, and a Study is made of them.
 
 The same sweep with the same file goes on where it was interrupted, and ends with the same rows.
+
+Tests: tests/sim/study/test_sweep.py.
 """
 
 import os

@@ -3,6 +3,8 @@
 `python -m sim.study.twin` reads its order from stdin and answers on stdout, one JSON object a line and seed. It can
 give the heap another shape and have directories listed the other way round, so that what depends on them shows; and it
 notes which calls of the application reach outside of the simulation, and where. The hash seed is the environment's.
+
+Tests: tests/sim/study/test_determinism.py.
 """
 
 import os

@@ -2,6 +2,8 @@
 
 `python -m sim.study.worker FD`: FD is a connection to the sweep. It gets an Order, then batches of tasks, until the
 connection ends. It writes no report and keeps no trace: each run's goes to one temporary file without a name.
+
+Tests: tests/sim/study/test_sweep.py.
 """
 
 import ctypes

@@ -2,6 +2,8 @@
 
 Reads a trace twice, up to the event in question: eight bytes an event are kept, then the events of the chain alone.
 Knows nothing of worlds and expectations; what a cause is, docs/trace.md says.
+
+Tests: tests/sim/trace/test_cause.py.
 """
 
 from array import array

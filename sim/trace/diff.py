@@ -2,6 +2,8 @@
 
 The former is for two runs that should be the same, the latter for two of different seeds, where times, messages and
 their order differ anyway. Reads both lazily; memory does not grow with their length.
+
+Tests: tests/sim/trace/test_diff.py.
 """
 
 from collections.abc import Collection, Iterable

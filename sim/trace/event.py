@@ -1,6 +1,8 @@
 """One thing that happened: when, on which node, because of what.
 
 Values only. The events that exist and their fields are listed in docs/trace.md.
+
+Tests: tests/sim/trace/test_trace.py.
 """
 
 from typing import Any, NamedTuple

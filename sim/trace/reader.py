@@ -2,6 +2,8 @@
 
 The streaming Unpacker of the msgpack package reads a file of any length in constant memory. A file whose last record is
 cut short (its process was killed, it was copied in part) ends before that record, and `torn_end` tells.
+
+Tests: tests/sim/trace/test_trace.py.
 """
 
 import heapq

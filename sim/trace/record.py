@@ -2,6 +2,8 @@
 
 Memory does not grow with the length of a run: events are encoded a batch at a time and written. Knows nothing of
 simulations, loops or sockets; time is given. Layout of the file: docs/trace.md. Reading: sim.trace.reader.
+
+Tests: tests/sim/trace/test_trace.py, tests/sim/trace/test_full_disk.py.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""The expectations by their TOML key: one class a file, each a predicate over a trace. Table: docs/expectations.md."""
+"""The expectations by their TOML key: one class a file, each a predicate over a trace. Table: docs/expectations.md.
+
+Tests: tests/sim/scenario/expect/test_documentation.py.
+"""
 
 from sim.scenario.expect.calls import Calls
 from sim.scenario.expect.converged import Converged

@@ -3,6 +3,8 @@
 The truth at a moment: the members of the nodes that are up and run a cluster, each with its run and the tags that it
 published last. What an observer lists: every member that it recorded last as joined, recovered or suspected, itself
 included. The events up to the deadline are replayed once; only what changed is compared again.
+
+Tests: tests/sim/scenario/expect/test_agreement.py.
 """
 
 import heapq

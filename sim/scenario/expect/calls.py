@@ -1,6 +1,8 @@
 """`calls`: the share of the selected nodes' calls that succeeded, and how long those took.
 
 Calls are counted at the caller, of every shape. One that was still open when the run's end began is not counted.
+
+Tests: tests/sim/scenario/expect/test_calls.py.
 """
 
 from collections.abc import Sequence

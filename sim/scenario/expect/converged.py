@@ -2,6 +2,8 @@
 
 Observers are the nodes that are up and run a cluster. They must agree from some moment on until the deadline; what
 happens later is not judged. A member that is suspected is still listed.
+
+Tests: tests/sim/scenario/expect/test_converged.py.
 """
 
 from typing import ClassVar

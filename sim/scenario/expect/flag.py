@@ -1,4 +1,7 @@
-"""Expectations whose value is `true`: there is nothing else that it could be."""
+"""Expectations whose value is `true`: there is nothing else that it could be.
+
+Tests: tests/sim/scenario/expect/test_no_leaks.py.
+"""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,8 @@
 """`gossip_bandwidth`: how many bytes of datagrams the selected nodes sent, each, a second that it was up.
 
 Only the simulator sees what is sent; over sockets there is nothing to judge by.
+
+Tests: tests/sim/scenario/expect/test_gossip_bandwidth.py.
 """
 
 from typing import ClassVar

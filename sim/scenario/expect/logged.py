@@ -2,6 +2,8 @@
 
 A record holds it where it is the event's name, or stands in one of its texts: in what `logging` wrote at WARNING or
 above, or in what the application recorded. The runner's own records do not count.
+
+Tests: tests/sim/scenario/expect/test_logged.py.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""`member_failed`: each observer recorded each selected member as failed, in time."""
+"""`member_failed`: each observer recorded each selected member as failed, in time.
+
+Tests: tests/sim/scenario/expect/test_member_failed.py.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,7 @@
-"""`member_left`: each observer recorded each selected member as left, not as failed, in time."""
+"""`member_left`: each observer recorded each selected member as left, not as failed, in time.
+
+Tests: tests/sim/scenario/expect/test_member_left.py.
+"""
 
 from typing import ClassVar
 

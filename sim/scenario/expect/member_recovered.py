@@ -2,6 +2,8 @@
 
 Counted from the end of the fault, where it was undone (a partition healed, a node restarted). An observer that never
 recorded the member as failed or left has nothing to recover from and is not asked.
+
+Tests: tests/sim/scenario/expect/test_member_recovered.py.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,8 @@ A stall of up to three seconds counts as up and within reach: it may kill nobody
 isolated or behind a link that loses everything, in either direction, or stalled for longer; and for as long again
 afterwards, until news has come through. A process that died while its host lived on refuses at once: that is evidence,
 and the three seconds do not apply.
+
+Tests: tests/sim/scenario/expect/test_no_false_failures.py.
 """
 
 from typing import ClassVar

@@ -2,6 +2,8 @@
 
 Looked at are the nodes that ended in order: their leak check, and what their servers and clients held when they were
 closed. A node that was asked to stop and never ended leaks itself. Crashed and killed nodes are not looked at.
+
+Tests: tests/sim/scenario/expect/test_no_leaks.py.
 """
 
 from dataclasses import dataclass, field

@@ -3,6 +3,8 @@
 `trace` is the run's Context: iterating over it gives its events, `trace.history` and the rest are there as well. `keys`
 are the other keys of the table. The function answers with a Judgement, a Verdict, or True or False; an AssertionError
 is a verdict too.
+
+Tests: tests/sim/scenario/expect/test_python.py.
 """
 
 import importlib

@@ -2,6 +2,8 @@
 
 Observers are the nodes that `by` selects, as far as they were up and ran a cluster at the deadline, the member itself
 aside. One that started after the fault and never knew the member is not asked.
+
+Tests: tests/sim/scenario/expect/test_member_failed.py.
 """
 
 from collections.abc import Iterator, Sequence

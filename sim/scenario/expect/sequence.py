@@ -2,6 +2,8 @@
 
 For each node that records the event and each value of `by` there is a sequence of its own. A number that is left out is
 a gap; one that is not above all before it is a repeat.
+
+Tests: tests/sim/scenario/expect/test_sequence.py.
 """
 
 from collections import abc

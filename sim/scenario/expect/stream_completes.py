@@ -2,6 +2,8 @@
 
 The application says so itself: `node.record("stream_opened", stream=3)`, `node.record("stream_completed", stream=3)`.
 With `within` it is about the streams that were opened by the moment that is counted from.
+
+Tests: tests/sim/scenario/expect/test_stream_completes.py.
 """
 
 from typing import ClassVar

@@ -4,6 +4,8 @@ Streams are calls that are not unary. With a fault (or `after`) it is about thos
 of which had already ended well is none of them. Without, it is about all streams of these nodes. At each node that is
 up at the deadline, in the process that the stream belonged to, the end must be recorded, by an error or a cancel; at
 the handler's side that means that the handler was done.
+
+Tests: tests/sim/scenario/expect/test_streams_aborted.py.
 """
 
 import math

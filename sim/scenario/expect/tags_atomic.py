@@ -2,6 +2,8 @@
 
 A batch of tags is one publication: (member, run, version) → tags. What an observer records must equal it exactly;
 version 0 without tags is what a member has before it published any.
+
+Tests: tests/sim/scenario/expect/test_tags_atomic.py.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""`tags_converged`: as `converged`, and all observers hold the latest tags of each member, as its owner set them."""
+"""`tags_converged`: as `converged`, and all observers hold the latest tags of each member, as its owner set them.
+
+Tests: tests/sim/scenario/expect/test_tags_converged.py.
+"""
 
 from typing import ClassVar
 

@@ -2,6 +2,8 @@
 
 `after` is the name of a fault, "start" or "quiet". Left out, it is the one fault that fits; where none or several
 would, an expectation with `within` is refused. Without `within` the end of the run is meant.
+
+Tests: tests/sim/scenario/expect/test_timed.py.
 """
 
 import difflib

@@ -1,4 +1,7 @@
-"""The few phrases that all expectations say alike: seconds, names, counts, percentiles."""
+"""The few phrases that all expectations say alike: seconds, names, counts, percentiles.
+
+Tests: tests/sim/scenario/expect/test_words.py.
+"""
 
 import math
 from collections.abc import Iterable, Sequence

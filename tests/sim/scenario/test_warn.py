@@ -1,7 +1,10 @@
 """A fault that no packet met is told; one that did its work is not."""
 
+from importlib import import_module
+
 import pytest
 
+from sim.scenario.faults import FAULTS
 from sim.scenario.warn import idle_faults
 
 
@@ -11,21 +14,16 @@ def warned(story, backend="sim"):
     return list(idle_faults(context))
 
 
-FAULTS = {
-    "partition": {"groups": [["a"], ["b"]], "one_way": False},
-    "isolate": {},
-    "hold": {"pairs": [["a", "b"]]},
-    "link": {"pairs": [["a", "b"]], "latency": "1s"},
-    "slow_receive": {"latency": "1s"},
-}
+BETWEEN = [verb for verb, kind in FAULTS.items() if kind.did]
+"""What does something to packets."""
 
 
 def told(story, verb):
-    targets = ["b"] if verb in {"isolate", "slow_receive"} else ["a", "b"]
-    return story.start("a").start("b").start("c").fault(10, verb, *targets, undone=20, **FAULTS[verb])
+    targets, detail = import_module(f"tests.sim.scenario.faults.test_{verb}").SEEN
+    return story.start("a").start("b").start("c").fault(10, verb, *targets, undone=20, **detail)
 
 
-@pytest.mark.parametrize("verb", FAULTS)
+@pytest.mark.parametrize("verb", BETWEEN)
 def test_a_fault_that_no_packet_met_is_told(story, verb):
     told(story, verb)
     story.at(9, "a", "sent", to="b", protocol="udp", bytes=1, crc=0)
@@ -37,14 +35,14 @@ def test_a_fault_that_no_packet_met_is_told(story, verb):
     assert warned(story, "sockets") == []  # its network tells of no packet
 
 
-@pytest.mark.parametrize("verb", FAULTS)
+@pytest.mark.parametrize("verb", BETWEEN)
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_one_that_a_packet_met_is_not(story, verb, protocol):
     told(story, verb).at(15, "a", "sent", to="b", protocol=protocol, bytes=1, crc=0)
     assert warned(story) == []
 
 
-@pytest.mark.parametrize("verb", FAULTS)
+@pytest.mark.parametrize("verb", BETWEEN)
 def test_a_connect_that_waited_for_its_end_met_it(story, verb):
     told(story, verb).at(20.5, "a", "tcp_connected", to="b")
     assert warned(story) == []

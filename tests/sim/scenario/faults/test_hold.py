@@ -3,6 +3,9 @@
 from sim.scenario.faults.hold import Held, Hold
 from tests.sim.scenario.fake_world import SOME, play
 
+SEEN = ["a", "b"], {"pairs": [["a", "b"]]}
+"""Targets and detail of one that lies between a and b (tests/sim/scenario/test_warn.py)."""
+
 
 def example(random, ends):
     """One for the storm (tests/sim/scenario/test_storm.py)."""

@@ -3,6 +3,9 @@
 from sim.scenario.faults.link import Link, LinkChange
 from tests.sim.scenario.fake_world import SOME, FakeWorld, play
 
+SEEN = ["a", "b"], {"pairs": [["a", "b"]], "latency": "1s"}
+"""Targets and detail of one that lies between a and b (tests/sim/scenario/test_warn.py)."""
+
 
 def example(random, ends):
     """One for the storm (tests/sim/scenario/test_storm.py)."""

@@ -4,6 +4,9 @@ from sim.scenario.faults.partition import Partition, Split
 from sim.scenario.schema import Pick
 from tests.sim.scenario.fake_world import play
 
+SEEN = ["a", "b"], {"groups": [["a"], ["b"]], "one_way": False}
+"""Targets and detail of one that lies between a and b (tests/sim/scenario/test_warn.py)."""
+
 
 def example(random, ends):
     """One for the storm (tests/sim/scenario/test_storm.py)."""

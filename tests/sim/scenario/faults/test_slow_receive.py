@@ -5,6 +5,9 @@ import pytest
 from sim.scenario.faults.slow_receive import Slowness, SlowReceive
 from tests.sim.scenario.fake_world import SOME, play
 
+SEEN = ["b"], {"latency": "1s"}
+"""Targets and detail of one that lies between a and b (tests/sim/scenario/test_warn.py)."""
+
 
 def example(random, ends):
     """One for the storm (tests/sim/scenario/test_storm.py)."""
