@@ -11,16 +11,15 @@ import os
 import socket
 from asyncio import Handle
 from collections.abc import Callable
-from operator import index
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
+from sim.kernel.loop.bare import BareSocket, unix_path
 from sim.kernel.loop.calls import SocketCalls
-from sim.kernel.loop.names import MAPPED, Names
-from sim.kernel.loop.options import KEEP_ALIVE, Options, answer, as_asked, as_set, keep_alive_times, resets_at_close
+from sim.kernel.loop.options import KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
 from sim.kernel.loop.selector import Selector
 from sim.network.fabric import Network
 from sim.network.host import ANY, Host
@@ -31,40 +30,27 @@ from sim.network.udp import DatagramSocket
 
 __all__ = ["SimulatedSocket"]
 
-_FAMILIES = {int(each): each for each in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)}
-_KINDS = {int(each): each for each in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
-_PROTOCOLS = {int(socket.SOCK_STREAM): int(socket.IPPROTO_TCP), int(socket.SOCK_DGRAM): int(socket.IPPROTO_UDP)}
 
-
-class SimulatedSocket(SocketCalls):
+class SimulatedSocket(BareSocket, SocketCalls):
     """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
 
     __slots__ = (
         "__weakref__",
-        "_bound",
         "_connecting",
         "_datagrams",
-        "_descriptor",
         "_endpoint",
         "_error",
-        "_host",
         "_listener",
-        "_network",
-        "_options",
         "_peer_path",
         "_reads_no_more",
         "_selector",
-        "_timeout",
         "_when_connected",
-        "family",
         "made",
-        "proto",
         "reader",
         "receive_now",
         "send_now",
         "send_to_now",
         "transport",
-        "type",
         "writer",
     )
 
@@ -76,12 +62,11 @@ class SimulatedSocket(SocketCalls):
     """The next datagram; raises IndexError where there is none."""
 
     def __init__(self, network: Network, host: Host, selector: Selector, family: int, kind: int) -> None:
-        self.family = _FAMILIES[family]
-        self.type = _KINDS[kind]
-        self.proto = 0 if family == socket.AF_UNIX else _PROTOCOLS[kind]
-        self._network, self._host, self._selector = network, host, selector
+        super().__init__(network, host, family, kind)
+        self._selector = selector
         self._descriptor = selector.add(self)
         self.made = ("", 0, "")
+        """Where in the program a server's was made, see sim.kernel.leaks."""
         self.reader: Handle | None = None
         """What the loop runs when there is something to read, where it wants to know."""
         self.writer: Handle | None = None
@@ -89,10 +74,7 @@ class SimulatedSocket(SocketCalls):
         self._listener: Listener | None = None
         self._datagrams: DatagramSocket | None = None
         self._connecting: Connecting | None = None
-        self._bound: Any = None
         self._error = 0
-        self._options: Options | None = None
-        self._timeout: float | None = 0.0
         self._peer_path = ""
         self._reads_no_more = False
         self.transport: ref[Any] | None = None
@@ -157,7 +139,7 @@ class SimulatedSocket(SocketCalls):
         self._check_open()
         key: Any
         if self.family == socket.AF_UNIX:
-            key = _path(address)
+            key = unix_path(address)
             if not key:
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         else:
@@ -386,7 +368,7 @@ class SimulatedSocket(SocketCalls):
     def bind(self, address: Any) -> None:
         self._check_open()
         if self.family == socket.AF_UNIX:
-            path = _path(address)
+            path = unix_path(address)
             if path in self._host.paths:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
@@ -412,24 +394,6 @@ class SimulatedSocket(SocketCalls):
                 ) from None
             raise
 
-    def _address(self, call: str, address: Any) -> tuple[str, int]:
-        return Names(self._network, self._host).of_socket(self.family, call, address)
-
-    def _option(self, level: int, option: int) -> bool:
-        return self._options is not None and bool(self._options.get((level, option)))
-
-    def _is_dual(self, key: Any) -> bool:
-        """Whether it hears IPv4 as well: Linux' default, which asyncio's servers turn off."""
-        return (
-            self.family == socket.AF_INET6
-            and key[0] == "::"
-            and not self._option(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-        )
-
-    @property
-    def _any(self) -> tuple[str, int]:
-        return ("::" if self.family == socket.AF_INET6 else "0.0.0.0"), 0
-
     def getsockname(self) -> Any:
         self._check_open()
         if self.family == socket.AF_UNIX:
@@ -448,11 +412,6 @@ class SimulatedSocket(SocketCalls):
             return self._shown(self._datagrams.remote)
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
-    def _shown(self, address: Any) -> Any:
-        if self.family != socket.AF_INET6:
-            return address[0], address[1]
-        return (address[0] if ":" in address[0] else MAPPED + address[0]), address[1], 0, 0
-
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         self._check_open()
         if level == socket.SOL_SOCKET:
@@ -470,15 +429,8 @@ class SimulatedSocket(SocketCalls):
             error = refused.errno or 0
         return error
 
-    def setsockopt(self, level: int, option: int, value: Any, *_: int) -> None:
-        self._check_open()
-        self.keep_option(level, option, as_set(level, option, value))
-
     def keep_option(self, level: int, option: int, value: Any) -> None:
-        """Have it answered from now on, as it is."""
-        if self._options is None:
-            self._options = {}
-        self._options[level, option] = value
+        super().keep_option(level, option, value)
         if self._endpoint is not None and (level, option) in KEEP_ALIVE:
             self._keep_alive()
         if self._datagrams is not None:
@@ -496,39 +448,6 @@ class SimulatedSocket(SocketCalls):
             keep_alive(endpoint, *times)
         elif network.keepalives is not None:
             network.keepalives.unset(endpoint)
-
-    def _check_open(self) -> None:
-        if self._descriptor < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-    def settimeout(self, value: float | None) -> None:
-        self._check_open()
-        if value is not None:
-            value = float(index(value)) if not isinstance(value, float) else value
-            if not value >= 0:
-                raise ValueError("Timeout value out of range")
-        self._timeout = value
-
-    def gettimeout(self) -> float | None:
-        return self._timeout
-
-    timeout = property(gettimeout)
-
-    def would_block(self, what: str) -> OSError | NotSimulated:
-        """What a call raises that would have to wait."""
-        if self._timeout == 0:
-            return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return NotSimulated(
-            f"{what}() on a blocking socket would stop the whole simulation; call setblocking(False) and use "
-            "loop.sock_* or a transport"
-        )
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def detach(self) -> int:
-        descriptor, self._descriptor = self._descriptor, -1
-        return descriptor
 
     def close(self) -> None:
         if self._descriptor < 0:
@@ -573,14 +492,6 @@ _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
     socket.SO_PROTOCOL: lambda each: each.proto,
     socket.SO_ACCEPTCONN: lambda each: each._listener is not None,
 }
-
-
-def _path(address: Any) -> str:
-    """Of a Unix socket. Raises OSError where there is no room for it in the address (Linux: sun_path)."""
-    path = os.fsdecode(address)
-    if len(os.fsencode(path)) > 107 + path.startswith("\0"):
-        raise OSError("AF_UNIX path too long")
-    return path
 
 
 def _closed(*_: Any) -> Any:
