@@ -11,8 +11,10 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.collections import PolyCollection
 
+from sim.history.lives import STANDING_STILL
 from sim.report import tabulate, timeline_png, timeline_svg
-from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
+from sim.report.timeline import LIFE, MAX_LANES, draw_timeline, pick_lanes
+from sim.scenario.faults import STANDSTILLS
 from sim.trace import Event, read
 
 
@@ -108,3 +110,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 def test_an_empty_trace_and_a_single_event_can_be_drawn() -> None:
     assert timeline_svg([]).startswith("<svg ")
     assert timeline_png([Event(1, 0.0, "a", "node_ready", 0, {})]).startswith(b"\x89PNG")
+
+
+def test_each_way_to_stand_still_is_read_and_shown() -> None:
+    assert {still.state for still in STANDSTILLS} == STANDING_STILL <= set(LIFE)
