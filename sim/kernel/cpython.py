@@ -14,7 +14,7 @@ from importlib import import_module
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["FRAME_LOCALS", "PRIVATE_NAMES", "TRIED", "missing", "warn_if_untried"]
+__all__ = ["FRAME_LOCALS", "PRIVATE_NAMES", "TASK_STEPS", "TASK_STEP_TYPE", "TRIED", "missing", "warn_if_untried"]
 
 TRIED = ((3, 11), (3, 12), (3, 13))
 """Versions of Python on which the tests run."""
@@ -41,7 +41,7 @@ PRIVATE_NAMES: dict[str, str] = {
     "asyncio.events:Handle": "_args _callback _cancelled _context _loop _repr _source_traceback",
     "asyncio.events:TimerHandle": "_scheduled _when",
     "asyncio:Task": "_fut_waiter _log_destroy_pending _source_traceback",
-    "asyncio.tasks": "_GatheringFuture _unregister_task",
+    "asyncio.tasks": "_GatheringFuture _PyTask _unregister_task",
     "asyncio.tasks:_GatheringFuture": "_children",
     "asyncio:TaskGroup": "_tasks",
     "asyncio.futures": "_set_result_unless_cancelled",
@@ -76,6 +76,14 @@ FRAME_LOCALS: dict[str, str] = {
     "asyncio.selector_events:BaseSelectorEventLoop.sock_recv": "sock",
 }
 """Local variables of asyncio's coroutines that sim.kernel.waiting reads, to say what a task waits for."""
+
+TASK_STEP_TYPE = "TaskStepMethWrapper"
+"""Type of the callback that begins a task of asyncio's C code, or goes on with it after `sleep(0)`; it has no name."""
+TASK_STEPS = frozenset({"task_wakeup", "__step", "__wakeup"})
+"""Names of a task's methods that are its steps: in the C code after it has waited, in the Python code both.
+
+These and the type are in no module: tests/sim/kernel/interleaving/test_steps.py looks whether tasks have them.
+"""
 
 
 def missing() -> Iterator[str]:

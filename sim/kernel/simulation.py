@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sim.kernel import patches
 from sim.kernel.errors import Deadlock, Livelock, SimulationError
+from sim.kernel.interleaving.interleaving import FIFO, Interleaving
 from sim.kernel.interrupt import held
 from sim.kernel.leaks import Leak
 from sim.kernel.loop.loop import NodeLoop
@@ -73,14 +74,20 @@ class Simulation:
     """Virtual time for any asyncio program. A context manager; `close()` ends the nodes and looks for leaks.
 
     `seed` decides everything that is random. `tie_break` orders events of the same time: "fifo", or "random" by the
-    seed. `trace` is a path to write the trace to; None spools to an unnamed temporary file.
+    seed. `interleaving` says which ready task of a node goes next: "fifo", or by the seed "random", "pct", "pos",
+    "surw", or "mix", which draws one of the four (docs/howto/races.md). `trace` is a path to write the trace to; None
+    spools to an unnamed temporary file.
     """
 
-    def __init__(self, seed: int = 0, *, tie_break: str = "fifo", trace: Any = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, tie_break: str = "fifo", interleaving: str = "fifo", trace: Any = None
+    ) -> None:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         if not hasattr(seed, "__index__"):
             raise ValueError(f"a seed is a whole number, not {seed!r}")
+        # None costs less than an answer that there is nothing to choose.
+        self.interleaving = None if interleaving == FIFO else Interleaving(interleaving, seed)
         patches.install()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
@@ -458,12 +465,12 @@ def _finalize(generator: Any) -> None:
         loop._asyncgen_finalizer_hook(generator)
 
 
-def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None) -> Any:
+def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None, interleaving: str = "fifo") -> Any:
     """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
     if get_ident() in _driving:
         main.close()
         raise SimulationError(_NESTED)
-    simulation = Simulation(seed)
+    simulation = Simulation(seed, interleaving=interleaving)
     result: list[Any] = []
 
     def work() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, FrameType
 from typing import Any
 
-__all__ = ["waits_for", "where"]
+__all__ = ["chain", "line", "waits_for", "where"]
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _INNER = ("cr_await", "gi_yieldfrom", "ag_await")
@@ -29,11 +29,7 @@ MAX_NAMED = 5
 
 def where(task: asyncio.Task[Any]) -> str:
     """The line at which a task waits: its own innermost one, what of asyncio it waits in, and for what."""
-    own, inner = None, None
-    for frame in _frames(task.get_coro()):
-        inner = frame
-        if not frame.f_code.co_filename.startswith(_LIBRARIES):
-            own = frame
+    own, inner = _innermost(task)
     if inner is None:
         return "an unknown place"
     shown = own or inner
@@ -42,6 +38,25 @@ def where(task: asyncio.Task[Any]) -> str:
         text += f", in asyncio's {inner.f_code.co_name}"
     wanted = waits_for(task)
     return f"{text}, for {wanted}" if wanted else text
+
+
+def line(task: asyncio.Task[Any]) -> str:
+    """As `where`, in short: the function, the file without its path, the line."""
+    own, inner = _innermost(task)
+    frame = own or inner
+    if frame is None:
+        return "its end"
+    return f"{frame.f_code.co_name} ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
+
+
+def _innermost(task: asyncio.Task[Any]) -> tuple[FrameType | None, FrameType | None]:
+    """The frame of its own in which it waits, and that of anybody."""
+    own, inner = None, None
+    for frame in _frames(task.get_coro()):
+        inner = frame
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+            own = frame
+    return own, inner
 
 
 def waits_for(task: asyncio.Task[Any]) -> str:
@@ -64,10 +79,16 @@ def waits_for(task: asyncio.Task[Any]) -> str:
 
 def _frames(coroutine: Any) -> Iterator[FrameType]:
     """Of a suspended coroutine and all that it waits in, outermost first."""
-    while coroutine is not None:
-        frame = next((f for f in (getattr(coroutine, name, None) for name in _FRAMES) if f is not None), None)
+    for each in chain(coroutine):
+        frame = next((f for f in (getattr(each, name, None) for name in _FRAMES) if f is not None), None)
         if frame is not None:
             yield frame
+
+
+def chain(coroutine: Any) -> Iterator[Any]:
+    """A suspended coroutine and all that it waits in, outermost first; what ends it, a future say, too."""
+    while coroutine is not None:
+        yield coroutine
         inner = next((c for c in (getattr(coroutine, name, None) for name in _INNER) if c is not None), None)
         if type(inner).__name__ in _STEPS:
             # One step of an asynchronous generator, which does not name it but refers to it.

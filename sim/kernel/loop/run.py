@@ -18,6 +18,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.kernel.errors import Livelock
+from sim.kernel.interleaving.chooser import Chooser
 from sim.kernel.loop.handles import Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
@@ -40,6 +41,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
     # Slots, those that asyncio's constructor sets too: half a kilobyte less a node, and all of it in one place.
     __slots__ = (
         "_asks",
+        "_chooser",
         "_closed",
         "_dead",
         "_debug",
@@ -77,6 +79,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
         # Not that of BaseSelectorEventLoop, which makes a selector and a pipe.
         asyncio.BaseEventLoop.__init__(self)
         self._selector = Selector(self)
+        interleaving = node.simulation.interleaving
+        self._chooser = None if interleaving is None else interleaving.chooser(node.name, node.record)
         self._ready: list[Any] = []  # a deque takes 600 bytes more
         self.node = node
         self._simulation = node.simulation
@@ -187,6 +191,9 @@ class Turns(selector_events.BaseSelectorEventLoop):
             self._arm()
 
     def _turns(self) -> None:
+        if self._chooser is not None:
+            self._chosen_turns(self._chooser)
+            return
         marked, timers, now = self._marked, self._timers, self._schedule.now
         turns = 0
         while True:
@@ -235,10 +242,57 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 return
             turns += 1
             if turns > MAX_TURNS:
-                last = _shown(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
-                raise Livelock(
-                    f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {last}"
-                )
+                raise self._livelock(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
+
+    def _chosen_turns(self, chooser: Chooser) -> None:
+        """As `_turns`, where the seed chooses what goes next: also what became ready in the same turn."""
+        turns = 0
+        while True:
+            if self._marked:
+                self._poll_sockets(self._marked)
+            timers, now = self._timers, self._schedule.now
+            while timers and timers[0][0] <= now:
+                timer = heappop(timers)[2]
+                timer._scheduled = False
+                if timer._cancelled:
+                    self._timer_cancelled_count -= 1
+                else:
+                    self._ready.append(timer)
+            chooser.add(self._ready)
+            self._ready = []
+            if not len(chooser):
+                step = handle = None  # as in `_turns`
+                return
+            # As many steps as were ready at its start, so that sockets and timers come as often as without a choice.
+            for _ in range(len(chooser)):
+                step = chooser.take()
+                handle = step.handle
+                if not handle._cancelled:
+                    try:
+                        handle._context.run(handle._callback, *handle._args)
+                    except KeyboardInterrupt:
+                        self._ready[:0] = chooser.give_back()
+                        raise
+                    except BaseException as error:
+                        _report(handle, error)
+                    if self._halted:
+                        self._break_off(chooser.give_back())
+                        return
+                    chooser.ran(step)
+                if self._ready:
+                    chooser.add(self._ready)
+                    self._ready = []
+            turns += 1
+            if self._stopping or turns > MAX_TURNS:
+                self._ready = chooser.give_back()
+                if self._stopping:
+                    return
+                raise self._livelock(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
+
+    def _livelock(self, last: Any) -> Livelock:
+        return Livelock(
+            f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {_shown(last)}"
+        )
 
     def _break_off(self, left: list[Any]) -> None:
         """Callbacks that a halted turn did not run come first in the next turn; a dead process runs none."""

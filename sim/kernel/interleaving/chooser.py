@@ -1,0 +1,105 @@
+"""What is ready on one node, and which of it goes next.
+
+A step may be passed over often, else no task would ever starve, and bugs that need it would stay hidden; but not for
+ever, as a program that polls with `sleep(0)` has to end. Knows no loop, which runs what is chosen. Tests:
+tests/sim/kernel/interleaving/test_chooser.py.
+"""
+
+from asyncio import Task
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sim.kernel.interleaving.steps import Step, Thread, task_of
+from sim.kernel.interleaving.strategy import Strategy
+from sim.kernel.waiting import line
+
+__all__ = ["MAX_PASSED_OVER", "Chooser"]
+
+MAX_PASSED_OVER = 100
+"""A step is due when so many steps have run before it for each that is waiting."""
+CALLBACKS = "callbacks"
+
+
+class Chooser:
+    """The ready callbacks of a node's loop. `note` is told of each choice that is not the one of fifo."""
+
+    def __init__(self, strategy: Strategy, note: Callable[..., object]) -> None:
+        self._strategy = strategy
+        self._note = note
+        self._steps: list[Step] = []
+        """Those that may be chosen: of each task, and the first plain callback; those that are ready longest first."""
+        self._callbacks: deque[Any] = deque()
+        """The handles of all plain callbacks but the first one."""
+        self._callback: Step | None = None
+        """The first plain callback."""
+        self._threads: WeakKeyDictionary[Task[Any], Thread] = WeakKeyDictionary()
+        self._plain = strategy.begin(CALLBACKS)
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._steps) + len(self._callbacks)
+
+    def add(self, handles: list[Any]) -> None:
+        """These have become ready, in this order."""
+        for handle in handles:
+            task = task_of(handle._callback)
+            if task is not None:
+                thread = self._threads.get(task)
+                if thread is None:
+                    thread = self._threads[task] = self._strategy.begin(_origin(task))
+                self._offer(Step(handle, task, thread, self._taken))
+            elif self._callback is None:
+                self._callback = self._offer(Step(handle, None, self._plain, self._taken))
+            else:
+                self._callbacks.append(handle)
+
+    def _offer(self, step: Step) -> Step:
+        self._strategy.add(step)
+        self._steps.append(step)
+        return step
+
+    def take(self) -> Step:
+        """The step that goes next; there must be one. `ran` is to be called with it."""
+        steps = self._steps
+        step = steps[0]
+        if len(steps) > 1:
+            if self._taken - step.since > MAX_PASSED_OVER * len(steps):
+                self._strategy.overdue(step)
+            else:
+                step = self._strategy.choose(steps)
+                if step is not steps[0]:
+                    self._note("chosen", what=_told(step), before=_told(steps[0]))
+        steps.remove(step)
+        self._taken += 1
+        step.thread.steps += 1
+        if step is self._callback:
+            self._callback = None
+            if self._callbacks:
+                self._callback = self._offer(Step(self._callbacks.popleft(), None, self._plain, self._taken))
+        return step
+
+    def ran(self, step: Step) -> None:
+        self._strategy.ran(step)
+
+    def give_back(self) -> list[Any]:
+        """The handles of all that is left, which is ready no longer; plain callbacks are in their order."""
+        left = [step.handle for step in self._steps]
+        left += self._callbacks
+        self._steps.clear()
+        self._callbacks.clear()
+        self._callback = None
+        return left
+
+
+def _origin(task: "Task[Any]") -> str:
+    return getattr(task.get_coro(), "__qualname__", "") or type(task.get_coro()).__name__
+
+
+def _told(step: Step) -> str:
+    """A step as a reader of the trace wants it."""
+    if step.task is not None:
+        return f"{step.task.get_name()} at {line(step.task)}"
+    callback = step.handle._callback
+    return f"the callback {getattr(callback, '__qualname__', type(callback).__name__)}"
