@@ -28,8 +28,9 @@ from rpcnet.cluster.seal.window import Windows, after
 
 __all__ = ["Sealed"]
 
-HEAD: Final = Struct(f">B2s4s{ID_BYTES}s12sI")
-"""What it is, the cluster's mark, the receiver's mark, the key's id, the session, the number in it."""
+HEAD: Final = Struct(f">7s{ID_BYTES}s12sI")
+"""What it is (1 byte), the cluster's mark (2) and the receiver's (4); the key's id, the session, the number in it."""
+HEAD_BYTES: Final = HEAD.size
 NONCE: Final = Struct(">III")
 """Whether it is the last record, the number of the message, the number of the record."""
 TAG: Final = 16
@@ -70,7 +71,9 @@ _sessions: dict[tuple[bytes, bytes], _Session] = {}
 class _Sender:
     """A session of our own: numbers that never come again."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, start: bytes) -> None:
+        """`start` is that of each head: what it is, and the cluster's mark."""
+        self.start = start
         self._keyring, self._number, self._fork = keyring, NUMBERS, -1
         self.next()
 
@@ -92,27 +95,29 @@ class _Sender:
 
 
 class Sealed(Envelope):
-    head_bytes = HEAD.size
+    head_bytes = HEAD_BYTES
     tag_bytes = TAG
 
     def __init__(self, keyring: Keyring, cluster: str, name: str, max_sessions: int) -> None:
         """For the member of that name. max_sessions: of other members, whose numbers are remembered."""
         self._keyring = keyring
         self._cluster, self._cluster_name = cluster.encode(), cluster
-        self._cluster_mark = (crc32(self._cluster) & 0xFFFF).to_bytes(2, "big")
-        self._marks = frozenset({_mark(None), _mark(name)})
         self._windows = Windows(max_sessions)
+        cluster_mark = (crc32(self._cluster) & 0xFFFF).to_bytes(2, "big")
+        starts = [bytes((SEALED | kind,)) + cluster_mark for kind in (DATAGRAM, REQUEST, ANSWER)]
         # A session each: requests come late where TCP sends again, while many datagrams overtake them.
-        self._senders = tuple(_Sender(keyring) for _ in (DATAGRAM, REQUEST, ANSWER))
+        self._senders = [_Sender(keyring, start) for start in starts]
+        self._for_us = [frozenset({start + _mark(None), start + _mark(name)}) for start in starts]
+        """How the heads that we open begin, by what they are."""
 
     def seal(self, packet: bytes, to: str | None) -> bytes:
         head, number, cipher = self._head(DATAGRAM, to)
         return head + cipher.encrypt(NONCE.pack(1, number, 0), packet, head + self._cluster)
 
     def open(self, datagram: bytes) -> bytes:
-        head = datagram[: HEAD.size]
+        head = datagram[:HEAD_BYTES]
         session, number = self._check(DATAGRAM, head)
-        return self._open_first(session, number, NONCE.pack(1, number, 0), datagram[HEAD.size :], head + self._cluster)
+        return self._open_first(session, number, NONCE.pack(1, number, 0), datagram[HEAD_BYTES:], head + self._cluster)
 
     def begin(self, kind: int, to: str | None, about: bytes) -> tuple[bytes, Record]:
         head, number, cipher = self._head(kind, to)
@@ -135,18 +140,15 @@ class Sealed(Envelope):
     def _head(self, kind: int, to: str | None) -> tuple[bytes, int, ChaCha20Poly1305]:
         sender = self._senders[kind]
         number = sender.next()
-        head = HEAD.pack(SEALED | kind, self._cluster_mark, _mark(to), sender.key_id, sender.name, number)
-        return head, number, sender.cipher
+        return HEAD.pack(sender.start + _mark(to), sender.key_id, sender.name, number), number, sender.cipher
 
     def _check(self, kind: int, head: bytes) -> tuple[_Session, int]:
         """The session and the number in it. Nothing of the head is proven yet."""
-        if len(head) < HEAD.size or head[0] != SEALED | kind:
+        if len(head) < HEAD_BYTES:
             raise _none_of_ours(head)
-        _, cluster, mark, key_id, name, number = HEAD.unpack(head)
-        if cluster != self._cluster_mark:
-            raise Unopened(Reason.FOREIGN_CLUSTER, f"it is of another cluster than this one, {self._cluster_name!r}")
-        if mark not in self._marks:
-            raise Unopened(Reason.MISDIRECTED)
+        start, key_id, name, number = HEAD.unpack(head)
+        if start not in self._for_us[kind]:
+            raise self._not_for_us(kind, start)
         key = self._keyring.find(key_id)
         if key is None:
             raise Unopened(
@@ -154,6 +156,14 @@ class Sealed(Envelope):
                 f"it is sealed with key {key_id.hex()}, and this keyring has only {', '.join(self._keyring.ids)}",
             )
         return _sessions.get((key, name)) or _Session(key, name), number
+
+    def _not_for_us(self, kind: int, start: bytes) -> Unopened:
+        ours = self._senders[kind].start
+        if start[0] != ours[0]:
+            return _none_of_ours(start)
+        if start[:3] != ours:
+            return Unopened(Reason.FOREIGN_CLUSTER, f"it is of another cluster than this one, {self._cluster_name!r}")
+        return Unopened(Reason.MISDIRECTED)
 
     def _open_first(self, session: _Session, number: int, nonce: bytes, data: bytes, along: bytes) -> bytes:
         """The first record of a message: its number is taken once."""

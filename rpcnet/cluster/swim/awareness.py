@@ -15,4 +15,5 @@ class Awareness:
         self.score = 0
 
     def change(self, by: int) -> None:
-        self.score = min(self._most, max(0, self.score + by))
+        score = self.score + by
+        self.score = 0 if score < 0 else min(score, self._most)

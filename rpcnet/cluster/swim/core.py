@@ -96,12 +96,12 @@ class Core:
         record_rules.check(name, address, services or {}, {})
         record = Alive(name, run, 0, address, dict(services or {}), 0, {})
         me = Entry(name, record.claim, record, 0.0, part=record.part)
-        effects: list[Effect] = []
-        self._emit = effects.append
+        self._effects: list[Effect] = []
+        self._emit = self._effects.append
         table = self._table = Table(
             me, config, queue=self._queue, timers=self._timers, stats=self.stats, emit=self._emit
         )
-        self._outbox = Outbox(table, self._queue, effects, config, self.stats, packet)
+        self._outbox = Outbox(table, self._queue, self._effects, config, self.stats, packet)
         self._outbox.check_room({}, record.services)
         self.send = self._outbox.send
         self._reception = Reception(me, config, self.stats, self._emit)
@@ -284,7 +284,7 @@ class Core:
         """One datagram, and the address that it came from."""
         self._notice(now)
         self._source = source
-        packet = self._open(data)
+        packet = self._reception.open(data) if self._running else None
         if packet is not None:
             self._replies.begin(now)
             self._prober.spoke(packet.name)
@@ -304,7 +304,7 @@ class Core:
         """One request on a stream: the answer (None: close it), and effects."""
         self._notice(now)
         self._source = source
-        packet = self._open(data, on_stream=True)
+        packet = self._open_message(data)
         if packet is None:
             answer = self._reception.take_refusal()
             return (self._outbox.packet([encode_message(answer)]) if answer else None), self._take(now)
@@ -325,7 +325,7 @@ class Core:
 
     def is_answer(self, data: bytes) -> bool:
         """Whether that is the word of another member of this cluster."""
-        packet = self._open(data, on_stream=True)
+        packet = self._open_message(data)
         me = self._table.me
         return packet is not None and (packet.name, packet.run) != (me.name, me.run)
 
@@ -333,7 +333,7 @@ class Core:
         """The answer to an Exchange."""
         self._notice(now)
         asked = self._contacts.close(number)
-        packet = self._open(data, on_stream=True)
+        packet = self._open_message(data)
         self._prober.stream_ended(number, now)
         self._witnesses.knocked(number, now, answered=packet is not None)
         acked = (
@@ -380,8 +380,9 @@ class Core:
         self._awake_at = now
         if self._table.is_late:
             self._table.hear_out(now)
-        while (key := self._timers.pop_due(now)) is not None:
-            kind, about = key
+        timers = self._timers
+        while timers.earliest <= now:
+            kind, about = timers.pop()
             self._due[kind](about, now)
         return self._take(now)
 
@@ -427,8 +428,9 @@ class Core:
         if self._table.believes(message.accuser) or message.name == self._table.me.name:
             self._table.suspect(message, now)
 
-    def _open(self, data: bytes, *, on_stream: bool = False) -> Packet | None:
-        return self._reception.open(data, on_stream=on_stream) if self._running else None
+    def _open_message(self, data: bytes) -> Packet | None:
+        """What came on a stream."""
+        return self._reception.open(data, on_stream=True) if self._running else None
 
     # Gossip.
 
@@ -545,11 +547,13 @@ class Core:
         if self._table.came_or_went:
             self._table.came_or_went = False
             self._count_again(now)
-        return self._outbox.take()
+        effects = self._effects[:]
+        self._effects.clear()
+        return effects
 
     def _count_again(self, now: float) -> None:
         if self._farewell is None:
-            self._partition.judge(self._outbox.effects, now)
+            self._partition.judge(self._effects, now)
         if self._table.went_down:
             self._table.went_down = False
             self._contacts.look_for_missing(now)

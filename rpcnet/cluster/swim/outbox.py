@@ -46,12 +46,6 @@ class Outbox:
         self._table, self._queue, self._config, self._stats, self._packet = table, queue, config, stats, packet
         self._room = room_for_messages(config, table.me.name, packet)
 
-    def take(self) -> list[Effect]:
-        """All that have come since this was last called."""
-        effects = list(self.effects)
-        self.effects.clear()
-        return effects
-
     def send(self, address: str, messages: list[Message], *, to: str | None = None, gossip: bool = True) -> None:
         """One datagram. To a member that is doubted the news does not count as told: it may reach nobody."""
         raws = list(map(encode_message, messages))

@@ -202,7 +202,9 @@ class Prober:
 
     def period(self, now: float) -> None:
         """A period ends, the next one begins."""
-        self._judge(now)
+        probe = self._end_probe()
+        if probe is not None:
+            self._judge(probe, now)
         self._begin(now)
         interval = self._config.probe_interval
         # On the beat of the epochs, or each late tick would put off all later ones.
@@ -263,10 +265,10 @@ class Prober:
         if probe is not None and probe.voided < MAX_VOID:
             self._again = self._end_probe()
 
-    def _judge(self, now: float) -> None:
-        probe = self._end_probe()
+    def _judge(self, probe: _Probe, now: float) -> None:
+        """It was not answered in its period."""
         target = self._target(probe)
-        if probe is None or target is None:
+        if target is None:
             return
         self._stats.failed_probes += 1
         # Helpers that said nothing: then it is rather we who hear nothing. One, beside another that has spoken, may be
@@ -320,10 +322,10 @@ class Prober:
         return probe
 
     def _begin(self, now: float) -> None:
+        table = self._table
         again, self._again = self._again, None
-        target = self._target(again)
+        target = self._target(again) if again is not None else None
         if target is None:
-            table = self._table
             name = table.suspicions.unconfirmed(table.me.name, table.up, self.doubts)
             name = name or self.ring.next(self._epoch(now), table.me.record.place)
             target = table.entries[name] if name is not None else None

@@ -51,10 +51,8 @@ class Timers(Generic[Key]):
         self._current.clear()
         self._settle()
 
-    def pop_due(self, now: float) -> Key | None:
-        """Take the earliest key whose deadline is not after `now`, or None."""
-        if self.earliest > now:
-            return None
+    def pop(self) -> Key:
+        """Take the key whose deadline is the earliest."""
         key = heappop(self._heap)[2]
         del self._current[key]
         self._settle()

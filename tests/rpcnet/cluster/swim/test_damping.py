@@ -39,7 +39,7 @@ class Rule:
         began = now
         while self.damping.is_holding:
             now = self.timers.earliest
-            self.timers.pop_due(now)
+            self.timers.pop()
             self.damping.due(now)
         return now - began
 
@@ -142,7 +142,7 @@ def test_it_stays_out_exactly_until_a_whole_hold_down_was_well(steps):
     def advance(until):
         nonlocal incarnation
         while (due := rule.timers.earliest) <= until:
-            rule.timers.pop_due(due)
+            rule.timers.pop()
             back = rule.damping.due(due)
             assert (back is None) == (due < missed + held)
             if back is not None:

@@ -10,8 +10,8 @@ from rpcnet.cluster.swim.timers import Timers
 
 def drain(timers, now):
     found = []
-    while (key := timers.pop_due(now)) is not None:
-        found.append(key)
+    while timers.earliest <= now:
+        found.append(timers.pop())
     return found
 
 
