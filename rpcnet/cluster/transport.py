@@ -10,7 +10,7 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol, cast
 
 from rpcnet.address import AddressInUse as AddressTaken
@@ -29,6 +29,8 @@ __all__ = ["AddressInUse", "Receiver", "Transport"]
 BACKLOG = 1024
 """So many may connect at one moment. Of more than the backlog (asyncio: 100) the system drops the first packets, which
 TCP sends again after a second: of a thousand that join at once a hundred a second would come in."""
+SENDERS = 16_384
+"""Of so many the address is remembered as text, some 4 MB."""
 PORT_TRIES = 16
 """With port 0: how often another free TCP port is tried whose UDP twin may be free."""
 
@@ -179,9 +181,9 @@ class Transport:
         try:
             packet = self.envelope.open(data)
         except Unopened as why:
-            self._receiver.unopened(why, join_host_port(source[0], source[1]))
+            self._receiver.unopened(why, _text(source[0], source[1]))
         else:
-            self._receiver.datagram(packet, join_host_port(source[0], source[1]))
+            self._receiver.datagram(packet, _text(source[0], source[1]))
 
     def datagrams_begin(self) -> None:
         """A socket is there, though nobody may ever get it: binding may be cancelled."""
@@ -292,6 +294,9 @@ class Transport:
     def stream_limits(self) -> tuple[int, float]:
         return self._config.exchange_limit, self._config.tcp_timeout
 
+
+_text = lru_cache(SENDERS)(join_host_port)
+"""The same few send again and again, and to all members of this process."""
 
 _Request = tuple[bytes, str | None]
 """A packet, and whom it is for."""

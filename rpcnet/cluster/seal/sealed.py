@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from rpcnet.cluster.seal.envelope import ANSWER, DATAGRAM, PLAIN, REQUEST, SEALED, Envelope, Record
 from rpcnet.cluster.seal.keyring import ID_BYTES, Keyring
 from rpcnet.cluster.seal.unopened import Reason, Unopened
-from rpcnet.cluster.seal.window import Windows, after
+from rpcnet.cluster.seal.window import Windows
 
 __all__ = ["Sealed"]
 
@@ -167,7 +167,7 @@ class Sealed(Envelope):
 
     def _open_first(self, session: _Session, number: int, nonce: bytes, data: bytes, along: bytes) -> bytes:
         """The first record of a message: its number is taken once."""
-        window = after(self._windows.find(session.name), number)
+        window = self._windows.after(session.name, number)
         if window is None:
             raise Unopened(Reason.REPLAYED)
         found = _decrypt(session, nonce, data, along)

@@ -10,7 +10,7 @@ Tests: tests/rpcnet/cluster/seal/test_window.py.
 
 from typing import Final
 
-__all__ = ["WINDOW", "Windows", "after"]
+__all__ = ["WINDOW", "Windows"]
 
 WINDOW: Final = 256
 """Packets of one sender that may overtake another one of it. It sends some 20 a second at most: ten seconds."""
@@ -18,19 +18,6 @@ MASK: Final = (1 << WINDOW) - 1
 BITS: Final = 32
 """Of a counter. It is the lower part, those that came before it are above, one bit each."""
 COUNTER: Final = (1 << BITS) - 1
-
-
-def after(window: int, counter: int) -> int | None:
-    """The window once this counter has come; None where it came before, or may have. A new session's window is -1."""
-    ahead = counter - (window & COUNTER)
-    if window < 0 or ahead >= WINDOW:
-        return 1 << BITS | counter
-    came = window >> BITS
-    if ahead > 0:
-        return ((came << ahead | 1) & MASK) << BITS | counter
-    if ahead <= -WINDOW or came >> -ahead & 1:
-        return None
-    return window | 1 << (BITS - ahead)
 
 
 class Windows:
@@ -42,9 +29,22 @@ class Windows:
         self._old: dict[bytes, int] = {}
         """All that were young when there were too many of them; what is heard of again is young again."""
 
-    def find(self, session: bytes) -> int:
+    def after(self, session: bytes, counter: int) -> int | None:
+        """The session's window once this counter has come; None where it came before, or may have."""
         window = self._young.get(session)
-        return self._old.get(session, -1) if window is None else window
+        if window is None:
+            window = self._old.get(session)
+            if window is None:
+                return 1 << BITS | counter
+        ahead = counter - (window & COUNTER)
+        if ahead >= WINDOW:
+            return 1 << BITS | counter
+        came = window >> BITS
+        if ahead > 0:
+            return ((came << ahead | 1) & MASK) << BITS | counter
+        if ahead <= -WINDOW or came >> -ahead & 1:
+            return None
+        return window | 1 << (BITS - ahead)
 
     def keep(self, session: bytes, window: int) -> None:
         if len(self._young) >= self._limit and session not in self._young:

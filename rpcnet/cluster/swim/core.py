@@ -287,7 +287,8 @@ class Core:
         packet = self._reception.open(data) if self._running else None
         if packet is not None:
             self._replies.begin(now)
-            self._prober.spoke(packet.name)
+            if self._prober.unheard:
+                self._prober.spoke(packet.name)
             if self._phi is not None and packet.name in self._table.entries:
                 self._phi.heard(packet.name, packet.run, now)
             for message in packet.messages:

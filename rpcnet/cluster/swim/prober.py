@@ -95,7 +95,7 @@ class Prober:
         self._probe: _Probe | None = None
         self._again: _Probe | None = None
         self.doubts = Doubts(table, config, timers)
-        self._unheard: list[_Probe] = []
+        self.unheard: list[_Probe] = []
         """The latest ones, where neither the target nor any helper has answered: whom we do not accuse yet."""
         self._patience = 0
         """How many more of those there may be in a row."""
@@ -125,7 +125,7 @@ class Prober:
     def withdraw(self) -> None:
         """Whomever we doubt, and have not told: we do not any more. The probe in flight proves nothing, either."""
         self._again = self._end_probe()
-        self._unheard.clear()
+        self.unheard.clear()
         self.doubts.clear()
 
     def next_sequence(self) -> int:
@@ -144,15 +144,15 @@ class Prober:
             self._timers.cancel(("relay", sequence))
             self._timers.cancel(("knock", sequence))
             self._outside.send(relay.origin, [Ack(relay.sequence)])
-        elif any(probe.sequence == sequence for probe in self._unheard):
-            self._unheard = [probe for probe in self._unheard if probe.sequence != sequence]
+        elif any(probe.sequence == sequence for probe in self.unheard):
+            self.unheard = [probe for probe in self.unheard if probe.sequence != sequence]
             self._heard()
         else:
             self.doubts.answered(sequence, now)
 
     def spoke(self, name: str) -> None:
-        """Something has come from that one."""
-        if self._unheard and name in self._table.entries:
+        """Something has come from that one, while some are unheard."""
+        if name in self._table.entries:
             self._speakers[name] = None
 
     def nacked(self, sequence: int) -> None:
@@ -162,9 +162,9 @@ class Prober:
 
     def _heard(self) -> None:
         """We hear others: the latest of those that answered nothing is asked again, others are probed by others."""
-        if self._unheard:
-            self._again = self._unheard.pop()
-            self._unheard.clear()
+        if self.unheard:
+            self._again = self.unheard.pop()
+            self.unheard.clear()
         self._be_patient()
 
     def _be_patient(self) -> None:
@@ -281,23 +281,23 @@ class Prober:
         is_unheard = probe.helpers > 1 and not probe.nacks
         if is_unheard and damping.is_holding:
             return
-        if not self._unheard:
+        if not self.unheard:
             self._speakers.clear()
-        self._unheard.append(probe)
+        self.unheard.append(probe)
         if is_unheard and self._patience > 0:
             self._patience -= 1
             return
-        if is_unheard and len(self._speakers) > len(self._unheard):
+        if is_unheard and len(self._speakers) > len(self.unheard):
             # We hear others well: it is our own word that does not reach them.
-            self._unheard.clear()
+            self.unheard.clear()
             self._be_patient()
             return
         is_deaf = probe.helpers > 0 and not probe.nacks
         wait = self._awareness.score * self.doubts.patience if is_deaf else 0.0
-        silent = [(each.sequence, target) for each in self._unheard if (target := self._target(each)) is not None]
+        silent = [(each.sequence, target) for each in self.unheard if (target := self._target(each)) is not None]
         for sequence, entry in silent:
             self.doubts.begin(entry, sequence, now, wait=wait)
-        self._unheard.clear()
+        self.unheard.clear()
 
     def _judge_refusals(self, now: float) -> None:
         """With few members those that there are must do; but never we alone."""
