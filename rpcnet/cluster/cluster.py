@@ -181,7 +181,8 @@ class Cluster:
             raise
         self._is_running = True
         self._record("cluster_started", member=self.name, run=core.me.run, address=address)
-        self._do(core.start(loop.time()))
+        now = loop.time()
+        self._do(core.start(now), now)
         for watch in self._watches:
             watch.begin(self.members())
         try:
@@ -217,7 +218,8 @@ class Cluster:
             self._closed.set()
             return
         try:
-            self._do(self._core.leave(self._now()))
+            now = self._now()
+            self._do(self._core.leave(now), now)
             await self._flushed.wait()
             self._record("cluster_left")
         finally:
@@ -342,31 +344,36 @@ class Cluster:
         except (TypeError, ValueError):
             raise InvalidRecord(f"services are a mapping or (name, address) pairs, not {changes!r}") from None
         services = {name: address for name, address in merged.items() if address is not None}
-        self._do(core.set_services(services, self._now()))
+        now = self._now()
+        self._do(core.set_services(services, now), now)
 
     def _register(self, tags: tag_rules.TagPairs) -> None:
         self._set_tags(tag_rules.changed({}, tag_rules.check(tags, deletes=False)))
 
     def _set_tags(self, tags: dict[str, str]) -> None:
-        self._do(self._running.set_tags(tags, self._now()))
+        now = self._now()
+        self._do(self._running.set_tags(tags, now), now)
 
     # What comes in (transport.Receiver).
 
     def datagram(self, data: bytes, source: str) -> None:
         core, loop = self._core, self._loop
         assert core is not None and loop is not None, "a transport of a member that was not started"
-        self._do(core.handle(data, source, loop.time()))
+        now = loop.time()
+        self._do(core.handle(data, source, now), now)
 
     def request(self, data: bytes, source: str) -> bytes | None:
-        answer, effects = self._running.handle_stream(data, source, self._now())
-        self._do(effects)
+        now = self._now()
+        answer, effects = self._running.handle_stream(data, source, now)
+        self._do(effects, now)
         return answer
 
     def is_answer(self, data: bytes) -> bool:
         return self._running.is_answer(data)
 
     def answered(self, number: int, data: bytes) -> None:
-        self._do(self._running.exchanged(number, data, self._now()))
+        now = self._now()
+        self._do(self._running.exchanged(number, data, now), now)
 
     def unopened(self, why: Unopened, source: str, *, asked: bool = False) -> None:
         stats = self.stats
@@ -383,11 +390,12 @@ class Cluster:
         self._notice(Noticed(("family", ""), text))
 
     def unanswered(self, number: int, *, refused: bool) -> None:
-        self._do(self._running.exchange_failed(number, self._now(), refused=refused))
+        now = self._now()
+        self._do(self._running.exchange_failed(number, now, refused=refused), now)
 
     # What the core wants.
 
-    def _do(self, effects: list[Effect]) -> None:
+    def _do(self, effects: list[Effect], now: float) -> None:
         core, transport = self._core, self._transport
         assert core is not None and transport is not None, "what a core wants, and neither it nor a transport"
         for effect in effects:
@@ -402,7 +410,7 @@ class Cluster:
             self._has_warned = True
             log.warning("%s: a newer process has this name; the others see that one, not this. Rename one", self.name)
         if core.next_deadline() != self._armed:
-            self._arm(core)
+            self._arm(core, now)
 
     def _carry_out(self, effect: Effect, transport: Transport) -> None:
         match effect:
@@ -476,13 +484,13 @@ class Cluster:
 
     # The timer.
 
-    def _arm(self, core: Core) -> None:
+    def _arm(self, core: Core, now: float) -> None:
         """One timer for the earliest deadline. Moving it costs less than waking for nothing, in each period; one that
         is due stays, or a flood that moves the deadline would put it off for ever.
         """
         deadline, loop = core.next_deadline(), self._loop
         assert loop is not None, "a core of a member that was not started"
-        if deadline == inf or not self._is_running or self._armed <= loop.time():
+        if deadline == inf or not self._is_running or self._armed <= now:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -499,7 +507,7 @@ class Cluster:
         elif deadline > now:
             # What it was for was done or cancelled meanwhile.
             self._timer, self._armed = None, inf
-            self._arm(core)
+            self._arm(core, now)
         else:
             self._tick(now)
 
@@ -514,7 +522,7 @@ class Cluster:
 
     def _tick(self, now: float) -> None:
         self._timer, self._armed = None, inf
-        self._do(self._running.tick(now))
+        self._do(self._running.tick(now), now)
 
     # Small things.
 

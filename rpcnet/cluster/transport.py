@@ -145,7 +145,8 @@ class Transport:
 
     def send(self, address: str, packet: bytes, to: str | None = None) -> None:
         """One datagram; dropped while its address is being looked up, as any datagram may be."""
-        if self._udp is None:
+        udp = self._udp
+        if udp is None:
             return
         known = self._resolver.known(address)
         if len(known) != 1 or (":" in known[0][0]) != self._is_ipv6:
@@ -154,7 +155,7 @@ class Transport:
                 self._stats.unresolved += 1
                 return
         self._stats.bytes_sent += self._overhead
-        self._udp.sendto(self.envelope.seal(packet, to), known[0])
+        udp.sendto(self.envelope.seal(packet, to), known[0])
 
     def _of_our_family(self, known: Sequence[Endpoint], address: str) -> Sequence[Endpoint]:
         """This socket reaches addresses of its own family only."""

@@ -95,23 +95,21 @@ class DatagramSocket:
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram to (ip, port). Raises OSError (EMSGSIZE)."""
         network, host = self.network, self.host
-        hearer = network.hearers.get(to)
-        path = network.plain
+        hearer, path, size = network.hearers.get(to), network.plain, len(data)
         if (
             path is None
             or hearer is None
             or hearer.closed
-            or hearer.host is host
-            or len(data) > MAX_DATAGRAM_BYTES
+            or (target := hearer.host) is host
+            or size > MAX_DATAGRAM_BYTES
             or self.closed
         ):
             self._send_otherwise(data, to)
             return
         schedule = network.schedule
         now = schedule.now + host.ahead
-        name = hearer.host.name
         line = self._next_line()
-        self._append((self._sent, now, self._node, network.cause[0], name, "udp", len(data), crc32(data)))
+        self._append((self._sent, now, self._node, network.cause[0], target.name, "udp", size, crc32(data)))
         packet = (self, hearer, to, self._source, data, line)
         heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), _arrive_at, packet))
 

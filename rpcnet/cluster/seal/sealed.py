@@ -75,23 +75,25 @@ class _Sender:
         """`start` is that of each head: what it is, and the cluster's mark."""
         self.start = start
         self._keyring, self._number, self._fork = keyring, NUMBERS, -1
-        self.next()
+        self.head(None)
 
-    def next(self) -> int:
-        """The number of the next message. A fork has two processes that would go on with one session: it ends there."""
+    def head(self, to: str | None) -> tuple[bytes, int]:
+        """The head of the next message, and its number. A fork has two processes that would go on with one session: it
+        ends there.
+        """
         number = self._number
         if number == NUMBERS or self._fork != _forks:
-            self._fork, self.name, number = _forks, os.urandom(SESSION_BYTES), 0
+            self._fork, self._name, number = _forks, os.urandom(SESSION_BYTES), 0
             self._use_key()
         elif self._keyring.sealing is not self._key:
             self._use_key()  # numbers go on: they are the session's, whatever the key
         self._number = number + 1
-        return number
+        return HEAD.pack(self.start + _mark(to), self._key_id, self._name, number), number
 
     def _use_key(self) -> None:
         self._key = self._keyring.sealing
-        self.key_id = bytes.fromhex(self._keyring.primary)
-        self.cipher = _Session(self._key, self.name).cipher
+        self._key_id = bytes.fromhex(self._keyring.primary)
+        self.cipher = _Session(self._key, self._name).cipher
 
 
 class Sealed(Envelope):
@@ -111,8 +113,9 @@ class Sealed(Envelope):
         """How the heads that we open begin, by what they are."""
 
     def seal(self, packet: bytes, to: str | None) -> bytes:
-        head, number, cipher = self._head(DATAGRAM, to)
-        return head + cipher.encrypt(NONCE.pack(1, number, 0), packet, head + self._cluster)
+        sender = self._senders[DATAGRAM]
+        head, number = sender.head(to)
+        return head + sender.cipher.encrypt(NONCE.pack(1, number, 0), packet, head + self._cluster)
 
     def open(self, datagram: bytes) -> bytes:
         head = datagram[:HEAD_BYTES]
@@ -120,8 +123,9 @@ class Sealed(Envelope):
         return self._open_first(session, number, NONCE.pack(1, number, 0), datagram[HEAD_BYTES:], head + self._cluster)
 
     def begin(self, kind: int, to: str | None, about: bytes) -> tuple[bytes, Record]:
-        head, number, cipher = self._head(kind, to)
-        along = head + self._cluster + about
+        sender = self._senders[kind]
+        head, number = sender.head(to)
+        cipher, along = sender.cipher, head + self._cluster + about
         return head, lambda data, record, last: cipher.encrypt(NONCE.pack(last, number, record), data, along)
 
     def admit(self, kind: int, head: bytes, about: bytes) -> Record:
@@ -136,11 +140,6 @@ class Sealed(Envelope):
             return _decrypt(session, nonce, data, along)
 
         return reveal
-
-    def _head(self, kind: int, to: str | None) -> tuple[bytes, int, ChaCha20Poly1305]:
-        sender = self._senders[kind]
-        number = sender.next()
-        return HEAD.pack(sender.start + _mark(to), sender.key_id, sender.name, number), number, sender.cipher
 
     def _check(self, kind: int, head: bytes) -> tuple[_Session, int]:
         """The session and the number in it. Nothing of the head is proven yet."""

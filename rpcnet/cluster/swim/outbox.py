@@ -43,6 +43,7 @@ class Outbox:
     ) -> None:
         """`packet` is how many bytes one may take."""
         self.effects = effects
+        self._cluster = config.cluster_name
         self._table, self._queue, self._config, self._stats, self._packet = table, queue, config, stats, packet
         self._room = room_for_messages(config, table.me.name, packet)
 
@@ -77,7 +78,7 @@ class Outbox:
 
     def packet(self, messages: Sequence[bytes]) -> bytes:
         me = self._table.me
-        return encode(self._config.cluster_name, me.name, me.claim.run, messages)
+        return encode(self._cluster, me.name, me.claim.run, messages)
 
     def stream_packet(self, messages: Sequence[bytes]) -> bytes:
         data = self.packet(messages)

@@ -78,9 +78,10 @@ class Ring:
         if not self._names:
             return None
         if self._is_shared:
-            offset = offset_in(self._label, epoch, len(self._circle))
+            circle = self._circle
+            offset = offset_in(self._label, epoch, len(circle))
             # We stand before the first one whose place is not below ours.
-            return self._circle[(self._before(my_place) + offset - 1) % len(self._circle)][1]
+            return circle[(self._before(my_place) + offset - 1) % len(circle)][1]
         if self._order == "random":
             return self._random.choice(self._names)
         if self._next >= len(self._names):

@@ -898,7 +898,7 @@ def test_a_flood_postpones_a_late_timer_by_its_grace_at_most(monkeypatch):
                 until = loop.time() + 5
                 while not ticked.is_set() and loop.time() < until:
                     a._transport.received += 1
-                    a._do([])
+                    a._do([], loop.time())
                     await asyncio.sleep(0)
         assert ticked.is_set()
 
