@@ -28,6 +28,7 @@ from sim.kernel.leaks import Leak
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
+from sim.kernel.pages import gather_if_grown
 from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
@@ -322,8 +323,9 @@ class Simulation:
         return goes_on
 
     def _look_up(self, processed: int, function: Any, argument: Any) -> None:
-        """Now and then, between two events: garbage, Ctrl-C, time that does not advance."""
+        """Now and then, between two events: garbage, large pages, Ctrl-C, time that does not advance."""
         self.leave()
+        gather_if_grown()
         if processed == LOOK_UP_EVERY and gc.get_count()[0] > MANY_OBJECTS:
             gc.freeze()
         if processed >= self._collected_at + COLLECT_EVERY + EVENTS_A_NODE * len(self.nodes):
