@@ -287,7 +287,7 @@ class Core:
         packet = self._reception.open(data) if self._running else None
         if packet is not None:
             self._replies.begin(now)
-            if self._prober.unheard:
+            if self._prober.unheard and packet.name in self._table.entries:
                 self._prober.spoke(packet.name)
             if self._phi is not None and packet.name in self._table.entries:
                 self._phi.heard(packet.name, packet.run, now)

@@ -151,9 +151,8 @@ class Prober:
             self.doubts.answered(sequence, now)
 
     def spoke(self, name: str) -> None:
-        """Something has come from that one, while some are unheard."""
-        if name in self._table.entries:
-            self._speakers[name] = None
+        """Something has come from that one, a member, while some are unheard."""
+        self._speakers[name] = None
 
     def nacked(self, sequence: int) -> None:
         if self._probe is not None and sequence == self._probe.sequence:
