@@ -31,7 +31,7 @@ class Chooser:
         self._steps: list[Step] = []
         """Those that may be chosen: of each task, and the first plain callback; those that are ready longest first."""
         self._callbacks: deque[Any] = deque()
-        """The handles of all plain callbacks but the first one."""
+        """The handles of all plain callbacks but the first one, and of wake-ups that must not overtake them."""
         self._callback: Step | None = None
         """The first plain callback."""
         self._threads: WeakKeyDictionary[Task[Any], Thread] = WeakKeyDictionary()
@@ -45,15 +45,27 @@ class Chooser:
         """These have become ready, in this order."""
         for handle in handles:
             task = task_of(handle._callback)
-            if task is not None:
-                thread = self._threads.get(task)
-                if thread is None:
-                    thread = self._threads[task] = self._strategy.begin(_origin(task))
-                self._offer(Step(handle, task, thread, self._taken))
+            if task is not None and not self._follows_a_callback(handle):
+                self._offer_task(handle, task)
             elif self._callback is None:
                 self._callback = self._offer(Step(handle, None, self._plain, self._taken))
             else:
                 self._callbacks.append(handle)
+
+    def _follows_a_callback(self, wake_up: Any) -> bool:
+        """Whether a callback that was added to the same future earlier has not run yet.
+
+        A future's callbacks run in the order in which they were added, and asyncio counts on it: what ends
+        `loop.sock_connect` runs before the task that waited for it. They become ready one behind the other.
+        """
+        before = self._callbacks[-1] if self._callbacks else self._callback and self._callback.handle
+        return bool(before and before._args and wake_up._args and before._args[0] is wake_up._args[0])
+
+    def _offer_task(self, handle: Any, task: "Task[Any]") -> None:
+        thread = self._threads.get(task)
+        if thread is None:
+            thread = self._threads[task] = self._strategy.begin(_origin(task))
+        self._offer(Step(handle, task, thread, self._taken))
 
     def _offer(self, step: Step) -> Step:
         self._strategy.add(step)
@@ -76,8 +88,13 @@ class Chooser:
         step.thread.steps += 1
         if step is self._callback:
             self._callback = None
-            if self._callbacks:
-                self._callback = self._offer(Step(self._callbacks.popleft(), None, self._plain, self._taken))
+            while self._callbacks and self._callback is None:
+                handle = self._callbacks.popleft()
+                task = task_of(handle._callback)
+                if task is not None:
+                    self._offer_task(handle, task)
+                else:
+                    self._callback = self._offer(Step(handle, None, self._plain, self._taken))
         return step
 
     def ran(self, step: Step) -> None:

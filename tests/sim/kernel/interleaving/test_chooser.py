@@ -35,6 +35,29 @@ def test_plain_callbacks_keep_their_order_among_tasks(interleaving):
         assert seen[:20] == [(-1, number) for number in range(20)]
 
 
+@pytest.mark.parametrize("interleaving", INTERLEAVINGS)
+def test_a_task_wakes_after_its_futures_earlier_callbacks(interleaving):
+    """asyncio counts on it: sock_connect stops watching the socket in a callback, before the task goes on."""
+
+    async def main():
+        future, seen = asyncio.get_running_loop().create_future(), []
+
+        async def wait():
+            await future
+            seen.append("task")
+
+        for number in range(3):
+            future.add_done_callback(lambda _, number=number: seen.append(number))
+        tasks = [asyncio.create_task(wait()) for _ in range(2)]
+        await asyncio.sleep(1)
+        future.set_result(None)
+        await asyncio.gather(*tasks)
+        return seen
+
+    for seed in range(20):
+        assert sim.run(main(), seed=seed, interleaving=interleaving) == [0, 1, 2, "task", "task"]
+
+
 @pytest.mark.parametrize("interleaving", CHOOSING)
 def test_a_program_that_polls_lets_the_others_end(interleaving):
     async def main():
