@@ -58,6 +58,7 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         jobs: int | None = None,
         out: str | Path | None = None,
         defects: Sequence[str] = (),
+        interleaving: str | None = None,
     ) -> "Study":
         """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
 
@@ -66,4 +67,4 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         """
         from sim.study import sweep
 
-        return sweep(self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects)
+        return sweep(self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects, interleaving=interleaving)

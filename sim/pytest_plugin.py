@@ -26,7 +26,7 @@ __all__ = ["SimulatedTest", "simulation"]
 MARK = "simulated"
 SEED = "_simulated_seed"
 DEFAULT_LIMIT = 3600.0
-ARGUMENTS = ("seeds", "network", "tie_break", "limit")
+ARGUMENTS = ("seeds", "network", "tie_break", "interleaving", "limit")
 PASSED = pytest.StashKey[dict[str, "Passed"]]()
 """Of the test function whose seeds are run: by its other parameters, the last seed that passed."""
 MAX_PASSED = 16
@@ -43,6 +43,7 @@ class Wanted:
     seeds: tuple[int, ...] = (1,)
     network: str | Mapping[str, Any] | None = None
     tie_break: str = "fifo"
+    interleaving: str = "fifo"
     limit: float = DEFAULT_LIMIT
 
 
@@ -90,6 +91,12 @@ def _refuse(item: pytest.Item, why: str) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("sim", "simulated tests")
+    group.addoption(
+        "--sim-interleaving",
+        choices=("fifo", "random", "pct", "pos", "surw", "mix"),
+        default=None,
+        help="run simulated tests with this interleaving of a node's tasks, whatever their markers say",
+    )
     group.addoption("--sim-seed", type=int, default=None, metavar="N", help="run simulated tests with this seed alone")
 
 
@@ -97,9 +104,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[PASSED] = {}
     config.addinivalue_line(
         "markers",
-        f"{MARK}(seeds=1, network=None, tie_break='fifo', limit={DEFAULT_LIMIT:g}): run this `async def` as the node "
-        '"test" of a simulation, once with each seed (20: 1 to 20), on a network of that preset or those settings, for '
-        "at most so many virtual seconds",
+        f"{MARK}(seeds=1, network=None, tie_break='fifo', interleaving='fifo', limit={DEFAULT_LIMIT:g}): run this "
+        '`async def` as the node "test" of a simulation, once with each seed (20: 1 to 20), on a network of that '
+        "preset or those settings, for at most so many virtual seconds",
     )
 
 
@@ -174,7 +181,7 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
     settings = {"preset": wanted.network} if isinstance(wanted.network, str) else dict(wanted.network or {})
     made = wrong = None
     try:
-        made = Simulation(item.seed, tie_break=wanted.tie_break)
+        made = Simulation(item.seed, tie_break=wanted.tie_break, interleaving=item.interleaving)
         if settings:
             made.network.default_link(**settings)
     except (ValueError, TypeError) as error:
@@ -296,7 +303,16 @@ class SimulatedTest(pytest.Function):
         if self.name != self.originalname:
             # With --sim-seed there is one seed, and tests are not told apart by it.
             name = name.removesuffix(f"[{self.callspec.id}]") + (f"[{self.others}]" if self.others else "")
-        return shlex.join(["pytest", f"{path}::{name}", "--sim-seed", str(self.seed)])
+        words = ["pytest", f"{path}::{name}", "--sim-seed", str(self.seed)]
+        if self.interleaving != "fifo":
+            words += ["--sim-interleaving", self.interleaving]
+        return shlex.join(words)
+
+    @property
+    def interleaving(self) -> str:
+        """What the command line says, or else the marker."""
+        said: str | None = self.config.getoption("--sim-interleaving")
+        return self.wanted.interleaving if said is None else said
 
     @property
     def others(self) -> str:

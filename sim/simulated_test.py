@@ -17,7 +17,7 @@ from typing import Any
 from sim.kernel import Deadlock, Simulation
 from sim.trace import Event, Trace
 from sim.trace.cause import chain, shown
-from sim.trace.diff import Kinds, first_difference_in_kind, first_difference_in_order
+from sim.trace.diff import Kinds, choice_apart, first_difference_in_kind, first_difference_in_order
 
 __all__ = ["NODE", "OURS", "Passed", "TooLong", "Unclean", "apart", "run_body", "what_led_here"]
 
@@ -143,6 +143,8 @@ def apart(simulation: Simulation, passed: Passed, ended: bool) -> str:
         lines = [f"{heading}they have the same kinds of events, and the first that differs, times aside:"]
     else:
         return f"{heading}times aside, the same was recorded of both"
+    choice = choice_apart(*both(), found.one and found.one.line)
+    made = [f"the last choice before it that seed {passed.seed} did not make: {shown(choice)}"] if choice else []
     for seed, trace, event in (
         (simulation.seed, simulation.trace, found.one),
         (passed.seed, passed.trace, found.other),
@@ -150,7 +152,7 @@ def apart(simulation: Simulation, passed: Passed, ended: bool) -> str:
         lines.append(f"  seed {seed}: {'nothing' if event is None else shown(event)}")
         led_to = chain(trace, event.line, SHOWN_CAUSES)[:-1] if event else []
         lines += [f"    because of {shown(cause)}" for cause in reversed(led_to)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *made])
 
 
 def _last_line(simulation: Simulation) -> int:

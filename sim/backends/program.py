@@ -73,6 +73,8 @@ class Program(Struct, frozen=True, kw_only=True):
     graph: str | None = None
     """A GraphML file or `networkx generator(args)`; None = all nodes on one switch."""
     tie_break: str = "fifo"
+    interleaving: str = "fifo"
+    """Which ready task of a simulated node goes next; on sockets the machine decides."""
     cluster: Mapping[str, Any] = {}
     """`preset` and fields of ClusterConfig that differ from it."""
     keys: tuple[str, ...] = ()

@@ -50,7 +50,9 @@ def run(program: Program, trace: Path) -> Outcome:
         stack.enter_context(redirect_stdout(sys.stderr))
         # Around the simulation's end too: what the dead log when they are buried is nobody's.
         stack.enter_context(_logged())
-        simulation = Simulation(program.seed, tie_break=program.tie_break, trace=trace)
+        simulation = Simulation(
+            program.seed, tie_break=program.tie_break, interleaving=program.interleaving, trace=trace
+        )
         stack.callback(simulation.trace.close)
         stack.callback(simulation.close)
         world = World(program, simulation)

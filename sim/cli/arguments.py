@@ -5,7 +5,7 @@ Tests: tests/sim/cli/test_usage.py.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,6 +20,7 @@ __all__ = [
     "TRACE",
     "Defects",
     "Flag",
+    "Interleaving",
     "Seeds",
     "Settings",
     "demand_files",
@@ -37,6 +38,10 @@ Settings = Annotated[
 ]
 Seeds = Annotated[str | None, Parameter(help="A:B runs every seed from A to B, both ends included.")]
 Defects = Annotated[list[str], Parameter(name="--defect", negative=(), help="Switch on a defect, by name.")]
+Interleaving = Annotated[
+    Literal["fifo", "random", "pct", "pos", "surw", "mix"] | None,
+    Parameter(help="Which ready task of a node goes next, instead of as the file says; mix draws a strategy a seed."),
+]
 Flag = Parameter(negative=())
 
 

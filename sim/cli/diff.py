@@ -34,7 +34,7 @@ def diff(one: Path, other: Path, /) -> int:
     from sim.scenario.run import RunTrace
     from sim.trace import read
     from sim.trace.cause import chain
-    from sim.trace.diff import Kinds, first_difference, first_difference_in_kind
+    from sim.trace.diff import Kinds, choice_apart, first_difference, first_difference_in_kind
 
     files = [demand_trace(path) for path in (one, other)]
     found = first_difference(*(_nameless(read(file)) for file in files))
@@ -58,6 +58,14 @@ def diff(one: Path, other: Path, /) -> int:
     )
     show = output.difference_in_kind if in_kind else output.difference
     show(found, first, second, causes)
+    if "seed" in apart:
+        one_trace, other_trace = map(RunTrace, files)
+        for name, own, theirs, event in (
+            (first, one_trace, other_trace, found.one),
+            (second, other_trace, one_trace, found.other),
+        ):
+            if choice := choice_apart(own, theirs, event.line if in_kind and event else None):
+                output.choice(name, choice)
     return FAILS
 
 

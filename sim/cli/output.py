@@ -134,15 +134,26 @@ def summary(name: str, results: Sequence[Result]) -> None:
 def apart(fails: "Run", holds: "Run") -> None:
     """Where a seed that fails parts from one that holds, times, messages and order aside."""
     from sim.trace.cause import shown
-    from sim.trace.diff import Kinds, first_difference_in_kind
+    from sim.trace.diff import Kinds, choice_apart, first_difference_in_kind
 
     found = first_difference_in_kind(Kinds(fails.trace), Kinds(holds.trace))
+    if choice := choice_apart(fails.trace, holds.trace, found and found.one and found.one.line):
+        line(f"seed {fails.seed} fails, and made a choice that seed {holds.seed}, which holds, did not make:")
+        line(f"  {shown(choice)}")
     if found is None:
         line(f"seed {fails.seed} has no event that seed {holds.seed}, which holds, has not, nor the other way round")
         return
     line(f"seed {fails.seed} fails, seed {holds.seed} holds; the first that only one of them has:")
     for seed, event in ((fails.seed, found.one), (holds.seed, found.other)):
         line(f"  seed {seed}: {'nothing' if event is None else shown(event)}")
+
+
+def choice(trace: str, event: "Event") -> None:
+    """Which task went first, where that probably mattered."""
+    from sim.trace.cause import shown
+
+    line(f"the last choice before that, which only {trace} made:")
+    line(f"  {shown(event)}")
 
 
 def twin(file: str, found: "Twin") -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sim.cli import output, terminal
-from sim.cli.arguments import TRACE, Defects, Flag, Seeds, Settings, demand_files, loaded, seeds_of
+from sim.cli.arguments import TRACE, Defects, Flag, Interleaving, Seeds, Settings, demand_files, loaded, seeds_of
 from sim.cli.exits import CODES, INTERRUPTED, UsageError, worst
 from sim.cli.pages import writable, write_page
 
@@ -35,6 +35,7 @@ def run(
     trace: Annotated[Path | None, Parameter(help="File for the trace of a single run.")] = None,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006
+    interleaving: Interleaving = None,
     json: Annotated[bool, Flag, Parameter(help="One object a run, one a line.")] = False,
 ) -> int:
     """Run scenario files and say whether what they expect holds.
@@ -53,6 +54,10 @@ def run(
         raise UsageError("give --seed or --seeds, not both")
     if not slack > 0:
         raise UsageError(f"--slack must be above 0, not {slack:g}")
+    if interleaving is not None:
+        if backend != "sim":
+            raise UsageError("--interleaving is for virtual time; on sockets the machine decides which task goes next")
+        settings = [*settings, f"interleaving={interleaving}"]
     if trace is not None and (len(files) > 1 or seeds is not None):
         raise UsageError("--trace is for a single run; --report keeps the trace of each of many")
     add_working_directory()

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sim.cli import output, terminal
-from sim.cli.arguments import Defects, Flag, Seeds, Settings
+from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
 
 __all__ = ["sweep"]
@@ -26,6 +26,7 @@ def sweep(
     out: Annotated[Path | None, Parameter(help="Keeps each result as it comes; left out = in reports/sweeps.")] = None,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006
+    interleaving: Interleaving = None,
 ) -> int:
     """Run a file with many seeds and its whole [sweep.matrix]; the same command goes on where it was interrupted.
 
@@ -40,14 +41,14 @@ def sweep(
 
     add_working_directory()
     scenario = load(file, settings)
-    options = {"--seeds": seeds, "--jobs": jobs, "--out": out}
+    options = {"--seeds": seeds, "--jobs": jobs, "--out": out, "--interleaving": interleaving}
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [word for setting in settings for word in ("--set", setting)]
     words += [word for name in defects for word in ("--defect", name)]
     again = shlex.join(["rpcnet-sim", "sweep", file, *words])
     kept = out
     try:
-        wanted = study.plan(scenario, seeds=seeds, defects=defects)
+        wanted = study.plan(scenario, seeds=seeds, defects=defects, interleaving=interleaving)
         kept = out or study.default_out(wanted)
         if plan:
             output.plan(wanted, study.remaining(wanted, kept), str(kept))

@@ -42,6 +42,8 @@ __all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_o
 
 S = TypeVar("S", bound=Scenario)
 
+INTERLEAVING = "interleaving="
+"""How the override begins that `--interleaving` is."""
 VERSIONS_OF = ("rpcnet", "msgspec", "cryptography", "simpy", "networkx", "msgpack")
 """Whose versions a result records: another one may give another digest."""
 
@@ -136,6 +138,7 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
         link=scenario.network.link(),
         graph=scenario.network.graph,
         tie_break=scenario.tie_break,
+        interleaving=scenario.interleaving,
         cluster={"preset": scenario.cluster.preset, **scenario.cluster.settings},
         keys=scenario.cluster.keys,
         seeds=tuple(select(join, nodes, draws(seed, "join"))),
@@ -150,7 +153,9 @@ def command_of(scenario: Scenario, seed: int, backend: str = "sim", defects: Seq
         return None
     words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(seed)]
     words += [] if backend == "sim" else ["--backend", backend]
-    words += [word for text in origin.overrides for word in ("--set", text)]
+    chosen = [text for text in origin.overrides if text.startswith(INTERLEAVING)]
+    words += ["--interleaving", scenario.interleaving] if chosen else []
+    words += [word for text in origin.overrides if text not in chosen for word in ("--set", text)]
     words += [word for name in defects for word in ("--defect", name)]
     return shlex.join(words)
 
@@ -263,6 +268,7 @@ class Run:
         return self.to_json() | {
             "summary": self.scenario.summary,
             "command": self.command,
+            "interleaving": self.scenario.interleaving,
             "defects": list(self.defects),
             "overrides": list(self.scenario.origin.overrides) if self.scenario.origin else [],
             "measured": self.measured,

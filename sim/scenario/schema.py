@@ -43,6 +43,8 @@ class _SpeltInText(type):
         return isinstance(value, float)
 
 
+Interleaving = Literal["fifo", "random", "pct", "pos", "surw", "mix"]
+
 if TYPE_CHECKING:
     Duration = float
     Probability = float
@@ -171,6 +173,8 @@ class Sweep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     seeds: str | None = None
     """`1:5000`, both ends included; left out = the file's `seed` alone."""
+    interleaving: Interleaving | None = None
+    """Of these runs; left out = as the file says for a single run."""
     matrix: dict[str, list[Any]] = {}
     """Key, as for `--set`, and the values that it takes; every combination is run with every seed."""
 
@@ -204,6 +208,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Defects (sim/defects, or `module:function`) that must make this scenario fail."""
     tie_break: Literal["fifo", "random"] = "fifo"
     """Order of events at the same virtual time: as they were caused, or the seed's choice."""
+    interleaving: Interleaving = "fifo"
+    """Which ready task of a node goes next: first come, first served, or the choice of a strategy; `mix` draws one."""
     network: Network = Network()
     """What lies between the nodes."""
     cluster: Cluster = Cluster()

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from sim import defects as known_defects
+from sim.kernel.interleaving.interleaving import INTERLEAVINGS
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import OverrideError, parse
 from sim.scenario.run import changed
@@ -73,6 +76,7 @@ def plan(
     seeds: Iterable[int] | str | None = None,
     matrix: Matrix | None = None,
     defects: Sequence[str] = (),
+    interleaving: str | None = None,
 ) -> Plan:
     """Work it out and check every cell. What is left out is as `[sweep]` of the file says; else the file's one seed.
 
@@ -88,6 +92,10 @@ def plan(
         raise Refused(str(error)) from None
     if not chosen:
         raise Refused("there are no seeds; give at least one, like range(1, 101) or 1:100")
+    if interleaving is None and said is not None:
+        interleaving = said.interleaving
+    if interleaving is not None:
+        scenario = _interleaved(scenario, interleaving)
     # The file's values are spelt as in a file, durations with a unit; those from Python may be numbers.
     spelt = matrix is None
     if matrix is None:
@@ -113,6 +121,15 @@ def plan(
                 "put it into a module of its own"
             )
     return found
+
+
+def _interleaved(scenario: Scenario, interleaving: str) -> Scenario:
+    """As an override, so that a run of it can be told as a command; where it is from no file, there is none to tell."""
+    if scenario.origin is not None:
+        return changed(scenario, {"interleaving": interleaving})
+    if interleaving not in INTERLEAVINGS:
+        raise Refused(f"interleaving is one of {', '.join(INTERLEAVINGS)}, not {interleaving!r}")
+    return msgspec.structs.replace(scenario, interleaving=interleaving)
 
 
 def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:

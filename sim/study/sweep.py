@@ -32,9 +32,11 @@ def sweep(
     jobs: int | None = None,
     out: str | Path | None = None,
     defects: Sequence[str] = (),
+    interleaving: str | None = None,
 ) -> Study:
     """Run a scenario many times; arguments as in `sim.Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
-    return carry_out(plan(scenario, seeds=seeds, matrix=matrix, defects=defects), jobs=jobs, out=out)
+    wanted = plan(scenario, seeds=seeds, matrix=matrix, defects=defects, interleaving=interleaving)
+    return carry_out(wanted, jobs=jobs, out=out)
 
 
 def carry_out(

@@ -13,7 +13,19 @@ from typing import NamedTuple
 from sim.trace.cause import MESSAGES
 from sim.trace.event import Event
 
-__all__ = ["Difference", "Kinds", "first_difference", "first_difference_in_kind", "first_difference_in_order"]
+__all__ = [
+    "CHOICE",
+    "Difference",
+    "Kinds",
+    "choice_apart",
+    "first_difference",
+    "first_difference_in_kind",
+    "first_difference_in_order",
+]
+
+CHOICE = "chosen"
+"""A task went before one that was ready earlier (docs/howto/races.md). Each seed makes others: that is no difference."""
+
 
 WORDS = ("status", "member", "reason", "verb", "targets", "kind", "method", "level", "error", "message")
 """Fields that say what kind of event it is. The others (numbers, texts, addresses) differ from seed to seed."""
@@ -58,7 +70,7 @@ class Kinds:
         self.count: dict[Kind, int] = {}
         count = self.count
         for event in events:
-            if event.name in aside:
+            if event.name in aside or event.name == CHOICE:
                 continue
             kind = _kind(event)
             if kind in count:
@@ -80,6 +92,26 @@ def first_difference_in_kind(one: Kinds, other: Kinds) -> Difference | None:
     found = one.only_here(other), other.only_here(one)
     lines = [event.line for event in found if event is not None]
     return Difference(min(lines), *found) if lines else None
+
+
+def choice_apart(one: Iterable[Event], other: Iterable[Event], before: int | None = None) -> Event | None:
+    """The choice that probably mattered: of those of `one` the last that `other` never made.
+
+    A choice is known by its node, by where the task that went first goes on, and where the one that had to wait. Only
+    those on lines up to `before` are looked at.
+    """
+    made = {_choice(event) for event in other if event.name == CHOICE}
+    found = None
+    for event in one:
+        if before is not None and event.line > before:
+            break
+        if event.name == CHOICE and _choice(event) not in made:
+            found = event
+    return found
+
+
+def _choice(event: Event) -> Kind:
+    return (event.node, event.fields.get("step"), event.fields.get("passed_step"))
 
 
 def _kind(event: Event) -> Kind:

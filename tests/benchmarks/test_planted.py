@@ -1,4 +1,4 @@
-"""benchmarks/races.py in small: fifo finds none of the planted races, some strategy each, and nobody one that is repaired.
+"""benchmarks/races.py in small: fifo finds no planted race, some strategy each, and nobody one that is repaired.
 
 The shares are well below those that docs/howto/races.md shows, which `python benchmarks/races.py` measures.
 """

@@ -82,7 +82,8 @@ class Chooser:
             else:
                 step = self._strategy.choose(steps)
                 if step is not steps[0]:
-                    self._note("chosen", what=_told(step), before=_told(steps[0]))
+                    (name, place), (passed, passed_place) = _told(step), _told(steps[0])
+                    self._note("chosen", task=name, step=place, passed=passed, passed_step=passed_place)
         steps.remove(step)
         self._taken += 1
         step.thread.steps += 1
@@ -114,9 +115,9 @@ def _origin(task: "Task[Any]") -> str:
     return getattr(task.get_coro(), "__qualname__", "") or type(task.get_coro()).__name__
 
 
-def _told(step: Step) -> str:
-    """A step as a reader of the trace wants it."""
+def _told(step: Step) -> tuple[str, str]:
+    """A step as a reader of the trace wants it: the task's name, and where it goes on."""
     if step.task is not None:
-        return f"{step.task.get_name()} at {line(step.task)}"
+        return step.task.get_name(), line(step.task)
     callback = step.handle._callback
-    return f"the callback {getattr(callback, '__qualname__', type(callback).__name__)}"
+    return "a callback", getattr(callback, "__qualname__", type(callback).__name__)

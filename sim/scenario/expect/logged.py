@@ -13,6 +13,7 @@ from sim.scenario.expect.words import count, seconds
 from sim.scenario.schema import Selector
 from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Judgement, Select, Verdict
 from sim.trace import Event
+from sim.trace.diff import CHOICE
 
 __all__ = ["Logged"]
 
@@ -44,7 +45,7 @@ class Logged(Expectation, frozen=True, kw_only=True):
         first: Event | None = None
         over: Event | None = None
         for event in context.events():
-            if event.node and (nodes is None or event.node in nodes) and self._holds(event):
+            if event.node and event.name != CHOICE and (nodes is None or event.node in nodes) and self._holds(event):
                 found += 1
                 first = first or event
                 if self.max_count is not None and found == self.max_count + 1:
