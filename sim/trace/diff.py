@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 CHOICE = "chosen"
-"""A task went before one that was ready earlier (docs/howto/races.md). Each seed makes others: that is no difference."""
+"""A task went before one that was ready earlier (docs/howto/races.md). Seeds make others: no difference in kind."""
 
 
 WORDS = ("status", "member", "reason", "verb", "targets", "kind", "method", "level", "error", "message")
