@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any, Final
+
+from sim.network.ports import Bound
 
 if TYPE_CHECKING:
     from sim.network.inbox import Inbox
@@ -42,6 +44,7 @@ class Host:
     """One machine. `ahead` is how far its running program is ahead of the others: it slept without yielding."""
 
     __slots__ = (
+        "_busy",
         "_ephemeral",
         "_handed_over",
         "_instant",
@@ -72,13 +75,14 @@ class Host:
         self.boots = 0
         """How often it has lost power; what was before is forgotten."""
         self.ahead = 0.0
-        self.datagram_sockets: dict[tuple[str, int], DatagramSocket] = {}
-        self.listeners: dict[tuple[str, int] | str, Listener] = {}
+        self.datagram_sockets: Bound[DatagramSocket] = Bound()
+        self.listeners: Bound[Listener] = Bound()
         """By (ip, port), or by path for Unix sockets."""
         self.paths: dict[str, bool] = {}
         """Unix sockets that have been bound: as files, they outlive their listener, but for those that clean up."""
-        self.reserved: dict[Any, tuple[str, int, bool]] | None = None
-        """By stream socket: what it is bound to, and whether it shares that until one listens (SO_REUSEADDR)."""
+        self.reserved: dict[int, dict[Any, tuple[str, bool]]] | None = None
+        """By port, the stream sockets that are bound to it: each one's address, and whether it shares that until one
+        listens (SO_REUSEADDR)."""
         self.endpoints: dict[Endpoint, None] = {}
         """Ends of connections that a program holds, or has still to accept."""
         self.connecting: dict[Connecting, None] | None = None
@@ -88,6 +92,8 @@ class Host:
         self.inbox: Inbox | None = None
         """What keeps or delays packets before its sockets get them; None = nothing does."""
         self._ephemeral = FIRST_EPHEMERAL
+        self._busy: frozenset[int] = frozenset()
+        """Ports that connections had when the count began again: until its end it meets no others."""
         self._instant = -1.0
         self._handed_over = 0
 
@@ -118,12 +124,16 @@ class Host:
             raise OSError(errno.ENETUNREACH, f"{self.name} has no IPv6 address; give it one when it is added")
         return self.ip6
 
-    def bind(self, table: dict[Any, Any], ip: str, port: int) -> tuple[str, int]:
+    def bind(self, table: Bound[Any], ip: str, port: int) -> tuple[str, int]:
         """The address that a socket gets in `table`; port 0 picks one. Raises OSError as bind() does."""
         if not self.owns(ip):
             raise OSError(errno.EADDRNOTAVAIL, f"{self.name} has no address {ip}; it has {', '.join(self.addresses)}")
         if port == 0:
-            port = self._free_port(table)
+            reserved = self.reserved if table is self.listeners else None
+            free = self._next_port(table.ports, reserved or ())
+            if free is None:
+                raise OSError(errno.EADDRINUSE, f"{self.name} has no free port left")
+            port = free
         elif self._taken(table, ip, port):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), f"{ip}:{port}")
         return ip, port
@@ -131,15 +141,18 @@ class Host:
     def reserve(self, holder: Any, ip: str, port: int, shares: bool) -> None:
         """Let a stream socket have an address before it listens. Raises OSError as bind() does."""
         reserved = self.reserved = self.reserved or {}
-        for other_ip, other_port, other_shares in reserved.values():
-            meet = ip == other_ip or ((ip in ANY or other_ip in ANY) and (":" in ip) == (":" in other_ip))
-            if port == other_port and meet and not (shares and other_shares):
+        holders = reserved.get(port, {})
+        for other, other_shares in holders.values():
+            meet = ip == other or ((ip in ANY or other in ANY) and (":" in ip) == (":" in other))
+            if meet and not (shares and other_shares):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), f"{ip}:{port}")
-        reserved[holder] = (ip, port, shares)
+        reserved[port] = holders | {holder: (ip, shares)}
 
-    def release(self, holder: Any) -> None:
-        if self.reserved is not None:
-            self.reserved.pop(holder, None)
+    def release(self, holder: Any, port: int) -> None:
+        reserved = self.reserved or {}
+        holders = reserved.get(port, {})
+        if holders.pop(holder, None) and not holders:
+            del reserved[port]
 
     def unlink(self, path: str) -> None:
         """Remove a Unix socket's file: nobody can connect to its listener any more."""
@@ -147,21 +160,24 @@ class Host:
         self.listeners.pop(path, None)
 
     def ephemeral_port(self) -> int:
-        """A port for an outgoing connection, to which no other socket is bound."""
-        port = self._next_port()
-        if self.reserved:
-            taken = {port for _, port, _ in self.reserved.values()}
-            for _ in taken:
-                if port not in taken:
-                    break
-                port = self._next_port()
+        """A port for an outgoing connection, which no other one has and no socket is bound to. Raises OSError."""
+        port = self._next_port(self.listeners.ports, self.reserved or ())
+        if port is None:
+            raise OSError(errno.EADDRNOTAVAIL, f"{self.name} has no port left for another connection")
         return port
 
-    def _next_port(self) -> int:
-        """Counted up: a port is not used again for a long while."""
-        port = self._ephemeral
-        self._ephemeral = port + 1 if port < LAST_EPHEMERAL else FIRST_EPHEMERAL
-        return port
+    def _next_port(self, bound: Container[int], reserved: Container[int]) -> int | None:
+        """One that is in neither. Counted up: a port is not used again for a long while."""
+        for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
+            port = self._ephemeral
+            if port < LAST_EPHEMERAL:
+                self._ephemeral = port + 1
+            else:
+                self._ephemeral = FIRST_EPHEMERAL
+                self._busy = frozenset(each.local[1] for each in (*self.endpoints, *(self.connecting or ())))
+            if port not in bound and port not in reserved and port not in self._busy:
+                return port
+        return None
 
     def power_off(self) -> None:
         """All that the machine knew is gone; nobody is told."""
@@ -206,17 +222,10 @@ class Host:
         """The socket that hears what is sent to ip:port, or None."""
         return table.get((ip, port)) or table.get(("::" if ":" in ip else "0.0.0.0", port))
 
-    def _free_port(self, table: dict[Any, Any]) -> int:
-        reserved = self.reserved.values() if self.reserved and table is self.listeners else ()
-        taken = {port for _, port, _ in reserved}
-        for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
-            port = self._next_port()
-            if port not in taken and not any(bound[1] == port for bound in table if isinstance(bound, tuple)):
-                return port
-        raise OSError(errno.EADDRINUSE, f"{self.name} has no free port left")
-
-    def _taken(self, table: dict[Any, Any], ip: str, port: int) -> bool:
+    def _taken(self, table: Bound[Any], ip: str, port: int) -> bool:
         """The families do not meet: who listens on IPv6 and hears IPv4 as well (`dual`) is in the table twice."""
+        if port not in table.ports:
+            return False
         if ip in ANY:
             six = ":" in ip
             return any(each[1] == port and (":" in each[0]) == six for each in table if isinstance(each, tuple))

@@ -464,7 +464,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
         self._endpoint = self._listener = self._datagrams = None
         # It goes at once, not when garbage is collected: these are methods of its own.
         self.send_now = self.send_to_now = self.receive_now = _closed
-        self._host.release(self)
+        if isinstance(self._bound, tuple):
+            self._host.release(self, self._bound[1])
 
     @staticmethod
     def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:
