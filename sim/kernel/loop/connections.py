@@ -13,7 +13,7 @@ import socket
 import sys
 from asyncio import base_events, events, unix_events
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.loop.adopt import adopt
@@ -44,12 +44,19 @@ class ConnectionMethods(Turns):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:
-        """Node names and addresses of the simulation. Raises socket.gaierror for any other name."""
-        return self.node.names.getaddrinfo(host, port, family, type, proto, flags)
+        """Node names and addresses of the simulation. Raises socket.gaierror for any other name.
+
+        As asyncio's it asks socket.getaddrinfo, so that whoever puts another in its place, as tests do, is asked.
+        """
+        if getattr(socket.getaddrinfo, "asks_node", False):
+            return self.node.names.getaddrinfo(host, port, family, type, proto, flags)
+        found = self.run_in_executor(None, socket.getaddrinfo, host, port, family, type, proto, flags)
+        return cast("list[Any]", await found)
 
     def _asks_node(self) -> bool:
-        """Whether nobody has put a look-up of their own in the place of this loop's, as tests do."""
-        return getattr(self.getaddrinfo, "__func__", None) is ConnectionMethods.getaddrinfo
+        """Whether nobody has put a look-up of their own in the place of the simulation's."""
+        asks = getattr(self.getaddrinfo, "__func__", None) is ConnectionMethods.getaddrinfo
+        return asks and getattr(socket.getaddrinfo, "asks_node", False)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         return self.node.names.getnameinfo(sockaddr, flags)

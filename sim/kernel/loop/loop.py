@@ -73,7 +73,8 @@ class NodeLoop(ConnectionMethods):
         super().__init__(node)
         self._tasks: list[ref[asyncio.Task[Any]]] = []
         self._tidy_at = 16
-        self._signals: dict[int, events.Handle] = {}
+        self._signals: dict[int, tuple[Any, events.Handle | None]] = {}
+        """What the process does, as signal.signal sets it (None = by default), and the loop besides."""
         self.next_number = node.simulation.next_number
         self.next_task = count(1).__next__
 
@@ -283,28 +284,34 @@ class NodeLoop(ConnectionMethods):
         self._check_closed()
         if number in UNCATCHABLE:
             raise RuntimeError(f"sig {sig} cannot be caught")
-        self.handle_signal(number, events.Handle(callback, args, self, None))
+        self._signals[number] = _leaves_it_to_the_loop, events.Handle(callback, args, self, None)
 
     def remove_signal_handler(self, sig: int) -> bool:
-        return self._signals.pop(_signal(sig), None) is not None
-
-    def handle_signal(self, sig: int, handle: events.Handle | None) -> None:
-        """Run that when the signal comes; None = nobody handles it."""
-        if handle is None:
-            self._signals.pop(sig, None)
-        else:
-            self._signals[sig] = handle
-
-    def handler_of(self, sig: int) -> events.Handle | None:
-        return self._signals.get(sig)
-
-    def deliver(self, sig: int) -> bool:
-        """Run the handler of a signal in the next turn; False where there is none."""
-        handle = self._signals.get(sig)
-        if handle is None:
+        if self.handlers_of(_signal(sig))[1] is None:
             return False
-        self._ready.append(handle)
-        self.kick()
+        del self._signals[sig]
+        return True
+
+    def handle_signal(self, sig: int, handler: Any) -> None:
+        """As signal.signal: what the process does, None = by default. The loop's own handler stays, as in asyncio."""
+        self._signals[sig] = handler, self.handlers_of(sig)[1]
+
+    def handlers_of(self, sig: int) -> tuple[Any, events.Handle | None]:
+        return self._signals.get(sig, (None, None))
+
+    def deliver(self, sig: int, *, called: bool = False) -> bool:
+        """Run the handlers of a signal in the next turn, the process's but where it was `called`; False = there is
+        none.
+        """
+        process, handle = self.handlers_of(sig)
+        if process is None:
+            return False
+        if process != signal.SIG_IGN:
+            if not called and process is not _leaves_it_to_the_loop:
+                self._ready.append(events.Handle(process, (sig, None), self, None))
+            if handle is not None:
+                self._ready.append(handle)
+            self.kick()
         return True
 
 
@@ -339,6 +346,10 @@ def _said(error: BaseException) -> str:
         return str(error)
     except Exception as broken:  # its own __str__ raises: that is no reason for the simulator to fall over
         return f"(its text cannot be had: {type(broken).__name__})"
+
+
+def _leaves_it_to_the_loop(*_: Any) -> None:
+    """What signal.getsignal says once the loop handles a signal; asyncio's does nothing either."""
 
 
 def _nothing() -> None:

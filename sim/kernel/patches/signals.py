@@ -9,7 +9,6 @@ tests/sim/kernel/patches/test_signals.py.
 import errno
 import os
 import signal
-from asyncio import events
 from collections.abc import Callable
 from operator import index
 from typing import Any
@@ -79,13 +78,12 @@ def _kill(node: Any, pid: int, sig: int) -> None:
 def _raise(node: Any, sig: int) -> None:
     if index(sig) not in signal.valid_signals():
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    handle = node.loop.handler_of(sig)
-    if handle is None:
+    process, _ = node.loop.handlers_of(sig)
+    if process is None:
         _by_default(node, sig)
-    elif _is_own(handle, sig):
-        handle._callback(*handle._args)  # Python calls it before the next instruction
-    else:
-        node.loop.deliver(sig)
+    elif process != signal.SIG_IGN:
+        process(sig, None)  # Python calls it before the next instruction
+        node.loop.deliver(sig, called=True)
 
 
 def _by_default(node: Any, sig: int) -> None:
@@ -124,8 +122,7 @@ def _signal(node: Any, signalnum: int, handler: Any) -> Any:
     if handler == signal.SIG_DFL:
         node.loop.handle_signal(signalnum, None)
     elif handler == signal.SIG_IGN or callable(handler):
-        callback: Any = next((stands for meant, stands in _STAND_FOR if handler == meant), handler)
-        node.loop.handle_signal(signalnum, events.Handle(callback, (signalnum, None), node.loop, None))
+        node.loop.handle_signal(signalnum, _interrupt if handler == signal.default_int_handler else handler)
     else:
         raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
     return before
@@ -134,27 +131,12 @@ def _signal(node: Any, signalnum: int, handler: Any) -> Any:
 def _getsignal(node: Any, signalnum: int) -> Any:
     if index(signalnum) not in signal.valid_signals():
         raise ValueError("signal number out of range")
-    handle = node.loop.handler_of(signalnum)
-    if handle is None:
+    process, _ = node.loop.handlers_of(signalnum)
+    if process is None:
         return signal.default_int_handler if signalnum == signal.SIGINT else signal.SIG_DFL
-    return next((meant for meant, stands in _STAND_FOR if handle._callback is stands), handle._callback)
-
-
-def _is_own(handle: Any, sig: int) -> bool:
-    """Whether it was set by signal.signal, not by loop.add_signal_handler."""
-    return bool(handle._args == (sig, None))
-
-
-def _ignore(*_: Any) -> None:
-    """Takes the place of SIG_IGN."""
+    return signal.default_int_handler if process is _interrupt else process
 
 
 def _interrupt(*_: Any) -> None:
     """Takes the place of default_int_handler, whose KeyboardInterrupt would be that of who runs the simulation."""
     _by_default(running(), signal.SIGINT)
-
-
-_STAND_FOR: tuple[tuple[Any, Callable[..., None]], ...] = (
-    (signal.SIG_IGN, _ignore),
-    (signal.default_int_handler, _interrupt),
-)

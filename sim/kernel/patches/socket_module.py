@@ -45,7 +45,9 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
 
 
 def _names(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-    return _dispatch(real, lambda node, *args, **options: getattr(node.names, name)(*args, **options))
+    asks = _dispatch(real, lambda node, *args, **options: getattr(node.names, name)(*args, **options))
+    asks.__dict__["asks_node"] = True  # the loop looks for it, in case somebody has put another there
+    return asks
 
 
 def _new(cls: Any, *args: Any, **options: Any) -> Any:

@@ -372,6 +372,21 @@ async def test_signals_that_a_program_sends_itself(log: Log):
 
 
 @twin
+async def test_a_signal_handler_over_the_loops_own_and_back(log: Log):
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, log, "handler", "of the loop")
+    before = signal.signal(signal.SIGUSR1, lambda *_: log("handler", "its own"))
+    log("before", callable(before))
+    for handler in (None, before, signal.SIG_IGN):
+        if handler is not None:
+            signal.signal(signal.SIGUSR1, handler)
+        signal.raise_signal(signal.SIGUSR1)
+        await moment()
+        log("raised", str(handler)[:7])
+    log("loop", loop.remove_signal_handler(signal.SIGUSR1), signal.getsignal(signal.SIGUSR1))
+
+
+@twin
 async def test_signals_that_nobody_can_handle(log: Log):
     loop = asyncio.get_running_loop()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from unittest import mock
 
 from tests.sim.twins.twin import Log, Peer, moment, twin
 
@@ -93,4 +94,25 @@ async def test_a_look_up_of_the_programs_own(log: Log):
                 log(host, connected[0].get_extra_info("peername")[0])
                 connected[0].close()
                 await moment()
+    server.close()
+
+
+@twin
+async def test_what_is_patched_into_the_socket_module_is_asked(log: Log):
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Peer(log, "server"), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    def look_up(host, asked_port, *more):
+        log("asked", host, asked_port == port, [int(each) for each in more])
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    with mock.patch("socket.getaddrinfo", look_up):
+        transport, _ = await loop.create_connection(asyncio.Protocol, "api.example.com", port)
+        transport.close()
+        await moment()
+    refusal = OSError(99, "patched")
+    for options in ({"side_effect": refusal}, {"autospec": True, "side_effect": refusal}):
+        with mock.patch("socket.socket.connect", **options):
+            await log.attempt("connect", sorted(options), loop.create_connection(asyncio.Protocol, "127.0.0.1", port))
     server.close()
