@@ -52,6 +52,7 @@ class DatagramSocket:
         "_wildcard",
         "address",
         "closed",
+        "hears_errors",
         "host",
         "may_broadcast",
         "network",
@@ -68,6 +69,8 @@ class DatagramSocket:
             host.datagram_sockets[host.bind(host.datagram_sockets, "0.0.0.0", self.address[1])] = self
         host.datagram_sockets[self.address] = self
         self.may_broadcast = False
+        self.hears_errors = False
+        """Whether it hears of refusals while it is not connected, too."""
         self._wildcard = self.address[0] in ANY
         own = (host.ip6 or "::1") if ":" in ip else host.ip
         self._source: Address = (own, self.address[1]) if self._wildcard else self.address
@@ -238,9 +241,9 @@ class DatagramSocket:
                 del sockets[address]
 
     def _unreachable(self, target: Host) -> None:
-        """ICMP port unreachable: only a connected socket hears of it."""
+        """ICMP port unreachable: a connected socket hears of it, others where they want to."""
         back = self.network.path(target, self.host)
-        if self.remote is None or back is None:
+        if (self.remote is None and not self.hears_errors) or back is None:
             return
         if target is self.host:
             self._refused(None)

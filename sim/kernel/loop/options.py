@@ -21,7 +21,16 @@ from sim.network.tcp.defaults import (
     WINDOW_BYTES,
 )
 
-__all__ = ["KEEP_ALIVE", "Options", "answer", "as_asked", "as_set", "keep_alive_times", "resets_at_close"]
+__all__ = [
+    "HEARS_ERRORS",
+    "KEEP_ALIVE",
+    "Options",
+    "answer",
+    "as_asked",
+    "as_set",
+    "keep_alive_times",
+    "resets_at_close",
+]
 
 Options = dict[tuple[int, int], Any]
 
@@ -32,6 +41,11 @@ _KEEP_ALIVE_TIMES = tuple(
 )
 KEEP_ALIVE = frozenset({_KEEP_ALIVE, *_KEEP_ALIVE_TIMES})
 """What says whether, and how often, an idle connection asks for its other end."""
+HEARS_ERRORS = {  # IP_RECVERR and IPV6_RECVERR, which the module does not name
+    int(socket.AF_INET): (int(socket.IPPROTO_IP), 11),
+    int(socket.AF_INET6): (int(socket.IPPROTO_IPV6), 25),
+}
+"""By family, what has a datagram socket that is not connected hear of refusals, too."""
 _SEND_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_SNDBUF)
 _RECEIVE_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_RCVBUF)
 _MOST_BUFFER_BYTES = 2 * 212_992  # Linux: net.core.rmem_max, wmem_max, and as much again for bookkeeping

@@ -19,7 +19,7 @@ from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
 from sim.kernel.loop.bare import BareSocket, unix_path
 from sim.kernel.loop.calls import SocketCalls
-from sim.kernel.loop.options import KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
+from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
 from sim.kernel.loop.selector import Selector
 from sim.network.fabric import Network
 from sim.network.host import ANY, Host
@@ -302,8 +302,10 @@ class SimulatedSocket(BareSocket, SocketCalls):
         """Where not just some bytes are wanted. MSG_PEEK leaves them; of the other flags none changes anything here."""
         if size < 0:
             raise ValueError("negative buffersize in recv")
-        if flags & (socket.MSG_OOB | socket.MSG_ERRQUEUE):
-            raise NotSimulated("a simulated connection has no urgent data, and no queue of errors")
+        if flags & socket.MSG_ERRQUEUE:  # it never waits, and is always empty
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        if flags & socket.MSG_OOB:
+            raise NotSimulated("a simulated connection has no urgent data")
         if size == 0 and self._endpoint is not None:
             return b"", None
         if not flags & socket.MSG_PEEK:
@@ -359,7 +361,7 @@ class SimulatedSocket(BareSocket, SocketCalls):
             ip, port = self._bound or self._any
             dual = self._is_dual((ip, port))
             self._datagrams = DatagramSocket(self._network, self._host, ip, port, dual)
-            self._datagrams.may_broadcast = self._option(socket.SOL_SOCKET, socket.SO_BROADCAST)
+            self._heed_options(self._datagrams)
             self._datagrams.on_readable = self._mark
             self._datagrams.sink = self._sink()
             if self.family == socket.AF_INET:
@@ -367,6 +369,10 @@ class SimulatedSocket(BareSocket, SocketCalls):
             else:
                 self.send_to_now = self._send_over_any
         return self._datagrams
+
+    def _heed_options(self, datagrams: DatagramSocket) -> None:
+        datagrams.may_broadcast = self._option(socket.SOL_SOCKET, socket.SO_BROADCAST)
+        datagrams.hears_errors = self._option(*HEARS_ERRORS[self.family])
 
     # -- names and options -----------------------------------------------------------------------------------------
 
@@ -439,7 +445,7 @@ class SimulatedSocket(BareSocket, SocketCalls):
         if self._endpoint is not None and (level, option) in KEEP_ALIVE:
             self._keep_alive()
         if self._datagrams is not None:
-            self._datagrams.may_broadcast = self._option(socket.SOL_SOCKET, socket.SO_BROADCAST)
+            self._heed_options(self._datagrams)
 
     def _keep_alive(self) -> None:
         """As the options say now."""

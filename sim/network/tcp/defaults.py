@@ -11,6 +11,7 @@ __all__ = [
     "KEEPALIVE_COUNT",
     "KEEPALIVE_IDLE",
     "KEEPALIVE_INTERVAL",
+    "LOOPBACK_BUFFER_BYTES",
     "MAX_RTO",
     "MIN_RTO",
     "PACKET_BYTES",
@@ -27,6 +28,8 @@ SEGMENT_BYTES = 64 * 1024
 """At most so much is one event: what one write hands to the network interface (Linux: GSO)."""
 SEND_BUFFER_BYTES = 256 * 1024
 """What the operating system takes of a program that writes, before it has to wait."""
+LOOPBACK_BUFFER_BYTES = 3840 * 1024
+"""The same where both ends are on one machine: with the window 4 MiB (Linux: net.ipv4.tcp_wmem)."""
 WINDOW_BYTES = 256 * 1024
 """What may be sent and not yet read by the other program."""
 

@@ -20,7 +20,13 @@ from zlib import crc32
 from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.netstat import SocketRow, shown
-from sim.network.tcp.defaults import PACKET_BYTES, SEGMENT_BYTES, SEND_BUFFER_BYTES, WINDOW_BYTES
+from sim.network.tcp.defaults import (
+    LOOPBACK_BUFFER_BYTES,
+    PACKET_BYTES,
+    SEGMENT_BYTES,
+    SEND_BUFFER_BYTES,
+    WINDOW_BYTES,
+)
 from sim.network.tcp.losses import EMPTY, Losses, Queue, Segment, appended
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ class Endpoint:
         "_arrived",
         "_backlog",
         "_blocked",
+        "_buffer",
         "_cause",
         "_chunks",
         "_ended",
@@ -97,6 +104,8 @@ class Endpoint:
         self._chunks: Queue[bytes] = EMPTY
         # Sending. Counters since the start; what is known of the other end is only looked at when it limits us.
         self.accepted = 0
+        self._buffer = SEND_BUFFER_BYTES
+        """What is taken of a program that writes; less for a Unix socket than for TCP on one machine, as on Linux."""
         self._acknowledged = 0
         self._known_read = 0
         self._transmitted = 0
@@ -128,6 +137,8 @@ class Endpoint:
 
     def join(self, peer: Endpoint) -> None:
         self.peer, self._to = peer, peer.host.name
+        if peer.host is self.host and self.local[0]:
+            self._buffer = LOOPBACK_BUFFER_BYTES
 
     # -- what a program calls --------------------------------------------------------------------------------------
 
@@ -140,7 +151,7 @@ class Endpoint:
         if self._ended:
             return True
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        return self._between(acknowledged, self.accepted) < SEND_BUFFER_BYTES
+        return self._between(acknowledged, self.accepted) < self._buffer
 
     def send(self, data: bytes) -> int:
         """Take as much of `data` as there is room for; returns how much, 0 = none now, `on_writable` tells.
@@ -188,7 +199,7 @@ class Endpoint:
     def _take_in(self, data: bytes) -> int:
         size = len(data)
         acknowledged = self._acknowledged if self._blocked else self.peer._arrived
-        room = SEND_BUFFER_BYTES - self._between(acknowledged, self.accepted)
+        room = self._buffer - self._between(acknowledged, self.accepted)
         if room <= 0:
             self._block()
             return 0
@@ -418,7 +429,7 @@ class Endpoint:
         self._acknowledged = max(self._acknowledged, progress[0])
         self._known_read = max(self._known_read, progress[1])
         self.pump()
-        if not self._backlog and self._between(self._acknowledged, self.accepted) < SEND_BUFFER_BYTES:
+        if not self._backlog and self._between(self._acknowledged, self.accepted) < self._buffer:
             self._blocked = False
         self.on_writable()
 

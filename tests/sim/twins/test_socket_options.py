@@ -100,3 +100,23 @@ async def test_switches_that_are_set_as_bytes(log: Log):
             for level, option in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.SOL_SOCKET, socket.SO_REUSEADDR)):
                 one.setsockopt(level, option, struct.pack("i", value))
                 log("set", value, one.getsockopt(level, option))
+
+
+@twin
+async def test_errors_that_datagram_sockets_ask_for(log: Log):
+    for family, address, level, option in (
+        (socket.AF_INET, ("127.0.0.1", 9), socket.IPPROTO_IP, 11),  # IP_RECVERR
+        (socket.AF_INET6, ("::1", 9), socket.IPPROTO_IPV6, 25),  # IPV6_RECVERR
+    ):
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.setblocking(False)
+            log.call("empty queue", family.name, one.recvmsg, 100, 100, socket.MSG_ERRQUEUE)
+            for wanted in (0, 1):
+                one.setsockopt(level, option, wanted)
+                one.sendto(b"x", address)
+                await moment()
+                log.call("receive", wanted, one.recvfrom, 10)
+                log("option", one.getsockopt(level, option))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+        six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        log("option", six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO))

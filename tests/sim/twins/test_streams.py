@@ -601,3 +601,23 @@ async def test_sendfile_without_falling_back(log: Log):
                 log("client", sent, file.tell(), bytes(server.data[-5:]))
             for what in (io.BytesIO(b"no file"), object()):
                 await log.attempt("client", "no file", loop.sendfile(client.transport, what, fallback=False))
+
+
+@twin
+async def test_a_megabyte_that_nobody_has_read_yet_drains(log: Log):
+    accepted = asyncio.Queue()
+    server = await asyncio.start_server(lambda *ends: accepted.put_nowait(ends), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    _, sender = await accepted.get()
+    sender.write(bytes(1 << 20))
+    await asyncio.wait_for(sender.drain(), 5)
+    log("drained", len(await reader.readexactly(1 << 20)))
+    sender.write(bytes(8 << 20))
+    try:
+        await asyncio.wait_for(sender.drain(), 0.2)
+    except TimeoutError:
+        log("eight", "do not")
+    writer.close()
+    sender.transport.abort()
+    server.close()
+    await moment()
