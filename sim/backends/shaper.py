@@ -79,7 +79,7 @@ class Way:
 
     def datagram(self, data: bytes, now: float) -> Arrivals:
         """What arrives of a datagram, and when: nothing, one, or two copies."""
-        verdict = datagram(self, self._random, now, data)
+        verdict = datagram(self, self.delay, self._random, now, data)
         return () if isinstance(verdict, str) else verdict
 
 

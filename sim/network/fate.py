@@ -31,18 +31,16 @@ class Way(Protocol):
     @property
     def link(self) -> Link: ...
 
-    @property
-    def delay(self) -> Callable[[], float]:
-        """Draws a latency in seconds."""
-        ...
-
     def travel(self, now: float, size: int) -> float | None:
         """When something sent now has arrived; None where it finds no room in a queue."""
         ...
 
 
-def datagram(way: Way, random: Random, now: float, data: bytes) -> Lost | Arrivals:
-    """The verdict on a datagram. Draws, in this order: loss, its latency, corruption, reordering, duplication."""
+def datagram(way: Way, delay: Callable[[], float], random: Random, now: float, data: bytes) -> Lost | Arrivals:
+    """The verdict on a datagram; `delay` draws a latency in seconds.
+
+    Draws, in this order: loss, its latency, corruption, reordering, duplication.
+    """
     link, draw = way.link, random.random
     if link.loss and draw() < datagram_loss(link, len(data)):
         return "loss"
@@ -52,9 +50,9 @@ def datagram(way: Way, random: Random, now: float, data: bytes) -> Lost | Arriva
     if link.corrupt and data and draw() < link.corrupt:
         data = _flip_a_bit(data, random.randrange(len(data) * 8))
     if link.reorder and draw() < link.reorder:
-        when += way.delay()
+        when += delay()
     if link.duplicate and draw() < link.duplicate:
-        return (when, data), (when + way.delay(), data)
+        return (when, data), (when + delay(), data)
     return ((when, data),)
 
 

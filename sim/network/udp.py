@@ -180,7 +180,7 @@ class DatagramSocket:
         """The same over a link that does more than delay."""
         network = self.network
         _, target, to, source, data, line = packet
-        verdict = fate.datagram(path, network.random, now, data)
+        verdict = fate.datagram(path, path.delay, network.random, now, data)
         if isinstance(verdict, str):
             self._drop(now, line, target.name, verdict)
             return

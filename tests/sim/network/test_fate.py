@@ -32,6 +32,10 @@ class Numbered(Random):
         return 3
 
 
+def verdict_on(way, random, now, data):
+    return fate.datagram(way, way.delay, random, now, data)
+
+
 def path(random, **edge):
     link = Link.of({"latency": LATENCY, **edge})
     return fabric.Path(link, [(None, link.delay)], random)
@@ -39,7 +43,7 @@ def path(random, **edge):
 
 def test_nothing_is_drawn_of_a_plain_way():
     random = Numbered()
-    assert fate.datagram(path(random), random, 5.0, b"x") == ((5.0 + LATENCY, b"x"),)
+    assert verdict_on(path(random), random, 5.0, b"x") == ((5.0 + LATENCY, b"x"),)
     assert not fate.packet_is_lost(Link(), random)
     assert fate.first_lost(fate.passes(Link()), random, 100) is None
     assert random.asked == []
@@ -48,7 +52,7 @@ def test_nothing_is_drawn_of_a_plain_way():
 def test_a_datagram_draws_in_the_order_of_the_docs():
     random = Numbered()
     edge = {"loss": 0.1, "corrupt": 1.0, "reorder": 1.0, "duplicate": 1.0, "latency": "uniform(0ms, 20ms)"}
-    verdict = fate.datagram(path(random, **edge), random, 0.0, b"\0\0")
+    verdict = verdict_on(path(random, **edge), random, 0.0, b"\0\0")
     assert verdict == ((pytest.approx(0.02), b"\x08\0"), (pytest.approx(0.03), b"\x08\0"))
     # Loss, latency, corruption and which bit, reordering and its latency, duplication and its latency.
     assert random.asked == ["draw", "draw", "draw", "one of 16", "draw", "draw", "draw", "draw"]
@@ -59,7 +63,7 @@ def test_a_datagram_that_does_not_arrive_has_a_reason(edge, reason):
     random = Numbered()
     wires = shaper.Way(Link.of({"latency": LATENCY, **edge}), random)
     wires.travel(0.0, 10)
-    assert fate.datagram(wires, random, 0.0, b"x") == reason
+    assert verdict_on(wires, random, 0.0, b"x") == reason
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_both_worlds_give_the_same_verdict(make):
     way, reference = make(random, **edge), path(expected, **edge)
     for number in range(200):
         data = bytes([number]) * 3
-        assert fate.datagram(way, random, 0.0, data) == fate.datagram(reference, expected, 0.0, data)
+        assert verdict_on(way, random, 0.0, data) == verdict_on(reference, expected, 0.0, data)
 
 
 @pytest.mark.parametrize("packets", [1, 2, 40])
