@@ -1,6 +1,6 @@
 """Bugs of shared state: what was read is no longer true when it is acted upon.
 
-In each, tasks arrive one after the other (`arrive`), so that fifo ends one before the next begins. Tests:
+In each, one task is there before the others (`arrive`), so that fifo ends it before they begin. Tests:
 tests/benchmarks/test_planted.py.
 """
 
@@ -19,12 +19,12 @@ async def arrive(turns: int) -> None:
 
 
 async def check_then_set(repaired: bool) -> bool:
-    """Five buyers of one seat: whether it is free is looked up, then the buyer is written down."""
+    """Five buyers of one seat, one of whom is there first: whether it is free is looked up, then who buys is noted."""
     buyers: list[int] = []
     lock = asyncio.Lock()
 
     async def buy(number: int) -> None:
-        await arrive(2 * number)
+        await arrive(2 if number else 0)
         async with AsyncExitStack() as stack:
             if repaired:
                 await stack.enter_async_context(lock)
