@@ -54,7 +54,7 @@ class Names:
             raise socket.gaierror(socket.EAI_NONAME, "neither a name nor a service; None is this machine")
         literal = _literal(host) if host and (host not in self._network.hosts or _numeric(host)) else None
         if host is None:
-            found = self._unnamed(bool(flags & _PASSIVE))
+            found = ["0.0.0.0", "::"] if flags & _PASSIVE else ["::1", "127.0.0.1"]
         elif literal is not None:
             found = [literal]
         else:
@@ -86,11 +86,6 @@ class Names:
                 self._streams.clear()
             infos = self._streams[key] = self.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return infos
-
-    def _unnamed(self, passive: bool) -> list[str]:
-        """No host: all addresses, or ourselves. IPv6 only where the machine has an address of it."""
-        four, six = ("0.0.0.0", "::") if passive else ("127.0.0.1", "::1")
-        return [four, six] if self._host.ip6 else [four]
 
     def of_socket(self, family: int, call: str, address: Any) -> tuple[str, int]:
         """(ip, port) of an address as a socket's calls take it, an IPv4 one where IPv6 maps it (::ffff:10.0.0.1).

@@ -193,3 +193,18 @@ async def test_to_connect_to_no_address_is_to_connect_to_oneself(log: Log):
     await peer.lost.wait()
     await moment()
     server.close()
+
+
+@twin
+async def test_a_server_on_all_addresses_has_both_families(log: Log):
+    loop = asyncio.get_running_loop()
+    for flags in (0, socket.AI_PASSIVE):
+        log("names", [info[4] for info in await loop.getaddrinfo(None, 80, type=socket.SOCK_STREAM, flags=flags)])
+    server = await asyncio.start_server(lambda _, writer: writer.close(), None, 0)
+    for sock in sorted(server.sockets, key=lambda each: each.family):
+        address = "127.0.0.1" if sock.family == socket.AF_INET else "::1"
+        log("listens", sock.getsockname()[0])
+        reader, writer = await asyncio.open_connection(address, sock.getsockname()[1])
+        log("connected", writer.get_extra_info("peername")[0], await reader.read())
+        writer.close()
+    server.close()
