@@ -62,8 +62,9 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
     ) -> "Study":
         """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
 
-        What is left out is as `[sweep]` says. `out` is a file that keeps each result as it comes; the same call with
-        the same file goes on where it was interrupted. Raises ScenarioError, study.Refused, study.SweepError.
+        What is left out is as `[sweep]` says. `interleaving` is one of fifo, random, pct, pos, surw, mix. `out` is a
+        file that keeps each result as it comes; the same call with the same file goes on where it was interrupted.
+        Raises ScenarioError, study.Refused, study.SweepError.
         """
         from sim.study import sweep
 

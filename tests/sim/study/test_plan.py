@@ -1,5 +1,6 @@
 """What a sweep would run, and what it refuses before anything runs."""
 
+import msgspec
 import pytest
 
 from sim.scenario.mistake import ScenarioError
@@ -112,3 +113,17 @@ def test_every_cell_is_checked_before_anything_runs(draws, matrix, words):
 def test_a_table_that_makes_no_sense_is_a_mistake_in_the_file(draws, table, words):
     with pytest.raises(ScenarioError, match=words):
         draws(f"\n[sweep]\n{table}\n")
+
+
+def test_the_tables_interleaving_holds_for_all_runs_and_an_argument_beats_it(draws):
+    table = '[sweep]\nseeds = "1:2"\ninterleaving = "pct"\n'
+    assert [cell.scenario.interleaving for cell in plan(draws(table)).cells] == ["pct"]
+    assert draws(table).interleaving == "fifo"
+    assert [cell.scenario.interleaving for cell in plan(draws(table), interleaving="pos").cells] == ["pos"]
+
+
+def test_a_scenario_from_no_file_is_swept_with_an_interleaving_too(draws):
+    built = msgspec.structs.replace(draws(), origin=None)
+    assert plan(built, interleaving="surw").cells[0].scenario.interleaving == "surw"
+    with pytest.raises(Refused, match="interleaving is one of fifo, random, pct, pos, surw, mix, not 'lifo'"):
+        plan(built, interleaving="lifo")

@@ -1,7 +1,14 @@
 """Where two traces part."""
 
 from sim.trace import Event
-from sim.trace.diff import Difference, Kinds, first_difference, first_difference_in_kind, first_difference_in_order
+from sim.trace.diff import (
+    Difference,
+    Kinds,
+    choice_apart,
+    first_difference,
+    first_difference_in_kind,
+    first_difference_in_order,
+)
 
 
 def told(*names):
@@ -62,3 +69,25 @@ def test_times_and_causes_are_no_difference_in_order_and_what_happened_where_is(
         changed = [other[0], other[1]._replace(**change), other[2]]
         assert first_difference_in_order(one, changed) == Difference(2, one[1], changed[1])
     assert first_difference_in_order(one, other[:2]) == Difference(3, one[2], None)
+
+
+def choices(*steps):
+    """A trace of choices: where the task that went first goes on, and where the one that had to wait."""
+    return [
+        Event(line, 0.0, "n", "chosen", 0, {"task": f"Task-{line}", "step": step, "passed_step": passed})
+        for line, (step, passed) in enumerate(steps, 1)
+    ]
+
+
+def test_the_last_choice_that_the_other_trace_never_made_is_named():
+    fails = choices(("a:1", "b:1"), ("b:2", "a:2"), ("a:3", "b:3"), ("a:1", "b:1"))
+    holds = choices(("a:1", "b:1"), ("a:2", "b:2"))
+    assert choice_apart(fails, holds) == fails[2]
+    assert choice_apart(fails, holds, before=2) == fails[1]
+    assert choice_apart(fails, holds, before=1) is None
+    assert choice_apart(fails, fails) is None
+
+
+def test_choices_are_no_difference_in_kind():
+    one, other = choices(("a:1", "b:1")), choices(("b:1", "a:1"))
+    assert first_difference_in_kind(Kinds(one, aside=()), Kinds(other, aside=())) is None
