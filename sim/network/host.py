@@ -40,6 +40,17 @@ def is_loopback(ip: str) -> bool:
     return ip.startswith("127.") or ip == "::1"
 
 
+class UnixFile:
+    """What a Unix socket is in its directory: the path that it was bound to, its number, its permissions, and whether
+    it goes with its listener.
+    """
+
+    __slots__ = ("bound_to", "goes_with_listener", "inode", "mode")
+
+    def __init__(self, bound_to: str, inode: int) -> None:
+        self.bound_to, self.inode, self.mode, self.goes_with_listener = bound_to, inode, 0o755, False
+
+
 class Host:
     """One machine. `ahead` is how far its running program is ahead of the others: it slept without yielding."""
 
@@ -78,8 +89,8 @@ class Host:
         self.datagram_sockets: Bound[DatagramSocket] = Bound()
         self.listeners: Bound[Listener] = Bound()
         """By (ip, port), or by path for Unix sockets."""
-        self.paths: dict[str, bool] = {}
-        """Unix sockets that have been bound: as files, they outlive their listener, but for those that clean up."""
+        self.paths: dict[str, UnixFile] = {}
+        """Unix sockets that have been bound, by absolute path: as files they outlive their listener."""
         self.reserved: dict[int, dict[Any, tuple[str, bool]]] | None = None
         """By port, the stream sockets that are bound to it: each one's address, and whether it shares that until one
         listens (SO_REUSEADDR)."""
@@ -154,6 +165,10 @@ class Host:
         if holders.pop(holder, None) and not holders:
             del reserved[port]
 
+    def make_file(self, file: str, path: str) -> None:
+        """That of a Unix socket, which was bound to `path`."""
+        self.paths[file] = UnixFile(path, 1 + max((file.inode for file in self.paths.values()), default=0))
+
     def unlink(self, path: str) -> None:
         """Remove a Unix socket's file: nobody can connect to its listener any more."""
         self.paths.pop(path, None)
@@ -195,7 +210,8 @@ class Host:
     def end_process(self) -> None:
         """What the operating system does when a process ends: every socket is closed."""
         self.reserved = None
-        self.paths = dict.fromkeys(self.paths, False)  # nobody cleans up
+        for file in self.paths.values():
+            file.goes_with_listener = False  # nobody cleans up
         for socket in list(self.datagram_sockets.values()):
             socket.close()
         for listener in list(self.listeners.values()):

@@ -114,6 +114,12 @@ class BareSocket:
         return descriptor
 
 
+def unix_file(path: Any) -> str:
+    """Which file a path means, as its machine keeps it: two paths may mean one. An abstract one (NUL …) is no file."""
+    file: str = os.fsdecode(path)
+    return file if file.startswith("\0") else os.path.abspath(file)
+
+
 def unix_path(address: Any) -> str:
     """Of a Unix socket. Raises OSError where there is no room for it in the address (Linux: sun_path)."""
     path = os.fsdecode(address)

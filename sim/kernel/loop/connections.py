@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.loop.adopt import adopt
+from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.run import Turns
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.loop.transports import DatagramTransport, StreamTransport
@@ -267,11 +268,11 @@ class ConnectionMethods(Turns):
     async def create_unix_server(
         self, protocol_factory: Callable[[], Any], path: Any = None, *, sock: Any = None, **options: Any
     ) -> asyncio.Server:
-        """A path lives in the simulation, on this node: it makes no file."""
+        """A path lives in the simulation, on this node: it makes no real file (sim.kernel.patches.unix_files)."""
         if path is not None and sock is None:
-            # As asyncio does with what an earlier server left; asyncio itself would remove a real file of that name.
+            # As asyncio does with what an earlier server left; asyncio itself would remove a real socket's file.
             path = os.fspath(path)
-            self._host.unlink(path)
+            self._host.unlink(unix_file(path))
             sock = socket.socket(socket.AF_UNIX)
             try:
                 sock.bind(path)
@@ -281,12 +282,13 @@ class ConnectionMethods(Turns):
             path = None
         cleans_up = False
         if sys.version_info >= (3, 13):
-            # asyncio looks at the file, which there is not.
+            # asyncio looks at the number of the file.
             cleans_up, options["cleanup_socket"] = options.get("cleanup_socket", True), False
         make: Any = unix_events._UnixSelectorEventLoop.create_unix_server
         server: asyncio.Server = await make(self, protocol_factory, path, sock=sock, **options)
         if cleans_up:
-            self._host.paths |= {each.getsockname(): True for each in server.sockets}
+            for each in server.sockets:
+                self._host.paths[unix_file(each.getsockname())].goes_with_listener = True
         return server
 
     def _simulated(self, sock: Any) -> SimulatedSocket:

@@ -17,7 +17,7 @@ from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import BareSocket, unix_path
+from sim.kernel.loop.bare import BareSocket, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
 from sim.kernel.loop.selector import Selector
@@ -144,9 +144,9 @@ class SimulatedSocket(BareSocket, SocketCalls):
         self._check_open()
         key: Any
         if self.family == socket.AF_UNIX:
-            key = unix_path(address)
-            if not key:
+            if not (path := unix_path(address)):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            key = unix_file(path)
         else:
             key = self._address("connect", address)
             if key[0] in ANY:
@@ -163,9 +163,9 @@ class SimulatedSocket(BareSocket, SocketCalls):
         if self._timeout != 0 and self.family != socket.AF_UNIX:
             raise self.would_block("connect")
         if self.family == socket.AF_UNIX:
-            self._peer_path = key
-        if self.family == socket.AF_UNIX and key not in self._host.paths:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if key not in self._host.paths:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            self._peer_path = self._host.paths[key].bound_to
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
         if not connecting.finished:
             self._connecting = connecting
@@ -233,11 +233,13 @@ class SimulatedSocket(BareSocket, SocketCalls):
         if self._endpoint is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if self._listener is None:
-            key = self._bound or self._any
+            unix = self.family == socket.AF_UNIX
+            key = unix_file(self._bound) if unix and self._bound else self._bound or self._any
             self._listener = Listener(self._network, self._host, key, backlog, dual=self._is_dual(key))
             self._listener.on_readable = self._mark
             self.made = made_here()
-            self._bound = self._listener.key
+            if not unix:
+                self._bound = self._listener.key
 
     def _check_stream(self) -> None:
         self._check_open()
@@ -380,10 +382,11 @@ class SimulatedSocket(BareSocket, SocketCalls):
         self._check_open()
         if self.family == socket.AF_UNIX:
             path = unix_path(address)
-            if path in self._host.paths:
+            file = unix_file(path)
+            if file in self._host.paths or (path and path[0] != "\0" and os.path.lexists(file)):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
-            self._host.paths[path] = False
+            self._host.make_file(file, path)
             return
         ip, port = self._address("bind", address)
         if self._bound is not None:

@@ -14,6 +14,7 @@ from sim.kernel.patches import (
     rebind,
     signals,
     socket_module,
+    unix_files,
 )
 
 __all__ = ["install", "undo"]
@@ -32,7 +33,7 @@ def install() -> None:
         return
     _installed = True
     warn_if_untried()
-    for part in (clock_and_random, socket_module, never_awaited, other_loops, signals, asyncio_hashes):
+    for part in (clock_and_random, socket_module, never_awaited, other_loops, signals, asyncio_hashes, unix_files):
         part.install()
     rebind.rebind()
 

@@ -81,7 +81,7 @@ class Listener:
         for key in (self.key, ("0.0.0.0", self.key[1])):
             if listeners.get(key) is self:
                 del listeners[key]
-                if isinstance(key, str) and self.host.paths.get(key):
+                if isinstance(key, str) and (file := self.host.paths.get(key)) and file.goes_with_listener:
                     del self.host.paths[key]
         while self.queue:
             self.queue.popleft().reset()

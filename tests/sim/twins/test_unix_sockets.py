@@ -3,7 +3,10 @@
 import asyncio
 import os
 import socket
+import stat
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.sim.twins.by_hand import log_calls
 from tests.sim.twins.twin import Log, Peer, moment, twin, unix_path
@@ -105,3 +108,45 @@ async def test_connecting_to_a_path_that_is_empty(log: Log):
     with socket.socket(socket.AF_UNIX) as one:
         one.setblocking(False)
         await log.attempt("connect", "empty", asyncio.get_running_loop().sock_connect(one, ""))
+
+
+@twin
+async def test_a_unix_socket_is_a_file(log: Log):
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "s")
+        server = await asyncio.start_unix_server(lambda _, writer: writer.close(), path)
+        os.chmod(path, 0o600)
+        relative = _log_file(log, path)
+        reader, writer = await asyncio.open_unix_connection(relative)
+        log("relative", await reader.read(), writer.get_extra_info("peername") == relative)
+        writer.close()
+        os.remove(path)
+        await log.attempt("connect", "removed", asyncio.open_unix_connection(path))
+        log.call("remove", "again", os.unlink, path)
+        server.close()
+        other = _another_file(directory)
+        await log.attempt("bind", "another file", asyncio.start_unix_server(print, other))
+        log("other", os.stat(other).st_size)
+
+
+def _log_file(log, path):
+    found = os.stat(path)
+    log("file", stat.S_ISSOCK(found.st_mode), oct(stat.S_IMODE(found.st_mode)), os.path.exists(path))
+    log("path", Path(path).is_socket(), os.lstat(os.fsencode(path)).st_ino == found.st_ino)
+    return os.path.relpath(path)
+
+
+def _another_file(directory):
+    other = Path(directory, "other")
+    other.write_text("of another kind")
+    return other
+
+
+@twin
+async def test_an_abstract_unix_socket_is_no_file(log: Log):
+    name = f"\0of-this-test-{os.getpid()}"
+    server = await asyncio.start_unix_server(lambda _, writer: writer.close(), name)
+    reader, writer = await asyncio.open_unix_connection(name)
+    log("abstract", await reader.read())
+    writer.close()
+    server.close()
