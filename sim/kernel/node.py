@@ -17,11 +17,12 @@ from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel.clock import Clock
-from sim.kernel.errors import NodeDown, SimulationError
+from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
 from sim.kernel.running import outside
+from sim.kernel.work import Work
 from sim.network.host import Host
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Node:
         "process_id",
         "running",
         "simulation",
+        "work",
     )
 
     def __init__(self, simulation: "Simulation", name: str, ip: str, *more: str) -> None:
@@ -83,6 +85,7 @@ class Node:
         self.host.ahead = 0.0
         self.running = True
         """Whether a process runs on it."""
+        self.work = Work()
         self.loop = NodeLoop(self)
         self.clock.govern(self.loop)
 
@@ -359,6 +362,7 @@ class Node:
 
     def monotonic(self) -> float:
         """As `time.monotonic` and `loop.time` answer here: virtual seconds, unless its clock drifts."""
+        self._look()
         return self.clock.steady()
 
     def _exactly(self) -> float:
@@ -366,7 +370,22 @@ class Node:
         return now
 
     def wall_clock(self) -> float:
+        self._look()
         return self.clock.time()
+
+    def processor_time(self) -> float:
+        """As `time.process_time`: what it has worked (sim.kernel.work), not what it has waited or slept."""
+        self._look()
+        return self.work.seconds
+
+    def _look(self) -> None:
+        """It asks what time it is. Raises Livelock where it does nothing else."""
+        cost = self.work.look(self.simulation.schedule.now, self.host.ahead)
+        if cost:
+            if cost == math.inf:
+                raise Livelock(f"{self.name} has looked at its clock for {self.host.ahead:.0f} s and done nothing else")
+            self.host.ahead += cost
+            self.loop.halt()
 
     def sleep(self, seconds: float) -> None:
         """`time.sleep` on this node: time passes, and nothing else of it runs."""

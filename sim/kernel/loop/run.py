@@ -23,14 +23,13 @@ from sim.kernel.loop.handles import Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.waiting import where
+from sim.kernel.work import FREE_TURNS
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
 
 __all__ = ["NO_WAKE", "Turns", "as_made_above"]
 
-MAX_TURNS = 100_000
-"""Turns without time advancing after which a node is taken to spin."""
 NO_WAKE = math.inf
 MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 
@@ -52,6 +51,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_schedule",
         "_selector",
         "_simulation",
+        "_spun",
         "_stopping",
         "_timer_cancelled_count",
         "_timers",
@@ -88,6 +88,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._host = node.host
         self._marked = self._selector.marked
         self._halted = self._asks = False
+        self._spun = 0
+        """Turns that it has run without waiting, where they are so many that each takes time (sim.kernel.work)."""
         node.host.in_turn = self.is_running
         self.wake_at = NO_WAKE
         """The time of its wake-up."""
@@ -194,8 +196,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         if self._chooser is not None:
             self._chosen_turns(self._chooser)
             return
-        marked, timers, now = self._marked, self._timers, self._schedule.now
-        turns = 0
+        marked, timers, now, turns = self._marked, self._timers, self._schedule.now, self._spun
         while True:
             if marked:
                 self._poll_sockets(marked)
@@ -211,6 +212,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
                     ready.append(handle)
             if not ready:
                 handle = arguments = None  # else an exception's traceback, which leads here, keeps its task in a cycle
+                if turns > FREE_TURNS:
+                    self._waits()
                 return
             self._ready = []  # what comes from now on is the next turn's
             ready.reverse()
@@ -241,12 +244,13 @@ class Turns(selector_events.BaseSelectorEventLoop):
             if self._stopping:
                 return
             turns += 1
-            if turns > MAX_TURNS:
-                raise self._livelock(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
+            if turns > FREE_TURNS:
+                self._take_time(turns, handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
+                return
 
     def _chosen_turns(self, chooser: Chooser) -> None:
         """As `_turns`, where the seed chooses what goes next: also what became ready in the same turn."""
-        turns = 0
+        turns = self._spun
         while True:
             if self._marked:
                 self._poll_sockets(self._marked)
@@ -262,6 +266,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
             self._ready = []
             if not len(chooser):
                 step = handle = None  # as in `_turns`
+                if turns > FREE_TURNS:
+                    self._waits()
                 return
             # As many steps as were ready at its start, so that sockets and timers come as often as without a choice.
             for _ in range(len(chooser)):
@@ -283,16 +289,28 @@ class Turns(selector_events.BaseSelectorEventLoop):
                     chooser.add(self._ready)
                     self._ready = []
             turns += 1
-            if self._stopping or turns > MAX_TURNS:
+            if self._stopping or turns > FREE_TURNS:
                 self._ready = chooser.give_back()
-                if self._stopping:
-                    return
-                raise self._livelock(handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
+                if not self._stopping:
+                    self._take_time(turns, handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one
+                return
 
-    def _livelock(self, last: Any) -> Livelock:
-        return Livelock(
-            f"{self.node.name} has run {MAX_TURNS} turns without time advancing; the last was {_shown(last)}"
-        )
+    def _take_time(self, turns: int, last: Any) -> None:
+        """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
+        cost = self.node.work.turn(self._schedule.now)
+        if cost == math.inf:
+            self._waits()
+            raise Livelock(
+                f"{self.node.name} has run {turns} turns in an hour of virtual time and never waited; the last was "
+                f"{_shown(last)}"
+            )
+        self._spun = turns
+        self._host.ahead += cost
+        self._halted = True
+
+    def _waits(self) -> None:
+        self._spun = 0
+        self.node.work.rest()
 
     def _break_off(self, left: list[Any]) -> None:
         """Callbacks that a halted turn did not run come first in the next turn; a dead process runs none."""

@@ -78,20 +78,24 @@ def _time() -> dict[str, Callable[..., Any]]:
         return float(timegm(moment))
 
     def clock_of(source: Source, which: int) -> float:
+        if which in (time.CLOCK_PROCESS_CPUTIME_ID, time.CLOCK_THREAD_CPUTIME_ID):
+            return source.processor_time()
         return source.wall_clock() if which in wall_clocks else source.monotonic()
 
     wall_clocks = (time.CLOCK_REALTIME, getattr(time, "CLOCK_TAI", time.CLOCK_REALTIME))
     gmtime, asctime = time.gmtime, time.asctime
     wall: Callable[[Source], float] = lambda source: source.wall_clock()  # noqa: E731
     steady: Callable[[Source], float] = lambda source: source.monotonic()  # noqa: E731
+    worked: Callable[[Source], float] = lambda source: source.processor_time()  # noqa: E731
     functions: dict[str, Callable[..., Any]] = {
         "time": clock(time.time, wall, False),
         "time_ns": clock(time.time_ns, wall, True),
         "sleep": on_a_node(time.sleep, lambda source, seconds: source.sleep(seconds)),
     }
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
-        functions[name] = clock(getattr(time, name), steady, False)
-        functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), steady, True)
+        shown = worked if name in ("process_time", "thread_time") else steady
+        functions[name] = clock(getattr(time, name), shown, False)
+        functions[f"{name}_ns"] = clock(getattr(time, f"{name}_ns"), shown, True)
     functions["clock_gettime"] = on_a_node(time.clock_gettime, clock_of)
     functions["clock_gettime_ns"] = on_a_node(time.clock_gettime_ns, lambda *which: round(clock_of(*which) * 1e9))
     functions["localtime"] = on_a_node(time.localtime, in_utc)

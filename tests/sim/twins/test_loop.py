@@ -401,3 +401,17 @@ async def test_signals_that_nobody_can_handle(log: Log):
     log.call("signal", "nothing to call", signal.signal, signal.SIGUSR1, None)
     log.call("signal", "get", signal.getsignal, 999)
     log.call("signal", "raise", signal.raise_signal, 999)
+
+
+@twin
+async def test_time_passes_while_a_program_works(log: Log):
+    loop = asyncio.get_running_loop()
+    fired = asyncio.Event()
+    loop.call_later(0.05, fired.set)
+    while not fired.is_set():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    log("polled", "a timer")
+    end = time.monotonic() + 0.02
+    while time.monotonic() < end:
+        pass
+    log("spun", "on the clock")

@@ -1,0 +1,57 @@
+"""What a program takes of virtual time by working: nothing, until it works long without waiting.
+
+A turn of an event loop takes no virtual time, nor does a look at the clock, so that an hour of a real cluster is
+simulated in seconds. But a program that polls with `sleep(0)` until a timer fires, or spins until the clock shows
+something, waits for time to pass, and on a real machine it does. So from the FREE_TURNS-th turn, or FREE_LOOKS-th look,
+at one instant on each takes time: at first as much as on a real machine, then a share of what has passed since, so that
+a minute is over after some ten thousand of them. One that goes on for an hour of virtual time will never end.
+
+Knows no loop. Tests: tests/sim/kernel/test_work.py.
+"""
+
+__all__ = ["FREE_LOOKS", "FREE_TURNS", "MAX_SECONDS", "Work"]
+
+FREE_TURNS = 10_000
+FREE_LOOKS = 10_000
+TURN, LOOK = 10e-6, 0.1e-6
+"""Seconds that each takes from then on, …"""
+SHARE = 1e-3
+"""… or this share of the time since."""
+MAX_SECONDS = 3600.0
+"""Longer no program works without waiting for anything."""
+
+
+class Work:
+    """Of one node."""
+
+    __slots__ = ("_instant", "_looks", "_since", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Processor time, as time.process_time shows it."""
+        self._since: float | None = None
+        self._instant, self._looks = -1.0, 0
+
+    def turn(self, now: float) -> float:
+        """Seconds that a turn takes, of so many without a wait; infinity where it is more than can be."""
+        if self._since is None:
+            self._since = now
+        return self._cost(TURN, now - self._since)
+
+    def rest(self) -> None:
+        """It waits."""
+        self._since = None
+
+    def look(self, now: float, ahead: float) -> float:
+        """Seconds that a look at the clock takes, by which the program is then ahead of `now` by more; as `turn`."""
+        if now != self._instant:
+            self._instant, self._looks = now, 0
+        self._looks += 1
+        return self._cost(LOOK, ahead) if self._looks > FREE_LOOKS else 0.0
+
+    def _cost(self, least: float, spent: float) -> float:
+        if spent > MAX_SECONDS:
+            return float("inf")
+        cost = max(least, SHARE * spent)
+        self.seconds += cost
+        return cost

@@ -1,0 +1,124 @@
+"""Time that passes while a program works: turns and looks at the clock, once there are many at one instant."""
+
+import asyncio
+import time
+
+import pytest
+
+import sim
+from sim import Livelock, Simulation
+from sim.kernel.work import FREE_LOOKS, FREE_TURNS, MAX_SECONDS, Work
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few are free, so that tests are quick."""
+    monkeypatch.setattr("sim.kernel.loop.run.FREE_TURNS", 50)
+    monkeypatch.setattr("sim.kernel.work.FREE_LOOKS", 50)
+
+
+async def poll(done):
+    while not done():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def poll_a_timer():
+    fired = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, fired.set)
+    await poll(fired.is_set)
+
+
+async def poll_the_clock():
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 0.1
+    await poll(lambda: loop.time() >= end)
+
+
+async def spin():
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        pass
+
+
+async def spin_on_the_processor():
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    assert time.thread_time() >= end
+
+
+@pytest.mark.parametrize("interleaving", ["fifo", "random"])
+@pytest.mark.parametrize("wait", [poll_a_timer, poll_the_clock, spin, spin_on_the_processor])
+def test_whoever_waits_by_working_sees_time_pass(few, wait, interleaving):
+    async def main():
+        began = time.time()
+        await wait()
+        return time.time() - began
+
+    assert sim.run(main(), seed=1, interleaving=interleaving) == pytest.approx(0.1, rel=0.01)
+
+
+def test_a_little_work_takes_no_time():
+    async def main():
+        for _ in range(FREE_TURNS // 2):
+            await asyncio.sleep(0)
+        assert all(time.monotonic() == time.monotonic() for _ in range(FREE_LOOKS // 4))
+        return time.time(), time.process_time()
+
+    began, worked = sim.run(main(), seed=1)
+    assert began == 1_735_689_600.0
+    assert worked == 0.0
+
+
+def test_who_waits_in_between_does_not_spin(few):
+    async def main():
+        for _ in range(5):
+            for _ in range(40):
+                await asyncio.sleep(0)
+            await asyncio.sleep(1.0)
+        return time.monotonic()
+
+    assert sim.run(main(), seed=1) == 5.0
+
+
+def test_others_go_on_while_one_works(few):
+    heard = []
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.01)
+            heard.append(asyncio.get_running_loop().time())
+
+    with Simulation(1) as simulation:
+        busy, other = simulation.add_node("busy"), simulation.add_node("other")
+        other.start(tick)
+        task = busy.start(poll_a_timer)
+        simulation.run_until_complete(task)
+        assert len(heard) in (9, 10)
+        other.kill()
+
+
+def test_sleep_is_no_work():
+    async def main():
+        await asyncio.sleep(1.0)
+        time.sleep(1.0)  # noqa: ASYNC251
+        return time.process_time(), time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
+
+    assert sim.run(main(), seed=1) == (0.0, 0.0)
+
+
+def test_who_looks_at_the_clock_for_ever_is_named(few):
+    async def main():
+        while True:
+            time.monotonic()
+
+    with pytest.raises(Livelock, match="main has looked at its clock for"):
+        sim.run(main(), seed=1)
+
+
+def test_a_share_of_the_time_since_is_the_cost_of_a_turn():
+    work = Work()
+    assert [work.turn(now) for now in (5.0, 5.0001, 65.0)] == pytest.approx([10e-6, 10e-6, 0.06])
+    assert work.turn(5.0 + MAX_SECONDS + 1.0) == float("inf")
+    work.rest()
+    assert work.turn(9000.0) == 10e-6
