@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from rpcnet.cluster.seal import sealed
+from rpcnet.cluster.seal.window import Windows
 
 __all__ = ["no_replay_window"]
 
 
 @contextmanager
 def no_replay_window() -> Iterator[None]:
-    def always(window: int, counter: int) -> int:
-        return 0
+    def always(windows: Windows, session: bytes, counter: int) -> int:
+        return counter
 
-    with patch.object(sealed, "after", always):
+    with patch.object(Windows, "after", always):
         yield
