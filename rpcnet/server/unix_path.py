@@ -4,7 +4,7 @@ asyncio removes whatever socket it finds at the path, a living server's too, and
 the path is connected to first; where nobody answers, asyncio may remove it. Between the two no other task of this loop
 runs. Two processes that take over the same dead path in the same moment are not kept apart.
 
-Knows no connection and no method. In a simulation a path makes no file: then there is none to remove.
+Knows no connection and no method.
 
 Tests: tests/rpcnet/server/test_unix_path.py.
 """
@@ -49,7 +49,7 @@ class UnixPath:
         before = self._stamp()
         server = await loop.create_unix_server(accept, self.path, start_serving=False, **options)
         after = self._stamp()
-        # A file that was there before and is the same now is not what this server made: a simulated one makes none.
+        # A file that was there before and is the same now is not what this server made.
         self._ours = None if after == before else after
         try:
             await start_listening(server)

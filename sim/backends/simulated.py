@@ -198,6 +198,9 @@ class World:
             self._zero = self._simulation.now
             self.record("zero")
             self._play_all()
+        for member in self._members.values():
+            if member.node.running:
+                member.node.loop.check_rests()
         self._end()
 
     def _all_ready(self, members: Sequence[_Member]) -> bool:

@@ -36,7 +36,11 @@ class Work:
         """Seconds that a turn takes, of so many without a wait; infinity where it is more than can be."""
         if self._since is None:
             self._since = now
-        return self._cost(TURN, now - self._since)
+        return self._cost(TURN, self.spent(now))
+
+    def spent(self, now: float) -> float:
+        """Seconds for which it has run turns without a wait, since they take time."""
+        return 0.0 if self._since is None else now - self._since
 
     def rest(self) -> None:
         """It waits."""

@@ -57,6 +57,7 @@ class Host:
     __slots__ = (
         "_busy",
         "_ephemeral",
+        "_files",
         "_handed_over",
         "_instant",
         "addresses",
@@ -102,6 +103,8 @@ class Host:
         """Whether its program runs right now; the kernel sets it."""
         self.inbox: Inbox | None = None
         """What keeps or delays packets before its sockets get them; None = nothing does."""
+        self._files = 0
+        """How many have been made: each has a number of its own."""
         self._ephemeral = FIRST_EPHEMERAL
         self._busy: frozenset[int] = frozenset()
         """Ports that connections had when the count began again: until its end it meets no others."""
@@ -167,7 +170,8 @@ class Host:
 
     def make_file(self, file: str, path: str) -> None:
         """That of a Unix socket, which was bound to `path`."""
-        self.paths[file] = UnixFile(path, 1 + max((file.inode for file in self.paths.values()), default=0))
+        self._files += 1
+        self.paths[file] = UnixFile(path, self._files)
 
     def unlink(self, path: str) -> None:
         """Remove a Unix socket's file: nobody can connect to its listener any more."""

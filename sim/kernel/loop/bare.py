@@ -7,6 +7,7 @@ tests/sim/twins/test_socket_options.py, test_socket_refusals.py, test_addresses.
 import errno
 import os
 import socket
+import stat
 from operator import index
 from typing import Any
 
@@ -118,6 +119,14 @@ def unix_file(path: Any) -> str:
     """Which file a path means, as its machine keeps it: two paths may mean one. An abstract one (NUL …) is no file."""
     file: str = os.fsdecode(path)
     return file if file.startswith("\0") else os.path.abspath(file)
+
+
+def is_real_file(file: str) -> bool:
+    """Whether a file of the real machine has that path. A socket does not count: it is no simulated machine's."""
+    try:
+        return not stat.S_ISSOCK(os.lstat(file).st_mode)
+    except (OSError, ValueError):  # there is none; an abstract name is none
+        return False
 
 
 def unix_path(address: Any) -> str:

@@ -299,14 +299,23 @@ class Turns(selector_events.BaseSelectorEventLoop):
         """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
         cost = self.node.work.turn(self._schedule.now)
         if cost == math.inf:
+            error = self._livelock(turns, last)
             self._waits()
-            raise Livelock(
-                f"{self.node.name} has run {turns} turns in an hour of virtual time and never waited; the last was "
-                f"{_shown(last)}"
-            )
+            raise error
         self._spun = turns
         self._host.ahead += cost
         self._halted = True
+
+    def check_rests(self) -> None:
+        """Raises Livelock where the program has worked for a second without waiting, and still does."""
+        if self._spun and self._ready and self.node.work.spent(self._schedule.now) >= 1.0:
+            raise self._livelock(self._spun, self._ready[0])
+
+    def _livelock(self, turns: int, last: Any) -> Livelock:
+        spent = self.node.work.spent(self._schedule.now)
+        return Livelock(
+            f"{self.node.name} has run {turns} turns in {spent:.0f} s and never waited; the last was {_shown(last)}"
+        )
 
     def _waits(self) -> None:
         self._spun = 0

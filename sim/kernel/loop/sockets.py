@@ -17,7 +17,7 @@ from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import BareSocket, unix_file, unix_path
+from sim.kernel.loop.bare import BareSocket, is_real_file, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
 from sim.kernel.loop.selector import Selector
@@ -383,7 +383,7 @@ class SimulatedSocket(BareSocket, SocketCalls):
         if self.family == socket.AF_UNIX:
             path = unix_path(address)
             file = unix_file(path)
-            if file in self._host.paths or (path and path[0] != "\0" and os.path.lexists(file)):
+            if file in self._host.paths or is_real_file(file):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
             self._host.make_file(file, path)

@@ -126,7 +126,7 @@ def test_what_a_node_prints_is_no_data(simulated: Any, capsys: pytest.CaptureFix
 def test_a_program_that_lets_no_time_pass_ends_the_run_by_name(simulated: Any) -> None:
     played = simulated.play({"a": "spins", "b": "idle"}, duration=10.0)
     assert "a has run" in played.outcome.error
-    assert "without time advancing" in played.outcome.error
+    assert "never waited" in played.outcome.error
     assert played.events[-1].name == "run_ended"
 
 
