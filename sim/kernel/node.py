@@ -380,7 +380,7 @@ class Node:
 
     def _look(self) -> None:
         """It asks what time it is. Raises Livelock where it does nothing else."""
-        cost = self.work.look(self.simulation.schedule.now, self.host.ahead)
+        cost = self.work.look(self.simulation.schedule.now)
         if cost:
             if cost == math.inf:
                 raise Livelock(f"{self.name} has looked at its clock for {self.host.ahead:.0f} s and done nothing else")
@@ -391,6 +391,7 @@ class Node:
         """`time.sleep` on this node: time passes, and nothing else of it runs."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
+        self.work.rest()
         self.host.ahead += self.clock.duration(seconds)
         if self.host.ahead:
             self.loop.halt()

@@ -24,13 +24,13 @@ MAX_SECONDS = 3600.0
 class Work:
     """Of one node."""
 
-    __slots__ = ("_instant", "_looks", "_since", "seconds")
+    __slots__ = ("_instant", "_looked", "_looks", "_since", "seconds")
 
     def __init__(self) -> None:
         self.seconds = 0.0
         """Processor time, as time.process_time shows it."""
         self._since: float | None = None
-        self._instant, self._looks = -1.0, 0
+        self._instant, self._looks, self._looked = -1.0, 0, 0.0
 
     def turn(self, now: float) -> float:
         """Seconds that a turn takes, of so many without a wait; infinity where it is more than can be."""
@@ -43,15 +43,20 @@ class Work:
         return 0.0 if self._since is None else now - self._since
 
     def rest(self) -> None:
-        """It waits."""
+        """It waits, or sleeps."""
         self._since = None
+        self._looks, self._looked = 0, 0.0
 
-    def look(self, now: float, ahead: float) -> float:
-        """Seconds that a look at the clock takes, by which the program is then ahead of `now` by more; as `turn`."""
+    def look(self, now: float) -> float:
+        """Seconds that a look at the clock takes; as `turn`."""
         if now != self._instant:
-            self._instant, self._looks = now, 0
+            self._instant, self._looks, self._looked = now, 0, 0.0
         self._looks += 1
-        return self._cost(LOOK, ahead) if self._looks > FREE_LOOKS else 0.0
+        if self._looks <= FREE_LOOKS:
+            return 0.0
+        cost = self._cost(LOOK, self._looked)
+        self._looked += cost
+        return cost
 
     def _cost(self, least: float, spent: float) -> float:
         if spent > MAX_SECONDS:

@@ -107,6 +107,16 @@ def test_sleep_is_no_work():
     assert sim.run(main(), seed=1) == (0.0, 0.0)
 
 
+def test_who_sleeps_between_looks_does_not_spin(few):
+    async def main():
+        for _ in range(200):
+            time.sleep(30.0)  # noqa: ASYNC251 - it blocks its loop, for more than an hour in all
+            time.monotonic()
+        return time.monotonic(), time.process_time()
+
+    assert sim.run(main(), seed=1) == (6000.0, 0.0)
+
+
 def test_who_looks_at_the_clock_for_ever_is_named(few):
     async def main():
         while True:
