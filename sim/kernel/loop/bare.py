@@ -8,7 +8,6 @@ import errno
 import os
 import socket
 import stat
-from operator import index
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
@@ -27,7 +26,18 @@ _PROTOCOLS = {int(socket.SOCK_STREAM): int(socket.IPPROTO_TCP), int(socket.SOCK_
 class BareSocket:
     """Base of SimulatedSocket."""
 
-    __slots__ = ("_bound", "_descriptor", "_host", "_network", "_options", "_timeout", "family", "proto", "type")
+    __slots__ = (
+        "_bound",
+        "_descriptor",
+        "_host",
+        "_network",
+        "_options",
+        "_timeout",
+        "_waits",
+        "family",
+        "proto",
+        "type",
+    )
 
     def __init__(self, network: Network, host: Host, family: int, kind: int) -> None:
         self.family = _FAMILIES[family]
@@ -41,6 +51,8 @@ class BareSocket:
         self._options: Options | None = None
         """None = none was ever set."""
         self._timeout: float | None = 0.0
+        self._waits = False
+        """Whether its file is a blocking one (no O_NONBLOCK), which is so for all objects with a descriptor of it."""
 
     # -- addresses -------------------------------------------------------------------------------------------------
 
@@ -85,14 +97,6 @@ class BareSocket:
         if self._descriptor < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    def settimeout(self, value: float | None) -> None:
-        self._check_open()
-        if value is not None:
-            value = float(index(value)) if not isinstance(value, float) else value
-            if not value >= 0:
-                raise ValueError("Timeout value out of range")
-        self._timeout = value
-
     def gettimeout(self) -> float | None:
         return self._timeout
 
@@ -100,7 +104,7 @@ class BareSocket:
 
     def would_block(self, what: str) -> OSError | NotSimulated:
         """What a call raises that would have to wait."""
-        if self._timeout == 0:
+        if self._timeout == 0 or (self._timeout is None and not self._waits):
             return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return NotSimulated(
             f"{what}() on a blocking socket would stop the whole simulation; call setblocking(False) and use "
@@ -109,10 +113,6 @@ class BareSocket:
 
     def fileno(self) -> int:
         return self._descriptor
-
-    def detach(self) -> int:
-        descriptor, self._descriptor = self._descriptor, -1
-        return descriptor
 
 
 def unix_file(path: Any) -> str:

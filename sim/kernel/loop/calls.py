@@ -92,9 +92,6 @@ class SocketCalls:
     def set_inheritable(self, inheritable: bool) -> None:
         """There are no child processes to inherit it."""
 
-    def dup(self) -> Any:
-        raise NotSimulated("a simulated socket has one descriptor; hand the socket itself on")
-
     def makefile(self, *_: Any, **__: Any) -> Any:
         raise NotSimulated("a simulated socket is no file; use asyncio's streams")
 

@@ -20,12 +20,14 @@ FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of th
 class Selector:
     """A node's sockets, and which of them may have something (`marked`)."""
 
-    __slots__ = ("_descriptor", "loop", "marked", "sockets")
+    __slots__ = ("_descriptor", "detached", "loop", "marked", "sockets")
 
     def __init__(self, loop: "Turns") -> None:
         self.loop = loop
         self.sockets: dict[int, SimulatedSocket] = {}
         self.marked: dict[int, SimulatedSocket] = {}
+        self.detached: set[int] = set()
+        """Descriptors that no object of the program has since `detach()`."""
         self._descriptor = FIRST_DESCRIPTOR
 
     def add(self, added: "SimulatedSocket") -> int:
@@ -37,6 +39,7 @@ class Selector:
     def remove(self, descriptor: int) -> None:
         self.sockets.pop(descriptor, None)
         self.marked.pop(descriptor, None)
+        self.detached.discard(descriptor)
 
     def get_key(self, descriptor: int) -> SelectorKey:
         """As a real selector's: a transport's repr() asks it. Raises KeyError."""

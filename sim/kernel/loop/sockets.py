@@ -13,16 +13,14 @@ from asyncio import Handle
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
-from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import BareSocket, is_real_file, unix_file, unix_path
+from sim.kernel.loop.bare import is_real_file, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
-from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times, resets_at_close
-from sim.kernel.loop.selector import Selector
-from sim.network.fabric import Network
-from sim.network.host import ANY, Host
+from sim.kernel.loop.descriptors import OpenSocket
+from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times
+from sim.network.host import ANY
 from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.defaults import BACKLOG
 from sim.network.tcp.endpoint import Endpoint
@@ -31,56 +29,13 @@ from sim.network.udp import DatagramSocket
 __all__ = ["SimulatedSocket"]
 
 
-class SimulatedSocket(BareSocket, SocketCalls):
+class SimulatedSocket(OpenSocket, SocketCalls):
     """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
 
-    __slots__ = (
-        "__weakref__",
-        "_connecting",
-        "_datagrams",
-        "_endpoint",
-        "_error",
-        "_listener",
-        "_peer_path",
-        "_reads_no_more",
-        "_selector",
-        "_when_connected",
-        "made",
-        "reader",
-        "receive_now",
-        "send_now",
-        "send_to_now",
-        "transport",
-        "writer",
-    )
+    __slots__ = ()
 
-    send_now: Callable[[bytes], int]
-    """What sends bytes of a stream with the fewest calls between …"""
-    send_to_now: Callable[[bytes, Any], None]
-    """… and a datagram."""
-    receive_now: Callable[[], tuple[bytes, Any]]
-    """The next datagram; raises IndexError where there is none."""
-
-    def __init__(self, network: Network, host: Host, selector: Selector, family: int, kind: int) -> None:
-        super().__init__(network, host, family, kind)
-        self._selector = selector
-        self._descriptor = selector.add(self)
-        self.made = ("", 0, "")
-        """Where in the program a server's was made, see sim.kernel.leaks."""
-        self.reader: Handle | None = None
-        """What the loop runs when there is something to read, where it wants to know."""
-        self.writer: Handle | None = None
-        self._endpoint: Endpoint | None = None
-        self._listener: Listener | None = None
-        self._datagrams: DatagramSocket | None = None
-        self._connecting: Connecting | None = None
-        self._error = 0
-        self._peer_path = ""
-        self._reads_no_more = False
-        self.transport: ref[Any] | None = None
-        self._when_connected: Handle | None = None
-        if kind != socket.SOCK_STREAM:
-            self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
+    def start_with_datagrams(self) -> None:
+        self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
 
     # -- readiness -------------------------------------------------------------------------------------------------
 
@@ -108,6 +63,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
 
     def _sink(self) -> Any:
         """The short way to this socket's transport while it reads: what that takes did not have to wait."""
+        if self._shared is not None:
+            return None  # what arrives is not one reader's alone
         reads: Any = getattr(self.reader and self.reader._callback, "__self__", None)  # type: ignore[attr-defined]
         transport = None if self.transport is None else self.transport()
         # asyncio's own, under TLS, has none.
@@ -117,11 +74,6 @@ class SimulatedSocket(BareSocket, SocketCalls):
         """What the transport was given by the short way, and its protocol has no room for, is read later."""
         assert self._endpoint is not None
         self._endpoint.put_back(data)
-
-    def _mark(self) -> None:
-        selector = self._selector
-        selector.marked[self._descriptor] = self
-        selector.loop.run_ready()
 
     @property
     def waiting(self) -> int:
@@ -155,6 +107,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
             self.datagrams().connect(key)
             if self.family == socket.AF_INET:
                 self.send_to_now = self.datagrams().send_connected
+            if self._shared is not None:
+                self.share()
             return
         if self._endpoint is not None or self._listener is not None:
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
@@ -169,6 +123,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
         if not connecting.finished:
             self._connecting = connecting
+            if self._shared is not None:
+                self.share()
         elif self.family == socket.AF_UNIX:
             error, self._error = self._error, 0
             if error:
@@ -183,20 +139,25 @@ class SimulatedSocket(BareSocket, SocketCalls):
             self.connect(address)
 
     def _connected(self, result: Endpoint | OSError) -> None:
+        if self._descriptor < 0 and self._shared:
+            self._shared[0]._connected(result)  # this object was closed meanwhile, the open socket was not
+            return
         self._connecting = None
         if isinstance(result, Endpoint):
             self._attach(result)
         else:
             self._error = result.errno or errno.EIO
+        if self._shared is not None:
+            self.share()
         handle, self._when_connected = self._when_connected, None
         if handle is None:
-            self._mark()
+            self.mark()
         else:
             self._selector.loop.run_handle(handle)
 
     def _attach(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        endpoint.on_readable = endpoint.on_writable = self._mark
+        endpoint.on_readable = endpoint.on_writable = self.mark
         if self.reader is not None:
             endpoint.sink = self._sink()
         self.send_now = endpoint.send if self.family != socket.AF_UNIX else self._send_on_the_machine
@@ -236,10 +197,12 @@ class SimulatedSocket(BareSocket, SocketCalls):
             unix = self.family == socket.AF_UNIX
             key = unix_file(self._bound) if unix and self._bound else self._bound or self._any
             self._listener = Listener(self._network, self._host, key, backlog, dual=self._is_dual(key))
-            self._listener.on_readable = self._mark
+            self._listener.on_readable = self.mark
             self.made = made_here()
             if not unix:
                 self._bound = self._listener.key
+            if self._shared is not None:
+                self.share()
 
     def _check_stream(self) -> None:
         self._check_open()
@@ -330,7 +293,9 @@ class SimulatedSocket(BareSocket, SocketCalls):
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         if how != socket.SHUT_WR:
             self._reads_no_more = True
-            self._mark()
+            if self._shared is not None:
+                self.share()
+            self.mark()
         if how != socket.SHUT_RD:
             self._endpoint.shutdown()
 
@@ -364,12 +329,14 @@ class SimulatedSocket(BareSocket, SocketCalls):
             dual = self._is_dual((ip, port))
             self._datagrams = DatagramSocket(self._network, self._host, ip, port, dual)
             self._heed_options(self._datagrams)
-            self._datagrams.on_readable = self._mark
+            self._datagrams.on_readable = self.mark
             self._datagrams.sink = self._sink()
             if self.family == socket.AF_INET:
                 self.send_to_now, self.receive_now = self._datagrams.send, self._datagrams.receive
             else:
                 self.send_to_now = self._send_over_any
+            if self._shared is not None:
+                self.share()
         return self._datagrams
 
     def _heed_options(self, datagrams: DatagramSocket) -> None:
@@ -387,6 +354,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
             self._bound = path
             self._host.make_file(file, path)
+            if self._shared is not None:
+                self.share()
             return
         ip, port = self._address("bind", address)
         if self._bound is not None:
@@ -397,8 +366,11 @@ class SimulatedSocket(BareSocket, SocketCalls):
                 self.datagrams()
             else:
                 bound = self._host.bind(self._host.listeners, ip, port)
-                self._host.reserve(self, *bound, self._option(socket.SOL_SOCKET, socket.SO_REUSEADDR))
-                self._bound = bound
+                holder = object()
+                self._host.reserve(holder, *bound, self._option(socket.SOL_SOCKET, socket.SO_REUSEADDR))
+                self._bound, self._holder = bound, holder
+            if self._shared is not None:
+                self.share()
         except OSError as error:
             self._bound = None
             if error.errno == errno.EADDRINUSE and self._option(socket.SOL_SOCKET, socket.SO_REUSEPORT):
@@ -437,6 +409,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
 
     def _take_error(self) -> int:
         error, self._error = self._error, 0
+        if self._shared is not None:
+            self.share()
         if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
             error = self._endpoint.error.errno or 0
         elif self._datagrams is not None and (refused := self._datagrams.take_error()) is not None:
@@ -445,6 +419,8 @@ class SimulatedSocket(BareSocket, SocketCalls):
 
     def keep_option(self, level: int, option: int, value: Any) -> None:
         super().keep_option(level, option, value)
+        if self._shared is not None:
+            self.share()
         if self._endpoint is not None and (level, option) in KEEP_ALIVE:
             self._keep_alive()
         if self._datagrams is not None:
@@ -462,24 +438,6 @@ class SimulatedSocket(BareSocket, SocketCalls):
             keep_alive(endpoint, *times)
         elif network.keepalives is not None:
             network.keepalives.unset(endpoint)
-
-    def close(self) -> None:
-        if self._descriptor < 0:
-            return
-        self._selector.remove(self._descriptor)
-        self._descriptor = -1
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._endpoint is not None and resets_at_close(self._options):
-            self._endpoint.abandon()
-        for owned in (self._endpoint, self._listener, self._datagrams):
-            if owned is not None:
-                owned.close()
-        self._endpoint = self._listener = self._datagrams = None
-        # It goes at once, not when garbage is collected: these are methods of its own.
-        self.send_now = self.send_to_now = self.receive_now = _closed
-        if isinstance(self._bound, tuple):
-            self._host.release(self, self._bound[1])
 
     @staticmethod
     def pair(one: "SimulatedSocket", other: "SimulatedSocket") -> None:
@@ -507,7 +465,3 @@ _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
     socket.SO_PROTOCOL: lambda each: each.proto,
     socket.SO_ACCEPTCONN: lambda each: each._listener is not None,
 }
-
-
-def _closed(*_: Any) -> Any:
-    raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -6,12 +6,14 @@ tests/sim/kernel/loop/test_adopt.py, tests/sim/twins/test_names.py.
 """
 
 import _socket
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.adopt import FAMILIES, KINDS
+from sim.kernel.loop.descriptors import with_descriptor
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.patches import rebind
 from sim.kernel.running import running
@@ -32,6 +34,9 @@ def install() -> None:
         "gethostbyaddr",
     ):
         rebind.replace(socket, name, _names(name, getattr(socket, name)))
+    for module in (os, socket):
+        rebind.replace(module, "close", _of_descriptor(module.close, lambda found: found.close()))
+        rebind.replace(module, "dup", _of_descriptor(module.dup, lambda found: found.another(-1).detach()))
     rebind.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
     rebind.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
 
@@ -40,6 +45,15 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
     def function(*args: Any, **options: Any) -> Any:
         node = running()
         return real(*args, **options) if node is None else simulated(node, *args, **options)
+
+    return function
+
+
+def _of_descriptor(real: Callable[..., Any], simulated: Callable[[Any], Any]) -> Callable[..., Any]:
+    def function(fd: Any) -> Any:
+        node: Any = running()
+        found = None if node is None else node.loop._selector.sockets.get(fd)
+        return real(fd) if found is None else simulated(found)
 
     return function
 
@@ -60,8 +74,9 @@ def _new(cls: Any, *args: Any, **options: Any) -> Any:
 def _of_node(node: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:
     selector = node.loop._selector
     if fileno is not None:
-        if fileno in selector.sockets:
-            return selector.sockets[fileno]
+        found = with_descriptor(selector, fileno)
+        if found is not None:
+            return found
         raise NotSimulated(f"file descriptor {fileno} is not a simulated socket; make one on the node")
     family = socket.AF_INET if family == -1 else family
     kind = socket.SOCK_STREAM if type == -1 else type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)

@@ -44,6 +44,5 @@ EXCLUDED: dict[str, str] = {
 
 if sys.version_info >= (3, 12):
     EXCLUDED |= {
-        "test_events.*.test_create_server_trsock": "needs a second descriptor of a socket: dup()",
         "test_streams.*.test_unclosed_server_resource_warnings": "a blocking client",
     }

@@ -148,7 +148,6 @@ def _join_a_group():
         (lambda: socket.socket().connect(("127.0.0.1", 1)), "setblocking"),
         (lambda: _listening().accept(), "setblocking"),
         (lambda: socket.socketpair()[0].recv(1), "setblocking"),
-        (lambda: socket.socket().dup(), "one descriptor"),
         (_join_a_group, "to each node"),
         (lambda: socket.socket().makefile(), "asyncio's streams"),
     ],

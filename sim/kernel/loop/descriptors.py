@@ -1,0 +1,225 @@
+"""Descriptors of an open socket: several objects of a program may be one, as after `dup()` and `socket(fileno=…)`.
+
+As on Linux, what a socket is (its connection, name, options) is one thing, and has any number of descriptors; it is
+closed with the last of them. Each object of a program has one descriptor, and each descriptor is watched through one
+object, its holder. Knows the network's endpoints and the selector; sends and receives nothing. Tests:
+tests/sim/twins/test_descriptors.py.
+"""
+
+import errno
+import os
+import socket
+from asyncio import Handle
+from collections.abc import Callable
+from operator import index
+from typing import Any
+from weakref import ref
+
+from sim.kernel.loop.bare import BareSocket
+from sim.kernel.loop.options import resets_at_close
+from sim.kernel.loop.selector import Selector
+from sim.network.fabric import Network
+from sim.network.host import Host
+from sim.network.tcp.connect import Connecting, Listener
+from sim.network.tcp.endpoint import Endpoint
+from sim.network.udp import DatagramSocket
+
+__all__ = ["OpenSocket", "with_descriptor"]
+
+_WAYS = ("send_now", "send_to_now", "receive_now")
+_SHARED = (
+    *("_network", "_host", "_selector", "_holder", "_shared", "_waits", "family", "proto", "type", "made"),
+    *("_bound", "_options", "_endpoint", "_listener", "_datagrams", "_connecting", "_error", "_peer_path"),
+    "_reads_no_more",
+)
+"""What all objects of an open socket have in common."""
+
+
+class OpenSocket(BareSocket):
+    """Base of SimulatedSocket: its descriptor, and what it has in common with other objects of the same open socket."""
+
+    __slots__ = (
+        "__weakref__",
+        "_connecting",
+        "_datagrams",
+        "_endpoint",
+        "_error",
+        "_holder",
+        "_listener",
+        "_peer_path",
+        "_reads_no_more",
+        "_selector",
+        "_shared",
+        "_when_connected",
+        "made",
+        "reader",
+        "receive_now",
+        "send_now",
+        "send_to_now",
+        "transport",
+        "writer",
+    )
+
+    send_now: Callable[[bytes], int]
+    """What sends bytes of a stream with the fewest calls between …"""
+    send_to_now: Callable[[bytes, Any], None]
+    """… and a datagram."""
+    receive_now: Callable[[], tuple[bytes, Any]]
+    """The next datagram; raises IndexError where there is none."""
+
+    def __init__(self, network: Network, host: Host, selector: Any, family: int, kind: int) -> None:
+        super().__init__(network, host, family, kind)
+        self._selector = selector
+        self._descriptor: int = selector.add(self)
+        self.made = ("", 0, "")
+        """Where in the program a server's was made, see sim.kernel.leaks."""
+        self.reader: Handle | None = None
+        """What the loop runs when there is something to read, where it wants to know."""
+        self.writer: Handle | None = None
+        self._shared: list[Any] | None = None
+        """The objects of this open socket that are not closed; None = there never was another one."""
+        self._holder: object = None
+        """Under whose name its port is reserved."""
+        self._when_connected: Handle | None = None
+        self._endpoint: Endpoint | None = None
+        self._listener: Listener | None = None
+        self._datagrams: DatagramSocket | None = None
+        self._connecting: Connecting | None = None
+        self._error = 0
+        self._peer_path = ""
+        self._reads_no_more = False
+        self.transport: ref[Any] | None = None
+        if kind != socket.SOCK_STREAM:
+            self.start_with_datagrams()
+
+    def start_with_datagrams(self) -> None:
+        """Nothing is bound yet: the network's socket is made with the first."""
+        raise NotImplementedError
+
+    def mark(self) -> None:
+        """Have the loop look what there is to read, or to write to."""
+        selector = self._selector
+        if self._shared is None:
+            selector.marked[self._descriptor] = self
+        else:
+            holders = {each._descriptor: selector.sockets[each._descriptor] for each in self._shared}
+            selector.marked.update(holders)
+        selector.loop.run_ready()
+
+    def another(self, descriptor: int) -> Any:
+        """Another object of this open socket; a descriptor below 0 = one of its own."""
+        other = object.__new__(type(self))
+        if self._shared is None:
+            self._shared = [self]
+        self._shared.append(other)
+        other.reader = other.writer = other.transport = other._when_connected = None
+        other.take_over(self)
+        other._descriptor = self._selector.add(other) if descriptor < 0 else descriptor
+        other._timeout = socket.getdefaulttimeout()
+        source = self._endpoint or self._datagrams
+        if source is not None:
+            source.sink = None  # what arrives is not one reader's alone
+        return other
+
+    def take_over(self, changed: "OpenSocket") -> None:
+        """Be what that one, of the same open socket, has become."""
+        for name in _SHARED:
+            setattr(self, name, getattr(changed, name))
+        for name in _WAYS:
+            way = getattr(changed, name, None)
+            if way is not None:
+                setattr(self, name, getattr(self, way.__name__) if getattr(way, "__self__", 0) is changed else way)
+
+    def share(self) -> None:
+        """Let the other objects of this open socket have what this one has become."""
+        for each in self._shared or ():
+            if each is not self:
+                each.take_over(self)
+
+    def hold(self) -> None:
+        """From now on this object is watched for its descriptor, in the place of the one that was."""
+        sockets, descriptor = self._selector.sockets, self._descriptor
+        before = sockets.get(descriptor)
+        if before is not None and before is not self:
+            self.reader, self.writer, self.transport = before.reader, before.writer, before.transport
+            before.reader = before.writer = before.transport = None
+            sockets[descriptor] = self
+            if self._selector.marked.pop(descriptor, None) is not None:
+                self._selector.marked[descriptor] = self
+
+    def settimeout(self, value: float | None) -> None:
+        self._check_open()
+        if value is not None:
+            value = float(index(value)) if not isinstance(value, float) else value
+            if not value >= 0:
+                raise ValueError("Timeout value out of range")
+        self._timeout, self._waits = value, value is None
+        if self._shared is not None:
+            self.share()
+
+    def dup(self) -> Any:
+        self._check_open()
+        other = self.another(-1)
+        other.settimeout(self._timeout)
+        return other
+
+    def detach(self) -> int:
+        """Give the descriptor away: the object is closed, and the open socket is not."""
+        descriptor = self._descriptor
+        if descriptor >= 0:
+            same = [each for each in self._shared or () if each._descriptor == descriptor and each is not self]
+            if not same:
+                same = [self.another(descriptor)]
+                self._selector.detached.add(descriptor)
+            if self._selector.sockets[descriptor] is self:
+                same[0].hold()
+            self._forget()
+        return descriptor
+
+    def close(self) -> None:
+        descriptor = self._descriptor
+        if descriptor < 0:
+            return
+        self._selector.remove(descriptor)
+        if self._shared is not None:
+            for each in list(self._shared):
+                if each._descriptor == descriptor and each is not self:
+                    each._forget()
+        connecting, endpoint, listener, datagrams = self._connecting, self._endpoint, self._listener, self._datagrams
+        self._forget()
+        if self._shared:
+            return  # it has other descriptors
+        if connecting is not None:
+            connecting.cancel()
+        if endpoint is not None:
+            if self._options is not None and resets_at_close(self._options):
+                endpoint.abandon()
+            endpoint.close()
+        if listener is not None:
+            listener.close()
+        if datagrams is not None:
+            datagrams.close()
+        if self._holder is not None:
+            self._host.release(self._holder, self._bound[1])
+
+    def _forget(self) -> None:
+        self._descriptor = -1
+        if self._shared is not None:
+            self._shared.remove(self)
+        self._endpoint = self._listener = self._datagrams = self._connecting = None
+        # It goes at once, not when garbage is collected: these are methods of its own.
+        self.send_now = self.send_to_now = self.receive_now = _closed
+
+
+def with_descriptor(selector: Selector, descriptor: int) -> Any:
+    """An object with that descriptor: the one that nobody has since `detach`, or one more. None = there is none."""
+    found = selector.sockets.get(descriptor)
+    if found is None or descriptor not in selector.detached:
+        return None if found is None else found.another(descriptor)
+    selector.detached.discard(descriptor)
+    found._timeout = socket.getdefaulttimeout()
+    return found
+
+
+def _closed(*_: Any) -> Any:
+    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
