@@ -63,6 +63,8 @@ PRIVATE_NAMES: dict[str, str] = {
     "_socket": "socket",
     "concurrent.futures.thread:ThreadPoolExecutor": "_shutdown",
     "random": "_urandom",
+    "ssl:SSLContext": "_wrap_bio _wrap_socket",
+    "ssl:SSLSocket": "_create",
     "tempfile": "_RandomNameSequence",
     "warnings": "_warn_unawaited_coroutine",
     "sys": "_getframe _getframemodulename>=3.12",

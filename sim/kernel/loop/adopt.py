@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.sockets import SimulatedSocket
 
-__all__ = ["FAMILIES", "KINDS", "adopt"]
+__all__ = ["FAMILIES", "KINDS", "Adopted", "adopt", "stand_for", "standing_for"]
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -51,8 +51,24 @@ def _forward(name: str) -> Callable[..., Any]:
     return method
 
 
+def _fact(name: str) -> property:
+    return property(lambda self: getattr(_stands_for[self], name))
+
+
 for _name in _FORWARDED.split():
     setattr(Adopted, _name, _forward(_name))
+for _name in ("family", "proto", "timeout", "type"):
+    setattr(Adopted, _name, _fact(_name))
+
+
+def stand_for(sock: socket.socket, made: SimulatedSocket) -> None:
+    """From now on that object speaks for the simulated socket."""
+    _stands_for[sock] = made
+
+
+def standing_for(sock: Adopted) -> SimulatedSocket:
+    """The simulated socket that it speaks for."""
+    return _stands_for[sock]
 
 
 def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSocket:
@@ -84,7 +100,7 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
         raise
     sock.close()
     sock.__class__ = Adopted
-    _stands_for[sock] = made
+    stand_for(sock, made)
     return made
 
 

@@ -173,21 +173,30 @@ class SimulatedSocket(OpenSocket, SocketCalls):
 
     def veil(self, tls: Any) -> None:
         """From now on asyncio's TLS writes to it: `SSLProtocol`, of 3.11 to 3.13, whose private names these are."""
-        from sim.network.tcp.tls import Veil
-
-        endpoint = self._endpoint
-        if endpoint is None or endpoint.veil is not None:
+        ended = self.encipher()
+        if ended is None:
             return
-        veil = endpoint.veil = Veil(endpoint)
         finish = tls._on_handshake_complete
 
         def completed(error: Any) -> None:
             del tls._on_handshake_complete
             # A client's last words, a server's tickets: not written yet.
-            veil.handshake_ends(endpoint.accepted + tls._outgoing.pending)
+            ended(tls._outgoing.pending)
             finish(error)
 
         tls._on_handshake_complete = completed
+
+    def encipher(self) -> Callable[[int], None] | None:
+        """From now on bytes of TLS are written to it; returns what is told, when the handshake ends, how many of it are
+        still to be written. None = it is not connected, or they were already.
+        """
+        from sim.network.tcp.tls import Veil
+
+        endpoint = self._endpoint
+        if endpoint is None or endpoint.veil is not None:
+            return None
+        veil = endpoint.veil = Veil(endpoint)
+        return lambda rest: veil.handshake_ends(endpoint.accepted + rest)
 
     def listen(self, backlog: int = BACKLOG) -> None:
         self._check_stream()

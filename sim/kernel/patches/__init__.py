@@ -14,6 +14,7 @@ from sim.kernel.patches import (
     rebind,
     signals,
     socket_module,
+    tls_sockets,
     unix_files,
 )
 
@@ -33,8 +34,9 @@ def install() -> None:
         return
     _installed = True
     warn_if_untried()
-    for part in (clock_and_random, socket_module, never_awaited, other_loops, signals, asyncio_hashes, unix_files):
+    for part in (clock_and_random, socket_module, tls_sockets, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
+    unix_files.install()
     rebind.rebind()
 
 

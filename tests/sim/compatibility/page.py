@@ -26,6 +26,7 @@ TWINS = {
     "test_streams": "TCP: transports, protocols, streams, servers",
     "test_datagrams": "UDP",
     "test_tls": "TLS",
+    "test_tls_by_hand": "TLS over sockets of one's own: `wrap_socket`",
     "test_sockets": "`sock_*`, sockets of one's own",
     "test_descriptors": "descriptors: `detach`, `dup`, `fromfd`, `socket(fileno=)`",
     "test_socket_options": "options of sockets",
