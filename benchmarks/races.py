@@ -4,7 +4,7 @@ python benchmarks/races.py [PROGRAM …] [--runs 1000] [--json]
 
 Each program (benchmarks/planted) runs with the seeds 1 to so many. The table says how many of 1,000 runs the bug
 struck in, and below, the mean number of runs to the first that finds it (runs / found); `-` where none did. `fifo` must
-find none, or it would be no bug of order. `repaired`: runs of the repaired twins, of all strategies, that found
+find none, or it would be no bug of order or time. `cpu` is fifo again where each step takes CPU. `repaired`: runs of the repaired twins, of all strategies, that found
 something: none may. The exit code is 1 where one of these is broken.
 
 A hundred runs of a program take about a second for all strategies; `--runs 1000` of all takes some minutes.
@@ -22,6 +22,7 @@ import sim
 from benchmarks.planted import Program
 from benchmarks.planted.ordering import deep_ordering, shallow_ordering
 from benchmarks.planted.state import aba, cache_stampede, check_then_set, double_close, torn_read_modify_write
+from benchmarks.planted.time import assumed_ready, lease_runs_out
 from benchmarks.planted.waiting import cancelled_wait_for, deadlock_of_two_locks, lost_wake_up, starvation
 from sim.kernel.interleaving.interleaving import INTERLEAVINGS
 
@@ -36,16 +37,24 @@ PROGRAMS: dict[str, Program] = {
     "cache stampede": cache_stampede,
     "ABA": aba,
     "torn read-modify-write over RPC": torn_read_modify_write,
+    "assumed ready": assumed_ready,
+    "lease runs out": lease_runs_out,
 }
 if sys.version_info < (3, 12):
     PROGRAMS["cancelled wait_for"] = cancelled_wait_for
+CPU = "lognormal(50us, 1)"
+COLUMNS: dict[str, dict[str, str]] = {
+    **{name: {"interleaving": name} for name in INTERLEAVINGS},
+    "cpu": {"interleaving": "fifo", "cpu": CPU},
+}
+"""How the programs are run: arguments of sim.run."""
 REPAIRED_RUNS = 0.2
 """Of the repaired twins, so large a share of the runs is made."""
 
 
-def found(program: Program, interleaving: str, seeds: Sequence[int], *, repaired: bool = False) -> list[int]:
+def found(program: Program, column: str, seeds: Sequence[int], *, repaired: bool = False) -> list[int]:
     """The seeds with which the bug strikes."""
-    return [seed for seed in seeds if sim.run(program(repaired), seed=seed, interleaving=interleaving)]
+    return [seed for seed in seeds if sim.run(program(repaired), seed=seed, **COLUMNS[column])]
 
 
 def main() -> int:
@@ -60,12 +69,12 @@ def main() -> int:
     few = seeds[: max(1, int(options.runs * REPAIRED_RUNS))]
     width = max(map(len, PROGRAMS))
     if not options.json:
-        print(" " * width + "".join(f"{name:>9}" for name in (*INTERLEAVINGS, "repaired")), flush=True)
+        print(" " * width + "".join(f"{name:>9}" for name in (*COLUMNS, "repaired")), flush=True)
     wrong = 0
     for name in options.programs or PROGRAMS:
         program = PROGRAMS[name]
-        counts = {each: len(found(program, each, seeds)) for each in INTERLEAVINGS}
-        false = sum(len(found(program, each, few, repaired=True)) for each in INTERLEAVINGS)
+        counts = {each: len(found(program, each, seeds)) for each in COLUMNS}
+        false = sum(len(found(program, each, few, repaired=True)) for each in COLUMNS)
         wrong += counts["fifo"] + false
         if options.json:
             print(json.dumps({"program": name, "runs": options.runs, "found": counts, "repaired": false}), flush=True)

@@ -42,6 +42,8 @@ class NodeProgram(Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, Any] = {}
     environment: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    cpu: str | None = None
+    """What each step of a simulated node takes; on sockets the machine decides."""
     start: float = 0.0
     """Seconds after time zero; 0 = at once, and time zero waits until it is ready."""
 
@@ -166,6 +168,10 @@ class World(Protocol):
 
     def slow_receive(self, name: str, node: str, latency: str) -> bool:
         """Have a node's program read each packet late, by a drawn latency, until `heal(name)`."""
+        ...
+
+    def slow(self, name: str, node: str, factor: float) -> bool:
+        """Have each step of a node's program take so many times as long, until `heal(name)`."""
         ...
 
     def clock(self, name: str, node: str, offset: float, drift: float) -> bool:

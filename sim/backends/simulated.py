@@ -8,6 +8,7 @@ Tests: tests/sim/backends/test_both_worlds.py, tests/sim/backends/test_simulated
 
 import asyncio
 import logging
+import math
 import os
 import sys
 import time
@@ -160,7 +161,8 @@ class World:
         self._environment = simulation.environment
         self._network = simulation.network
         self._members = {
-            node.name: _Member(node, load_app(node.app), simulation.add_node(node.name)) for node in program.nodes
+            node.name: _Member(node, load_app(node.app), simulation.add_node(node.name, cpu=node.cpu))
+            for node in program.nodes
         }
         for member in self._members.values():
             member.node.on_death = partial(self._died, member)
@@ -172,6 +174,8 @@ class World:
         self._seeds = [join_host_port(self._members[name].node.host.ip, GOSSIP_PORT) for name in program.seeds]
         self._clocks: dict[str, tuple[_Member, float, float]] = {}
         """Wrong ones by the name of the fault: whose, offset, drift."""
+        self._slow: dict[str, tuple[_Member, float]] = {}
+        """Slow machines by the name of the fault: whose, factor."""
         self._zero: float | None = None
         self._installed: list[Callable[[], None]] = []
         self.error: str | None = None
@@ -239,8 +243,8 @@ class World:
     def _end(self) -> None:
         """Undo what is left of the faults, stop every node, wait for the grace; nobody is left."""
         self._network.heal()
-        for name in list(self._clocks):
-            self._heal_clock(name)
+        for name in [*self._clocks, *self._slow]:
+            self.heal(name)
         for member in self._members.values():
             if member.node.stalled:
                 member.node.record("node_resumed")
@@ -455,7 +459,7 @@ class World:
         return news
 
     def heal(self, name: str) -> bool:
-        return self._network.heal(name) or self._heal_clock(name)
+        return self._network.heal(name) or self._heal_clock(name) or self._heal_slow(name)
 
     def hold(self, name: str, source: str, target: str) -> bool:
         inbox = self._members[target].node.host.inbox
@@ -490,6 +494,24 @@ class World:
             clock.offset, clock.drift = sum(o for o, _ in wrong), sum(d for _, d in wrong)
         else:
             clock.set_right()
+
+    def slow(self, name: str, node: str, factor: float) -> bool:
+        member = self._running(node)
+        if member is None:
+            return False
+        self._slow[name] = member, factor
+        self._set_slowdown(member)
+        return True
+
+    def _heal_slow(self, name: str) -> bool:
+        slow = self._slow.pop(name, None)
+        if slow is not None:
+            self._set_slowdown(slow[0])
+        return slow is not None
+
+    def _set_slowdown(self, member: _Member) -> None:
+        """As all faults say that are in force on it."""
+        member.node.slowdown = math.prod(factor for m, factor in self._slow.values() if m is member)
 
     def reset(self, node: str) -> bool:
         member = self._running(node)

@@ -8,12 +8,14 @@ Tests: tests/sim/backends/test_both_worlds.py, tests/sim/backends/test_sockets.p
 """
 
 import asyncio
+import math
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from sim.backends.addresses import AddressBlock, connected
 from sim.backends.process import Process
 from sim.backends.program import NodeProgram, Outcome, Program, Ready, Script, check_program
 from sim.backends.text import plain
+from sim.backends.throttle import throttle
 from sim.backends.topology import Topology
 from sim.trace import Trace, merge
 
@@ -138,9 +141,13 @@ class World:
         self._holds: dict[str, tuple[str, str]] = {}
         """By the name of the fault: whose packets are kept, and on the way to whom."""
         self._late: dict[str, tuple[str, str]] = {}
-        """… who reads late, and how late."""
+        """… who reads late, and how late, …"""
         self._clocks: dict[str, tuple[str, float, float]] = {}
-        """… whose clock is wrong: offset, drift."""
+        """… whose clock is wrong: offset, drift, …"""
+        self._slow: dict[str, tuple[str, float]] = {}
+        """… and who is slow, by which factor."""
+        self._throttles: dict[str, asyncio.Task[None]] = {}
+        """Those that hold the slow ones back, by node."""
         self._nodes: dict[str, _Node] = {}
         self._processes: list[Process] = []
         self._starts: list[asyncio.Task[None]] = []
@@ -252,8 +259,11 @@ class World:
         """Undo what is left of the faults, stop every node, wait for the grace; nobody is left."""
         await self._settled()
         self._topology.heal(None)
-        for rules in (self._holds, self._late, self._clocks):
+        for rules in (self._holds, self._late, self._clocks, self._slow):
             rules.clear()
+        for throttled in self._throttles.values():
+            throttled.cancel()
+        await asyncio.gather(*self._throttles.values(), return_exceptions=True)
         self._send_ways()
         for node in self._nodes.values():
             self._resume(node)
@@ -527,7 +537,7 @@ class World:
         return self._cut_is_news()
 
     def heal(self, name: str) -> bool:
-        kept = [rules.pop(name, None) for rules in (self._holds, self._late, self._clocks)]
+        kept = [rules.pop(name, None) for rules in (self._holds, self._late, self._clocks, self._slow)]
         found = self._topology.heal(name) or any(kept)
         # Another fault may still say the same: then it was undone, and nobody notices.
         self._cut_is_news()
@@ -548,6 +558,24 @@ class World:
             return False
         self._clocks[name] = node, offset, drift
         return self._cut_is_news()
+
+    def slow(self, name: str, node: str, factor: float) -> bool:
+        if self._running(node) is None:
+            return False
+        self._slow[name] = node, factor
+        if node not in self._throttles or self._throttles[node].done():
+            self._throttles[node] = asyncio.create_task(
+                throttle(
+                    lambda: math.prod(times for name, times in self._slow.values() if name == node),
+                    partial(self._send_throttled, self._nodes[node]),
+                )
+            )
+        return True
+
+    def _send_throttled(self, node: _Node, number: signal.Signals) -> None:
+        """Not to one that is paused, which its end lets go on, nor to one that is about to die."""
+        if node.up and node.process is not None and node.resumption is None:
+            node.process.signal(number)
 
     def reset(self, node: str) -> bool:
         running = self._running(node)

@@ -21,9 +21,11 @@ from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
+from sim.kernel.processor import Processor
 from sim.kernel.running import outside
 from sim.kernel.work import Work
 from sim.network.host import Host
+from sim.network.latency import Distribution, parse_latency
 
 if TYPE_CHECKING:
     from sim.kernel.simulation import Simulation
@@ -39,6 +41,7 @@ class Node:
 
     __slots__ = (
         "__weakref__",
+        "_behind",
         "_directory",
         "_entries",
         "_made_directory",
@@ -54,6 +57,7 @@ class Node:
         "on_death",
         "on_exit",
         "process_id",
+        "processor",
         "running",
         "simulation",
         "work",
@@ -68,11 +72,14 @@ class Node:
         self.clock = Clock(self._exactly)
         """What its program takes for the time: `offset`, `drift`."""
         self.process_id = 1000 + len(simulation.nodes)
+        self.processor = Processor(f"{simulation.seed}/cpu/{name}")
+        """What each step of its program takes."""
         self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
         self._mains: list[asyncio.Task[Any]] = []
         self._directory: Path | None = None
         self._made_directory = False
         self._stall = 0
+        self._behind = False
         self._stalled_until = 0.0
         self.on_exit: Callable[[SystemExit], None] = self._exit
         """Called when its program calls sys.exit in a task or callback, in the midst of a turn."""
@@ -92,7 +99,27 @@ class Node:
     @property
     def stalled(self) -> bool:
         """Whether it is paused or blocked: its program does not run, its host does."""
-        return self.running and self.loop.held
+        return self.running and self.loop.held and not self._behind
+
+    @property
+    def cpu(self) -> Distribution | None:
+        """What a step of its program takes; None = no time. It may be set to text: "lognormal(50us, 1)"."""
+        return self.processor.cpu
+
+    @cpu.setter
+    def cpu(self, cpu: str | float | Distribution | None) -> None:
+        self.processor.cpu = None if cpu is None else parse_latency(cpu)
+        self.loop.set_cost(self.processor.draw)
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long as usual each step takes. One that takes no time takes that of USUAL_CPU."""
+        return self.processor.factor
+
+    @slowdown.setter
+    def slowdown(self, factor: float) -> None:
+        self.processor.factor = factor
+        self.loop.set_cost(self.processor.draw)
 
     @property
     def random(self) -> Random:
@@ -303,21 +330,22 @@ class Node:
 
     def pause(self, seconds: float) -> bool:
         """SIGSTOP for so long, or a long garbage collection: the host goes on to accept, acknowledge and buffer."""
-        return self._stall_for(seconds)
+        return self._stand_still(seconds)
 
     def block(self, seconds: float) -> bool:
         """The loop is busy for so long, as with time.sleep in a callback. Datagrams and bytes wait in the buffers."""
-        return self._stall_for(seconds)
+        return self._stand_still(seconds)
 
-    def _stall_for(self, seconds: float) -> bool:
+    def _stand_still(self, seconds: float) -> bool:
         if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ValueError(f"a pause lasts at least 0 s, and not for ever, not {seconds!r}")
-        if not self.running:
-            return False
+        return self.running and self._hold(seconds)
+
+    def _hold(self, seconds: float, *, behind: bool = False) -> bool:
         until = self.simulation.schedule.now + seconds
         if self.loop.held and until <= self._stalled_until:
             return True  # it stands still for longer already
-        self._stalled_until = until
+        self._stalled_until, self._behind = until, behind
         self.loop.held = True
         self._stall += 1
         self.simulation.schedule.after(seconds, self._resume, (self._stall, self.loop))
@@ -332,14 +360,15 @@ class Node:
 
     def _resume(self, which: tuple[int, NodeLoop]) -> None:
         stall, loop = which
-        if stall == self._stall and loop is self.loop and self.stalled:
-            loop.held = False
+        if stall == self._stall and loop is self.loop and self.running and loop.held:
+            loop.held = self._behind = False
             self.host.ahead = 0.0
             loop.run_ready()
 
     def fall_behind(self) -> None:
-        """The running callback slept without yielding: the loop goes on when everybody else has come as far."""
-        self._stall_for(self.host.ahead)
+        """The turn that has run took time: the loop goes on when everybody else has come as far."""
+        if self.running:
+            self._hold(self.host.ahead, behind=True)
 
     def _lose_process(self) -> None:
         self.running = False

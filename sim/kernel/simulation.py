@@ -32,6 +32,7 @@ from sim.kernel.pages import gather_if_grown
 from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
+from sim.network.latency import Distribution, parse_latency
 from sim.network.schedule import Schedule
 from sim.trace import Trace, TraceWriteError
 
@@ -76,12 +77,19 @@ class Simulation:
 
     `seed` decides everything that is random. `tie_break` orders events of the same time: "fifo", or "random" by the
     seed. `interleaving` says which ready task of a node goes next: "fifo", or by the seed "random", "pct", "pos",
-    "surw", or "mix", which draws one of the four (docs/howto/races.md). `trace` is a path to write the trace to; None
+    "surw", or "mix", which draws one of the four (docs/howto/races.md). `cpu` is what each step of a program takes on
+    nodes that are added without one: seconds, or text like "lognormal(50us, 1)"; None = no time. `trace` is a path to write the trace to; None
     spools to an unnamed temporary file.
     """
 
     def __init__(
-        self, seed: int = 0, *, tie_break: str = "fifo", interleaving: str = "fifo", trace: Any = None
+        self,
+        seed: int = 0,
+        *,
+        tie_break: str = "fifo",
+        interleaving: str = "fifo",
+        cpu: str | float | Distribution | None = None,
+        trace: Any = None,
     ) -> None:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
@@ -89,6 +97,7 @@ class Simulation:
             raise ValueError(f"a seed is a whole number, not {seed!r}")
         # None costs less than an answer that there is nothing to choose.
         self.interleaving = None if interleaving == FIFO else Interleaving(interleaving, seed)
+        self._cpu = None if cpu is None else parse_latency(cpu)
         patches.install()
         self.seed = seed
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
@@ -130,8 +139,13 @@ class Simulation:
 
     # -- building --------------------------------------------------------------------------------------------------
 
-    def add_node(self, name: str, ip: str | None = None, *more: str) -> Node:
-        """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given: one or more, IPv6 too."""
+    def add_node(
+        self, name: str, ip: str | None = None, *more: str, cpu: str | float | Distribution | None = None
+    ) -> Node:
+        """A new machine, up from now on. Addresses are 10.x.y.z, counted up, unless given: one or more, IPv6 too.
+
+        `cpu`: what each step of its program takes; left out = as the simulation's.
+        """
         if not isinstance(name, str) or not name:
             raise ValueError(f"a node has a name, a text that is not empty, not {name!r}")
         if given := (ip, *more) if ip else more:
@@ -141,6 +155,7 @@ class Simulation:
                 found = ip_address(str(address))  # raises ValueError
                 if found.is_unspecified or found.is_multicast or found.is_loopback:
                     raise ValueError(f"{address} means no machine, or each one its own; give {name} another address")
+        cpu = self._cpu if cpu is None else parse_latency(cpu)
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
         number = len(self.nodes) + 1
@@ -150,6 +165,8 @@ class Simulation:
         except ValueError:
             node.loop.close()
             raise
+        if cpu is not None:
+            node.cpu = cpu
         self.nodes[name] = node
         return node
 
@@ -467,12 +484,19 @@ def _finalize(generator: Any) -> None:
         loop._asyncgen_finalizer_hook(generator)
 
 
-def run(main: Coroutine[Any, Any, Any], *, seed: int = 0, debug: bool | None = None, interleaving: str = "fifo") -> Any:
+def run(
+    main: Coroutine[Any, Any, Any],
+    *,
+    seed: int = 0,
+    debug: bool | None = None,
+    interleaving: str = "fifo",
+    cpu: str | float | Distribution | None = None,
+) -> Any:
     """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
     if get_ident() in _driving:
         main.close()
         raise SimulationError(_NESTED)
-    simulation = Simulation(seed, interleaving=interleaving)
+    simulation = Simulation(seed, interleaving=interleaving, cpu=cpu)
     result: list[Any] = []
 
     def work() -> None:

@@ -6,7 +6,7 @@ something, waits for time to pass, and on a real machine it does. So from the FR
 at one instant on each takes time: at first as much as on a real machine, then a share of what has passed since, so that
 a minute is over after some ten thousand of them. One that goes on for an hour of virtual time will never end.
 
-Knows no loop. Tests: tests/sim/kernel/test_work.py.
+Knows no loop. Machines whose every step takes time: sim.kernel.processor. Tests: tests/sim/kernel/test_work.py.
 """
 
 __all__ = ["FREE_LOOKS", "FREE_TURNS", "MAX_SECONDS", "Work"]
@@ -28,7 +28,7 @@ class Work:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        """Processor time, as time.process_time shows it."""
+        """Processor time, as time.process_time shows it. What steps take (sim.kernel.processor) the loop adds."""
         self._since: float | None = None
         self._instant, self._looks, self._looked = -1.0, 0, 0.0
 
@@ -37,6 +37,12 @@ class Work:
         if self._since is None:
             self._since = now
         return self._cost(TURN, self.spent(now))
+
+    def went_on(self, now: float) -> float:
+        """As `turn`, where the time of its steps has been counted already."""
+        if self._since is None:
+            self._since = now
+        return float("inf") if self.spent(now) > MAX_SECONDS else 0.0
 
     def spent(self, now: float) -> float:
         """Seconds for which it has run turns without a wait, since they take time."""

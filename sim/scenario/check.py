@@ -16,6 +16,7 @@ from sim import defects
 from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.kernel import patches
 from sim.network.fabric import demand_connected
+from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
 from sim.scenario.declare import Declared, declare_one, names_of
 from sim.scenario.faults import FAULTS, Fault
@@ -204,6 +205,11 @@ class _Check:
             self.blame((*path, "count"), f"count must be from 1 to {MAX_COUNT}, not {node.count}")
         if node.start >= self.draft.duration:
             self.blame((*path, "start"), f"starts at {_s(node.start)}, when all is over ({_s(self.draft.duration)})")
+        if node.cpu is not None:
+            try:
+                parse_latency(node.cpu)
+            except ValueError as error:
+                self.blame((*path, "cpu"), f"cpu: {error}")
         app = self._app(node.app, path)
         for problem in check_arguments(app, node.args) if app else ():
             place = path if problem.missing else (*path, "args", problem.argument)

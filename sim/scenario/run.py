@@ -129,6 +129,7 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
                 arguments=node.args,
                 environment=node.env,
                 labels=node.labels,
+                cpu=node.cpu,
                 start=float(node.start),
             )
             for node in scenario.node

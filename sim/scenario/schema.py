@@ -108,6 +108,8 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Keyword arguments of the function."""
     env: dict[str, str] = {}
     """Environment variables."""
+    cpu: str | None = None
+    """What each step of its program takes: `50us`, `lognormal(50us, 1)`; left out = no time. On sockets not looked at."""
     start: Duration = 0.0
     """How long after time zero it starts; left out = at once, and time zero waits until it is ready."""
 

@@ -15,7 +15,7 @@ from sim.kernel.interleaving.steps import Step, Thread, task_of
 from sim.kernel.interleaving.strategy import Strategy
 from sim.kernel.waiting import line
 
-__all__ = ["MAX_PASSED_OVER", "Chooser"]
+__all__ = ["MAX_PASSED_OVER", "Chooser", "InOrder"]
 
 MAX_PASSED_OVER = 100
 """A step is due when so many steps have run before it for each that is waiting."""
@@ -37,6 +37,8 @@ class Chooser:
         self._threads: WeakKeyDictionary[Task[Any], Thread] = WeakKeyDictionary()
         self._plain = strategy.begin(CALLBACKS)
         self._taken = 0
+        self._step: Step | None = None
+        """Which was taken last."""
 
     def __len__(self) -> int:
         return len(self._steps) + len(self._callbacks)
@@ -72,8 +74,8 @@ class Chooser:
         self._steps.append(step)
         return step
 
-    def take(self) -> Step:
-        """The step that goes next; there must be one. `ran` is to be called with it."""
+    def take(self) -> Any:
+        """The handle that goes next; there must be one. `ran` is to be called when it has run."""
         steps = self._steps
         step = steps[0]
         if len(steps) > 1:
@@ -96,10 +98,13 @@ class Chooser:
                     self._offer_task(handle, task)
                 else:
                     self._callback = self._offer(Step(handle, None, self._plain, self._taken))
-        return step
+        self._step = step
+        return step.handle
 
-    def ran(self, step: Step) -> None:
-        self._strategy.ran(step)
+    def ran(self) -> None:
+        if self._step is not None:
+            self._strategy.ran(self._step)
+            self._step = None  # it holds its task
 
     def give_back(self) -> list[Any]:
         """The handles of all that is left, which is ready no longer; plain callbacks are in their order."""
@@ -108,6 +113,30 @@ class Chooser:
         self._steps.clear()
         self._callbacks.clear()
         self._callback = None
+        return left
+
+
+class InOrder:
+    """As a Chooser, where nothing is chosen: first come, first served."""
+
+    def __init__(self) -> None:
+        self._handles: deque[Any] = deque()
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def add(self, handles: list[Any]) -> None:
+        self._handles += handles
+
+    def take(self) -> Any:
+        return self._handles.popleft()
+
+    def ran(self) -> None:
+        """Nothing is counted."""
+
+    def give_back(self) -> list[Any]:
+        left = list(self._handles)
+        self._handles.clear()
         return left
 
 

@@ -11,6 +11,7 @@ tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_simulation.py.
 import asyncio
 import math
 from asyncio import events, format_helpers, futures, selector_events
+from collections.abc import Callable
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -18,7 +19,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.kernel.errors import Livelock
-from sim.kernel.interleaving.chooser import Chooser
+from sim.kernel.interleaving.chooser import Chooser, InOrder
 from sim.kernel.loop.handles import Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
@@ -42,6 +43,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_asks",
         "_chooser",
         "_closed",
+        "_cost",
         "_dead",
         "_debug",
         "_halted",
@@ -90,6 +92,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._halted = self._asks = False
         self._spun = 0
         """Turns that it has run without waiting, where they are so many that each takes time (sim.kernel.work)."""
+        self._cost = node.processor.draw
+        """Seconds that a step of its program takes; None = no time."""
         node.host.in_turn = self.is_running
         self.wake_at = NO_WAKE
         """The time of its wake-up."""
@@ -145,7 +149,14 @@ class Turns(selector_events.BaseSelectorEventLoop):
     def run_now(self, handle: Any, callback: Any, argument: Any) -> bool:
         """Run a callback in the place of `handle`, and what follows from it; False where it has to wait."""
         timers = self._timers
-        if self._turning or self.held or self._ready or self._marked or (timers and timers[0][0] <= self._schedule.now):
+        if (
+            self._turning
+            or self.held
+            or self._ready
+            or self._marked
+            or (timers and timers[0][0] <= self._schedule.now)
+            or self._cost is not None
+        ):
             return False
         simulation = self._simulation
         if simulation.entered is not self:
@@ -175,6 +186,10 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._ready.append(handle)
         self.run_ready()
 
+    def set_cost(self, cost: Callable[[], float] | None) -> None:
+        """Seconds that each step takes from the next turn on; None = no time."""
+        self._cost = cost
+
     def halt(self) -> None:
         """The turn ends with the running callback: it slept without yielding, or the process is dead."""
         self._halted = True
@@ -193,8 +208,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
             self._arm()
 
     def _turns(self) -> None:
-        if self._chooser is not None:
-            self._chosen_turns(self._chooser)
+        if self._chooser is not None or self._cost is not None:
+            self._considered_turns(InOrder() if self._chooser is None else self._chooser, self._cost)
             return
         marked, timers, now, turns = self._marked, self._timers, self._schedule.now, self._spun
         while True:
@@ -248,8 +263,10 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 self._take_time(turns, handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one to run
                 return
 
-    def _chosen_turns(self, chooser: Chooser) -> None:
-        """As `_turns`, where the seed chooses what goes next: also what became ready in the same turn."""
+    def _considered_turns(self, order: Chooser | InOrder, cost: Callable[[], float] | None) -> None:
+        """As `_turns`, where the seed chooses what goes next, also what became ready in the same turn, or where each
+        step takes time. Then others go on after each turn, and the machine when they have come as far.
+        """
         turns = self._spun
         while True:
             if self._marked:
@@ -262,42 +279,46 @@ class Turns(selector_events.BaseSelectorEventLoop):
                     self._timer_cancelled_count -= 1
                 else:
                     self._ready.append(timer)
-            chooser.add(self._ready)
+            order.add(self._ready)
             self._ready = []
-            if not len(chooser):
-                step = handle = None  # as in `_turns`
-                if turns > FREE_TURNS:
+            if not len(order):
+                handle = None  # as in `_turns`
+                if turns > FREE_TURNS or cost is not None:
                     self._waits()
                 return
             # As many steps as were ready at its start, so that sockets and timers come as often as without a choice.
-            for _ in range(len(chooser)):
-                step = chooser.take()
-                handle = step.handle
+            for _ in range(len(order)):
+                handle = order.take()
                 if not handle._cancelled:
                     try:
                         handle._context.run(handle._callback, *handle._args)
                     except KeyboardInterrupt:
-                        self._ready[:0] = chooser.give_back()
+                        self._ready[:0] = order.give_back()
                         raise
                     except BaseException as error:
                         _report(handle, error)
+                    if cost is not None:
+                        took = cost()
+                        self.node.work.seconds += took
+                        self._host.ahead += took
                     if self._halted:
-                        self._break_off(chooser.give_back())
+                        self._break_off(order.give_back())
                         return
-                    chooser.ran(step)
+                    order.ran()
                 if self._ready:
-                    chooser.add(self._ready)
+                    order.add(self._ready)
                     self._ready = []
             turns += 1
-            if self._stopping or turns > FREE_TURNS:
-                self._ready = chooser.give_back()
-                if not self._stopping:
+            if self._stopping or turns > FREE_TURNS or cost is not None:
+                self._ready = order.give_back()
+                if not self._stopping or cost is not None:
                     self._take_time(turns, handle)  # pyright: ignore[reportPossiblyUnboundVariable] - there was one
                 return
 
     def _take_time(self, turns: int, last: Any) -> None:
         """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
-        cost = self.node.work.turn(self._schedule.now)
+        work, now = self.node.work, self._schedule.now
+        cost = work.turn(now) if self._cost is None else work.went_on(now)
         if cost == math.inf:
             error = self._livelock(turns, last)
             self._waits()
@@ -307,8 +328,11 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._halted = True
 
     def check_rests(self) -> None:
-        """Raises Livelock where the program has worked for a second without waiting, and still does."""
-        if self._spun and self._ready and self.node.work.spent(self._schedule.now) >= 1.0:
+        """Raises Livelock where the program has worked for a second without waiting, and still does.
+
+        Where its steps take time it may just have much to do.
+        """
+        if self._cost is None and self._spun and self._ready and self.node.work.spent(self._schedule.now) >= 1.0:
             raise self._livelock(self._spun, self._ready[0])
 
     def _livelock(self, turns: int, last: Any) -> Livelock:

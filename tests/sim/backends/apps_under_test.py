@@ -348,3 +348,16 @@ async def looks_at_its_clock(node: NodeContext) -> None:
     while True:
         node.record("looked", wall=node.wall_clock(), loop=loop.time())
         await asyncio.sleep(0.1)
+
+
+async def works(node: NodeContext) -> None:
+    """Says again and again how long 300 turns took in which it worked a little."""
+    loop = asyncio.get_running_loop()
+    node.ready()
+    while True:
+        began = loop.time()
+        for _ in range(300):
+            sum(range(200))
+            await asyncio.sleep(0)
+        node.record("worked", seconds=loop.time() - began)
+        await asyncio.sleep(0.05)

@@ -79,6 +79,17 @@ def test_stop_lets_the_program_finish(stage: Any) -> None:
     assert played.one("a", "node_exited").time < 0.9
 
 
+def test_a_slow_machine_takes_longer_for_each_turn_until_it_is_over(stage: Any) -> None:
+    played = stage.play({"a": "works"}, strike("slow", "s", "a", 20.0, until=1.8), duration=2.5)
+    begun, over = struck(played), played.one("", "healing").time
+    took = [(event.time, event.fields["seconds"]) for event in played.of("a", "worked")]
+    before = [seconds for time, seconds in took if time < begun]
+    during = [seconds for time, seconds in took if begun + 0.2 < time < over]
+    after = [seconds for time, seconds in took if time > over + 0.2]
+    assert before and during and after
+    assert median(during) > 2 * max(median(before), median(after))
+
+
 def test_clock_offset_moves_the_wall_clock_and_nothing_else(stage: Any) -> None:
     played = stage.play({"a": "looks_at_its_clock"}, strike("clock", "c", "a", 3.0, 0.0, until=0.8), duration=1.3)
     looks = played.of("a", "looked")

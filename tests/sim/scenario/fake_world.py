@@ -84,7 +84,10 @@ class FakeWorld:
         return self._cut(name, "hold", source, target)
 
     def slow_receive(self, name, node, latency):
-        return node in self.up and self._cut(name, "slow", node, latency)
+        return node in self.up and self._cut(name, "slow_receive", node, latency)
+
+    def slow(self, name, node, factor):
+        return node in self.up and self._cut(name, "slow", node, factor)
 
     def clock(self, name, node, offset, drift):
         return node in self.up and self._cut(name, "clock", node, offset, drift)
