@@ -4,8 +4,8 @@ python benchmarks/races.py [PROGRAM …] [--runs 1000] [--json]
 
 Each program (benchmarks/planted) runs with the seeds 1 to so many. The table says how many of 1,000 runs the bug
 struck in, and below, the mean number of runs to the first that finds it (runs / found); `-` where none did. `fifo` must
-find none, or it would be no bug of order or time. `cpu` is fifo again where each step takes CPU. `repaired`: runs of the repaired twins, of all strategies, that found
-something: none may. The exit code is 1 where one of these is broken.
+find none, or it would be no bug of order or time. `cpu` is fifo again, where each step takes CPU. `repaired`: runs of
+the repaired twins, of all columns, that found something: none may. The exit code is 1 where one of these is broken.
 
 A hundred runs of a program take about a second for all strategies; `--runs 1000` of all takes some minutes.
 """

@@ -46,6 +46,7 @@ class Node:
         "_entries",
         "_made_directory",
         "_mains",
+        "_processor",
         "_random",
         "_stall",
         "_stalled_until",
@@ -57,7 +58,6 @@ class Node:
         "on_death",
         "on_exit",
         "process_id",
-        "processor",
         "running",
         "simulation",
         "work",
@@ -72,8 +72,8 @@ class Node:
         self.clock = Clock(self._exactly)
         """What its program takes for the time: `offset`, `drift`."""
         self.process_id = 1000 + len(simulation.nodes)
-        self.processor = Processor(f"{simulation.seed}/cpu/{name}")
-        """What each step of its program takes."""
+        self._processor: Processor | None = None
+        """What each step of its program takes; None = no time."""
         self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
         self._mains: list[asyncio.Task[Any]] = []
         self._directory: Path | None = None
@@ -94,6 +94,8 @@ class Node:
         """Whether a process runs on it."""
         self.work = Work()
         self.loop = NodeLoop(self)
+        if self._processor is not None:
+            self.loop.cost = self._processor.draw
         self.clock.govern(self.loop)
 
     @property
@@ -104,22 +106,26 @@ class Node:
     @property
     def cpu(self) -> Distribution | None:
         """What a step of its program takes; None = no time. It may be set to text: "lognormal(50us, 1)"."""
-        return self.processor.cpu
+        return None if self._processor is None else self._processor.cpu
 
     @cpu.setter
     def cpu(self, cpu: str | float | Distribution | None) -> None:
-        self.processor.cpu = None if cpu is None else parse_latency(cpu)
-        self.loop.set_cost(self.processor.draw)
+        self._set_processor(None if cpu is None else parse_latency(cpu), self.slowdown)
 
     @property
     def slowdown(self) -> float:
         """How many times as long as usual each step takes. One that takes no time takes that of USUAL_CPU."""
-        return self.processor.factor
+        return 1.0 if self._processor is None else self._processor.factor
 
     @slowdown.setter
     def slowdown(self, factor: float) -> None:
-        self.processor.factor = factor
-        self.loop.set_cost(self.processor.draw)
+        self._set_processor(self.cpu, factor)
+
+    def _set_processor(self, cpu: Distribution | None, factor: float) -> None:
+        if self._processor is None:
+            self._processor = Processor(Random(f"{self.simulation.seed}/cpu/{self.name}"))
+        self._processor.set(cpu, factor)
+        self.loop.cost = self._processor.draw
 
     @property
     def random(self) -> Random:

@@ -21,44 +21,22 @@ USUAL_CPU = parse_latency("lognormal(50us, 1)")
 
 
 class Processor:
-    """Of one machine, over its restarts. `seed` decides what is drawn."""
+    """Of one machine, over its restarts. `random` is for what is drawn."""
 
-    __slots__ = ("_cpu", "_factor", "_random", "draw")
+    __slots__ = ("_random", "cpu", "draw", "factor")
 
-    def __init__(self, seed: str) -> None:
-        self._random: Random | str = seed
-        self._cpu: Distribution | None = None
-        self._factor = 1.0
-        self.draw: Callable[[], float] | None = None
-        """Seconds that the next step takes; None = steps take no time."""
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.set(None, 1.0)
 
-    @property
-    def cpu(self) -> Distribution | None:
-        return self._cpu
-
-    @cpu.setter
-    def cpu(self, cpu: Distribution | None) -> None:
-        self._cpu = cpu if cpu is not None and cpu.mean > 0 else None
-        self._decide()
-
-    @property
-    def factor(self) -> float:
-        """How many times as long as usual each step takes."""
-        return self._factor
-
-    @factor.setter
-    def factor(self, factor: float) -> None:
+    def set(self, cpu: Distribution | None, factor: float) -> None:
+        """What a step takes, and how many times as long; None = no time, but that of USUAL_CPU on a slow machine."""
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor < math.inf:
             raise ValueError(f"a machine is slow by a factor of at least 1, not {factor!r}")
-        self._factor = float(factor)
-        self._decide()
-
-    def _decide(self) -> None:
-        factor, cpu = self._factor, self._cpu
-        if cpu is None and factor == 1.0:
-            self.draw = None
-            return
-        if isinstance(self._random, str):
-            self._random = Random(self._random)
-        draw = (cpu or USUAL_CPU).sampler(self._random)
-        self.draw = draw if factor == 1.0 else lambda: factor * draw()
+        self.cpu = cpu if cpu is not None and cpu.mean > 0 else None
+        self.factor = times = float(factor)
+        self.draw: Callable[[], float] | None = None
+        """Seconds that the next step takes; None = steps take no time."""
+        if self.cpu is not None or times > 1:
+            draw = (self.cpu or USUAL_CPU).sampler(self._random)
+            self.draw = draw if times == 1 else lambda: times * draw()

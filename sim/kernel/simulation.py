@@ -78,8 +78,8 @@ class Simulation:
     `seed` decides everything that is random. `tie_break` orders events of the same time: "fifo", or "random" by the
     seed. `interleaving` says which ready task of a node goes next: "fifo", or by the seed "random", "pct", "pos",
     "surw", or "mix", which draws one of the four (docs/howto/races.md). `cpu` is what each step of a program takes on
-    nodes that are added without one: seconds, or text like "lognormal(50us, 1)"; None = no time. `trace` is a path to write the trace to; None
-    spools to an unnamed temporary file.
+    nodes that are added without one: seconds, or text like "lognormal(50us, 1)"; None = no time. `trace` is a path
+    to write the trace to; None spools to an unnamed temporary file.
     """
 
     def __init__(

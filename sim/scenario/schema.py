@@ -109,7 +109,7 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     env: dict[str, str] = {}
     """Environment variables."""
     cpu: str | None = None
-    """What each step of its program takes: `50us`, `lognormal(50us, 1)`; left out = no time. On sockets not looked at."""
+    """What each step of its program takes: `50us`, `lognormal(50us, 1)`; left out = no time. Not on sockets."""
     start: Duration = 0.0
     """How long after time zero it starts; left out = at once, and time zero waits until it is ready."""
 

@@ -43,7 +43,6 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_asks",
         "_chooser",
         "_closed",
-        "_cost",
         "_dead",
         "_debug",
         "_halted",
@@ -58,6 +57,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_timer_cancelled_count",
         "_timers",
         "_turning",
+        "cost",
         "exact",
         "get_debug",
         "held",
@@ -92,8 +92,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._halted = self._asks = False
         self._spun = 0
         """Turns that it has run without waiting, where they are so many that each takes time (sim.kernel.work)."""
-        self._cost = node.processor.draw
-        """Seconds that a step of its program takes; None = no time."""
+        self.cost: Callable[[], float] | None = None
+        """Seconds that the next step of its program takes; None = no time."""
         node.host.in_turn = self.is_running
         self.wake_at = NO_WAKE
         """The time of its wake-up."""
@@ -155,7 +155,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
             or self._ready
             or self._marked
             or (timers and timers[0][0] <= self._schedule.now)
-            or self._cost is not None
+            or self.cost is not None
         ):
             return False
         simulation = self._simulation
@@ -186,10 +186,6 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._ready.append(handle)
         self.run_ready()
 
-    def set_cost(self, cost: Callable[[], float] | None) -> None:
-        """Seconds that each step takes from the next turn on; None = no time."""
-        self._cost = cost
-
     def halt(self) -> None:
         """The turn ends with the running callback: it slept without yielding, or the process is dead."""
         self._halted = True
@@ -208,8 +204,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
             self._arm()
 
     def _turns(self) -> None:
-        if self._chooser is not None or self._cost is not None:
-            self._considered_turns(InOrder() if self._chooser is None else self._chooser, self._cost)
+        if self._chooser is not None or self.cost is not None:
+            self._considered_turns(InOrder() if self._chooser is None else self._chooser, self.cost)
             return
         marked, timers, now, turns = self._marked, self._timers, self._schedule.now, self._spun
         while True:
@@ -318,7 +314,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
     def _take_time(self, turns: int, last: Any) -> None:
         """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
         work, now = self.node.work, self._schedule.now
-        cost = work.turn(now) if self._cost is None else work.went_on(now)
+        cost = work.turn(now) if self.cost is None else work.went_on(now)
         if cost == math.inf:
             error = self._livelock(turns, last)
             self._waits()
@@ -332,7 +328,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
 
         Where its steps take time it may just have much to do.
         """
-        if self._cost is None and self._spun and self._ready and self.node.work.spent(self._schedule.now) >= 1.0:
+        if self.cost is None and self._spun and self._ready and self.node.work.spent(self._schedule.now) >= 1.0:
             raise self._livelock(self._spun, self._ready[0])
 
     def _livelock(self, turns: int, last: Any) -> Livelock:
