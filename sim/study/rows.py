@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     digest: str | None
     measured: dict[str, float | None]
-    """Figures by name; None for one that was no number."""
+    """Figures by name; None for one that was no number: seconds until something that never happened."""
     saw: tuple[str, ...]
     """What each expectation saw that does not hold."""
     error: str | None
@@ -134,6 +134,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     """In how many it was measured."""
     p50: float
+    """inf where what it measures never happened in so many runs; so is p99."""
     p99: float
 
 
@@ -242,14 +243,17 @@ def _summary(cell: Cell, rows: Iterable[Row]) -> CellSummary:
     for row in rows:
         count[row.verdict] += 1
         for name, value in row.measured.items():
-            if value is not None:
-                values.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(math.inf if value is None else value)
     figures = {}
     for name, measured in values.items():
-        p50, p99 = numpy.percentile(measured, [50, 99])
+        # Between a number and none there is nothing to interpolate.
+        method: Literal["linear", "higher"] = "linear" if max(measured) < math.inf else "higher"
+        p50, p99 = numpy.percentile(measured, [50, 99], method=method)
         figures[name] = Figure(runs=len(measured), p50=float(p50), p99=float(p99))
     return CellSummary(parameters=cell.parameters, count=count, figures=figures)
 
 
 def _percentiles(figure: Figure | None) -> str:
-    return "-" if figure is None else f"{figure.p50:.4g} / {figure.p99:.4g}"
+    if figure is None:
+        return "-"
+    return " / ".join("never" if value == math.inf else f"{value:.4g}" for value in (figure.p50, figure.p99))

@@ -2,21 +2,23 @@
 
 The truth at a moment: the members of the nodes that are up and run a cluster, each with its run and the tags that it
 published last. What an observer lists: every member that it recorded last as joined, recovered or suspected, itself
-included. The events up to the deadline are replayed once; only what changed is compared again.
+included. The events up to the deadline are replayed once, and on until all agree where they do not by then; only what
+changed is compared again. Who is not asked: sim.scenario.expect.observers.
 
 Tests: tests/sim/scenario/expect/test_agreement.py.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sim.history import History, Membership, Publication, Sighting
+from sim.scenario.expect.observers import LISTS, restarted
+from sim.scenario.expect.timed import Window
 
 __all__ = ["Agreement", "agree"]
 
-_LISTS = frozenset({"member_joined", "member_recovered", "member_suspected"})
 _LISTS_NO_MORE = frozenset({"member_failed", "member_left"})
 
 
@@ -42,6 +44,8 @@ class Agreement:
     """The event that settled it, or the one to look at."""
     differs: dict[str, list[str]]
     """Observer → in what it differs, in words."""
+    late: float | None = None
+    """When all came to agree after the deadline; None = they did by then, or never."""
 
 
 @dataclass(slots=True)
@@ -53,46 +57,56 @@ class _Ended:
     line: int
 
 
-def agree(history: History, deadline: float, *, tags: bool) -> Agreement:
-    """Replay the run up to the deadline."""
-    replay = _Replay(tags)
-    for change in _changes(history, deadline, tags):
-        replay.take(change)
-    return replay.result()
+def agree(history: History, window: Window, *, tags: bool) -> Agreement:
+    """Replay the run up to the window's deadline."""
+    excused = restarted(history, window)
+    replay = _Replay(tags, excused, {m.member for m in history.memberships() if m.node in excused})
+    found: Agreement | None = None
+    for change in _changes(history, min(window.until, history.duration), tags):
+        time = change.start if isinstance(change, Membership) else change.time
+        if found is None and time > window.deadline:
+            found = replay.result()
+        if found is not None and found.since is not None:
+            break
+        replay.take(change, time)
+        if found is not None and replay.since is not None:
+            found.late = time
+            break
+    return found or replay.result()
 
 
 _Change = Membership | _Ended | Sighting | Publication
 
 
-def _changes(history: History, deadline: float, tags: bool) -> Iterator[_Change]:
-    """Everything that changes the truth or a list, in order."""
+def _changes(history: History, last: float, tags: bool) -> Iterator[_Change]:
+    """Everything that changes the truth or a list up to a time, in order."""
     memberships = list(history.memberships())
-    started = sorted((m for m in memberships if m.start <= deadline), key=lambda m: m.line)
-    ended = sorted((_Ended(m, m.end, m.end_line) for m in memberships if m.end <= deadline), key=lambda e: e.line)
-    sightings = (s for s in history.sightings if s.time <= deadline)
-    published = (p for p in history.publications if tags and p.time <= deadline and p.line < history.end_line)
+    started = sorted((m for m in memberships if m.start <= last), key=lambda m: m.line)
+    ended = sorted((_Ended(m, m.end, m.end_line) for m in memberships if m.end <= last), key=lambda e: e.line)
+    sightings = (s for s in history.sightings if s.time <= last)
+    published = (p for p in history.publications if tags and p.time <= last and p.line < history.end_line)
     streams: list[Iterable[_Change]] = [started, ended, sightings, published]
     return heapq.merge(*streams, key=lambda change: change.line)
 
 
 class _Replay:
-    def __init__(self, tags: bool) -> None:
+    def __init__(self, tags: bool, nodes: Collection[str], members: Collection[str]) -> None:
         self._tags = tags
+        self._excused = nodes, members
+        """Observers that are not asked, and members on which nobody has to agree."""
         self._truth: dict[str, Membership] = {}
         self._published: dict[str, Publication] = {}
         self._lists: dict[str, dict[str, Listed]] = {}
         """Observer → member → what it holds."""
         self._wrong: dict[str, set[str]] = {}
         """Observer → members in which it differs; only where there are any."""
-        self._since: float | None = None
+        self.since: float | None = None
         self._line: int | None = None
 
-    def take(self, change: _Change) -> None:
+    def take(self, change: _Change, time: float) -> None:
         if isinstance(change, Sighting):
-            time, line = change.time, change.line
             self._see(change)
         elif isinstance(change, Membership):
-            time, line = change.start, change.line
             self._truth[change.member] = change
             self._lists[change.node] = {}
             self._wrong.pop(change.node, None)
@@ -100,23 +114,21 @@ class _Replay:
                 self._compare(change.node, member)
             self._compare_all(change.member)
         elif isinstance(change, Publication):
-            time, line = change.time, change.line
             self._published[change.member] = change
             self._compare_all(change.member)
         else:
-            time, line = change.time, change.line
             self._end(change.membership)
         if self._wrong or not self._truth:
-            self._since = None
-        elif self._since is None:
-            self._since, self._line = time, line
+            self.since = None
+        elif self.since is None:
+            self.since, self._line = time, change.line
 
     def _see(self, sighting: Sighting) -> None:
         mine = self._lists.get(sighting.node)
         if mine is None:
             return
         held = mine.setdefault(sighting.member, Listed())
-        if sighting.name in _LISTS:
+        if sighting.name in LISTS:
             held.alive = True
         elif sighting.name in _LISTS_NO_MORE:
             held.alive = False
@@ -150,6 +162,8 @@ class _Replay:
 
     def _difference(self, observer: str, member: str) -> str | None:
         """In what an observer's list differs from the truth about a member, in words."""
+        if observer in self._excused[0] or member in self._excused[1]:
+            return None
         truth, held = self._truth.get(member), self._lists[observer].get(member)
         if truth is None:
             return f"{member}, which is not up" if held is not None and held.alive else None
@@ -174,7 +188,12 @@ class _Replay:
             observer: [text for member in sorted(members) if (text := self._difference(observer, member))]
             for observer, members in sorted(self._wrong.items())
         }
-        return Agreement(list(self._lists), self._since, self._telling() if differs else self._line, differs)
+        return Agreement(
+            [o for o in self._lists if o not in self._excused[0]],
+            self.since,
+            self._telling() if differs else self._line,
+            differs,
+        )
 
     def _telling(self) -> int | None:
         """The line that made the first observer differ: its last record of the member, else the member's start."""

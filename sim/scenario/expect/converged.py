@@ -1,11 +1,13 @@
 """`converged`: by the deadline all observers list the same members as alive, those that are up.
 
-Observers are the nodes that are up and run a cluster. They must agree from some moment on until the deadline; what
-happens later is not judged. A member that is suspected is still listed.
+Observers are the nodes that are up and run a cluster (sim.scenario.expect.observers). They must agree from some moment
+on until the deadline; what happens later is measured, not judged. A member that is suspected is still listed.
 
 Tests: tests/sim/scenario/expect/test_converged.py.
 """
 
+import math
+from dataclasses import replace
 from typing import ClassVar
 
 from sim.scenario.expect.agreement import Agreement, agree
@@ -18,7 +20,7 @@ __all__ = ["Agreed", "Converged"]
 
 
 class Agreed(Flag, Timed, frozen=True, kw_only=True):
-    """Agreement of all observers. Measures converged_at: seconds after what it is counted from."""
+    """Agreement of all observers. Measures converged_at: seconds after what it is counted from; inf = never."""
 
     MEASURES: ClassVar[tuple[str, ...] | None] = ("converged_at", "observers")
     TAGS: ClassVar[bool]
@@ -31,12 +33,17 @@ class Agreed(Flag, Timed, frozen=True, kw_only=True):
             windows = self.windows(context)
         except NeverHappened as never:
             return self.answer(Verdict.INCONCLUSIVE, str(never))
-        judgements = [self._judge(context, window) for window in windows]
+        judgements = [found for window in windows if (found := self._judge(context, window)) is not None]
         order = (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS)
-        return min(judgements, key=lambda judgement: order.index(judgement.verdict))
+        slowest = max(judgements, key=lambda judgement: judgement.measured.get("converged_at", -math.inf))
+        worst = min((slowest, *judgements), key=lambda judgement: order.index(judgement.verdict))
+        return replace(worst, measured=slowest.measured)
 
-    def _judge(self, context: Context, window: Window) -> Judgement:
-        agreement = agree(context.history, window.deadline, tags=self.TAGS)
+    def _judge(self, context: Context, window: Window) -> Judgement | None:
+        """None where all that could be asked are struck again in this window: a later one judges them."""
+        agreement = agree(context.history, window, tags=self.TAGS)
+        if not agreement.observers and window.again:
+            return None
         if not agreement.observers:
             return self.answer(
                 Verdict.INCONCLUSIVE, f"nobody ran a cluster at {seconds(window.deadline)}", time=window.deadline
@@ -60,12 +67,16 @@ class Agreed(Flag, Timed, frozen=True, kw_only=True):
         observer, differences = next(iter(agreement.differs.items()))
         text = f"{window.after(window.deadline)}{window.limits} {observer} listed {names(differences)}"
         others = [name for name in agreement.differs if name != observer]
+        measured = {"converged_at": math.inf, "observers": float(len(agreement.observers))}
         if others:
             text += f"; {names(others)} differed too"
+        if agreement.late is not None:
+            text += f"; all agreed only {window.after(agreement.late)}"
+            measured["converged_at"] = agreement.late - (window.start if window.since else 0.0)
         if not window.due:
             text += f"; the run ended {window.after(window.deadline)}, before the limit"
         verdict = Verdict.FAILS if window.due else Verdict.INCONCLUSIVE
-        return self.answer(verdict, text, time=window.deadline, line=agreement.line)
+        return self.answer(verdict, text, time=window.deadline, line=agreement.line, measured=measured)
 
 
 class Converged(Agreed, frozen=True, kw_only=True):

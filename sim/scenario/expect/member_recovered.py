@@ -1,7 +1,7 @@
 """`member_recovered`: each observer that had lost a selected member recorded it as back, in time.
 
 Counted from the end of the fault, where it was undone (a partition healed, a node restarted). An observer that never
-recorded the member as failed or left has nothing to recover from and is not asked.
+recorded the member as failed or left, in any of its runs, has nothing to recover from and is not asked.
 
 Tests: tests/sim/scenario/expect/test_member_recovered.py.
 """
@@ -34,6 +34,7 @@ class MemberRecovered(Recorded, frozen=True, kw_only=True):
         DELAYS,
     )
     OF_UNDOING: ClassVar[bool] = True
+    OF_THE_RUN: ClassVar[bool] = False
     STATE: ClassVar[str] = "recovered"
     FIGURE: ClassVar[str] = "recovery"
 

@@ -1,17 +1,20 @@
 """What each observer must have recorded of each selected member: the common part of the member_… expectations.
 
-Observers are the nodes that `by` selects, as far as they were up and ran a cluster at the deadline, the member itself
-aside. One that started after the fault and never knew the member is not asked.
+Observers are the nodes that `by` selects, the member itself aside; which of them owe a record, and that all runs of one
+count together, is the rule of sim.scenario.expect.observers. Figures are not cut off at the deadline: one that recorded
+it too late is measured, and one that never did makes a figure infinite.
 
 Tests: tests/sim/scenario/expect/test_member_failed.py.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
-from sim.history import Sighting
+from sim.history import History, Sighting
+from sim.scenario.expect.observers import Observer, observers, struck
 from sim.scenario.expect.timed import NeverHappened, Timed, Window
 from sim.scenario.expect.words import count, names, percentile, seconds
 from sim.scenario.schema import Selector
@@ -31,6 +34,13 @@ class _Answer:
     telling: int | None
     """The line to look at where nothing was recorded in time."""
     late: Sighting | None
+    """Recorded after the deadline."""
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the window to the record; inf = there is none."""
+        record = self.found or self.late
+        return max(0.0, record.time - self.window.start) if record else math.inf
 
 
 class Recorded(Timed, frozen=True, kw_only=True):
@@ -38,6 +48,8 @@ class Recorded(Timed, frozen=True, kw_only=True):
 
     STATE: ClassVar[str]
     """How a member is then said to be: `failed`, `left`, `recovered`."""
+    OF_THE_RUN: ClassVar[bool] = True
+    """Whether only a record of the member's run that was struck fulfils it after the deadline."""
     FIGURE: ClassVar[str]
     """What its measured seconds are called: `detection` gives detection_first, …_p50, …_p99, …_last."""
 
@@ -81,28 +93,23 @@ class Recorded(Timed, frozen=True, kw_only=True):
             seen_by.setdefault(sighting.node, []).append(sighting)
         wanted = None if self.by == "all" else set(context.select(self.by))
         for window in self.windows(context, victim):
-            for observer in history.observers(window.deadline):
-                if observer == victim or (wanted is not None and observer not in wanted):
-                    continue
-                membership = history.membership(observer, window.deadline)
-                since = membership.start if membership else 0.0
-                seen = [s for s in seen_by.get(observer, ()) if s.time >= since]
-                if since <= window.start or seen:
-                    yield from self._ask(observer, seen, window)
+            for observer in observers(history, window, wanted):
+                if observer.node != victim:
+                    yield from self._ask(history, observer, seen_by.get(observer.node, ()), window)
 
-    def _ask(self, observer: str, seen: Sequence[Sighting], window: Window) -> Iterator[_Answer]:
+    def _ask(self, history: History, observer: Observer, seen: Sequence[Sighting], window: Window) -> Iterator[_Answer]:
         in_time = [s for s in seen if s.time <= window.deadline]
-        if not self.asked(in_time):
-            return
-        found = self.recorded(in_time, window.start)
-        late = None if found else self.recorded(seen, window.start)
+        found, late = self.recorded(in_time, window.start), None
+        if found is None:
+            if not (self.asked(in_time) and observer.owes(history, window, seen)):
+                return
+            later = (s for s in seen if s.time < window.until)
+            late = self.recorded([s for s in later if not self.OF_THE_RUN or struck(history, window, s)], window.start)
         telling = late.line if late else in_time[-1].line if in_time else window.line
-        yield _Answer(observer, window, found, telling, late)
+        yield _Answer(observer.node, window, found, telling, late)
 
     def _measure(self, answers: dict[str, list[_Answer]]) -> dict[str, float]:
-        delays = [
-            max(0.0, a.found.time - a.window.start) for of in answers.values() for a in of if a.found and a.window.since
-        ]
+        delays = [answer.seconds for of in answers.values() for answer in of if answer.window.since]
         if not delays:
             return {}
         return {

@@ -6,6 +6,7 @@ With `within` it is about the streams that were opened by the moment that is cou
 Tests: tests/sim/scenario/expect/test_stream_completes.py.
 """
 
+import math
 from typing import ClassVar
 
 from sim.scenario.expect.timed import NeverHappened, Timed, Window
@@ -21,7 +22,8 @@ _Key = tuple[str, object]
 
 
 class StreamCompletes(Timed, frozen=True, kw_only=True):
-    """Measures streams, completed and seconds_last: how long the longest stream took."""
+    """Measures streams, completed (in time or not) and seconds_last: how long the longest stream took; inf = it was not
+    completed before the run's end."""
 
     KEY: ClassVar[str] = "stream_completes"
     SELECTORS: ClassVar[tuple[str, ...]] = ("stream_completes",)
@@ -56,15 +58,12 @@ class StreamCompletes(Timed, frozen=True, kw_only=True):
     def _judge(
         self, context: Context, opened: dict[_Key, Event], completed: dict[_Key, Event], window: Window
     ) -> Judgement:
-        in_time = {
-            key: completed[key]
-            for key in opened
-            if key in completed
-            and context.history.within_run(completed[key].time, completed[key].line, window.deadline)
+        ever = {
+            key: completed[key] for key in opened if key in completed and completed[key].line < context.history.end_line
         }
-        measured = {"streams": float(len(opened)), "completed": float(len(in_time))}
-        if in_time:
-            measured["seconds_last"] = max(event.time - opened[key].time for key, event in in_time.items())
+        in_time = {key: event for key, event in ever.items() if event.time <= window.deadline}
+        took = [ever[key].time - event.time if key in ever else math.inf for key, event in opened.items()]
+        measured = {"streams": float(len(opened)), "completed": float(len(ever)), "seconds_last": max(took)}
         missing = [key for key in opened if key not in in_time]
         if not missing:
             last = max(in_time.values(), key=lambda event: event.line)

@@ -33,7 +33,7 @@ class _Fault:
 
 class StreamsAborted(Timed, frozen=True, kw_only=True):
     """Measures streams; abort_p50 and abort_last: seconds from the fault to each end; cancel_delay_last: seconds from
-    the caller's end to the handler's."""
+    the caller's end to the handler's. Infinite where an end never came; what came too late is measured as well."""
 
     KEY: ClassVar[str] = "streams_aborted"
     SELECTORS: ClassVar[tuple[str, ...]] = ("streams_aborted",)
@@ -121,15 +121,21 @@ def _faults(history: History, stream: Stream, window: Window) -> Iterator[_Fault
 
 
 def _measure(history: History, pairs: list[tuple[Stream, Window]]) -> dict[str, float]:
-    ended = [(s, w, e) for s, w in pairs for e in _ends(history, s, w) if e.end <= w.deadline]
+    asked = [(s, w, e) for s, w in pairs for e in _ends(history, s, w)]
     measured = {"streams": float(len(pairs))}
-    delays = [max(0.0, end.end - window.start) for _, window, end in ended if window.since]
+    delays = [max(0.0, _over(history, end) - window.start) for _, window, end in asked if window.since]
     if delays:
         measured |= {"abort_p50": percentile(delays, 0.5), "abort_last": max(delays)}
     lags = [
-        s.handler.end - s.caller.end for s, _, end in ended if end is s.handler and s.handler and s.caller is not None
+        _over(history, end) - s.caller.end
+        for s, _, end in asked
+        if end is s.handler and s.caller is not None and s.caller.end < math.inf
     ]
-    lags = [lag for lag in lags if math.isfinite(lag)]
     if lags:
         measured["cancel_delay_last"] = max(0.0, *lags)
     return measured
+
+
+def _over(history: History, end: StreamEnd) -> float:
+    """When it ended; inf where that was not before the run's end."""
+    return end.end if end.end_line < history.end_line else math.inf

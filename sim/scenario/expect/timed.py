@@ -8,8 +8,8 @@ Tests: tests/sim/scenario/expect/test_timed.py.
 
 import difflib
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from sim.history import FaultSeen
@@ -45,6 +45,10 @@ class Window:
     """Of the fault."""
     due: bool
     """Whether what was asked for ended within the run: if not, nothing that is missing is a failure yet."""
+    again: Mapping[str, float] = field(default_factory=dict)
+    """Nodes that the same fault strikes again after the start, up to the deadline, and when it first does."""
+    until: float = math.inf
+    """When the same fault strikes again after the deadline: what is seen from then on is not of this window."""
 
     def after(self, time: float) -> str:
         """`6.42 s after crash`, or `at 6.42 s` where nothing is counted from."""
@@ -117,8 +121,8 @@ class Timed(Expectation, frozen=True, kw_only=True):
         strikes = [fault for fault in context.faults if fault.name == name and fault.line < context.history.end_line]
         if not strikes:
             raise NeverHappened(f'the fault "{name}" never took effect')
-        strikes = [fault for fault in strikes if node is None or node in fault.targets] or strikes[-1:]
-        return [self._window(context, self._moment(f, context), self._since(f, context), f.line) for f in strikes]
+        chosen = [fault for fault in strikes if node is None or node in fault.targets] or strikes[-1:]
+        return [self._after(fault, strikes, context, node) for fault in chosen]
 
     def _meant(self, context: Context) -> str | None:
         """The fault meant where none is named; None = the whole run."""
@@ -138,6 +142,16 @@ class Timed(Expectation, frozen=True, kw_only=True):
 
     def _since(self, fault: FaultSeen, context: Context) -> str:
         return f"the end of {fault.name}" if self._ended(fault, context) else fault.name
+
+    def _after(self, fault: FaultSeen, strikes: Sequence[FaultSeen], context: Context, node: str | None) -> Window:
+        """The window of one strike of a fault."""
+        window = self._window(context, self._moment(fault, context), self._since(fault, context), fault.line)
+        later = [other for other in strikes if other.time > fault.time]
+        again: dict[str, float] = {}
+        for other in (other for other in later if other.time <= window.deadline):
+            again = dict.fromkeys(other.targets, other.time) | again
+        ends = (o.time for o in later if o.time > window.deadline and (node is None or node in o.targets))
+        return replace(window, again=again, until=min(ends, default=math.inf))
 
     def _window(self, context: Context, start: float, since: str, line: int | None = None) -> Window:
         end = context.duration

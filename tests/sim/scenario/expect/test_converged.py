@@ -1,5 +1,7 @@
 """converged: the observers' lists come to agree with the truth, and are seen not to."""
 
+import math
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,7 +35,10 @@ def test_holds_from_the_moment_of_the_last_recovery(story):
 def test_fails_naming_who_listed_what(story):
     judgement = Converged(converged=True, after="quiet", within=10.0).judge(reunited(split(story), 36).context())
     assert judgement.verdict is Verdict.FAILS
-    assert judgement.saw == "10 s after it was quiet (limit 10 s) c listed not b, which is up"
+    assert judgement.saw == (
+        "10 s after it was quiet (limit 10 s) c listed not b, which is up; all agreed only 11 s after it was quiet"
+    )
+    assert judgement.measured == {"converged_at": 11.0, "observers": 3.0}
     assert story.line(judgement.line)[1:4] == (20, "c", "member_failed")
 
 
@@ -42,6 +47,7 @@ def test_without_within_the_end_of_the_run_is_meant(story):
     judgement = Converged(converged=True).judge(story.sees(39, "a", "member_failed", "b").context())
     assert judgement.verdict is Verdict.FAILS
     assert judgement.saw == "30 s after partition a listed not b, which is up"
+    assert judgement.measured["converged_at"] == math.inf
 
 
 def test_a_suspected_member_is_still_listed(story):

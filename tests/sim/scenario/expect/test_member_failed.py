@@ -1,5 +1,7 @@
 """member_failed: detection by each observer, in time."""
 
+import math
+
 import pytest
 
 from sim.scenario.expect.member_failed import MemberFailed
@@ -37,6 +39,7 @@ def test_fails_naming_the_observer_that_never_did(story):
     assert judgement.saw == (
         "director and worker-1 recorded worker-2 as failed 6.42 s to 7 s after crash (limit 10 s); client never did"
     )
+    assert (judgement.measured["detection_p50"], judgement.measured["detection_last"]) == (7.0, math.inf)
     assert story.line(judgement.line).fields["member"] == "worker-2"
     assert story.line(judgement.line).node == "client"
 
@@ -45,6 +48,7 @@ def test_fails_naming_the_late_one_and_its_line(story):
     judgement = MemberFailed(member_failed="worker-2", within=10.0).judge(crashed(story, 16, 17, 22.5).context())
     assert judgement.verdict is Verdict.FAILS
     assert "client only 12.5 s after crash" in judgement.saw
+    assert (judgement.measured["detection_p50"], judgement.measured["detection_last"]) == (7.0, 12.5)
     assert story.line(judgement.line)[1:4] == (22.5, "client", "member_failed")
 
 

@@ -1,5 +1,7 @@
 """stream_completes: what an application opened it completed."""
 
+import math
+
 from sim.scenario.expect.stream_completes import StreamCompletes
 from sim.scenario.verdict import Verdict
 
@@ -28,6 +30,7 @@ def test_fails_naming_the_first_that_did_not(story):
         "stream 2 of client, opened at 2 s, was not completed by the end of the run; 1 of 2 streams completed"
     )
     assert story.line(judgement.line)[1:4] == (2, "client", "stream_opened")
+    assert judgement.measured == {"streams": 2, "completed": 1, "seconds_last": math.inf}
 
 
 def test_within_is_about_the_streams_opened_by_then(story):
@@ -36,6 +39,7 @@ def test_within_is_about_the_streams_opened_by_then(story):
     judgement = StreamCompletes(stream_completes="client", within=1.0).judge(story.context())
     assert judgement.verdict is Verdict.FAILS
     assert "was not completed within 1 s of crash, but only at 12 s" in judgement.saw
+    assert judgement.measured == {"streams": 1, "completed": 1, "seconds_last": 11}
 
 
 def test_completion_while_the_run_is_being_ended_is_too_late(story):

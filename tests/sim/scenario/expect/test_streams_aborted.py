@@ -1,5 +1,7 @@
 """streams_aborted: every stream with an end at a node ended at both ends, by an error or a cancel."""
 
+import math
+
 import pytest
 
 from sim.scenario.expect.streams_aborted import StreamsAborted
@@ -54,6 +56,7 @@ def test_a_caller_that_waits_for_ever_fails(pair):
     judgement = StreamsAborted(streams_aborted="worker", within=5.0).judge(pair.context())
     assert judgement.verdict is Verdict.FAILS
     assert judgement.saw == "the call of stream 1 (tokens) at client was still open 5 s after crash (limit 5 s)"
+    assert judgement.measured["abort_last"] == math.inf
     assert pair.line(judgement.line).name == "call_started"
 
 
@@ -63,6 +66,7 @@ def test_an_end_that_comes_late_fails_at_its_line(pair):
     judgement = StreamsAborted(streams_aborted="worker", within=5.0).judge(pair.context())
     assert judgement.verdict is Verdict.FAILS
     assert judgement.saw.endswith("(limit 5 s); it ended 7 s after crash")
+    assert judgement.measured == {"streams": 1, "abort_p50": 7, "abort_last": 7}
     assert pair.line(judgement.line)[1:4] == (17, "client", "call_ended")
 
 
