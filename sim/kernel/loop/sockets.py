@@ -420,8 +420,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         error, self._error = self._error, 0
         if self._shared is not None:
             self.share()
-        if error == 0 and self._endpoint is not None and self._endpoint.error is not None:
-            error = self._endpoint.error.errno or 0
+        if error == 0 and self._endpoint is not None and (ended := self._endpoint.take_error()) is not None:
+            error = ended.errno or 0
         elif self._datagrams is not None and (refused := self._datagrams.take_error()) is not None:
             error = refused.errno or 0
         return error

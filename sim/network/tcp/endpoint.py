@@ -20,6 +20,7 @@ from zlib import crc32
 from sim.network.fabric import Network
 from sim.network.host import AT_ONCE, Address, Host, Sink
 from sim.network.netstat import SocketRow, shown
+from sim.network.tcp.arrival import arrive, land, was_reset
 from sim.network.tcp.defaults import (
     LOOPBACK_BUFFER_BYTES,
     PACKET_BYTES,
@@ -33,12 +34,9 @@ if TYPE_CHECKING:
     from sim.network.tcp.connect import Listener
     from sim.network.tcp.tls import Veil
 
-__all__ = ["ACCEPTED", "Endpoint", "Packet", "land"]
+__all__ = ["ACCEPTED", "Endpoint"]
 
 _FIN, ACCEPTED = b"FIN", b"ACK"  # markers, known by identity
-
-Packet = tuple["Endpoint", bytes, int, bool]
-"""One under way: who sent it, data, its line of `sent` (0 = a marker), whether it has been through the inbox there."""
 
 
 class Endpoint:
@@ -64,6 +62,7 @@ class Endpoint:
         "_sent",
         "_to",
         "_transmitted",
+        "_untold",
         "accepted",
         "append",
         "boot",
@@ -96,6 +95,8 @@ class Endpoint:
         self.on_writable: Callable[[], None] = _nobody
         self.sink: Sink | None = None
         self.error: OSError | None = None
+        """Why it is over; its program is told once, by …"""
+        self._untold: OSError | None = None
         self.closed = False
         self.eof = False
         self.unread = 0
@@ -159,7 +160,7 @@ class Endpoint:
         Raises OSError once the connection is reset, or after `shutdown`.
         """
         if self._ended:
-            raise self.error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise self.take_error() or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         size = len(data)
         host, peer = self.host, self.peer
         if (
@@ -231,7 +232,9 @@ class Endpoint:
         if self.eof:
             return b""
         if self.error is not None:
-            raise self.error
+            if (error := self.take_error()) is not None:
+                raise error
+            return b""
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def put_back(self, data: bytes) -> None:
@@ -243,9 +246,14 @@ class Endpoint:
 
     def peek(self, limit: int) -> bytes:
         """What `receive` would give, which stays. Raises what it would raise, but that there is nothing yet."""
-        if not self._chunks and self.error is not None and not self.eof:
-            raise self.error
+        if not self._chunks and not self.eof and (error := self.take_error()) is not None:
+            raise error
         return b"".join(self._chunks)[:limit]
+
+    def take_error(self) -> OSError | None:
+        """Why it is over, to the first call that can tell of it, as on Linux: later ones find its end."""
+        error, self._untold = self._untold, None
+        return error
 
     @property
     def over(self) -> bool:
@@ -306,7 +314,7 @@ class Endpoint:
         self._backlog, self._losses = EMPTY, None
         self._ended = True
         self.error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        self._send_reset(self.peer)
+        self.send_reset(self.peer)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -376,7 +384,7 @@ class Endpoint:
         return when if when > self._lands else math.nextafter(self._lands, math.inf)
 
     def expect(self, segment: Segment) -> None:
-        self._schedule.at(segment[0], _arrive, self)
+        self._schedule.at(segment[0], arrive, self)
 
     def losses(self) -> Losses:
         if self._losses is None:
@@ -440,7 +448,7 @@ class Endpoint:
 
     def fail(self, error: OSError) -> None:
         """The connection is over. What has arrived can still be read, then comes the error."""
-        self.error = error
+        self.error = self._untold = error
         self._backlog, self._losses = EMPTY, None
         self._ended = True
         self.on_writable()
@@ -472,7 +480,7 @@ class Endpoint:
                 sender.losses().stall((data, line))
         elif sender.alive() and sender.error is None:
             # Nobody knows this connection here any more.
-            self._send_reset(sender)
+            self.send_reset(sender)
 
     def _take(self, limit: int) -> bytes:
         taken, size = [], 0
@@ -492,65 +500,17 @@ class Endpoint:
             self.reset()
             self.fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
-    def _send_reset(self, to: Endpoint) -> None:
+    def send_reset(self, to: Endpoint) -> None:
         """A reset is not retransmitted: over a cut it is lost."""
-        network = self.network
-        network.trace.record(network.schedule.now, self.host.name, "tcp_reset", network.cause[0], to=to.host.name)
-        path = network.path(self.host, to.host)
+        network, host = self.network, self.host
+        now = network.schedule.now
+        network.trace.record(now, host.name, "tcp_reset", network.cause[0], to=to.host.name)
+        if host is to.host and not self.in_flight and self._lands < now and host.at_once(now):
+            was_reset(to)
+            return
+        path = network.path(host, to.host)
         if path is not None:
-            network.schedule.after(self.host.ahead + path.delay(), _was_reset, to)
-
-
-def _arrive(sender: Endpoint) -> None:
-    """Segments under way whose time has come reach the other machine, unless one before them is missing."""
-    in_flight = sender.in_flight
-    now = sender._schedule.now
-    while in_flight and in_flight[0][0] <= now:
-        _, data, line = in_flight.popleft()
-        land((sender, data, line, False))
-
-
-def land(packet: Packet) -> None:
-    """A packet is at the other machine: the hot path of what is received, in one piece."""
-    sender, data, line, waited = packet
-    target = sender.peer
-    host = target.host
-    if not (host.up and host.boots == target.boot and target.error is None):
-        target.missed(data, line, sender)
-    elif host.inbox is not None and not waited:
-        host.inbox.segment(sender.host.name, partial(land, (sender, data, line, True)))
-    elif not line:
-        target.heed(data)
-    elif target.closed:
-        target._send_reset(sender)
-    else:
-        size, cause = len(data), sender._cause
-        cause[0] = target._next_line()
-        target.append((target.received, sender._schedule.now, target._node, line, target._to, "tcp", size))
-        target._arrived += size
-        target._read += size
-        sink = target.sink
-        if sink is None or target._chunks or not sink[0](sink[1], sink[2], data):
-            target._read -= size
-            target.unread += size
-            target._chunks = appended(target._chunks, data)
-            if sender._blocked:
-                target._tell_sender(size)
-            target._just_came = size
-            target.on_readable()
-            target._just_came = 0
-        elif sender._blocked:
-            target._tell_sender(size)
-        cause[0] = 0
-
-
-def _was_reset(endpoint: Endpoint) -> None:
-    inbox = endpoint.host.inbox
-    if inbox is not None and inbox.keeps(endpoint._to, partial(_was_reset, endpoint)):
-        return
-    if endpoint.alive() and endpoint.error is None:
-        number = errno.EPIPE if endpoint.eof else errno.ECONNRESET  # Linux: tcp_reset()
-        endpoint.fail(OSError(number, os.strerror(number)))
+            network.schedule.after(host.ahead + path.delay(), was_reset, to)
 
 
 def _nobody() -> None:

@@ -32,7 +32,7 @@ FILES = [
 ]
 DOCUMENTED = {"_exit", "_replace"}
 """os._exit, and a named tuple's method."""
-OURS = {"_handle", "_queue", "_read", "_socket", "_timeout", "_value"}
+OURS = {"_handle", "_node", "_queue", "_read", "_socket", "_timeout", "_value"}
 """Names of ours in classes of ours, and one of simpy's, that CPython has elsewhere for something of its own."""
 
 

@@ -131,6 +131,41 @@ async def connected(listening):
 
 
 @twin
+async def test_connections_not_accepted_are_all_reset_at_once(log: Log):
+    loop = asyncio.get_running_loop()
+    listening, clients = listener(), [client() for _ in range(5)]
+    for each in clients:
+        await loop.sock_connect(each, listening.getsockname())
+    clients[1].send(b"unread")
+    clients[2].shutdown(socket.SHUT_WR)
+    accepted, _ = listening.accept()
+    accepted.setblocking(False)
+    accepted.send(b"x")
+    listening.close()
+    for number, each in enumerate(clients):
+        log_calls(log, number, first=lambda: each.recv(10), then=lambda: each.recv(10), send=lambda: each.send(b"x"))  # noqa: B023
+        each.close()
+    log_calls(log, "accepted", over=lambda: accepted.recv(1))
+    accepted.close()
+
+
+@twin
+async def test_bytes_left_unread_reset_the_peer_at_once(log: Log):
+    with listener() as listening:
+        one, other = await connected(listening)
+        one.send(b"unread")
+        other.send(b"read later")
+        other.close()
+        log_calls(log, "one", error=lambda: one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        log_calls(log, "one", first=lambda: one.recv(10), then=lambda: one.recv(10), send=lambda: one.send(b"x"))
+        one.close()
+        one, other = await connected(listening)
+        other.close()
+        log_calls(log, "one", to_nobody=lambda: one.send(b"x"), then=lambda: one.send(b"x"), read=lambda: one.recv(1))
+        one.close()
+
+
+@twin
 async def test_ways_to_send_and_receive(log: Log):
     with listener() as listening:
         one, other = await connected(listening)
