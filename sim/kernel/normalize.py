@@ -4,8 +4,10 @@ Paths lose the folder they were imported from, objects their addresses, tasks th
 no trace. Tests: tests/sim/kernel/test_normalize.py.
 """
 
+import os
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["plain"]
@@ -27,10 +29,16 @@ _REPLACED = (
 )
 
 
+@lru_cache(maxsize=4)
+def _folders(path: tuple[str, ...], here: str) -> list[str]:
+    """What `sys.path` means in the folder `here`, longest first. To look it up takes a millisecond."""
+    folders = {str(Path(here, folder).resolve()) for folder in path} | {sys.prefix, sys.base_prefix, _OURS}
+    return sorted((f for f in folders if len(f) > 1), key=len, reverse=True)
+
+
 def plain(text: str) -> str:
     """`text` without what differs between machines and runs."""
-    folders = {str(Path(folder or ".").resolve()) for folder in sys.path} | {sys.prefix, sys.base_prefix, _OURS}
-    for folder in sorted((f for f in folders if len(f) > 1), key=len, reverse=True):
+    for folder in _folders(tuple(sys.path), os.getcwd()):
         text = text.replace(folder + "/", "")
     for pattern, instead in _REPLACED:
         text = re.sub(pattern, instead, text)

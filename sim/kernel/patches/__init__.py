@@ -9,6 +9,7 @@ from sim.kernel.cpython import warn_if_untried
 from sim.kernel.patches import (
     asyncio_hashes,
     clock_and_random,
+    garbage,
     never_awaited,
     other_loops,
     rebind,
@@ -36,7 +37,8 @@ def install() -> None:
     warn_if_untried()
     for part in (clock_and_random, socket_module, tls_sockets, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
-    unix_files.install()
+    for part in (unix_files, garbage):
+        part.install()
     rebind.rebind()
 
 

@@ -52,3 +52,15 @@ def test_our_own_files_lie_nowhere_in_particular_wherever_python_found_them(monk
     ours = Path(sim.__file__).parents[1]
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder or ".").resolve() != ours])
     assert plain(f'File "{ours}/sim/trace/record.py", line 105') == 'File "sim/trace/record.py", line 105'
+
+
+def test_folders_are_looked_up_once_for_many_texts(monkeypatch):
+    asked, lstat = [], os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path, **options: asked.append(path) or lstat(path, **options))
+    monkeypatch.syspath_prepend("/somewhere")
+    assert plain("/somewhere/app.py:3") == "app.py:3"
+    assert asked
+    asked.clear()
+    for number in range(100):
+        assert plain(f"/somewhere/app.py:{number}") == f"app.py:{number}"
+    assert not asked
