@@ -35,7 +35,8 @@ def check(*files: str, settings: Settings = []) -> int:  # noqa: B006 - cyclopts
                 output.mistakes(error)
                 codes.append(USAGE)
             else:
-                output.line(f"{file}: {scenario.name} is in order{its_sweep}")
+                unjudged = "" if scenario.expect else "; it has no [[expect]], so its runs are inconclusive"
+                output.line(f"{file}: {scenario.name} is in order{its_sweep}{unjudged}")
     return worst(codes)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "apart",
     "difference",
     "difference_in_kind",
+    "interrupted",
     "item",
     "line",
     "mistakes",
@@ -93,6 +94,8 @@ def run(found: "Run", page: Path | None) -> None:
         text += Text(f": {judgement.saw}")
         if judgement.verdict != "holds" and judgement.line is not None:
             text += Text(f" (trace line {judgement.line})", "dim")
+    if found.why:
+        text += Text(f"\n  {found.why}")
     if found.error is not None:
         text += Text("\n  " + found.error.rstrip().replace("\n", "\n  "), "red")
     if found.verdict != "holds" and found.causes:
@@ -117,18 +120,27 @@ class Result(NamedTuple):
     wall_seconds: float
 
 
-def summary(name: str, results: Sequence[Result]) -> None:
-    """One line for many seeds of a scenario."""
+def summary(name: str, results: Sequence[Result], missing: int = 0) -> None:
+    """One line for many seeds of a scenario; `missing`: so many were not run, and what is not known does not hold."""
     count = Counter(result.verdict for result in results)
     words = ", ".join(f"{count[verdict]} {_plural(verdict, count[verdict])}" for verdict in SIGNS if count[verdict])
-    verdict = next((v for v in ("fails", "inconclusive") if count[v]), "holds")
+    verdict = next((v for v in ("fails", "inconclusive") if count[v]), "inconclusive" if missing else "holds")
     text = Text(f"{SIGNS[verdict]} ", STYLES[verdict]) + Text(name, "bold")
     seeds = f"{len(results)} seed{'s' if len(results) != 1 else ''}"
+    words = ", ".join(
+        filter(None, (words, f"{missing} {'was' if missing == 1 else 'were'} not run" if missing else ""))
+    )
     text += Text(f"  {seeds}: {words}  in {sum(result.wall_seconds for result in results):.1f} s")
     if bad := [str(result.seed) for result in results if result.verdict != "holds"]:
         rest = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
         text += Text(f"  (seed{'s' if len(bad) != 1 else ''} {', '.join(bad[:MAX_NAMED])}{rest})")
     terminal.data(text)
+
+
+def interrupted(name: str, done: int, planned: int) -> None:
+    """The last object of an interrupted `--json`: what is missing does not hold."""
+    left = {"scenario": name, "verdict": "inconclusive", "interrupted": True, "done": done, "missing": planned - done}
+    terminal.data(json.dumps(left), plain=True)
 
 
 def apart(fails: "Run", holds: "Run") -> None:

@@ -6,9 +6,9 @@ Tests: tests/sim/cli/test_report_and_diff.py, tests/sim/cli/test_terminal.py (fu
 from pathlib import Path
 from typing import Any
 
-from sim.cli.exits import DISK_FULL, UsageError
+from sim.cli.exits import DISK_FULL
 
-__all__ = ["writable", "write_page"]
+__all__ = ["write_page"]
 
 
 def write_page(directory: Path, result: dict[str, Any], trace: Path) -> Path:
@@ -22,12 +22,3 @@ def write_page(directory: Path, result: dict[str, Any], trace: Path) -> Path:
             why = f"{error.strerror}: the page cannot be written; free some space, or give another directory"
             raise OSError(error.errno, why, str(directory)) from error
         raise
-
-
-def writable(directory: Path) -> Path:
-    """The directory, made where it was not. Raises UsageError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--report {directory}: {error.strerror}") from error
-    return directory

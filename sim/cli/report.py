@@ -12,7 +12,8 @@ from cyclopts import Parameter
 from sim.cli import output
 from sim.cli.arguments import RESULT, TRACE, Flag, demand_trace
 from sim.cli.exits import HOLDS, UsageError
-from sim.cli.pages import writable, write_page
+from sim.cli.pages import write_page
+from sim.cli.paths import writable_directory
 
 __all__ = ["report"]
 
@@ -48,5 +49,5 @@ def report(
             raise UsageError(f"{beside}: {error}") from error
     next(read(file), None)  # what is no trace is refused before anything is written
     directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
-    output.line(str(write_page(writable(directory), result, file)))
+    output.line(str(write_page(writable_directory("--out", directory), result, file)))
     return HOLDS

@@ -14,7 +14,8 @@ from cyclopts import Parameter
 from sim.cli import output, terminal
 from sim.cli.arguments import TRACE, Defects, Flag, Interleaving, Seeds, Settings, demand_files, loaded, seeds_of
 from sim.cli.exits import CODES, INTERRUPTED, UsageError, worst
-from sim.cli.pages import writable, write_page
+from sim.cli.pages import write_page
+from sim.cli.paths import writable_directory, writable_file
 
 if TYPE_CHECKING:
     from sim.scenario.run import Run
@@ -30,7 +31,9 @@ def run(
     seed: Annotated[int | None, Parameter(help="Instead of the file's.")] = None,
     seeds: Seeds = None,
     backend: Annotated[Literal["sim", "sockets"], Parameter(help="Virtual time, or real processes.")] = "sim",
-    slack: Annotated[float, Parameter(help="Widens within and max on sockets: machines are noisy.")] = 3.0,
+    slack: Annotated[
+        float | None, Parameter(help="Widens within and max on sockets: machines are noisy. [default: 3]")
+    ] = None,
     report: Annotated[Path | None, Parameter(help="Directory for the page, result.json and the trace.")] = None,
     trace: Annotated[Path | None, Parameter(help="File for the trace of a single run.")] = None,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
@@ -52,7 +55,11 @@ def run(
     demand_files("run", files)
     if seed is not None and seeds is not None:
         raise UsageError("give --seed or --seeds, not both")
-    if not slack > 0:
+    if slack is not None and backend == "sim":
+        raise UsageError(
+            "--slack is for --backend sockets: in virtual time within and max are meant as they are written"
+        )
+    if slack is not None and not slack > 0:
         raise UsageError(f"--slack must be above 0, not {slack:g}")
     if interleaving is not None:
         if backend != "sim":
@@ -73,17 +80,22 @@ def run(
     if report is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
         raise UsageError(f"--report: two of the files are called {twice}, and so would their reports; run them apart")
 
+    if trace is not None:
+        writable_file("--trace", trace)
+    if report is not None:
+        writable_directory("--report", report)
+
     def once(scenario: "Scenario", seed: int) -> "tuple[Run, Path | None]":
         directory, path = None, trace
         if report is not None:
             # One run: the directory itself; several: one in it for each.
             parts = [scenario.name] * (len(files) > 1) + [f"seed-{seed}"] * (several is not None)
             directory = report.joinpath(*parts)
-        if trace is not None:
-            _demand_writable(trace)
-        elif directory is not None:
-            path = writable(directory) / TRACE
-        found = running.run(scenario, seed=seed, backend=backend, trace=path, defects=defects, slack=slack)
+        if trace is None and directory is not None:
+            path = writable_directory("--report", directory) / TRACE
+        found = running.run(
+            scenario, seed=seed, backend=backend, trace=path, defects=defects, slack=slack or running.SLACK
+        )
         for warning in found.warnings:
             output.note(f"{scenario.name}: {warning}")
         if directory is None:
@@ -101,13 +113,6 @@ def run(
         output.note("interrupted")
         codes.append(INTERRUPTED)
     return worst(codes)
-
-
-def _demand_writable(trace: Path) -> None:
-    try:
-        trace.open("ab").close()
-    except OSError as error:
-        raise UsageError(f"--trace {trace}: {error.strerror}") from error
 
 
 def _run_seeds(
@@ -136,10 +141,14 @@ def _run_seeds(
                     output.run(found, page)
                 advance()
             check_interrupt()
+    except KeyboardInterrupt:
+        if many and json:
+            output.interrupted(scenario.name, len(results), len(seeds))
+        raise
     finally:
         # Also of a long work that was interrupted: what is done is done.
-        if many and not json and results:
-            output.summary(scenario.name, results)
+        if many and not json:
+            output.summary(scenario.name, results, len(seeds) - len(results))
             if pair.complete:
                 output.apart(*pair.complete)
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from sim.cli import output, terminal
 from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
+from sim.cli.paths import writable_file
 
 __all__ = ["sweep"]
 
@@ -53,6 +54,7 @@ def sweep(
         if plan:
             output.plan(wanted, study.remaining(wanted, kept), str(kept))
             return HOLDS
+        writable_file("--out", kept)
         with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
             found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
     except study.Refused as error:

@@ -147,12 +147,14 @@ def _environment() -> jinja2.Environment:
 
 
 def _number(value: Any) -> str:
-    """A figure as people read it."""
+    """A figure as people read it; one that is no number is null in JSON, and reads alike from there."""
+    if value is None:
+        return "none"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _value(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4g}" if math.isfinite(value) else str(value)
+    return f"{value:,.4g}" if math.isfinite(value) else "none"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -38,10 +38,14 @@ from sim.scenario.warn import idle_faults
 from sim.trace import Event, TraceWriteError, read
 from sim.trace.cause import brief, chains
 
-__all__ = ["VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
+__all__ = ["SLACK", "VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
 S = TypeVar("S", bound=Scenario)
 
+SLACK = 3.0
+"""How many times as long `within` and `max` are on sockets, where nothing else is said."""
+UNJUDGED = "the file has no [[expect]], so nothing was judged"
+"""Why a run is inconclusive that fell short of nothing."""
 INTERLEAVING = "interleaving="
 """How the override begins that `--interleaving` is."""
 VERSIONS_OF = ("rpcnet", "msgspec", "cryptography", "simpy", "networkx", "msgpack")
@@ -55,7 +59,7 @@ def run(
     backend: str = "sim",
     trace: str | Path | None = None,
     defects: Sequence[str] = (),
-    slack: float = 3.0,
+    slack: float = SLACK,
     overrides: Overrides = (),
 ) -> "Run":
     """Run it once and judge it; arguments as in `sim.Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
@@ -147,13 +151,16 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
     )
 
 
-def command_of(scenario: Scenario, seed: int, backend: str = "sim", defects: Sequence[str] = ()) -> str | None:
+def command_of(
+    scenario: Scenario, seed: int, backend: str = "sim", defects: Sequence[str] = (), slack: float = SLACK
+) -> str | None:
     """The command line of a run; None for a scenario that is in no file."""
     origin = scenario.origin
     if origin is None:
         return None
     words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(seed)]
     words += [] if backend == "sim" else ["--backend", backend]
+    words += [] if backend == "sim" or slack == SLACK else ["--slack", f"{slack:g}"]
     chosen = [text for text in origin.overrides if text.startswith(INTERLEAVING)]
     words += ["--interleaving", scenario.interleaving] if chosen else []
     words += [word for text in origin.overrides if text not in chosen for word in ("--set", text)]
@@ -197,11 +204,16 @@ class Run:
     virtual_seconds: float
     wall_seconds: float
     defects: tuple[str, ...] = ()
-    slack: float = 3.0
+    slack: float = SLACK
     warnings: tuple[str, ...] = ()
     """Faults that touched nothing: mistakes in the file, most likely."""
     faults: tuple[dict[str, Any], ...] = field(default=())
     """What took effect: name, verb, targets, time, undone, trace_line."""
+
+    @property
+    def why(self) -> str | None:
+        """Why it is inconclusive where no expectation says so."""
+        return None if self.expectations or self.error is not None else UNJUDGED
 
     @cached_property
     def measured(self) -> dict[str, float]:
@@ -229,7 +241,7 @@ class Run:
     @property
     def command(self) -> str | None:
         """The command line that runs the same again; None for a scenario that is in no file."""
-        return command_of(self.scenario, self.seed, self.backend, self.defects)
+        return command_of(self.scenario, self.seed, self.backend, self.defects, self.slack)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints; its "report" is filled in by who writes one."""
@@ -254,6 +266,7 @@ class Run:
                 | self._causes_of(judgement)
                 for index, judgement in enumerate(self.expectations)
             ],
+            "why": self.why,
             "error": self.error,
             "report": None,
         }
@@ -324,11 +337,14 @@ def _judge(expectation: Any, context: Context) -> Judgement:
 
 
 def _verdict(judgements: Sequence[Judgement], error: str | None) -> Verdict:
-    """An application that raised fails a run, whatever else held; what could not be judged does not hold."""
+    """An application that raised fails a run, whatever else held; what could not be judged does not hold.
+
+    Where nothing was expected nothing holds either: it would hold whatever the program did.
+    """
     found = {judgement.verdict for judgement in judgements}
     if error is not None or Verdict.FAILS in found:
         return Verdict.FAILS
-    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found else Verdict.HOLDS
+    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found or not found else Verdict.HOLDS
 
 
 def _fault_rows(context: Context) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,11 @@ def row_of(found: Run, parameters: Mapping[str, Any], wall_seconds: float) -> Ro
         verdict=found.verdict,
         digest=found.digest,
         measured={name: value if math.isfinite(value) else None for name, value in found.measured.items()},
-        saw=tuple(f"{j.name} {j.verdict}: {j.saw}" for j in found.expectations if j.verdict is not Verdict.HOLDS),
+        saw=(
+            (found.why,)
+            if found.why
+            else tuple(f"{j.name} {j.verdict}: {j.saw}" for j in found.expectations if j.verdict is not Verdict.HOLDS)
+        ),
         error=found.error,
         virtual_seconds=found.virtual_seconds,
         wall_seconds=wall_seconds,
@@ -256,4 +260,4 @@ def _summary(cell: Cell, rows: Iterable[Row]) -> CellSummary:
 def _percentiles(figure: Figure | None) -> str:
     if figure is None:
         return "-"
-    return " / ".join("never" if value == math.inf else f"{value:.4g}" for value in (figure.p50, figure.p99))
+    return " / ".join("none" if value == math.inf else f"{value:.4g}" for value in (figure.p50, figure.p99))

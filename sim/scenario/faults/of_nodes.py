@@ -9,6 +9,7 @@ import re
 from random import Random
 from typing import ClassVar
 
+from sim.backends.program import World
 from sim.scenario.faults.effect import Effect, Strike
 from sim.scenario.faults.fault import Checking, Fault
 from sim.scenario.schema import Each, parse_duration
@@ -48,9 +49,9 @@ class OfNodes(Fault, frozen=True, kw_only=True):
     def touch(self, now: Strike, nodes: list[str]) -> Effect:
         """Do it to each of these."""
         word = getattr(now.world, self.verb)
-        return Effect([node for node in nodes if word(node)], idle=self.why_idle(nodes))
+        return Effect([node for node in nodes if word(node)], idle=self.why_idle(nodes, now.world))
 
-    def why_idle(self, nodes: list[str]) -> str:
+    def why_idle(self, nodes: list[str], world: World) -> str:
         return f"{', '.join(nodes)}: {self.idle} at that time"
 
 

@@ -23,4 +23,4 @@ class Stall(OfNodes, frozen=True, kw_only=True):
         assert self.for_ is not None, "checked when the file was read"
         word, seconds = getattr(now.world, self.verb), min(float(self.for_), max(0.0, now.left))
         touched = [node for node in nodes if word(node, seconds)]
-        return Effect(touched, undo=by_itself, idle=self.why_idle(nodes))
+        return Effect(touched, undo=by_itself, idle=self.why_idle(nodes, now.world))

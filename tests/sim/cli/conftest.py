@@ -15,6 +15,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "fails.toml").write_text(FILE.replace("hello", "good-bye"))
     (tmp_path / "raises.toml").write_text(FILE.replace(":main", ":raises"))
     (tmp_path / "unsure.toml").write_text(FILE.replace('logged = "hello"', 'python = "cli_test_app:never"'))
+    (tmp_path / "mute.toml").write_text(FILE.partition("[[expect]]")[0])
     (tmp_path / "fickle.toml").write_text(
         FILE.replace(":main", ":fickle").replace('logged = "hello"', 'logged = "broke"\nmax_count = 0')
     )

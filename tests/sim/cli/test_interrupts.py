@@ -1,5 +1,6 @@
 """Ctrl-C: exit code 130, no process left, and what was found so far is kept."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim.cli import execute
+from sim.scenario import run as running
 from tests.sim.cli.talk import FILE, command
 
 
@@ -37,6 +39,35 @@ def test_an_interrupt_that_python_drops_in_the_only_run_is_noticed_after_it(fold
     (folder / "drops.toml").write_text(FILE.replace(":main", ":drops"))
     assert execute(["run", "drops.toml"]) == 130
     assert capsys.readouterr().err.endswith("rpcnet-sim: interrupted\n")
+
+
+def interrupt_third(monkeypatch):
+    """Ctrl-C as the third run begins."""
+    real, seeds = running.run, []
+
+    def run(*args, seed, **more):
+        seeds.append(seed)
+        if len(seeds) == 3:
+            raise KeyboardInterrupt
+        return real(*args, seed=seed, **more)
+
+    monkeypatch.setattr(running, "run", run)
+
+
+def test_interrupted_seeds_are_not_told_as_holding(monkeypatch, capsys):
+    interrupt_third(monkeypatch)
+    assert execute(["run", "holds.toml", "--seeds", "1:20"]) == 130
+    out, err = capsys.readouterr()
+    assert "? talk  2 seeds: 2 hold, 18 were not run" in out and "✓" not in out
+    assert err == "rpcnet-sim: interrupted\n"
+
+
+def test_interrupted_seeds_end_json_with_what_is_missing(monkeypatch, capsys):
+    interrupt_third(monkeypatch)
+    assert execute(["run", "holds.toml", "--seeds", "1:20", "--json"]) == 130
+    *rows, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [row["seed"] for row in rows] == [1, 2]
+    assert last == {"scenario": "talk", "verdict": "inconclusive", "interrupted": True, "done": 2, "missing": 18}
 
 
 @pytest.mark.gate

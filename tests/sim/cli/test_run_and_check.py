@@ -19,6 +19,7 @@ from tests.sim.cli.talk import FILE, command
         (["wrong.toml"], 2),
         (["missing.toml"], 2),
         (["unsure.toml"], 4),
+        (["mute.toml"], 4),
         (["holds.toml", "unsure.toml"], 4),
         (["unsure.toml", "fails.toml", "holds.toml"], 1),
         (["fails.toml", "wrong.toml", "holds.toml"], 2),
@@ -115,6 +116,26 @@ def test_same_seed_same_digest_other_seed_other_digest(capsys):
         execute(["run", "holds.toml", "--json", "--seed", seed])
         digests.append(json.loads(capsys.readouterr().out)["digest"])
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_without_an_expectation_a_run_is_inconclusive_and_says_so(folder, capsys):
+    why = "the file has no [[expect]], so nothing was judged"
+    execute(["run", "mute.toml", "--report", "page"])
+    out, _ = capsys.readouterr()
+    assert f"  {why}\n? inconclusive" in out
+    assert f"<strong>Inconclusive:</strong> {why}." in (folder / "page" / "index.html").read_text()
+    execute(["run", "mute.toml", "--json"])
+    row = json.loads(capsys.readouterr().out)
+    assert (row["verdict"], row["why"]) == ("inconclusive", why)
+    assert execute(["sweep", "mute.toml", "--seeds", "1:2", "--jobs", "1"]) == 4
+    assert f"? seed 1: {why}" in capsys.readouterr().out
+    assert execute(["check", "mute.toml"]) == 0
+    assert "it has no [[expect]]" in capsys.readouterr().out
+
+
+def test_an_application_that_raises_fails_without_an_expectation(folder):
+    (folder / "loud.toml").write_text((folder / "mute.toml").read_text().replace(":main", ":raises"))
+    assert execute(["run", "loud.toml"]) == 1
 
 
 def test_check_reads_and_runs_nothing(capsys):

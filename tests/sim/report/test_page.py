@@ -193,7 +193,7 @@ def test_figures_that_are_no_numbers_are_shown_and_written_as_null(
 ) -> None:
     result["expectations"][0]["measured"] = {"p99": float("nan"), "worst": float("inf"), "who": ["a"]}
     page = write_report(tmp_path, result, trace)
-    assert '<span class="soft">p99</span> nan' in text_of(page)
+    assert '<span class="soft">p99</span> none' in text_of(page)
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["expectations"][0]["measured"] == {"p99": None, "worst": None, "who": ["a"]}
 

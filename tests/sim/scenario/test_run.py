@@ -221,8 +221,8 @@ def test_the_result_can_be_written_and_read(talk):
     assert result["nodes"] == {"one": {}}
     assert result["versions"]["simpy"]
     assert set(json.loads(json.dumps(talk.run().to_json()))) == {
-        "scenario", "seed", "backend", "verdict", "digest", "virtual_seconds", "wall_seconds", "expectations", "error",
-        "report",
+        "scenario", "seed", "backend", "verdict", "digest", "virtual_seconds", "wall_seconds", "expectations", "why",
+        "error", "report",
     }  # fmt: skip
 
 

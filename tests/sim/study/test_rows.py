@@ -37,5 +37,5 @@ def test_a_percentile_that_never_happened_is_said():
     study = study_of(*[5.0] * 60, *[None] * 40)
     figure = study.cells[0].figures["detection_last"]
     assert (figure.runs, figure.p50, figure.p99) == (100, 5.0, math.inf)
-    assert study.table()[1][-1] == ["detection_last p50 / p99", "5 / never"]
+    assert study.table()[1][-1] == ["detection_last p50 / p99", "5 / none"]
     assert study_of(None, None).cells[0].figures["detection_last"].p50 == math.inf

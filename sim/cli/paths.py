@@ -1,0 +1,49 @@
+"""Whether a path that an option names can be written: one answer for all options, before anything is run.
+
+Tests: tests/sim/cli/test_paths.py.
+"""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from sim.cli.exits import UsageError
+
+__all__ = ["writable_directory", "writable_file"]
+
+
+def writable_file(option: str, path: Path) -> Path:
+    """The file, which is left as it was; its directory is made. Raises UsageError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Without waiting for somebody to read, where it is a pipe with a name.
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except FileNotFoundError:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except (OSError, ValueError) as error:
+        raise _refused(option, path, error) from error
+    return path
+
+
+def writable_directory(option: str, path: Path) -> Path:
+    """The directory, made where it was not. Raises UsageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except (OSError, ValueError) as error:
+        raise _refused(option, path, error) from error
+    return path
+
+
+def _refused(option: str, path: Path, error: OSError | ValueError) -> UsageError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        other = next(
+            (p for p in (path, *path.parents) if os.path.exists(p) and not stat.S_ISDIR(p.stat().st_mode)), path
+        )
+        why = f"{other} is no directory" if other != path else "is no directory"
+    elif isinstance(error, IsADirectoryError):
+        why = "is a directory; name a file"
+    return UsageError(f"{option} {path}: {why}")
