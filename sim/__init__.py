@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         NotSimulated,
         Simulation,
         SimulationError,
+        WallLimitExceeded,
         new_event_loop,
         run,
     )
@@ -26,6 +27,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "SimulationError",
+    "WallLimitExceeded",
     "new_event_loop",
     "run",
 ]

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.errors import Deadlock, Livelock, NodeDown, NotSimulated, SimulationError
+from sim.kernel.errors import Deadlock, Livelock, NodeDown, NotSimulated, SimulationError, WallLimitExceeded
 
 if TYPE_CHECKING:
     from sim.kernel.leaks import Leak
@@ -19,6 +19,7 @@ __all__ = [
     "NotSimulated",
     "Simulation",
     "SimulationError",
+    "WallLimitExceeded",
     "new_event_loop",
     "run",
 ]

@@ -3,7 +3,7 @@
 Names only. Tests: tests/sim/kernel/test_bad_input.py, test_simulation.py.
 """
 
-__all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "SimulationError"]
+__all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "SimulationError", "WallLimitExceeded"]
 
 
 class SimulationError(RuntimeError):
@@ -24,3 +24,7 @@ class NodeDown(SimulationError):
 
 class NotSimulated(SimulationError, NotImplementedError):
     """Something that a simulated machine does not have: a file descriptor, a subprocess, a real address."""
+
+
+class WallLimitExceeded(SimulationError):
+    """A run has taken more real time than it may. Names the node, the task and the line it was at, and all tasks."""

@@ -8,27 +8,28 @@ tests/sim/kernel/test_simulation.py, test_interrupt.py, test_bad_input.py.
 import asyncio
 import gc
 import math
-import signal
 import sys
+import time
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from functools import cached_property
-from heapq import heappop
+from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from threading import Thread, current_thread, get_ident, main_thread
+from threading import Thread, get_ident
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
 
 from sim.kernel import patches
-from sim.kernel.errors import Deadlock, Livelock, SimulationError
+from sim.kernel.errors import Deadlock, Livelock, SimulationError, WallLimitExceeded
 from sim.kernel.interleaving.interleaving import FIFO, Interleaving
-from sim.kernel.interrupt import held
+from sim.kernel.interrupt import Alarm, held, innermost, on_interrupt, shortened
 from sim.kernel.leaks import Leak
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
 from sim.kernel.pages import gather_if_grown
+from sim.kernel.running import outside
 from sim.kernel.teardown import bury
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
@@ -79,7 +80,8 @@ class Simulation:
     seed. `interleaving` says which ready task of a node goes next: "fifo", or by the seed "random", "pct", "pos",
     "surw", or "mix", which draws one of the four (docs/howto/races.md). `cpu` is what each step of a program takes on
     nodes that are added without one: seconds, or text like "lognormal(50us, 1)"; None = no time. `trace` is a path
-    to write the trace to; None spools to an unnamed temporary file.
+    to write the trace to; None spools to an unnamed temporary file. `wall_limit` is how many real seconds it may run
+    in all: after them whatever runs it raises WallLimitExceeded. None = as long as it takes.
     """
 
     def __init__(
@@ -90,11 +92,14 @@ class Simulation:
         interleaving: str = "fifo",
         cpu: str | float | Distribution | None = None,
         trace: Any = None,
+        wall_limit: float | None = None,
     ) -> None:
         if tie_break not in ("fifo", "random"):
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         if not hasattr(seed, "__index__"):
             raise ValueError(f"a seed is a whole number, not {seed!r}")
+        if wall_limit is not None and (not isinstance(wall_limit, int | float) or not wall_limit > 0):
+            raise ValueError(f"wall_limit is real seconds above 0, not {wall_limit!r}")
         # None costs less than an answer that there is nothing to choose.
         self.interleaving = None if interleaving == FIFO else Interleaving(interleaving, seed)
         self._cpu = None if cpu is None else parse_latency(cpu)
@@ -123,8 +128,14 @@ class Simulation:
         self._spinning_since, self._spun = 0.0, 0
         self._collected_at = self._collect_all_at = 0
         self._closed = False
-        self._interrupted = False
         self._checked = False
+        self._interrupted = self._overran = self._asked_to_end = False
+        self._broken_off = False
+        """Whether it was ended by force, in the midst of a program's code or for its wall limit: no more of it runs."""
+        self._alarms: list[Alarm] = []
+        self.wall_limit = wall_limit
+        self._ran = 0.0
+        """Real seconds, where there is a limit of them."""
 
     def leave(self) -> None:
         """No node runs now."""
@@ -260,10 +271,15 @@ class Simulation:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(_first_iteration, _finalize)
         self.driving = True
-        handler = None
+        restore = _nothing
         try:
-            handler = self._heed_interrupts()
-            return self._events(stop, until)
+            try:
+                restore = on_interrupt(self._interrupt)
+                return self._events(stop, until) if self.wall_limit is None else self._within_limit(stop, until)
+            finally:
+                self._call_off_alarms()
+        except KeyboardInterrupt as error:
+            raise self._ended_by_force(error) from None
         finally:
             self.driving = False
             self.leave()
@@ -275,26 +291,71 @@ class Simulation:
             if collecting:
                 gc.enable()
             # Last: from here on Ctrl-C raises where it finds us, and all of the above must have been done.
-            if handler is not None:
-                signal.signal(signal.SIGINT, handler)
+            restore()
             interrupted, self._interrupted = self._interrupted, False
             if interrupted:
                 raise KeyboardInterrupt
 
-    def _heed_interrupts(self) -> Any:
-        """Ctrl-C ends a run between two events, so that it can go on; pressed again, wherever it is."""
-        if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            return None
-
-        def note(number: int, frame: Any) -> None:
-            if self._interrupted:
-                signal.default_int_handler(number, frame)
-            self._interrupted = True
-
+    def _within_limit(self, stop: Callable[[], bool] | None, until: float) -> bool:
+        """As `_events`, for as long as is left of the wall limit."""
+        assert self.wall_limit is not None
+        began = time.monotonic()
+        self._alarms.append(Alarm(get_ident(), max(0.0, self.wall_limit - self._ran), self._overrun))
         try:
-            return signal.signal(signal.SIGINT, note)
-        except ValueError:
-            return None  # not the main interpreter
+            return self._events(stop, until)
+        finally:
+            with outside():  # else it is the clock of the node that ran last
+                self._ran += time.monotonic() - began
+
+    def _overrun(self) -> None:
+        self._overran = True
+        self._end_soon()
+
+    def _interrupt(self, ends: bool) -> None:
+        """Ctrl-C: the run `ends` between two events, so that it can go on, or else goes on. Where no event ends, the
+        program is interrupted wherever it is.
+        """
+        self._interrupted = ends
+        self._alarms.append(Alarm(self.thread, 0.0, _nothing))
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Called at any point of any thread's code: one call of C's puts it into the queue."""
+        if not self._asked_to_end:
+            self._asked_to_end = True
+            heappush(self.schedule.queue, (self.schedule.now, -1, 0, Simulation._end_now, self))
+
+    def _end_now(self) -> None:
+        self._asked_to_end = False
+        if self._interrupted or self._overran:
+            # What an alarm raised may have been caught, and kept: by a process of SimPy's.
+            self._broken_off = any(alarm.raised for alarm in self._alarms)
+            raise KeyboardInterrupt
+        self._call_off_alarms()
+
+    def _call_off_alarms(self) -> None:
+        for alarm in self._alarms:
+            alarm.call_off()
+        self._alarms.clear()
+
+    def _ended_by_force(self, error: KeyboardInterrupt) -> BaseException:
+        """What to raise in its place: it says where the program was, and its traceback is that of the program."""
+        place, entered = innermost(error.__traceback__), self.entered
+        self._broken_off = self._broken_off or self._overran or place is not None
+        name = "the simulation" if entered is None else entered.node.name
+        if place is None:
+            text = f"at {self.now:g} s, between two events; the last was of {name}"
+        else:
+            task = None if entered is None else _failed_with(error, entered)
+            text = f"at {self.now:g} s, {name} was in {place}" + ("" if task is None else f", task {task.get_name()}")
+        tasks = "".join(f"\n{each}" for each in ["these tasks wait:", *waiting]) if (waiting := self._waiting()) else ""
+        traceback = shortened(error.__traceback__)
+        if self._overran and not self._interrupted:
+            limit = f"it has run for {self.wall_limit:g} s of real time and may run no longer"
+            return WallLimitExceeded(f"{limit}; {text}{tasks}").with_traceback(traceback)
+        self._interrupted = False
+        error.args = error.args or (text + (tasks if place is None else ""),)
+        return error.with_traceback(traceback)
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: the schedule's step() written out."""
@@ -340,7 +401,7 @@ class Simulation:
         return goes_on
 
     def _look_up(self, processed: int, function: Any, argument: Any) -> None:
-        """Now and then, between two events: garbage, large pages, Ctrl-C, time that does not advance."""
+        """Now and then, between two events: garbage, large pages, time that does not advance."""
         self.leave()
         gather_if_grown()
         if processed == LOOK_UP_EVERY and gc.get_count()[0] > MANY_OBJECTS:
@@ -354,8 +415,6 @@ class Simulation:
                 gc.collect(1)
             if first:
                 gc.freeze()  # the nodes, of which there may be ten thousand, a million objects
-        if self._interrupted:
-            raise KeyboardInterrupt
         now = self.schedule.now
         if now != self._spinning_since:
             self._spinning_since, self._spun = now, 0
@@ -374,6 +433,7 @@ class Simulation:
         if events._get_running_loop() is None or get_ident() in _driving:
             work()
             return
+        __tracebackhide__ = True
         failed: list[BaseException] = []
 
         def in_thread() -> None:
@@ -389,24 +449,33 @@ class Simulation:
             while thread.is_alive():
                 thread.join(0.1)
         except KeyboardInterrupt:
-            self._interrupted = True
             if thread.ident is not None:
+                alarm = Alarm(thread.ident, 0.0, _nothing)
+                self._interrupted = True
+                self._end_soon()
                 thread.join()
-            raise
+                alarm.call_off()
+                self._interrupted = False
+            failed = failed or [KeyboardInterrupt()]
         if failed:
+            if isinstance(failed[0], KeyboardInterrupt | WallLimitExceeded):
+                raise failed[0].with_traceback(shortened(failed[0].__traceback__)) from None
             raise failed[0]
 
     def deadlock(self, what: str) -> Deadlock:
         """The error that names every task that waits, and where."""
-        waiting = [f"  {node}: {task.get_name()} waits in {place}" for node, task, place in self.tasks()]
-        more = [f"  … and {len(waiting) - 20} more"] if len(waiting) > 20 else []
+        more = []
         begun = [thread.name for thread in enumerate_threads() if thread not in self._threads]
         if begun:
             more.append(
                 f"  beside a thread of real time: {', '.join(begun)}. Virtual time waits for none: have the loop run "
                 "its function (asyncio.to_thread, loop.run_in_executor)"
             )
-        return Deadlock("\n".join([f"{what} at {self.now:g} s; these tasks wait:", *waiting[:20], *more]))
+        return Deadlock("\n".join([f"{what} at {self.now:g} s; these tasks wait:", *self._waiting(), *more]))
+
+    def _waiting(self) -> list[str]:
+        waiting = [f"  {node}: {task.get_name()} waits in {place}" for node, task, place in self.tasks()]
+        return waiting[:20] + ([f"  … and {len(waiting) - 20} more"] if len(waiting) > 20 else [])
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -421,11 +490,12 @@ class Simulation:
         if self.driving:
             raise SimulationError("a simulation cannot be closed by what runs in it; close it when `run` has returned")
         self._checked = True
-        waiting = [node for node in self.nodes.values() if node.running]
-        for node in waiting:
-            node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)
         try:
-            self.somewhere(lambda: self._end(waiting))
+            if not self._broken_off:
+                waiting = [node for node in self.nodes.values() if node.running]
+                for node in waiting:
+                    node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)
+                self.somewhere(lambda: self._end(waiting))
         finally:
             with held():
                 self._bury()
@@ -465,6 +535,16 @@ def _told(function: Any, argument: Any) -> str:
     owner = getattr(function, "__self__", argument)
     whose = getattr(getattr(owner, "node", owner), "name", "")
     return f"{getattr(function, '__qualname__', repr(function))}" + (f" of {whose}" if whose else "")
+
+
+def _nothing(*_: Any) -> None:
+    """There is nothing to do."""
+
+
+def _failed_with(error: BaseException, loop: Turns) -> "asyncio.Task[Any] | None":
+    """The task of that loop that this has just ended; to look at it marks the error as seen."""
+    ended = (task for task in loop.node.loop.ended() if not task.cancelled() and task.exception() is error)
+    return next(ended, None)
 
 
 def _throw(error: BaseException) -> None:

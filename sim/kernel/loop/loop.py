@@ -193,6 +193,10 @@ class NodeLoop(ConnectionMethods):
         """This loop's tasks that have not ended, oldest first. asyncio.all_tasks looks at those of all nodes."""
         return [task for each in self._tasks if (task := each()) is not None and not task.done()]
 
+    def ended(self) -> list[asyncio.Task[Any]]:
+        """This loop's tasks that have ended, as far as somebody holds them."""
+        return [task for each in self._tasks if (task := each()) is not None and task.done()]
+
     def call_exception_handler(self, context: Any) -> None:
         if self._dead or sys.is_finalizing():  # of a simulation that was never closed
             return

@@ -7,7 +7,8 @@ import warnings
 
 import pytest
 
-from sim import Livelock, Simulation
+import sim
+from sim import Livelock, Simulation, WallLimitExceeded
 from sim.kernel.interrupt import noticed
 
 
@@ -188,3 +189,133 @@ def test_a_coroutine_that_the_executor_never_awaits_is_a_leak():
     [leak] = simulation.leaks
     assert (leak.node, leak.kind, leak.what) == ("a", "coroutine", "sleep was never awaited")
     assert leak.where.startswith("let go in careless (")
+
+
+def press(seconds=0.0):
+    """Ctrl-C from another thread, once the run is under way."""
+    threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+
+async def spin():
+    press()
+    while True:
+        pass
+
+
+async def calls_c():
+    press()
+    while True:
+        sum(range(100_000))
+
+
+async def swallows_errors():
+    press()
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
+
+
+async def waits_for_ever():
+    press()
+    await ticks([])
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Nobody waits for a spinning program to end by itself."""
+    monkeypatch.setattr("sim.kernel.interrupt.GRACE", 0.05)
+
+
+@pytest.mark.usefixtures("interruptible", "at_once")
+@pytest.mark.parametrize("program", [spin, calls_c, swallows_errors])
+def test_one_interrupt_ends_a_program_that_spins_and_names_its_line(program):
+    threads = threading.active_count()
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(program, name="main")
+        with pytest.raises(
+            KeyboardInterrupt, match=rf"at 0 s, a was in {program.__name__} \(.*:\d+\), task main$"
+        ) as told:
+            simulation.run()
+        assert told.traceback[-1].name == program.__name__
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert threading.active_count() <= threads
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_between_two_events_tells_the_tasks():
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(waits_for_ever, name="main")
+        with pytest.raises(
+            KeyboardInterrupt, match=r"between two events; the last was of a\n(.*\n)*  a: main waits in ticks"
+        ):
+            simulation.run()
+
+
+@pytest.mark.usefixtures("interruptible", "at_once")
+def test_one_interrupt_ends_the_twin_of_asyncio_run_that_spins():
+    with pytest.raises(KeyboardInterrupt, match="main was in spin "):
+        sim.run(spin(), seed=1)
+
+
+@pytest.mark.usefixtures("interruptible", "at_once")
+def test_an_interrupt_ends_a_spinning_simpy_process_of_the_simulation():
+    def process(environment):
+        yield environment.timeout(1.0)
+        press()
+        while True:
+            pass
+
+    with Simulation(1) as simulation:
+        simulation.environment.process(process(simulation.environment))
+        with pytest.raises(KeyboardInterrupt, match="at 1 s, "):  # SimPy keeps what a process raises for who waits
+            simulation.run()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("program", [spin, swallows_errors, ticks])
+def test_a_wall_limit_ends_a_run_with_its_tasks(program, in_thread, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.press", lambda: None)
+
+    def work():
+        simulation = Simulation(1, wall_limit=0.1)
+        simulation.add_node("a").start(program, *([[]] if program is ticks else []), name="main")
+        simulation.add_node("b").start(ticks, [], name="other")
+        with pytest.raises(WallLimitExceeded) as told:
+            simulation.run()
+        simulation.close()
+        found.append(told)
+
+    found = []
+    if in_thread:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    else:
+        work()
+    [told] = found
+    text = str(told.value)
+    assert text.startswith("it has run for 0.1 s of real time and may run no longer; at ")
+    assert "\n  b: other waits in ticks (" in text
+    if program is not ticks:
+        assert f"a was in {program.__name__} (" in text
+        assert told.traceback[-1].name == program.__name__
+
+
+def test_a_wall_limit_counts_all_runs_of_a_simulation_and_is_not_met_by_a_short_one():
+    with Simulation(1, wall_limit=1e12) as simulation:
+        simulation.add_node("a").start(ticks, [])
+        simulation.run(until=1.0)
+        simulation.run(until=2.0)
+        simulation.wall_limit = 1e-9
+        with pytest.raises(WallLimitExceeded):
+            simulation.run()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "5s"])
+def test_a_wall_limit_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="wall_limit is real seconds above 0, not"):
+        Simulation(1, wall_limit=wrong)
