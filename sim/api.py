@@ -41,13 +41,25 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         defects: Sequence[str] = (),
         slack: float = 3.0,
         overrides: Mapping[str, Any] | Iterable[str] = (),
+        wall_limit: float | None = None,
     ) -> Run:
         """Run it once and judge it. `trace` is where its trace goes; None = a temporary file that goes with the Run.
 
-        `slack` widens `within` and `max` on sockets, where machines are noisy. Raises ScenarioError, ProgramError.
+        `slack` widens `within` and `max` on sockets, where machines are noisy. `wall_limit` is how many real seconds
+        a simulated run may take: one that takes longer fails, and says where it was. Raises ScenarioError,
+        ProgramError.
         """
         return Run.of(
-            run(self, seed=seed, backend=backend, trace=trace, defects=defects, slack=slack, overrides=overrides)
+            run(
+                self,
+                seed=seed,
+                backend=backend,
+                trace=trace,
+                defects=defects,
+                slack=slack,
+                overrides=overrides,
+                wall_limit=wall_limit,
+            )
         )
 
     def sweep(
@@ -59,13 +71,24 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         out: str | Path | None = None,
         defects: Sequence[str] = (),
         interleaving: str | None = None,
+        wall_limit: float | None = None,
     ) -> "Study":
         """Run it with every seed and every combination of the matrix, on `jobs` processes (None = one a core).
 
         What is left out is as `[sweep]` says. `interleaving` is one of fifo, random, pct, pos, surw, mix. `out` is a
         file that keeps each result as it comes; the same call with the same file goes on where it was interrupted.
+        `wall_limit` is for each run, as of `run`.
         Raises ScenarioError, study.Refused, study.SweepError.
         """
         from sim.study import sweep
 
-        return sweep(self, seeds=seeds, matrix=matrix, jobs=jobs, out=out, defects=defects, interleaving=interleaving)
+        return sweep(
+            self,
+            seeds=seeds,
+            matrix=matrix,
+            jobs=jobs,
+            out=out,
+            defects=defects,
+            interleaving=interleaving,
+            wall_limit=wall_limit,
+        )

@@ -85,6 +85,8 @@ class Program(Struct, frozen=True, kw_only=True):
     """Names of the nodes whose gossip address others join at."""
     defects: tuple[str, ...] = ()
     """`module:function` of context managers to enter before any application is imported, in every node's process."""
+    wall_limit: float | None = None
+    """Real seconds that a simulation may take; None = as long as it takes. Not for sockets."""
     grace: float = 10.0
     """Seconds after the end in which stopped nodes may finish."""
     ready_timeout: float = 30.0
@@ -194,7 +196,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     backend: str
     digest: str | None
-    """None on sockets."""
+    """None on sockets, and where the wall limit ended it."""
     virtual_seconds: float
     wall_seconds: float
     error: str | None = None

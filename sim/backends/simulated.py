@@ -28,7 +28,7 @@ from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Re
 from sim.backends.text import LogEvents, error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
-from sim.kernel.errors import SimulationError
+from sim.kernel.errors import SimulationError, WallLimitExceeded
 from sim.kernel.node import Node
 from sim.kernel.running import running
 from sim.kernel.simulation import Simulation
@@ -52,7 +52,11 @@ def run(program: Program, trace: Path) -> Outcome:
         # Around the simulation's end too: what the dead log when they are buried is nobody's.
         stack.enter_context(_logged())
         simulation = Simulation(
-            program.seed, tie_break=program.tie_break, interleaving=program.interleaving, trace=trace
+            program.seed,
+            tie_break=program.tie_break,
+            interleaving=program.interleaving,
+            trace=trace,
+            wall_limit=program.wall_limit,
         )
         stack.callback(simulation.trace.close)
         stack.callback(simulation.close)
@@ -62,7 +66,7 @@ def run(program: Program, trace: Path) -> Outcome:
         simulation.somewhere(world.run)
         return Outcome(
             backend=NAME,
-            digest=simulation.digest(),
+            digest=None if world.cut_off else simulation.digest(),
             virtual_seconds=world.now,
             wall_seconds=time.monotonic() - began,
             error=world.error,
@@ -179,6 +183,8 @@ class World:
         self._zero: float | None = None
         self._installed: list[Callable[[], None]] = []
         self.error: str | None = None
+        self.cut_off = False
+        """Whether it was ended for its wall limit: how far it got is another each time."""
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -189,6 +195,7 @@ class World:
             self._run()
         except SimulationError as error:
             # An application that goes on and on while no time passes; nothing more can be simulated.
+            self.cut_off = isinstance(error, WallLimitExceeded)
             self._fail(f"the run cannot go on: {error}")
             for member in self._members.values():
                 member.node.kill()

@@ -23,10 +23,12 @@ __all__ = [
     "Interleaving",
     "Seeds",
     "Settings",
+    "WallLimit",
     "demand_files",
     "demand_trace",
     "loaded",
     "seeds_of",
+    "wall_seconds",
 ]
 
 TRACE, RESULT = "trace.msgpack", "result.json"
@@ -41,6 +43,10 @@ Defects = Annotated[list[str], Parameter(name="--defect", negative=(), help="Swi
 Interleaving = Annotated[
     Literal["fifo", "random", "pct", "pos", "surw", "mix"] | None,
     Parameter(help="Which ready task of a node goes next, instead of as the file says; mix draws a strategy a seed."),
+]
+WallLimit = Annotated[
+    str | None,
+    Parameter(help="Real time that a simulated run may take (30s, 5m): one that takes longer fails, and says where."),
 ]
 Flag = Parameter(negative=())
 
@@ -76,6 +82,19 @@ def seeds_of(text: str) -> range:
         return parse_seeds(text)
     except ValueError as error:
         raise UsageError(f"--seeds: {error}") from None
+
+
+def wall_seconds(text: str | None) -> float | None:
+    """What `--wall-limit` says. Raises UsageError."""
+    from sim.scenario.schema import parse_duration
+
+    try:
+        seconds = None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--wall-limit: {error}") from None
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--wall-limit must be above 0, not {text}")
+    return seconds
 
 
 def demand_trace(path: Path) -> Path:

@@ -65,8 +65,8 @@ def execute(tokens: Sequence[str]) -> int:
     except (CycloptsError, UsageError) as error:
         output.wrong(str(error))
         return USAGE
-    except KeyboardInterrupt:
-        output.note("interrupted")
+    except KeyboardInterrupt as error:
+        output.interrupted(error)
         return INTERRUPTED
     except Exception as error:
         return _failed(error)

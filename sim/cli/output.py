@@ -71,6 +71,11 @@ def note(text: str) -> None:
     terminal.err().print(Text(f"rpcnet-sim: {text}", "yellow"))
 
 
+def interrupted(error: KeyboardInterrupt) -> None:
+    """Ctrl-C, and where the simulated program was, if it says so."""
+    note(f"interrupted: {error}" if str(error) else "interrupted")
+
+
 def wrong(text: str) -> None:
     """What keeps us from going on."""
     terminal.err().print(Text("rpcnet-sim: ", "bold red") + Text(text))

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sim.cli import output, terminal
-from sim.cli.arguments import TRACE, Defects, Flag, Interleaving, Seeds, Settings, demand_files, loaded, seeds_of
+from sim.cli.arguments import (
+    TRACE,
+    Defects,
+    Flag,
+    Interleaving,
+    Seeds,
+    Settings,
+    WallLimit,
+    demand_files,
+    loaded,
+    seeds_of,
+    wall_seconds,
+)
 from sim.cli.exits import CODES, INTERRUPTED, UsageError, worst
 from sim.cli.pages import write_page
 from sim.cli.paths import writable_directory, writable_file
@@ -39,6 +51,7 @@ def run(
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006
     interleaving: Interleaving = None,
+    wall_limit: WallLimit = None,
     json: Annotated[bool, Flag, Parameter(help="One object a run, one a line.")] = False,
 ) -> int:
     """Run scenario files and say whether what they expect holds.
@@ -65,6 +78,9 @@ def run(
         if backend != "sim":
             raise UsageError("--interleaving is for virtual time; on sockets the machine decides which task goes next")
         settings = [*settings, f"interleaving={interleaving}"]
+    limit = wall_seconds(wall_limit)
+    if limit is not None and backend != "sim":
+        raise UsageError("--wall-limit is for virtual time; on sockets a run takes the time that its file says")
     if trace is not None and (len(files) > 1 or seeds is not None):
         raise UsageError("--trace is for a single run; --report keeps the trace of each of many")
     add_working_directory()
@@ -94,7 +110,13 @@ def run(
         if trace is None and directory is not None:
             path = writable_directory("--report", directory) / TRACE
         found = running.run(
-            scenario, seed=seed, backend=backend, trace=path, defects=defects, slack=slack or running.SLACK
+            scenario,
+            seed=seed,
+            backend=backend,
+            trace=path,
+            defects=defects,
+            slack=slack or running.SLACK,
+            wall_limit=limit,
         )
         for warning in found.warnings:
             output.note(f"{scenario.name}: {warning}")
@@ -109,8 +131,8 @@ def run(
             _run_seeds(scenario, chosen, once, codes, title=title, many=several is not None, json=json)
     except BrokenPipeError:
         terminal.unread()
-    except KeyboardInterrupt:
-        output.note("interrupted")
+    except KeyboardInterrupt as error:
+        output.interrupted(error)
         codes.append(INTERRUPTED)
     return worst(codes)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sim.cli import output, terminal
-from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings
+from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings, WallLimit, wall_seconds
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
 from sim.cli.paths import writable_file
 
@@ -28,6 +28,7 @@ def sweep(
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006
     interleaving: Interleaving = None,
+    wall_limit: WallLimit = None,
 ) -> int:
     """Run a file with many seeds and its whole [sweep.matrix]; the same command goes on where it was interrupted.
 
@@ -40,9 +41,16 @@ def sweep(
     from sim import study
     from sim.scenario.load import load
 
+    limit = wall_seconds(wall_limit)
     add_working_directory()
     scenario = load(file, settings)
-    options = {"--seeds": seeds, "--jobs": jobs, "--out": out, "--interleaving": interleaving}
+    options = {
+        "--seeds": seeds,
+        "--jobs": jobs,
+        "--out": out,
+        "--interleaving": interleaving,
+        "--wall-limit": wall_limit,
+    }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [word for setting in settings for word in ("--set", setting)]
     words += [word for name in defects for word in ("--defect", name)]
@@ -56,19 +64,17 @@ def sweep(
             return HOLDS
         writable_file("--out", kept)
         with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
-            found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance)
+            found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance, wall_limit=limit)
     except study.Refused as error:
         raise UsageError(str(error)) from error
     except study.SweepError as error:
         output.wrong(str(error))
         output.note(f"run what is missing: {again}")
         return INTERNAL
-    except KeyboardInterrupt:
-        output.note(
-            f"interrupted; what is done is kept in {kept}, the same command goes on from there"
-            if kept
-            else "interrupted"
-        )
+    except KeyboardInterrupt as error:
+        output.interrupted(error)
+        if kept:
+            output.note(f"what is done is kept in {kept}, the same command goes on from there")
         return INTERRUPTED
     try:
         output.study(found, again)

@@ -16,7 +16,7 @@ from functools import cached_property
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from threading import Thread, get_ident
+from threading import Event, Thread, get_ident
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
 
@@ -218,6 +218,7 @@ class Simulation:
 
     def run(self, until: float | None = None) -> None:
         """Run until that time, or until nothing is scheduled. Raises Deadlock where then somebody still waits."""
+        __tracebackhide__ = True  # of pytest and IPython
         if until is not None:
             if isinstance(until, bool) or not isinstance(until, int | float):
                 raise SimulationError(f"cannot run until {until!r}: it is virtual seconds since the start, a number")
@@ -233,6 +234,7 @@ class Simulation:
 
     def run_until_complete(self, task: asyncio.Task[Any]) -> Any:
         """Run until a task of `node.start` is done; returns its value or raises its exception. Raises Deadlock."""
+        __tracebackhide__ = True
         loop = task.get_loop() if isinstance(task, asyncio.Task) else None
         if not isinstance(loop, NodeLoop) or loop.node.simulation is not self:
             raise SimulationError(f"{task!r:.100} is no task of this simulation; node.start(main) returns one")
@@ -441,22 +443,26 @@ class Simulation:
                 work()
             except BaseException as error:
                 failed.append(error)
+            finally:
+                ended.set()
 
+        ended = Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
         thread = Thread(target=in_thread, name="simulation", daemon=True)
         self._threads.append(thread)
         try:
             thread.start()
-            while thread.is_alive():
-                thread.join(0.1)
+            ended.wait()
         except KeyboardInterrupt:
             if thread.ident is not None:
                 alarm = Alarm(thread.ident, 0.0, _nothing)
                 self._interrupted = True
                 self._end_soon()
-                thread.join()
+                ended.wait()
                 alarm.call_off()
                 self._interrupted = False
             failed = failed or [KeyboardInterrupt()]
+        if thread.ident is not None:
+            thread.join()
         if failed:
             if isinstance(failed[0], KeyboardInterrupt | WallLimitExceeded):
                 raise failed[0].with_traceback(shortened(failed[0].__traceback__)) from None
@@ -573,6 +579,7 @@ def run(
     cpu: str | float | Distribution | None = None,
 ) -> Any:
     """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
+    __tracebackhide__ = True
     if get_ident() in _driving:
         main.close()
         raise SimulationError(_NESTED)

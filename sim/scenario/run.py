@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from sim import defects as known_defects
 from sim.backends import runner, words
@@ -61,6 +61,7 @@ def run(
     defects: Sequence[str] = (),
     slack: float = SLACK,
     overrides: Overrides = (),
+    wall_limit: float | None = None,
 ) -> "Run":
     """Run it once and judge it; arguments as in `sim.Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
     if overrides:
@@ -72,7 +73,9 @@ def run(
         seed = whole(scenario.seed if seed is None else seed)
     except ValueError as error:
         raise ProgramError(str(error)) from None
-    program = program_of(scenario, seed, defects)
+    if wall_limit is not None and (backend != "sim" or not wall_limit > 0):
+        raise ProgramError(f"a wall limit is real seconds above 0, of the sim backend, not {wall_limit!r} of {backend}")
+    program = replace(program_of(scenario, seed, defects), wall_limit=wall_limit)
     can = [verb for verb, kind in FAULTS.items() if kind.words() <= words(backend)]
     if missing := sorted({fault.verb for fault in scenario.fault}.difference(can)):
         raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(can)}")
@@ -198,7 +201,7 @@ class Run:
     """One a table of the file, in its order."""
     trace: RunTrace
     digest: str | None
-    """Equal digests, equal runs; None on sockets."""
+    """Equal digests, equal runs; None on sockets, and of a run that its wall limit ended."""
     error: str | None
     """The first failure of an application, with its node's name and traceback."""
     virtual_seconds: float

@@ -11,7 +11,7 @@ from typing import Any
 from sim.scenario.load import load_text
 from sim.scenario.schema import Scenario
 
-__all__ = ["CellOrder", "Done", "Order", "Raised"]
+__all__ = ["CellOrder", "Done", "Interrupted", "Order", "Raised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class Order:
 
     cells: Sequence[CellOrder]
     defects: tuple[str, ...]
+    wall_limit: float | None = None
+    """Real seconds that each may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,10 @@ class Raised:
 
     error: str
     details: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Ctrl-C in the next task of the batch: where its program was."""
+
+    where: str

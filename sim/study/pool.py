@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
-from sim.study.messages import CellOrder, Done, Order, Raised
+from sim.study.messages import CellOrder, Done, Interrupted, Order, Raised
 from sim.study.plan import Plan, Task
 from sim.study.refusal import SweepError
 from sim.study.rows import Crash
@@ -30,18 +31,22 @@ BATCH_SECONDS = 1.0
 MAX_BATCH = 1000
 MAX_CRASHES = 3
 """… and the sweep ends: what kills so many processes kills them all."""
+INTERRUPT_SECONDS = 3.0
+"""How long interrupted runs may take to say where they were: longer than the kernel's own grace."""
 OUTPUT_BYTES = 4000
 """How much of the last words of a dead worker is shown."""
 
 
-def lines(plan: Plan, tasks: Iterable[Task], jobs: int) -> Iterator[bytes | Crash]:
+def lines(plan: Plan, tasks: Iterable[Task], jobs: int, wall_limit: float | None = None) -> Iterator[bytes | Crash]:
     """The lines of the results file, as they come, and the runs that crashed.
 
     Closing the iterator ends the workers at once. Raises SweepError where a run cannot be done or no worker starts.
     """
-    pool = _Pool(plan, tasks, jobs)
+    pool = _Pool(plan, tasks, jobs, wall_limit)
     try:
         yield from pool.results()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("; ".join(pool.interrupt())) from None
     finally:
         pool.close()
 
@@ -92,7 +97,7 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, plan: Plan, tasks: Iterable[Task], jobs: int) -> None:
+    def __init__(self, plan: Plan, tasks: Iterable[Task], jobs: int, wall_limit: float | None) -> None:
         self._plan = plan
         self._tasks = deque(tasks)
         self._jobs = jobs
@@ -100,7 +105,9 @@ class _Pool:
         self._crashes = 0
         self._done, self._seconds = 0, 0.0
         self._order = Order(
-            cells=[_cell_order(plan, number) for number in range(len(plan.cells))], defects=plan.defects
+            cells=[_cell_order(plan, number) for number in range(len(plan.cells))],
+            defects=plan.defects,
+            wall_limit=wall_limit,
         )
 
     def results(self) -> Iterator[bytes | Crash]:
@@ -120,6 +127,20 @@ class _Pool:
                 if not worker.tasks and worker in self._workers:
                     self._workers.remove(worker)
                     worker.end()
+
+    def interrupt(self) -> Iterator[str]:
+        """Interrupt the runs; says of each where its program was, as far as its process answers in time."""
+        for worker in self._workers:
+            worker.process.send_signal(signal.SIGINT)
+        until = time.monotonic() + INTERRUPT_SECONDS
+        for worker in self._workers:
+            with contextlib.suppress(EOFError, OSError):
+                while worker.connection.poll(max(0.0, until - time.monotonic())):
+                    message = worker.connection.recv()
+                    if isinstance(message, Interrupted):
+                        yield f"seed {worker.tasks[0][1]}: {message.where.partition(chr(10))[0]}"
+                        break
+                    worker.tasks.popleft()
 
     def close(self) -> None:
         for worker in self._workers:

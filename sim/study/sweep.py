@@ -33,16 +33,27 @@ def sweep(
     out: str | Path | None = None,
     defects: Sequence[str] = (),
     interleaving: str | None = None,
+    wall_limit: float | None = None,
 ) -> Study:
     """Run a scenario many times; arguments as in `sim.Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
     wanted = plan(scenario, seeds=seeds, matrix=matrix, defects=defects, interleaving=interleaving)
-    return carry_out(wanted, jobs=jobs, out=out)
+    return carry_out(wanted, jobs=jobs, out=out, wall_limit=wall_limit)
 
 
 def carry_out(
-    wanted: Plan, *, jobs: int | None = None, out: str | Path | None = None, advance: Callable[[], None] | None = None
+    wanted: Plan,
+    *,
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    advance: Callable[[], None] | None = None,
+    wall_limit: float | None = None,
 ) -> Study:
-    """Run what is not in the file yet. `advance` is called for each run, those that were there before included."""
+    """Run what is not in the file yet. `advance` is called for each run, those that were there before included.
+
+    `wall_limit` is how many real seconds each may take; one that takes longer fails.
+    """
+    if wall_limit is not None and not wall_limit > 0:
+        raise Refused(f"wall_limit is real seconds above 0, not {wall_limit!r}")
     jobs = _cores() if jobs is None else jobs
     if not isinstance(jobs, int) or not 1 <= jobs <= MAX_JOBS:
         raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs!r}")
@@ -53,7 +64,7 @@ def carry_out(
         for _ in range(len(found.rows) if advance else 0):
             advance()  # type: ignore[misc]
         tasks = found.missing()
-        running = lines(wanted, tasks, min(jobs, len(tasks)))
+        running = lines(wanted, tasks, min(jobs, len(tasks)), wall_limit)
         try:
             for line in running:
                 if isinstance(line, Crash):

@@ -22,7 +22,7 @@ import msgspec
 from rpcnet.app import add_working_directory
 from sim.scenario.run import run
 from sim.scenario.schema import Scenario
-from sim.study.messages import Done, Order, Raised
+from sim.study.messages import Done, Interrupted, Order, Raised
 from sim.study.rows import row_of
 
 __all__ = ["serve"]
@@ -45,9 +45,14 @@ def serve(connection: Connection) -> None:
                 try:
                     if cell not in scenarios:
                         scenarios = {cell: order.cells[cell].scenario()}
-                    found = run(scenarios[cell], seed=seed, trace=trace, defects=order.defects)
+                    found = run(
+                        scenarios[cell], seed=seed, trace=trace, defects=order.defects, wall_limit=order.wall_limit
+                    )
                     seconds = time.monotonic() - began
                     line = msgspec.json.encode(row_of(found, order.cells[cell].parameters, round(seconds, 6)))
+                except KeyboardInterrupt as error:
+                    connection.send(Interrupted(str(error)))
+                    return
                 except Exception as error:
                     connection.send(Raised(f"{type(error).__name__}: {error}", traceback.format_exc()))
                 else:

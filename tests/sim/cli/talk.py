@@ -26,6 +26,13 @@ async def tells(node) -> None:
         await asyncio.sleep(0.001)
 
 
+async def spins(node) -> None:
+    node.ready()
+    Path("started").touch()
+    while True:
+        pass
+
+
 async def tells_much(node) -> None:
     node.ready()
     for number in range(2000):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -33,6 +34,31 @@ def test_interrupt_ends_with_130_and_leaves_no_process(folder, backend):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert _with_environment(marker) == []
+
+
+@pytest.mark.gate
+@pytest.mark.usefixtures("interruptible")
+def test_one_interrupt_ends_a_run_that_spins_and_names_its_line(folder):
+    (folder / "spins.toml").write_text(FILE.replace(":main", ":spins"))
+    with started("run", "spins.toml") as process:
+        while process.poll() is None and not (folder / "started").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert re.search(
+        r"^rpcnet-sim: interrupted: at 0 s, one was in spins \(.*cli_test_app.py:\d+\), task main$", err, re.M
+    )
+
+
+def test_a_run_that_hangs_fails_at_its_wall_limit(folder, capsys):
+    (folder / "spins.toml").write_text(FILE.replace(":main", ":spins"))
+    assert execute(["run", "spins.toml", "holds.toml", "--wall-limit", "200ms"]) == 1
+    out = capsys.readouterr().out
+    assert (
+        "the run cannot go on: it has run for 0.2 s of real time and may run no longer; at 0 s, one was in spins" in out
+    )
+    assert "✓ holds" in out
 
 
 def test_an_interrupt_that_python_drops_in_the_only_run_is_noticed_after_it(folder, capsys):

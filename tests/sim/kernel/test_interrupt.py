@@ -110,17 +110,17 @@ def test_an_interrupt_that_python_drops_is_noticed():
 def test_an_interrupt_in_a_notebook_stops_the_run_and_it_can_go_on(monkeypatch):
     running = threading.Event()
 
-    class Interrupted(threading.Thread):
+    class Interrupted(threading.Event):
         """The first time somebody waits for it, Ctrl-C is pressed."""
 
         pressed = False
 
-        def join(self, timeout=None):
-            if timeout is not None and not self.pressed:
+        def wait(self, timeout=None):
+            if not self.pressed:
                 assert running.wait(30)
                 self.pressed = True
                 raise KeyboardInterrupt
-            super().join(timeout)
+            return super().wait(timeout)
 
     async def says_so(seen):
         running.set()
@@ -130,7 +130,7 @@ def test_an_interrupt_in_a_notebook_stops_the_run_and_it_can_go_on(monkeypatch):
         seen = []
         with Simulation(1) as simulation:
             simulation.add_node("a").start(says_so, seen)
-            monkeypatch.setattr("sim.kernel.simulation.Thread", Interrupted)
+            monkeypatch.setattr("sim.kernel.simulation.Event", Interrupted)
             with pytest.raises(KeyboardInterrupt):
                 simulation.run(until=1e9)
             monkeypatch.undo()

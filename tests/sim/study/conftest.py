@@ -15,12 +15,12 @@ import os
 import random
 
 
-async def main(node, *, dies: float = 0.0, fails: float = 0.0, work: int = 0, stuck: bool = False):
+async def main(node, *, dies: float = 0.0, fails: float = 0.0, work: int = 0, stuck: bool = False, hangs: float = 0.0):
     drawn = node.random.random()
     sum(range(work))
     if stuck:
         open(f"stuck-{drawn}", "w").close()
-    while stuck:
+    while stuck or drawn < hangs:
         pass
     node.record("drawn", value=random.random())
     if drawn < dies:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -130,6 +131,22 @@ def test_a_run_that_takes_its_process_with_it_is_named_and_the_others_are_done(d
     text = str(study.crashes[0])
     assert f"seed {study.crashes[0].seed}: the process that ran it exited with code 7; its last words:" in text
     assert "crashes" not in out.read_text() and "<pre>" in study._repr_html_()
+
+
+def test_a_run_that_hangs_fails_at_its_wall_limit_and_the_others_go_on(draws, tmp_path):
+    hangs = [seed for seed in range(1, 4) if drawn(seed) < 0.3]
+    assert 1 <= len(hangs) <= 2
+    study = draws(hangs=0.3).sweep(seeds="1:3", jobs=2, out=tmp_path / "kept.jsonl", wall_limit=0.3)
+    assert [result.seed for result in study.failures] == hangs
+    assert len(study.rows) == 3
+    for failure in study.failures:
+        assert failure.row.digest is None
+        assert "it has run for 0.3 s of real time and may run no longer; at 0 s, one was in main (" in failure.why
+
+
+def test_a_wall_limit_of_a_sweep_that_is_none_is_refused(draws):
+    with pytest.raises(Refused, match="wall_limit is real seconds above 0, not -1"):
+        draws().sweep(seeds="1:2", wall_limit=-1)
 
 
 def test_a_sweep_in_which_every_process_dies_ends(draws):
@@ -304,6 +321,32 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_command(draws, command, u
     assert sorted(seeds_in(out)) == list(range(1, 61))
     study = scenario.sweep(seeds="1:60", jobs=2, out=out)
     assert study.rows == uninterrupted
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_one_interrupt_of_a_sweep_names_the_lines_of_programs_that_spin(draws):
+    draws()
+    line = ["--seeds", "1:9", "--jobs", "2", "--set", "node.one.args.stuck=true"]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "sim.cli", "sweep", "draws.toml", *line],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    try:
+        while len(list(Path().glob("stuck-*"))) < 2:
+            assert sweep.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        sweep.send_signal(signal.SIGINT)
+        _, said = sweep.communicate(timeout=60)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 130
+    named = re.search(r"interrupted: (.*)", said)
+    assert named is not None, said
+    assert re.fullmatch(r"(seed \d: at 0 s, one was in main \(.*sweep_apps.py:\d+\), task main(; )?){2}", named[1])
 
 
 def test_nothing_is_left_of_a_killed_sweep_even_in_a_run_that_never_ends(draws):
