@@ -10,9 +10,11 @@ Tests: tests/sim/pytest_plugin.
 
 import inspect
 import os
+import re
 import shlex
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +28,7 @@ __all__ = ["SimulatedTest", "simulation"]
 MARK = "simulated"
 SEED = "_simulated_seed"
 DEFAULT_LIMIT = 3600.0
-ARGUMENTS = ("seeds", "network", "tie_break", "interleaving", "limit")
+ARGUMENTS = ("seeds", "network", "tie_break", "interleaving", "limit", "wall_limit")
 PASSED = pytest.StashKey[dict[str, "Passed"]]()
 """Of the test function whose seeds are run: by its other parameters, the last seed that passed."""
 MAX_PASSED = 16
@@ -40,11 +42,12 @@ MAX_PASSED = 16
 class Wanted:
     """What a test's marker says."""
 
-    seeds: tuple[int, ...] = (1,)
+    seeds: Sequence[int] = (1,)
     network: str | Mapping[str, Any] | None = None
     tie_break: str = "fifo"
     interleaving: str = "fifo"
     limit: float = DEFAULT_LIMIT
+    wall_limit: float | None = None
 
 
 def wanted_of(item: pytest.Item) -> Wanted | None:
@@ -70,10 +73,12 @@ def wanted_of(item: pytest.Item) -> Wanted | None:
     return Wanted(**arguments)
 
 
-def _seeds(item: pytest.Item, said: Any) -> tuple[int, ...]:
+def _seeds(item: pytest.Item, said: Any) -> Sequence[int]:
     """`20` is 1 to 20; a range or a list is what it is."""
     if isinstance(said, int) and not isinstance(said, bool) and said >= 1:
-        return tuple(range(1, said + 1))
+        return range(1, said + 1)
+    if isinstance(said, range) and said:
+        return said
     if isinstance(said, Iterable) and not isinstance(said, str | bytes):
         seeds = tuple(said)
         if seeds and all(isinstance(seed, int) for seed in seeds):
@@ -98,15 +103,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run simulated tests with this interleaving of a node's tasks, whatever their markers say",
     )
     group.addoption("--sim-seed", type=int, default=None, metavar="N", help="run simulated tests with this seed alone")
+    group.addoption(
+        "--sim-seeds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="run simulated tests with at least N seeds each: those of their markers, and the next numbers",
+    )
+    group.addoption(
+        "--sim-report",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="write the page of each simulated test that fails into a directory of its name in DIR, with its trace",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (count := config.getoption("--sim-seeds")) is not None:
+        if config.getoption("--sim-seed") is not None:
+            raise pytest.UsageError("give --sim-seed or --sim-seeds, not both")
+        if count < 1:
+            raise pytest.UsageError(f"--sim-seeds is how many seeds, at least 1, not {count}")
     config.stash[PASSED] = {}
     config.addinivalue_line(
         "markers",
-        f"{MARK}(seeds=1, network=None, tie_break='fifo', interleaving='fifo', limit={DEFAULT_LIMIT:g}): run this "
-        '`async def` as the node "test" of a simulation, once with each seed (20: 1 to 20), on a network of that '
-        "preset or those settings, for at most so many virtual seconds",
+        f"{MARK}(seeds=1, network=None, tie_break='fifo', interleaving='fifo', limit={DEFAULT_LIMIT:g}, "
+        'wall_limit=None): run this `async def` as the node "test" of a simulation, once with each seed (20: 1 to 20), '
+        "on a network of that preset or those settings, for at most so many virtual and real seconds",
     )
 
 
@@ -152,9 +176,16 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
                 passed.popitem()[1].trace.close()
 
 
-def _chosen(config: pytest.Config, wanted: Wanted) -> tuple[int, ...]:
+def _chosen(config: pytest.Config, wanted: Wanted) -> Sequence[int]:
     seed: int | None = config.getoption("--sim-seed")
-    return wanted.seeds if seed is None else (seed,)
+    if seed is not None:
+        return (seed,)
+    seeds, count = wanted.seeds, config.getoption("--sim-seeds") or 0
+    if len(seeds) >= count:
+        return seeds
+    after = max(seeds) + 1
+    more = range(after, after + count - len(seeds))
+    return range(seeds[0], more.stop) if isinstance(seeds, range) and seeds.step == 1 else (*seeds, *more)
 
 
 def _seed_id(seed: int) -> str:
@@ -181,7 +212,9 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
     settings = {"preset": wanted.network} if isinstance(wanted.network, str) else dict(wanted.network or {})
     made = wrong = None
     try:
-        made = Simulation(item.seed, tie_break=wanted.tie_break, interleaving=item.interleaving)
+        made = Simulation(
+            item.seed, tie_break=wanted.tie_break, interleaving=item.interleaving, wall_limit=wanted.wall_limit
+        )
         if settings:
             made.network.default_link(**settings)
     except (ValueError, TypeError) as error:
@@ -230,7 +263,7 @@ class SimulatedTest(pytest.Function):
         made.own_markers = item.own_markers
         wanted = wanted_of(made)
         assert wanted is not None, "it is marked"
-        made.wanted = wanted
+        made.wanted = replace(wanted, seeds=())  # else each of thousands of items holds thousands of numbers
         seeds = _chosen(made.config, wanted)
         seed: Any = seeds[0] if len(seeds) == 1 else made.callspec.params[SEED]
         made.seed = seed
@@ -291,9 +324,24 @@ class SimulatedTest(pytest.Function):
         told = [what_led_here(self.simulation, lines)]
         if passed := self.config.stash[PASSED].get(self.others):
             told.append(apart(self.simulation, passed, ended=isinstance(error, Unclean)))
+        if page := self._written_page(error):
+            told.append(f"its page: {page}")
         told.append(f"run it again: {self.command}")
         shown.addsection(f"seed {self.seed}, {self.simulation.now:g} s", "\n".join(told))
         return shown
+
+    def _written_page(self, error: BaseException) -> str | None:
+        """Where the page of this run is, written where `--sim-report` says; or why it could not be."""
+        directory: Path | None = self.config.getoption("--sim-report")
+        if directory is None or self.simulation is None:
+            return None
+        from sim.simulated_test import write_page
+
+        folder = self.config.invocation_params.dir / directory / re.sub(r"[^\w.-]+", "-", self.nodeid).strip(".-")
+        try:
+            return str(write_page(self.simulation, folder, self.nodeid, self.command, error))
+        except (OSError, ImportError) as wrong:
+            return f"cannot be written: {wrong}"
 
     @property
     def command(self) -> str:

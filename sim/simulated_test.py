@@ -12,14 +12,15 @@ import itertools
 import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sim.kernel import Deadlock, Simulation
+from sim.kernel import Deadlock, Simulation, WallLimitExceeded
 from sim.trace import Event, Trace
 from sim.trace.cause import chain, shown
 from sim.trace.diff import Kinds, choice_apart, first_difference_in_kind, first_difference_in_order
 
-__all__ = ["NODE", "OURS", "Passed", "TooLong", "Unclean", "apart", "run_body", "what_led_here"]
+__all__ = ["NODE", "OURS", "Passed", "TooLong", "Unclean", "apart", "run_body", "what_led_here", "write_page"]
 
 NODE = "test"
 SHOWN_LINES = 16
@@ -42,7 +43,7 @@ class Unclean(AssertionError):
         self.lines = tuple(lines)
 
 
-OURS = (Unclean, TooLong, Deadlock)
+OURS = (Unclean, TooLong, Deadlock, WallLimitExceeded)
 """What the test is told, as no line of it raised it."""
 
 
@@ -112,6 +113,28 @@ def what_led_here(simulation: Simulation, lines: Sequence[int] = ()) -> str:
     led = [f"  {shown(event)}" for event in chain(simulation.trace, line, SHOWN_LINES)]
     heading = "what led to it, in the order of time:" if led else "nothing was recorded"
     return "\n".join([*also, heading, *led])
+
+
+def write_page(simulation: Simulation, directory: Path, name: str, command: str, error: BaseException) -> Path:
+    """The page of a run that failed, with its trace and its result beside it. Returns its path; raises OSError."""
+    from sim.report import write_report  # matplotlib takes its time
+
+    directory.mkdir(parents=True, exist_ok=True)
+    kept = directory / "trace.msgpack"
+    simulation.trace.copy_to(kept)
+    result = {
+        "scenario": name,
+        "summary": "",
+        "seed": simulation.seed,
+        "backend": "sim",
+        "verdict": "fails",
+        "digest": simulation.digest(),
+        "virtual_seconds": simulation.now,
+        "error": f"{type(error).__name__}: {error}",
+        "command": command,
+        "nodes": {node: {} for node in simulation.nodes},
+    }
+    return write_report(directory, result, kept)
 
 
 @dataclass(frozen=True, slots=True)

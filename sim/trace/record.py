@@ -192,6 +192,14 @@ class Trace:
     def __iter__(self) -> Iterator["Event"]:
         return self.events()
 
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write what has been recorded so far into another file. Raises OSError."""
+        self.flush()
+        recorded = _Positioned(self._descriptor, str(self.path or "trace"))
+        with open(path, "wb") as file:
+            while data := recorded.read(1 << 20):
+                file.write(data)
+
     def digest(self) -> str:
         """A hash over everything recorded so far: equal digests, equal runs."""
         self.flush()
