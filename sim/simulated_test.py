@@ -117,11 +117,11 @@ def what_led_here(simulation: Simulation, lines: Sequence[int] = ()) -> str:
 
 def write_page(simulation: Simulation, directory: Path, name: str, command: str, error: BaseException) -> Path:
     """The page of a run that failed, with its trace and its result beside it. Returns its path; raises OSError."""
-    from sim.report import write_report  # matplotlib takes its time
-
     directory.mkdir(parents=True, exist_ok=True)
     kept = directory / "trace.msgpack"
     simulation.trace.copy_to(kept)
+    from sim.report import write_report  # matplotlib takes its time
+
     result = {
         "scenario": name,
         "summary": "",

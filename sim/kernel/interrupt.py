@@ -18,13 +18,12 @@ from threading import TIMEOUT_MAX, Lock, current_thread, main_thread
 from types import TracebackType
 from typing import Any
 
-from sim.kernel.waiting import ASYNCIO
-
 __all__ = ["GRACE", "Alarm", "held", "innermost", "noticed", "on_interrupt", "shortened"]
 
 GRACE = 1.0
 """Real seconds that a run has to end between two events. After them it is ended wherever it is."""
-_OURS = (ASYNCIO, os.path.dirname(__file__), os.path.join(os.path.dirname(os.path.dirname(__file__)), "network"))
+_KERNEL = os.path.dirname(__file__)
+_OURS = (os.path.dirname(asyncio.__file__), _KERNEL, os.path.join(os.path.dirname(_KERNEL), "network"))
 
 
 class Alarm:

@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, FrameType
 from typing import Any
 
-__all__ = ["ASYNCIO", "chain", "line", "waits_for", "where"]
+__all__ = ["chain", "line", "waits_for", "where"]
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _INNER = ("cr_await", "gi_yieldfrom", "ag_await")
 _STEPS = ("async_generator_asend", "async_generator_athrow")
-ASYNCIO = os.path.dirname(asyncio.__file__)
-"""Where its files are."""
-_LIBRARIES = (ASYNCIO, os.path.dirname(__file__))
+_ASYNCIO = os.path.dirname(asyncio.__file__)
+_LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
 _ADDRESS = r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$"
 MAX_NAMED = 5
 """Tasks of a group, gather or wait that are named."""
@@ -68,7 +67,7 @@ def waits_for(task: asyncio.Task[Any]) -> str:
     children = getattr(future, "_children", None)
     if children:
         return _tasks(children)
-    frames = [frame for frame in _frames(task.get_coro()) if frame.f_code.co_filename.startswith(ASYNCIO)]
+    frames = [frame for frame in _frames(task.get_coro()) if frame.f_code.co_filename.startswith(_ASYNCIO)]
     # The innermost that says something: what waits in a condition waits in its lock. But what a queue and a barrier
     # wait in is their own affair.
     frames.sort(key=lambda frame: isinstance(frame.f_locals.get("self"), asyncio.Queue | asyncio.Barrier))

@@ -119,7 +119,7 @@ def test_a_count_of_seeds_that_makes_no_sense_is_refused(run, words, why):
     result.stderr.fnmatch_lines([f"ERROR: {why}"])
 
 
-def test_a_failing_seed_leaves_its_page_where_sim_report_says(run, pytester):
+def test_a_failing_seed_leaves_its_page_where_sim_report_says(run_apart, pytester):
     text = f"""{ECHO}
 @pytest.mark.simulated(seeds=3)
 async def test_echo(simulation):
@@ -127,7 +127,8 @@ async def test_echo(simulation):
     await asyncio.sleep(0.1)
     assert await ask(b"x") == (b"y" if simulation.seed == 2 else b"x")
 """
-    result = run(text, "--sim-report", "pages")
+    # Within this process the modules that draw would be loaded a second time.
+    result = run_apart(text, "-p", "no:asyncio", "--sim-report", "pages")
     result.assert_outcomes(passed=2, failed=1)
     [folder] = (pytester.path / "pages").iterdir()
     assert folder.name == "test_it.py-test_echo-seed2"
