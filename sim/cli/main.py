@@ -66,7 +66,7 @@ def execute(tokens: Sequence[str]) -> int:
         output.wrong(str(error))
         return USAGE
     except KeyboardInterrupt as error:
-        output.interrupted(error)
+        output.stopped(error)
         return INTERRUPTED
     except Exception as error:
         return _failed(error)

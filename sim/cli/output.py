@@ -37,6 +37,7 @@ __all__ = [
     "note",
     "plan",
     "run",
+    "stopped",
     "study",
     "summary",
     "twin",
@@ -71,7 +72,7 @@ def note(text: str) -> None:
     terminal.err().print(Text(f"rpcnet-sim: {text}", "yellow"))
 
 
-def interrupted(error: KeyboardInterrupt) -> None:
+def stopped(error: KeyboardInterrupt) -> None:
     """Ctrl-C, and where the simulated program was, if it says so."""
     note(f"interrupted: {error}" if str(error) else "interrupted")
 

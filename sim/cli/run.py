@@ -132,7 +132,7 @@ def run(
     except BrokenPipeError:
         terminal.unread()
     except KeyboardInterrupt as error:
-        output.interrupted(error)
+        output.stopped(error)
         codes.append(INTERRUPTED)
     return worst(codes)
 

@@ -72,7 +72,7 @@ def sweep(
         output.note(f"run what is missing: {again}")
         return INTERNAL
     except KeyboardInterrupt as error:
-        output.interrupted(error)
+        output.stopped(error)
         if kept:
             output.note(f"what is done is kept in {kept}, the same command goes on from there")
         return INTERRUPTED
