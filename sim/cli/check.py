@@ -34,6 +34,9 @@ def check(*files: str, settings: Settings = []) -> int:  # noqa: B006 - cyclopts
             except ScenarioError as error:
                 output.mistakes(error)
                 codes.append(USAGE)
+            except UsageError as error:
+                output.wrong(f"{file}: {error}")
+                codes.append(USAGE)
             else:
                 unjudged = "" if scenario.expect else "; it has no [[expect]], so its runs are inconclusive"
                 output.line(f"{file}: {scenario.name} is in order{its_sweep}{unjudged}")

@@ -7,9 +7,12 @@ Tests: tests/sim/scenario/test_load.py.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from rpcnet.app import App, AppError, check_arguments, cluster_config, keyring_of, load_app
 from sim import defects
@@ -25,7 +28,7 @@ from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
 from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
-from sim.scenario.verdict import Expectation, ExpectationError
+from sim.scenario.verdict import DeclaredFault, Expectation, ExpectationError
 
 __all__ = ["Draft", "check", "demand"]
 
@@ -53,8 +56,12 @@ class Draft:
     faults: Mapping[int, Fault]
     expectations: Mapping[int, Expectation]
     names_are_known: bool = True
-    """All nodes could be read, so that a name which is not among them is wrong."""
-    faults_are_known: bool = True
+    """The names of all nodes could be read, so that a name which is not among them is wrong."""
+    labels_are_known: bool = True
+    unread_faults: Sequence[str | None] = ()
+    """The names of faults that could not be read, as far as they have one."""
+    is_unread: Callable[[Path], bool] = lambda path: False
+    """Whether what stands there could not be read, so that nothing can be said about it."""
     sweep: Sweep | None = None
     name: str = "x"
     """It has its own mistake where it is missing."""
@@ -210,8 +217,8 @@ class _Check:
                 parse_latency(node.cpu)
             except ValueError as error:
                 self.blame((*path, "cpu"), f"cpu: {error}")
-        app = self._app(node.app, path)
-        for problem in check_arguments(app, node.args) if app else ():
+        app = self._app(node.app, path) if node.app else None
+        for problem in check_arguments(app, node.args) if app and not self.draft.is_unread((*path, "args")) else ():
             place = path if problem.missing else (*path, "args", problem.argument)
             self.blame(place, f"{node.app}: {problem}", key=problem.missing or "unknown" in str(problem))
 
@@ -234,13 +241,14 @@ class _Check:
         try:
             return select(selector, self.nodes, draws(self.draft.seed, "check"))
         except SelectError as error:
-            self.blame(path, str(error))
+            if self.draft.labels_are_known or not _by_label(selector):
+                self.blame(path, str(error))
             return None
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def _faults(self) -> list[Declared] | None:
-        """The faults as far as they are in order; None where one is not, so that nothing can be said about names."""
+    def _faults(self) -> "_Known":
+        """The faults as far as they are in order."""
         names = dict(zip(self.draft.faults, names_of(list(self.draft.faults.values())), strict=True))
         seen: set[str] = set()
         declared: list[Declared] = []
@@ -259,9 +267,13 @@ class _Check:
                     if fault.nobody and not declared[-1].targets:
                         self.blame((*path, fault.verb), fault.nobody)
                 except SelectError as error:
-                    self.blame((*path, fault.verb), str(error))
-        whole = self.draft.faults_are_known and len(declared) == len(self.draft.faults)
-        return declared if whole else None
+                    if self.draft.labels_are_known or not _by_label(fault.value):
+                        self.blame((*path, fault.verb), str(error))
+        unread = [*(name for name in names.values() if name not in {fault.name for fault in declared})]
+        unnamed = None in self.draft.unread_faults
+        whole = not self.draft.unread_faults and len(declared) == len(self.draft.faults)
+        others = [_Named(name) for name in (*unread, *self.draft.unread_faults) if name is not None]
+        return _Known(faults=[*declared, *others], whole=whole, named=not unnamed)
 
     def _times(self, fault: Fault, path: Path) -> None:
         end = self.draft.duration
@@ -279,22 +291,45 @@ class _Check:
 
     # --- expectations -------------------------------------------------------------------------------------------------
 
-    def _expectation(self, expectation: Expectation, declared: list[Declared] | None, path: Path) -> None:
+    def _expectation(self, expectation: Expectation, known: "_Known", path: Path) -> None:
         chosen = [
             self.selector(getattr(expectation, key), (*path, key))
             for key in expectation.SELECTORS
             if getattr(expectation, key) is not None
         ]
-        if declared is None or None in chosen:
-            return
+        if not known.whole or None in chosen:
+            # Which fault it means cannot be told, only whether there is one of the name that it gives.
+            unknown = {"within"} if known.named else {"within", "after"}
+            fields = {key: None for key in unknown if key in expectation.__struct_fields__}
+            expectation = replace(expectation, **fields)
 
         def resolve(selector: Selector) -> list[str]:
             return select(selector, self.nodes, draws(self.draft.seed, "check"))
 
         try:
-            expectation.check(declared, resolve)
+            expectation.check(known.faults, resolve)
         except ExpectationError as error:
             self.blame((*path, error.key), str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A fault of which only the name is known."""
+
+    name: str
+    verb: str = ""
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The faults, as expectations are checked against them."""
+
+    faults: Sequence[DeclaredFault]
+    whole: bool
+    """Of all of them it is known whom they strike."""
+    named: bool
+    """All their names are known."""
 
 
 class _Checking:
@@ -321,13 +356,24 @@ class _Checking:
     def healed(self, name: str) -> None:
         draft = self._whole.draft
         healable = {name for index, name in self._names.items() if draft.faults[index].healable} | {"all"}
-        if name not in healable and draft.faults_are_known:
+        if name not in healable and not draft.unread_faults:
             verbs = ", ".join(verb for verb, kind in FAULTS.items() if kind.healable)
             self.blame(f'nothing that can be healed ({verbs}) is called "{name}"{nearest(name, healable)}')
 
 
 def _none(world: World) -> list[Script]:
     return []
+
+
+def _by_label(selector: Any) -> bool:
+    """Whether labels are spoken of, anywhere in it."""
+    if isinstance(selector, str):
+        return "=" in selector
+    if isinstance(selector, Struct):
+        selector = asdict(selector)
+    if isinstance(selector, Mapping):
+        selector = list(selector.values())
+    return isinstance(selector, list | tuple) and any(map(_by_label, selector))
 
 
 def _countable(node: Node) -> bool:

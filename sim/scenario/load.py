@@ -1,7 +1,8 @@
 """From a text to a Scenario: TOML, overrides, structs; every mistake with its place.
 
-tomllib reads the text, msgspec converts the values, field by field, so that one look finds many mistakes. What the
-values mean together is checked in check.py. Nothing is run here, but applications are imported to see their arguments.
+tomllib reads the text, msgspec converts the values, field by field. What the values mean together is checked in
+check.py, also where some could not be read: those are left out, or something stands in for them, so that one look finds
+the mistakes of all layers. Nothing is run here, but applications are imported to see their arguments.
 
 Tests: tests/sim/scenario/test_load.py, tests/sim/scenario/test_load_fuzz.py.
 """
@@ -19,7 +20,9 @@ import msgspec
 
 from rpcnet.config import ClusterConfig
 from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability, parse_seconds
+from sim.network.spelling import near
 from sim.scenario import locate
+from sim.scenario.beside import find_beside
 from sim.scenario.check import Draft, check
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.faults import FAULTS, Fault
@@ -40,6 +43,9 @@ from sim.scenario.verdict import Expectation, Figure
 __all__ = ["load", "load_text", "read_number", "unit_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+SHORTEST = 1e-9
+"""Seconds that stand in for a `for` which could not be read: nothing that needs one misses it."""
 
 _AT = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -96,6 +102,17 @@ class _Reader:
         """What stands at the top, tables aside."""
         self.set_by: dict[locate.Path, Override] = {}
         """What was not in the text."""
+        self.unread: set[locate.Path] = set()
+        """What is missing or could not be read, although it may have been meant: nothing can be said about it."""
+
+    def is_unread(self, path: locate.Path) -> bool:
+        """Whether something there, around it or in it could not be read."""
+        return any(path[: len(other)] == other[: len(path)] for other in self.unread)
+
+    def blame_meaning(self, path: locate.Path, message: str, *, key: bool = False) -> None:
+        """Note a mistake of what was read; what could not be read has its own."""
+        if not (path and isinstance(path[-1], str) and self.is_unread(path)):
+            self.blame(path, message, key=key)
 
     def blame(self, path: locate.Path, message: str, *, key: bool = False) -> None:
         """Note a mistake at the value (or the key) at that path."""
@@ -110,7 +127,8 @@ class _Reader:
         for some in overrides:
             self._override(some)
         draft = self._draft()
-        check(draft, self.blame)
+        self._look_beside(draft)
+        check(draft, self.blame_meaning)
         if self.mistakes:
             raise ScenarioError(self.mistakes)
         lines = {
@@ -135,11 +153,14 @@ class _Reader:
         self.values = self._fields(plain, Scenario, (), skip=frozenset(tables | {"origin"}), known=frozenset(tables))
         if "node" not in self.data:
             self.blame((), "a scenario needs at least one [[node]]", key=True)
-        before = len(self.mistakes)
-        nodes = {i: node for i, table in self._tables("node") if (node := self.table(table, Node, ("node", i)))}
+        nodes = {
+            i: node
+            for i, table in self._tables("node")
+            if (node := self.table(table, Node, ("node", i), app="")) is not None
+        }
         # A misspelt [[node]] would make all its names unknown: one mistake, not ten.
         strange = any(isinstance(self.data[key], list) for key in plain.keys() - {*Scenario.__struct_fields__})
-        whole = len(self.mistakes) == before and not strange
+        named = not any(self.is_unread(("node", i, key)) for i in nodes for key in ("name", "count"))
         faults = {i: fault for i, table in self._tables("fault") if (fault := self._fault(table, ("fault", i)))}
         expectations = {
             i: expectation
@@ -155,18 +176,32 @@ class _Reader:
             nodes=nodes,
             faults=faults,
             expectations=expectations,
-            names_are_known=whole,
-            faults_are_known=len(faults) == len(self._list("fault")),
+            names_are_known=named and not strange and len(nodes) == len(self._list("node")),
+            labels_are_known=not any(self.is_unread(("node", i, "labels")) for i in nodes),
+            unread_faults=[_name_of(table) for i, table in self._tables("fault") if i not in faults],
+            is_unread=self.is_unread,
             sweep=self.values.get("sweep_"),
             name=self.values.get("name", "x"),
         )
 
+    def _look_beside(self, draft: Draft) -> None:
+        file = Path(self.file)
+        for index, node in draft.nodes.items():
+            if problem := find_beside(file, node.app):
+                self.blame(("node", index, "app"), problem)
+                self.unread.add(("node", index, "app"))
+        functions = (getattr(expectation, "python", None) for expectation in draft.expectations.values())
+        for name in (*filter(None, functions), *(name for name in draft.catches if ":" in name)):
+            find_beside(file, name)
+
     def _override(self, overrides: Overrides) -> None:
         """Change the document as `--set` says."""
-        try:
-            wanted = parse(overrides)
-        except OverrideError as error:
-            raise ScenarioError([Mistake("--set", 0, 0, str(error))]) from error
+        wanted: list[Override] = []
+        for some in (overrides,) if isinstance(overrides, Mapping) else ([text] for text in overrides):
+            try:
+                wanted += parse(some)
+            except OverrideError as error:
+                self.mistakes.append(Mistake("--set", 0, 0, str(error)))
         for override in wanted:
             try:
                 path = apply(self.data, override)
@@ -188,11 +223,11 @@ class _Reader:
     def _tables(self, key: str) -> list[tuple[int, Any]]:
         return list(enumerate(self._list(key)))
 
-    def table(self, table: Any, kind: type[T], path: locate.Path) -> T | None:
-        """A struct of a table, or None with a mistake noted."""
-        before = len(self.mistakes)
-        values = self._fields(table, kind, path)
-        return None if len(self.mistakes) > before else kind(**values)
+    def table(self, table: Any, kind: type[T], path: locate.Path, **standing_in: Any) -> T | None:
+        """A struct of what could be read of a table; None where it needs more than that, and than what stands in."""
+        values = standing_in | self._fields(table, kind, path)
+        needed = {field.name for field in msgspec.structs.fields(kind) if field.required}
+        return kind(**values) if needed <= values.keys() else None
 
     def _fields(
         self,
@@ -206,18 +241,21 @@ class _Reader:
         """The values of a struct's fields, as far as they are in order. `known` are keys that others read."""
         if not isinstance(table, dict):
             self.blame(path, f"{_dotted(path)}: expected a table, got {_word_of(table)}")
+            self.unread.add(path)
             return {}
         found = {f.encode_name: f for f in msgspec.structs.fields(kind) if f.name not in skip}
         values: dict[str, Any] = {}
         for key, value in table.items():
             if key not in found:
                 self.blame((*path, key), f'unknown key "{key}"{nearest(key, {*found, *known})}', key=True)
+                self.unread.update((*path, meant) for meant in near(key, found.keys() - table.keys()))
             elif (converted := self.value(value, found[key].type, (*path, key))) is not None:
                 values[found[key].name] = converted
         for key, field in found.items():
             if field.required and key not in table:
                 where = f" in {_dotted(path)}" if path else ""
                 self.blame(path, f'"{key}" is missing{where}', key=True)
+                self.unread.add((*path, key))
         return values
 
     def value(self, value: Any, kind: Any, path: locate.Path) -> Any:
@@ -229,6 +267,7 @@ class _Reader:
             allowed = typing.get_args(kind)
             if value not in allowed:
                 self.blame(path, f"{path[-1]} = {value!r} is unknown{nearest(value, allowed)}")
+                self.unread.add(path)
                 return None
             return value
 
@@ -244,6 +283,7 @@ class _Reader:
             return msgspec.convert(value, kind, dec_hook=read)
         except msgspec.ValidationError as error:
             self._blame_value(str(error), path)
+            self.unread.add(path)
             return None
 
     def _blame_value(self, text: str, path: locate.Path) -> None:
@@ -261,7 +301,12 @@ class _Reader:
     def _fault(self, table: Any, path: locate.Path) -> Fault | None:
         common = {field.encode_name for field in msgspec.structs.fields(Fault)}
         kind = self._kind(table, FAULTS, common, "fault", path)
-        return None if kind is None else self.table(table, kind, path)
+        if kind is None:
+            return None
+        fault = self.table(table, kind, path, at=0.0)
+        if fault is not None and fault.for_ is None and self.is_unread((*path, "for")):
+            return msgspec.structs.replace(fault, for_=SHORTEST)
+        return fault
 
     def _expectation(self, table: Any, path: locate.Path) -> Expectation | None:
         common = {f.encode_name for kind in EXPECTATIONS.values() for f in msgspec.structs.fields(kind)} - {
@@ -320,6 +365,12 @@ class _Reader:
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _name_of(table: Any) -> str | None:
+    """What a table calls itself, where it does."""
+    name = table.get("name") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:

@@ -27,6 +27,9 @@ __all__ = ["MAX_RUNS", "Cell", "Plan", "counted", "plan"]
 MAX_RUNS = 10_000_000
 """Runs of one sweep: the results of so many are read into memory at the end."""
 
+MAX_MISTAKES = 50
+"""Of a matrix: so many are looked for."""
+
 Matrix = Mapping[str, Sequence[Any]]
 Task = tuple[int, int]
 """Number of the cell, seed."""
@@ -133,6 +136,8 @@ def _interleaved(scenario: Scenario, interleaving: str) -> Scenario:
 
 
 def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
+    """Raises ScenarioError with the mistakes of all cells."""
+    mistakes: dict[Mistake, None] = {}
     for values in itertools.product(*matrix.values()):
         parameters = dict(zip(matrix, values, strict=True))
         if not parameters:
@@ -142,7 +147,14 @@ def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
             overrides: Any = [override.written for override in parse(parameters)] if spelt else parameters
         except OverrideError as error:
             raise ScenarioError([Mistake("the matrix", 0, 0, str(error))]) from error
-        yield Cell(parameters=parameters, scenario=changed(scenario, overrides))
+        try:
+            yield Cell(parameters=parameters, scenario=changed(scenario, overrides))
+        except ScenarioError as error:
+            mistakes |= dict.fromkeys(error.mistakes)
+            if len(mistakes) > MAX_MISTAKES:
+                break
+    if mistakes:
+        raise ScenarioError(list(mistakes))
 
 
 def _values(key: str, values: Any) -> list[Any]:

@@ -362,3 +362,131 @@ def test_overrides_from_python_may_be_plain_numbers():
 def test_override_that_makes_no_sense_is_answered_as_it_was_written(override, words):
     with pytest.raises(ScenarioError, match=words):
         read(GOOD, [override])
+
+
+LAYERS = """\
+name = "a/b"
+duration = "40"
+seed = "x"
+
+[network]
+loss = "500%"
+
+[cluster]
+probe_intervall = "1s"
+join = "w-9"
+
+[[node]]
+name = "w"
+count = 3
+app = "sim.apps.member:mian"
+start = 5
+
+[[node]]
+name = "v"
+app = "nowhere_at_all:main"
+lables = { role = "v" }
+
+[[node]]
+name = "u"
+args = { x = 1 }
+
+[[fault]]
+at = "5"
+crash = "w-7"
+
+[[fault]]
+at = "6s"
+pause = "role=v"
+fro = "1s"
+
+[[fault]]
+at = "6s"
+partion = { groups = [["w-1"], ["w-2"]] }
+name = "cut"
+
+[[fault]]
+at = "7s"
+partition = { groups = [["w-1"], ["w-8"]], one_way = 3 }
+
+[[expect]]
+member_failed = "w-12"
+within = "10"
+
+[[expect]]
+member_recovered = "w-1"
+after = "cutt"
+within = "10s"
+
+[[expect]]
+member_left = "w-1"
+after = "cut"
+max = { notise_last = 3 }
+
+[[expect]]
+convergd = true
+
+[sweep]
+seeds = "5:1"
+"""
+
+
+def told(text, overrides=()):
+    with pytest.raises(ScenarioError) as caught:
+        read(text, overrides)
+    return [(mistake.line, mistake.message) for mistake in caught.value.mistakes]
+
+
+def test_mistakes_of_all_layers_are_told_at_once():
+    found = told(LAYERS, ["nonsense", "node.zz.count=3"])
+    expected = [
+        (0, "sets nothing"),
+        (0, 'there is no node "zz"'),
+        (1, "cannot name a scenario"),
+        (2, "not a duration"),
+        (3, "expected a whole number"),
+        (6, "a probability is between"),
+        (9, 'did you mean "probe_interval"'),
+        (10, 'unknown node "w-9"'),
+        (15, "has no 'mian'"),
+        (16, "a duration is text with a unit"),
+        (20, "there is no module 'nowhere_at_all'"),
+        (21, 'did you mean "labels"'),
+        (23, '"app" is missing'),
+        (28, "not a duration"),
+        (29, 'unknown node "w-7"'),
+        (34, 'did you mean "for"'),
+        (38, 'did you mean "partition"'),
+        (43, 'unknown node "w-8"'),
+        (43, "expected true or false"),
+        (46, 'unknown node "w-12"'),
+        (47, "not a duration"),
+        (51, 'did you mean "cut"'),
+        (57, 'did you mean "notice_last"'),
+        (60, 'did you mean "converged"'),
+        (63, 'seeds "5:1" is empty'),
+    ]
+    assert [line for line, _ in found] == [line for line, _ in expected]
+    assert [words for (_, message), (_, words) in zip(found, expected, strict=True) if words not in message] == []
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('for = "2s"\ncrash', 'for = "2"\ncrash'),
+        ('at = "10s"', 'at = "10"'),
+        ("count = 3", "count = 'three'"),
+        ('labels = { role = "worker" }', "labels = 3"),
+        ("args = { streams = 2 }", "args = 3"),
+        ('{ groups = [["director"], "role=worker"] }', "{ groups = 3 }"),
+        ('next = "ready + 2s"', "next = 3"),
+        ('loss = "5%"', 'loss = ["5%"]'),
+        ('duration = "40s"', 'duration = "soon"'),
+        ('name = "split"', "name = 3"),
+        ("no_false_failures = true", 'member_failed = "worker-2"\nwithin = 3\nafter = "split"'),
+    ],
+)
+def test_one_mistake_in_a_good_file_is_one_mistake(written, instead):
+    assert written in GOOD
+    assert len(told(GOOD.replace(written, instead))) == 1
