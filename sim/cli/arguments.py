@@ -13,6 +13,8 @@ from sim.cli import output
 from sim.cli.exits import USAGE, UsageError
 
 if TYPE_CHECKING:
+    from cyclopts import Token
+
     from sim.scenario.schema import Scenario
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Seeds",
     "Settings",
     "WallLimit",
+    "Whole",
     "demand_files",
     "demand_trace",
     "loaded",
@@ -49,6 +52,18 @@ WallLimit = Annotated[
     Parameter(help="Real time that a simulated run may take (30s, 5m): one that takes longer fails, and says where."),
 ]
 Flag = Parameter(negative=())
+
+
+def _whole(_: object, tokens: "Sequence[Token]") -> int:
+    """The number, where the text is one: 1.5 is not rounded to 2."""
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no whole number") from None
+
+
+Whole = Parameter(converter=_whole)
 
 
 def demand_files(command: str, files: Sequence[str]) -> None:

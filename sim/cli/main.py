@@ -8,8 +8,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import metadata
 
 from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
 
 from sim.cli import output, terminal
 from sim.cli.check import check
@@ -25,6 +27,7 @@ __all__ = ["execute", "main"]
 
 app = App(
     name="rpcnet-sim",
+    version=lambda: metadata.version("rpcnet"),
     help="Run scenarios on simulated machines, or as processes on real sockets.",
     suppress_keyboard_interrupt=False,  # it would end us without a word
 )
@@ -62,6 +65,9 @@ def execute(tokens: Sequence[str]) -> int:
     except BrokenPipeError:
         terminal.unread()
         return 0 if tokens else USAGE
+    except UnusedCliTokensError as error:
+        output.wrong(f"this is more than the command takes: {' '.join(error.unused_tokens or ())}")
+        return USAGE
     except (CycloptsError, UsageError) as error:
         output.wrong(str(error))
         return USAGE

@@ -13,8 +13,11 @@ from sim.cli.exits import UsageError
 __all__ = ["writable_directory", "writable_file"]
 
 
-def writable_file(option: str, path: Path) -> Path:
-    """The file, which is left as it was; its directory is made. Raises UsageError."""
+def writable_file(option: str, path: Path, ours: str = "") -> Path:
+    """The file, which is left as it was; its directory is made. Raises UsageError.
+
+    With `ours` also where the file is there already, and that is not among its first bytes: it is somebody's.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -22,9 +25,20 @@ def writable_file(option: str, path: Path) -> Path:
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         except FileNotFoundError:
             tempfile.TemporaryFile(dir=path.parent).close()
+        head = _head(path)
     except (OSError, ValueError) as error:
         raise _refused(option, path, error) from error
+    if head and ours.encode() not in head:
+        raise UsageError(f"{option} {path}: this file is not of ours ({ours}), and is left alone; name another one")
     return path
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file that is kept on a disk."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def writable_directory(option: str, path: Path) -> Path:

@@ -20,6 +20,7 @@ from sim.cli.arguments import (
     Seeds,
     Settings,
     WallLimit,
+    Whole,
     demand_files,
     loaded,
     seeds_of,
@@ -40,7 +41,7 @@ Once = Callable[["Scenario", int], "tuple[Run, Path | None]"]
 
 def run(
     *files: str,
-    seed: Annotated[int | None, Parameter(help="Instead of the file's.")] = None,
+    seed: Annotated[int | None, Whole, Parameter(help="Instead of the file's.")] = None,
     seeds: Seeds = None,
     backend: Annotated[Literal["sim", "sockets"], Parameter(help="Virtual time, or real processes.")] = "sim",
     slack: Annotated[
@@ -64,6 +65,7 @@ def run(
     from rpcnet.app import add_working_directory
     from sim.defects import UnknownDefect, find
     from sim.scenario import run as running
+    from sim.trace.layout import FORMAT
 
     demand_files("run", files)
     if seed is not None and seeds is not None:
@@ -97,7 +99,7 @@ def run(
         raise UsageError(f"--report: two of the files are called {twice}, and so would their reports; run them apart")
 
     if trace is not None:
-        writable_file("--trace", trace)
+        writable_file("--trace", trace, FORMAT)
     if report is not None:
         writable_directory("--report", report)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sim.cli import output, terminal
-from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings, WallLimit, wall_seconds
+from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings, WallLimit, Whole, wall_seconds
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
 from sim.cli.paths import writable_file
 
@@ -23,7 +23,7 @@ def sweep(
     *,
     seeds: Seeds = None,
     plan: Annotated[bool, Flag, Parameter(help="Say how many runs this is; run nothing.")] = False,
-    jobs: Annotated[int | None, Parameter(help="Processes; left out = one a core.")] = None,
+    jobs: Annotated[int | None, Whole, Parameter(help="Processes; left out = one a core.")] = None,
     out: Annotated[Path | None, Parameter(help="Keeps each result as it comes; left out = in reports/sweeps.")] = None,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006

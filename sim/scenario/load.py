@@ -7,6 +7,7 @@ the mistakes of all layers. Nothing is run here, but applications are imported t
 Tests: tests/sim/scenario/test_load.py, tests/sim/scenario/test_load_fuzz.py.
 """
 
+import functools
 import re
 import tomllib
 import types
@@ -226,7 +227,7 @@ class _Reader:
     def table(self, table: Any, kind: type[T], path: locate.Path, **standing_in: Any) -> T | None:
         """A struct of what could be read of a table; None where it needs more than that, and than what stands in."""
         values = standing_in | self._fields(table, kind, path)
-        needed = {field.name for field in msgspec.structs.fields(kind) if field.required}
+        needed = {field.name for field in _fields_of(kind) if field.required}
         return kind(**values) if needed <= values.keys() else None
 
     def _fields(
@@ -243,7 +244,7 @@ class _Reader:
             self.blame(path, f"{_dotted(path)}: expected a table, got {_word_of(table)}")
             self.unread.add(path)
             return {}
-        found = {f.encode_name: f for f in msgspec.structs.fields(kind) if f.name not in skip}
+        found = {f.encode_name: f for f in _fields_of(kind) if f.name not in skip}
         values: dict[str, Any] = {}
         for key, value in table.items():
             if key not in found:
@@ -299,7 +300,7 @@ class _Reader:
     # --- tables that know themselves by a key -------------------------------------------------------------------------
 
     def _fault(self, table: Any, path: locate.Path) -> Fault | None:
-        common = {field.encode_name for field in msgspec.structs.fields(Fault)}
+        common = {field.encode_name for field in _fields_of(Fault)}
         kind = self._kind(table, FAULTS, common, "fault", path)
         if kind is None:
             return None
@@ -309,9 +310,7 @@ class _Reader:
         return fault
 
     def _expectation(self, table: Any, path: locate.Path) -> Expectation | None:
-        common = {f.encode_name for kind in EXPECTATIONS.values() for f in msgspec.structs.fields(kind)} - {
-            *EXPECTATIONS
-        }
+        common = {f.encode_name for kind in EXPECTATIONS.values() for f in _fields_of(kind)} - {*EXPECTATIONS}
         kind = self._kind(table, EXPECTATIONS, common, "expectation", path)
         if kind is None:
             return None
@@ -319,7 +318,7 @@ class _Reader:
             return self.table(table, kind, path)
         # One that takes keys of its own reads them itself; a mistake in the others is found before.
         before = len(self.mistakes)
-        named = {f.encode_name for f in msgspec.structs.fields(kind)}
+        named = {f.encode_name for f in _fields_of(kind)}
         self._fields({key: value for key, value in table.items() if key in named}, kind, path)
         return None if len(self.mistakes) > before else kind.build(table, read_number)
 
@@ -367,6 +366,12 @@ class _Reader:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Its fields; msgspec looks all annotations up anew each time, which a file of many tables waits for."""
+    return msgspec.structs.fields(kind)
+
+
 def _name_of(table: Any) -> str | None:
     """What a table calls itself, where it does."""
     name = table.get("name") if isinstance(table, dict) else None
@@ -382,7 +387,7 @@ def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
     if len(structs) < 2:
         return kind, structs[0] if structs else None
     keys = set(value) if isinstance(value, dict) else set()
-    needed = {s: {f.encode_name for f in msgspec.structs.fields(s) if f.required} for s in structs}
+    needed = {s: {f.encode_name for f in _fields_of(s) if f.required} for s in structs}
     fitting = next((s for s in structs if needed[s] <= keys), structs[0])
     others = [m for m in members if m not in structs] + [fitting]
     return typing.Union[tuple(others)], fitting  # noqa: UP007 - made at run time

@@ -31,6 +31,13 @@ Key = tuple[bytes, int]
 """Parameters, seed."""
 
 
+class _Kind(msgspec.Struct):
+    """What the first line says in every version."""
+
+    format: str
+    version: int
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line: what all the others belong to."""
 
@@ -156,11 +163,15 @@ class Results:
     def _same(self, line: bytes, wanted: Header) -> None:
         strange = Refused(f"{self.path}: this is no results file of a sweep, and is left alone; give another --out")
         try:
+            kind = msgspec.json.decode(line, type=_Kind)
+            if kind.format != FORMAT:
+                raise strange
+            if kind.version != VERSION:
+                why = f"its format is version {kind.version}, this rpcnet writes version {VERSION}"
+                raise Refused(f"{self.path} holds results of another rpcnet: {why}; give another --out")
             found = msgspec.json.decode(line, type=Header)
         except msgspec.DecodeError:
             raise strange from None
-        if found.format != FORMAT or found.version != VERSION:
-            raise strange
         differences = list(_differences(found, wanted))
         if differences:
             raise Refused(

@@ -1,5 +1,7 @@
 """Wrong usage, help, the list of scenarios and defects, and errors of the command itself."""
 
+from importlib import metadata
+
 import pytest
 
 from sim.cli import execute
@@ -21,7 +23,11 @@ def test_list_names_scenarios_and_defects(folder, capsys):
         (["run", "holds.toml", "--sed", "3"], "Did you mean --seed"),
         (["rnu"], 'Did you mean "run"'),
         (["run", "holds.toml", "--backend", "sokets"], 'Did you mean "sockets"'),
-        (["run", "holds.toml", "--seed", "x"], "unable to convert"),
+        (["run", "holds.toml", "--seed", "x"], "Invalid value for --seed: 'x' is no whole number"),
+        (["run", "holds.toml", "--seed", "1.5"], "Invalid value for --seed: '1.5' is no whole number"),
+        (["sweep", "holds.toml", "--jobs", "1.5"], "Invalid value for --jobs: '1.5' is no whole number"),
+        (["sweep", "holds.toml", "fails.toml"], "more than the command takes: fails.toml"),
+        (["run", "holds.toml", "--trace", "holds.toml"], "this file is not of ours"),
         (["run", "holds.toml", "--seeds", "3:1"], "is empty"),
         (["run", "holds.toml", "--seeds", "a:b"], "write it as A:B"),
         (["run", "holds.toml", "--seed", "9" * 20], "a seed is between -2**63 and 2**63 - 1"),
@@ -53,6 +59,11 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert execute([]) == 2
     assert "check-determinism" in capsys.readouterr().out
     assert execute(["--help"]) == 0
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    assert execute(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == metadata.version("rpcnet")
 
 
 def test_an_error_of_our_own_is_exit_code_3(monkeypatch, capsys):

@@ -79,6 +79,12 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path, header, text):
     assert path.read_text() == text
 
 
+def test_results_of_another_format_are_told_as_such(kept, header):
+    kept.write_text(kept.read_text().replace('"version":1', '"version":2', 1))
+    with pytest.raises(Refused, match="its format is version 2, this rpcnet writes version 1"):
+        Results(kept, header)
+
+
 def test_a_changed_scenario_is_refused_and_told_where(kept, draws):
     changed = header_of(plan(draws('\n[cluster]\npreset = "wan"\n'), matrix={"network.loss": [0.0, 0.5]}))
     with pytest.raises(Refused, match=r"the scenario has changed since \(line 17 .*delete the file to begin anew"):
