@@ -119,6 +119,8 @@ def demand_trace(path: Path) -> Path:
     file = path / TRACE if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"{file}: no such trace")
+    if file.stat().st_size == 0:
+        output.note(f"{file}: it is empty, as of a run that was ended before anything happened")
     if torn := torn_end(file):
         output.note(f"{file}: {torn}")
     return file

@@ -43,10 +43,12 @@ def report(
     beside = file.parent / RESULT
     result: dict[str, Any] = {}
     if file.name == TRACE and beside.is_file():
+        from sim.report.result import read_result
+
         try:
-            result = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+            result = read_result(beside.read_bytes())
         except msgspec.DecodeError as error:
-            raise UsageError(f"{beside}: {error}") from error
+            raise UsageError(f"{beside} is no result of a run: {error}") from error
     next(read(file), None)  # what is no trace is refused before anything is written
     directory = out or (file.parent if file.name == TRACE else file.with_name(f"{file.stem}-report"))
     output.line(str(write_page(writable_directory("--out", directory), result, file)))

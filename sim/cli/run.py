@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from sim.cli import output, terminal
 from sim.cli.arguments import (
+    RESULT,
     TRACE,
     Defects,
     Flag,
@@ -102,6 +103,10 @@ def run(
         writable_file("--trace", trace, FORMAT)
     if report is not None:
         writable_directory("--report", report)
+        if (report / "index.html").exists() and not (report / RESULT).exists():
+            raise UsageError(
+                f"--report {report}: the index.html in it is of no report, and is left alone; name another one"
+            )
 
     def once(scenario: "Scenario", seed: int) -> "tuple[Run, Path | None]":
         directory, path = None, trace

@@ -4,6 +4,8 @@ import fnmatch
 import json
 from pathlib import Path
 
+import pytest
+
 from sim.cli import execute
 from sim.trace import read
 from tests.sim.cli.talk import FILE
@@ -124,3 +126,38 @@ def test_reports_that_would_overwrite_each_other_are_refused(capsys):
     assert execute(["run", "holds.toml", "fails.toml", "--report", "there"]) == 2
     assert "two of the files are called talk" in capsys.readouterr().err
     assert not Path("there").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"a":',
+        '{"expectations": 3}',
+        '{"expectations": [{"name": 1}]}',
+        '{"expectations": [{"name": "x", "verdict": "holds", "causes": [{"line": 1}]}]}',
+        '{"nodes": 5}',
+        '{"warnings": 1}',
+        '{"virtual_seconds": "x"}',
+    ],
+)
+def test_a_result_that_is_none_is_refused_with_its_name(folder, capsys, text):
+    execute(["run", "fails.toml", "--report", "out"])
+    capsys.readouterr()
+    (folder / "out" / "result.json").write_text(text)
+    assert execute(["report", "out"]) == 2
+    assert capsys.readouterr().err.startswith("rpcnet-sim: out/result.json is no result of a run: ")
+
+
+def test_a_page_of_somebody_else_is_left_alone(folder, capsys):
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("mine")
+    assert execute(["run", "holds.toml", "--report", "site"]) == 2
+    assert "the index.html in it is of no report" in capsys.readouterr().err
+    assert (folder / "site" / "index.html").read_text() == "mine"
+
+
+def test_an_empty_trace_is_said_to_be(folder, capsys):
+    (folder / "nothing.trace").touch()
+    execute(["diff", "nothing.trace", "nothing.trace"])
+    assert "nothing.trace: it is empty" in capsys.readouterr().err
