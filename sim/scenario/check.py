@@ -270,8 +270,10 @@ class _Check:
                     if self.draft.labels_are_known or not _by_label(fault.value):
                         self.blame((*path, fault.verb), str(error))
         unread = [*(name for name in names.values() if name not in {fault.name for fault in declared})]
-        unnamed = None in self.draft.unread_faults
-        whole = not self.draft.unread_faults and len(declared) == len(self.draft.faults)
+        unnamed = None in self.draft.unread_faults or any(
+            self.draft.is_unread(("fault", index, "name")) for index in self.draft.faults
+        )
+        whole = not unnamed and not self.draft.unread_faults and len(declared) == len(self.draft.faults)
         others = [_Named(name) for name in (*unread, *self.draft.unread_faults) if name is not None]
         return _Known(faults=[*declared, *others], whole=whole, named=not unnamed)
 

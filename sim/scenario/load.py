@@ -249,7 +249,7 @@ class _Reader:
         for key, value in table.items():
             if key not in found:
                 self.blame((*path, key), f'unknown key "{key}"{nearest(key, {*found, *known})}', key=True)
-                self.unread.update((*path, meant) for meant in near(key, found.keys() - table.keys()))
+                self.unread.update((*path, meant) for meant in _meant(key, value, found.keys() - table.keys()))
             elif (converted := self.value(value, found[key].type, (*path, key))) is not None:
                 values[found[key].name] = converted
         for key, field in found.items():
@@ -364,6 +364,12 @@ class _Reader:
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _meant(key: str, value: Any, missing: Iterable[str]) -> list[str]:
+    """What an unknown key may stand for: a key of a like name; where there is none, one that names nodes otherwise."""
+    shapes = {"count": isinstance(value, int), "labels": isinstance(value, dict)}
+    return near(key, missing) or [name for name in missing if shapes.get(name)]
 
 
 @functools.cache

@@ -483,10 +483,13 @@ def test_mistakes_of_all_layers_are_told_at_once():
         ('next = "ready + 2s"', "next = 3"),
         ('loss = "5%"', 'loss = ["5%"]'),
         ('duration = "40s"', 'duration = "soon"'),
+        ("count = 3", "number = 3"),
+        ('labels = { role = "worker" }', 'tags = { role = "worker" }'),
         ('name = "split"', "name = 3"),
         ("no_false_failures = true", 'member_failed = "worker-2"\nwithin = 3\nafter = "split"'),
     ],
 )
 def test_one_mistake_in_a_good_file_is_one_mistake(written, instead):
-    assert written in GOOD
-    assert len(told(GOOD.replace(written, instead))) == 1
+    good = f'{GOOD}\n[[expect]]\nmember_failed = "worker-2"\nafter = "split"\n'
+    assert written in good
+    assert len(told(good.replace(written, instead, 1))) == 1
