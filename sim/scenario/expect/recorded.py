@@ -95,7 +95,11 @@ class Recorded(Timed, frozen=True, kw_only=True):
         for window in self.windows(context, victim):
             for observer in observers(history, window, wanted):
                 if observer.node != victim:
-                    yield from self._ask(history, observer, seen_by.get(observer.node, ()), window)
+                    seen = seen_by.get(observer.node, ())
+                    if not self.OF_THE_RUN:
+                        # A loss by the next strike undoes no return from this one.
+                        seen = [s for s in seen if s.time < window.again.get(victim, math.inf)]
+                    yield from self._ask(history, observer, seen, window)
 
     def _ask(self, history: History, observer: Observer, seen: Sequence[Sighting], window: Window) -> Iterator[_Answer]:
         in_time = [s for s in seen if s.time <= window.deadline]

@@ -40,6 +40,16 @@ def test_lost_again_after_its_return_fails(story):
     assert MemberRecovered(member_recovered="worker", within=5.0).judge(story.context()).verdict is Verdict.FAILS
 
 
+def test_a_loss_by_the_next_strike_undoes_no_return_from_this_one(story):
+    story.cluster("a", "v")
+    for time in (10, 20):
+        story.partition(time, ["a"], ["v"], undone=time + 5).sees(time + 3, "a", "member_failed", "v")
+    story.sees(16, "a", "member_recovered", "v").sees(27, "a", "member_recovered", "v")
+    judgement = MemberRecovered(member_recovered="v", within=8.0).judge(story.end(40, "a", "v").context())
+    assert judgement.verdict is Verdict.HOLDS
+    assert (judgement.measured["recovery_first"], judgement.measured["recovery_last"]) == (1.0, 2.0)
+
+
 def test_who_never_lost_it_is_not_asked_and_nobody_is_inconclusive(story):
     story.cluster("a", "worker").pause(10, "worker", 2).end(40, "a", "worker")
     judgement = MemberRecovered(member_recovered="worker", within=5.0).judge(story.context())
