@@ -36,8 +36,13 @@ class Agreed(Flag, Timed, frozen=True, kw_only=True):
         judgements = [found for window in windows if (found := self._judge(context, window)) is not None]
         order = (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS)
         slowest = max(judgements, key=lambda judgement: judgement.measured.get("converged_at", -math.inf))
-        worst = min((slowest, *judgements), key=lambda judgement: order.index(judgement.verdict))
-        return replace(worst, measured=slowest.measured)
+        # The last window asks all; those before leave out who is struck again.
+        worst = min(reversed(judgements), key=lambda judgement: order.index(judgement.verdict))
+        if len(judgements) > 1 and worst.verdict is Verdict.HOLDS:
+            took = seconds(slowest.measured["converged_at"])
+            worst = replace(worst, saw=f"{worst.saw}; of {len(judgements)} strikes the slowest took {took}")
+        at = slowest.measured.get("converged_at")
+        return worst if at is None else replace(worst, measured={**worst.measured, "converged_at": at})
 
     def _judge(self, context: Context, window: Window) -> Judgement | None:
         """None where all that could be asked are struck again in this window: a later one judges them."""

@@ -129,7 +129,10 @@ def rolled(story, *, told):
 def test_a_strike_within_the_window_of_another_is_judged_by_its_own(story):
     judgement = judged(rolled(story, told=19.5), Converged(converged=True, within=6.0))
     assert judgement.verdict is Verdict.HOLDS
-    assert judgement.measured["converged_at"] == 5.5
+    assert judgement.measured == {"converged_at": 5.5, "observers": 3.0}
+    assert judgement.saw.startswith("3 observers agreed") and judgement.saw.endswith(
+        "; of 2 strikes the slowest took 5.5 s"
+    )
 
 
 def test_the_last_strike_excuses_nobody(story):
