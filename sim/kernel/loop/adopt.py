@@ -1,19 +1,19 @@
 """Real sockets that are handed to a node's loop: they become simulated ones.
 
-Options and bound name go to a simulated socket, the descriptor is closed, and the object speaks for the simulated one
-from then on. Knows no loop. What `socket.socket()` makes on a node is sim.kernel.patches.socket_module's. Tests:
+Options, bound name and descriptor go to a simulated socket, and the object speaks for the simulated one from then on.
+Knows no loop. What `socket.socket()` makes on a node is sim.kernel.patches.socket_module's. Tests:
 tests/sim/kernel/loop/test_adopt.py.
 """
 
 import socket
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.sockets import SimulatedSocket
 
-__all__ = ["FAMILIES", "KINDS", "Adopted", "adopt", "stand_for", "standing_for"]
+__all__ = ["FAMILIES", "KINDS", "REAL", "Adopted", "adopt", "real_one", "stand_for", "standing_for"]
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -31,6 +31,8 @@ _FORWARDED = (
     "sendall sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
 )
 
+REAL: WeakSet[socket.socket] = WeakSet()
+"""Sockets that were made elsewhere than on a node since `socket` is patched: programs hand them over by number, too."""
 _stands_for: WeakKeyDictionary[socket.socket, SimulatedSocket] = WeakKeyDictionary()
 
 
@@ -98,10 +100,15 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
     except OSError:
         made.close()
         raise
-    sock.close()
+    made.take_number(sock.detach())
     sock.__class__ = Adopted
     stand_for(sock, made)
     return made
+
+
+def real_one(descriptor: int) -> socket.socket | None:
+    """The real socket with that descriptor, where the program has one."""
+    return next((each for each in REAL if type(each) is not Adopted and each.fileno() == descriptor), None)
 
 
 def _peer(sock: socket.socket) -> Any:

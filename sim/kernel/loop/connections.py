@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from sim.kernel.errors import NodeDown, NotSimulated
-from sim.kernel.loop.adopt import adopt
+from sim.kernel.loop.adopt import adopt, real_one
 from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.run import Turns
 from sim.kernel.loop.sockets import SimulatedSocket
@@ -334,6 +334,9 @@ class ConnectionMethods(Turns):
             raise ValueError(f"Invalid file descriptor: {fd}")
         watched = self._selector.sockets.get(fd)
         if watched is None:
+            real = real_one(fd)
+            if real is not None:
+                return self._simulated(real)
             raise NotSimulated(
                 f"file descriptor {fd} is not a simulated socket; on a simulated node use streams, datagram "
                 "endpoints or loop.sock_* with sockets of the simulation"

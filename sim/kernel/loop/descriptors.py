@@ -157,6 +157,11 @@ class OpenSocket(BareSocket):
         if self._shared is not None:
             self.share()
 
+    def take_number(self, descriptor: int) -> None:
+        """Have a real descriptor, for the program may have noted its number; closed with this one."""
+        self._selector.renumber(self, descriptor)
+        self._descriptor = descriptor
+
     def dup(self) -> Any:
         self._check_open()
         other = self.another(-1)

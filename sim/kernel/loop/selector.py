@@ -4,6 +4,7 @@ Level-triggered as epoll is. Which sockets may have something is marked by the s
 at all of them; sim.kernel.loop.run asks the marked ones. Tests: tests/sim/kernel/loop/test_loop.py.
 """
 
+import os
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -20,7 +21,7 @@ FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of th
 class Selector:
     """A node's sockets, and which of them may have something (`marked`)."""
 
-    __slots__ = ("_descriptor", "detached", "loop", "marked", "sockets")
+    __slots__ = ("_descriptor", "_numbers", "detached", "loop", "marked", "sockets")
 
     def __init__(self, loop: "Turns") -> None:
         self.loop = loop
@@ -28,6 +29,8 @@ class Selector:
         self.marked: dict[int, SimulatedSocket] = {}
         self.detached: set[int] = set()
         """Descriptors that no object of the program has since `detach()`."""
+        self._numbers: dict[int, Number] = {}
+        """Descriptors of the real machine that adopted sockets have."""
         self._descriptor = FIRST_DESCRIPTOR
 
     def add(self, added: "SimulatedSocket") -> int:
@@ -36,10 +39,17 @@ class Selector:
         self.sockets[self._descriptor] = added
         return self._descriptor
 
+    def renumber(self, watched: "SimulatedSocket", descriptor: int) -> None:
+        """From now on that socket has this descriptor of the real machine."""
+        self.remove(watched.fileno())
+        self._numbers[descriptor] = Number(descriptor)
+        self.sockets[descriptor] = watched
+
     def remove(self, descriptor: int) -> None:
         self.sockets.pop(descriptor, None)
         self.marked.pop(descriptor, None)
         self.detached.discard(descriptor)
+        self._numbers.pop(descriptor, None)
 
     def get_key(self, descriptor: int) -> SelectorKey:
         """As a real selector's: a transport's repr() asks it. Raises KeyError."""
@@ -51,6 +61,22 @@ class Selector:
 
     def close(self) -> None:
         self.marked.clear()
+        self._numbers.clear()
+
+
+class Number:
+    """A descriptor of the real machine, kept so that nothing else gets it: what it was is closed. Let go it is free."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
 
 
 class Transports:

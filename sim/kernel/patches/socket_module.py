@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
-from sim.kernel.loop.adopt import FAMILIES, KINDS
+from sim.kernel.loop.adopt import FAMILIES, KINDS, REAL
 from sim.kernel.loop.descriptors import with_descriptor
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.patches import rebind
@@ -67,7 +67,9 @@ def _names(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
 def _new(cls: Any, *args: Any, **options: Any) -> Any:
     node: Any = running()
     if node is None or cls is not socket.socket:
-        return _socket.socket.__new__(cls)
+        made = _socket.socket.__new__(cls)
+        REAL.add(made)
+        return made
     return _of_node(node, *args, **options)
 
 

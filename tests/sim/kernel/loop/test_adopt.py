@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 import sys
 from threading import Thread
@@ -95,6 +96,35 @@ def test_a_real_socket_that_listens_goes_on_to_listen(real):
         writer.close()
 
     on_a_node(main)
+
+
+def test_a_real_socket_is_adopted_by_its_number():
+    """As tornado hands over the sockets that its servers listen on, which a test has made before its loop runs."""
+    loop = sim.new_event_loop()
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    listening.setblocking(False)
+    number = listening.fileno()
+    accepted = []
+
+    async def main():
+        asyncio.get_running_loop().add_reader(number, lambda: accepted.append(listening.accept()))
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        await asyncio.sleep(1)
+        writer.close()
+        assert len(accepted) == 1
+        accepted[0][0].close()
+        assert listening.fileno() == number
+        assert asyncio.get_running_loop().remove_reader(number)
+
+    loop.run_until_complete(main())
+    with socket.socket() as another:
+        assert another.fileno() != number  # nothing else has it meanwhile
+    listening.close()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(number)
+    loop.close()
 
 
 def test_an_adopted_socket_connects_and_is_used_by_the_same_object(real):
