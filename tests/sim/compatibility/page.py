@@ -1,7 +1,8 @@
 """Writes docs/compatibility.md from the tests that ran: `python -m tests.sim.compatibility.page`.
 
 Three kinds: CPython's own tests on simulated loops, twins of programs over real sockets, third-party programs. Only
-what passed is counted. A test of the conformance room holds the page to what it would write now.
+what passed is counted. A test of the conformance room holds the page to what it would write now. The counts of other
+projects' own suites, which take half an hour, are those that `python benchmarks/suites` has written to suites.json.
 """
 
 import json
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "compatibility.md"
+SUITES = Path(__file__).parent / "suites.json"
 COMMAND = "python -m tests.sim.compatibility.page"
 LIBRARIES = {
     "test_aiohttp": ("aiohttp",),
@@ -40,7 +42,9 @@ TWINS = {
 REFUSED = {
     "subprocesses": "a node of its own",
     "`connect_read_pipe`, `connect_write_pipe`": "a socket between two nodes, a queue within one",
-    "`add_reader`, `add_writer` with a real descriptor": "streams, `loop.sock_*`, sockets made on the node",
+    "`add_reader`, `add_writer` with what is no socket, or one that is connected": (
+        "streams, `loop.sock_*`, sockets made on the node"
+    ),
     "what blocks: `socket.create_connection`, `accept` of a blocking socket, …": "`loop.sock_*`, streams",
     "raw sockets, `makefile`, sockets connected to a real peer": "TCP, UDP and Unix sockets of the node",
     "multicast": "a datagram to each node",
@@ -52,6 +56,12 @@ DIFFERENT = (
     "a server on all addresses has its sockets in the order of `getaddrinfo`, asyncio's in that of a set, which "
     "another process walks in another order",
 )
+
+SUITES_ELSE = {
+    "refused": "need what is refused, see below",
+    "deviates": "fail otherwise",
+    "hangs": "wait for what never comes",
+}
 
 Results = dict[str, list[str]]
 """Module → names of the tests that passed, in order."""
@@ -102,6 +112,7 @@ def render(conformance: dict[str, Any], twins: Results, programs: Results) -> st
         versions = ", ".join(f"{name} {version(name)}" for name in packages)
         lines += [f"**{versions}**: {'; '.join(map(words, programs[module]))}.", ""]
     lines += [
+        *suites(json.loads(SUITES.read_text(encoding="utf-8"))),
         "## What is refused, or not the same",
         "",
         "What a simulated machine does not have raises `sim.NotSimulated` at the call, which says what to use instead.",
@@ -113,6 +124,27 @@ def render(conformance: dict[str, Any], twins: Results, programs: Results) -> st
         f"Not the same: {'; '.join(DIFFERENT)}.",
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def suites(table: dict[str, Any]) -> list[str]:
+    """What the suites of other projects have shown."""
+    counts = {kind: sum(row[kind] for row in table.values()) for kind in ("tests", "same", *SUITES_ELSE)}
+    return [
+        "## Other projects' own test suites",
+        "",
+        "Run twice by `python benchmarks/suites`, from the source distributions: on asyncio's own loop, and with every "
+        f"loop made by `sim.new_event_loop()`. Of {counts['tests']} tests that run on a loop and pass on asyncio's, "
+        f"{counts['same']} pass on ours.",
+        "",
+        f"| project | tests | pass | {' | '.join(SUITES_ELSE.values())} |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(
+            f"| {name} {row['version']} | {row['tests']} | {row['same']} | "
+            f"{' | '.join(str(row[kind]) for kind in SUITES_ELSE)} |"
+            for name, row in table.items()
+        ),
+        "",
+    ]
 
 
 def passed(folder: str) -> Results:

@@ -1,0 +1,99 @@
+"""A pytest plugin for the suites of other projects: makes their loops simulated ones, and writes down what became of
+each test (see __main__.py).
+
+Every policy of asyncio's makes its loops with `_loop_factory`, so that all ways to a new loop are reached but the
+constructors of loop classes. A test that takes too long is broken off by a signal.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SIMULATED = os.environ["SUITES_WORLD"] == "sim"
+TOLD = Path(os.environ["SUITES_TOLD"])
+LIMIT = float(os.environ["SUITES_LIMIT"])
+
+
+class Hung(BaseException):
+    """The test ran into the time limit."""
+
+
+def _hung(*_: Any) -> None:
+    raise Hung("the time limit")
+
+
+class Recorder:
+    """Writes a line when a test begins, and one when it has ended."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.entry: dict[str, Any] = {}
+        self.done = {entry["test"] for line in TOLD.read_text().splitlines() if "test" in (entry := json.loads(line))}
+
+    def count(self, kind: Any) -> None:
+        """Notice when a loop of that class runs."""
+        run = kind.run_forever
+
+        def run_forever(loop: Any) -> Any:
+            self.ran += 1
+            return run(loop)
+
+        kind.run_forever = run_forever
+
+    def write(self, entry: dict[str, Any]) -> None:
+        with TOLD.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [each for each in items if each.nodeid not in self.done]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        self.write({"begins": item.nodeid})
+        before = self.ran
+        self.entry = {"test": item.nodeid, "outcome": "passed", "refused": False, "text": ""}
+        signal.signal(signal.SIGALRM, _hung)
+        signal.setitimer(signal.ITIMER_REAL, LIMIT, LIMIT)
+        try:
+            return (yield)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            asyncio.events._set_running_loop(None)  # of a test that was broken off
+            self.write(self.entry | {"ran": self.ran > before})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        entry = self.entry
+        if report.skipped and entry["outcome"] == "passed":
+            entry["outcome"] = "skipped"
+        elif report.failed and entry["outcome"] != "hung":
+            error = None if call.excinfo is None else call.excinfo.value
+            entry["outcome"] = "hung" if isinstance(error, Hung) or "Hung" in str(report.longrepr) else "failed"
+            entry["refused"] = "NotSimulated" in str(report.longrepr) or "SimulationError" in str(report.longrepr)
+            entry["text"] = f"{report.when}: {type(error).__name__}: {error}"[:500]
+        return report
+
+
+recorder = Recorder()
+recorder.count(asyncio.BaseEventLoop)
+if SIMULATED:
+    import sim
+    from sim.kernel.loop.loop import NodeLoop
+
+    recorder.count(NodeLoop)
+    asyncio.DefaultEventLoopPolicy._loop_factory = staticmethod(sim.new_event_loop)  # type: ignore[attr-defined]
+
+
+for _name in os.environ.get("SUITES_SILENT", "").split():
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(recorder)
