@@ -14,6 +14,7 @@ import msgspec
 
 from sim import defects as known_defects
 from sim.kernel.interleaving.interleaving import INTERLEAVINGS
+from sim.scenario.locate import locate
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import OverrideError, parse
 from sim.scenario.run import changed
@@ -150,11 +151,20 @@ def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
         try:
             yield Cell(parameters=parameters, scenario=changed(scenario, overrides))
         except ScenarioError as error:
-            mistakes |= dict.fromkeys(error.mistakes)
+            mistakes |= dict.fromkeys(_of_matrix(scenario, mistake) if spelt else mistake for mistake in error.mistakes)
             if len(mistakes) > MAX_MISTAKES:
                 break
     if mistakes:
         raise ScenarioError(list(mistakes))
+
+
+def _of_matrix(scenario: Scenario, mistake: Mistake) -> Mistake:
+    """The mistake of a value that the file's matrix sets, at the place of the matrix."""
+    if mistake.line or scenario.origin is None:
+        return mistake
+    file = str(scenario.origin.file)
+    place = locate(scenario.origin.text).key(("sweep", "matrix"))
+    return Mistake(file, *place, f"{mistake.file.removeprefix('--set ')}: {mistake.message}")
 
 
 def _values(key: str, values: Any) -> list[Any]:

@@ -127,3 +127,12 @@ def test_a_scenario_from_no_file_is_swept_with_an_interleaving_too(draws):
     assert plan(built, interleaving="surw").cells[0].scenario.interleaving == "surw"
     with pytest.raises(Refused, match="interleaving is one of fifo, random, pct, pos, surw, mix, not 'lifo'"):
         plan(built, interleaving="lifo")
+
+
+def test_mistakes_of_all_cells_are_told_at_the_matrix(draws):
+    scenario = draws('\n[sweep.matrix]\n"network.los" = ["1%"]\n"node.one.count" = [0, -1]\n')
+    line = scenario.origin.text.splitlines().index("[sweep.matrix]") + 1
+    with pytest.raises(ScenarioError) as caught:
+        plan(scenario, seeds="1:2")
+    assert [mistake.line for mistake in caught.value.mistakes] == [line] * 3
+    assert caught.value.mistakes[2].message.startswith("node.one.count=-1: count must be from 1")
