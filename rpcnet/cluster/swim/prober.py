@@ -325,8 +325,7 @@ class Prober:
         again, self._again = self._again, None
         target = self._target(again) if again is not None else None
         if target is None:
-            name = table.suspicions.unconfirmed(table.me.name, table.up, self.doubts)
-            name = name or self.ring.next(self._epoch(now), table.me.record.place)
+            name = self._whom_next(now)
             target = table.entries[name] if name is not None else None
             again = None
         if target is None:
@@ -341,6 +340,19 @@ class Prober:
             self._timers.set(("probe_timeout", ""), probe.times_out_at)
         ping = Ping(probe.sequence, target.name, self._table.digest)
         self._outside.send(target.record.address, [ping], to=target.name)
+
+    def _whom_next(self, now: float) -> str | None:
+        """Whose turn it is; a suspect that needs us goes before. Whoever we accuse already is asked anyway, until the
+        verdict: in its turn another of whom we may learn something.
+        """
+        table, suspicions = self._table, self._table.suspicions
+        if table.up - len(suspicions) <= 2 and (name := suspicions.unconfirmed(table.me.name, self.doubts)) is not None:
+            return name  # nobody but us can confirm it
+        name = self.ring.next(self._epoch(now), table.me.record.place)
+        if name is None or not suspicions.is_accused(name, table.me.name):
+            return name
+        others = self.ring.sample(1, lambda each: each not in suspicions and each not in self.doubts)
+        return suspicions.unconfirmed(table.me.name, self.doubts) or next(iter(others), name)
 
     def _epoch(self, now: float) -> int:
         """The same at members whose clocks agree within a period."""

@@ -103,10 +103,11 @@ class Suspicions(dict[str, Suspicion]):
         """Our own ones whose time still runs: repeated to whom we speak, since news may have gone to the dead alone."""
         return islice(reversed(self.accusations.values()), REPEATED)
 
-    def unconfirmed(self, me: str, members: int, doubted: Container[str]) -> str | None:
-        """A suspect that nobody but us can confirm, and that we have not accused, nor are about to."""
-        if members - len(self) > 2:
-            return None
+    def is_accused(self, name: str, accuser: str) -> bool:
+        return name in self and accuser in self[name].accusers
+
+    def unconfirmed(self, me: str, doubted: Container[str]) -> str | None:
+        """A suspect that waits for a confirmation, and that we have not accused, nor are about to."""
         names = (name for name, held in self.items() if me not in held.accusers and held.k and name not in doubted)
         return next(names, None)
 

@@ -794,6 +794,21 @@ def test_in_a_half_of_two_every_death_is_found_in_time(network, seed):
     assert all(net.sees(name) == names[:2] for name in names[:2])
 
 
+@pytest.mark.parametrize(("seed", "half"), [(15, (0, 2)), (16, (0, 1)), (17, (1, 3)), (36, (1, 4))])
+def test_in_a_half_of_two_no_probe_goes_to_the_accused(network, seed, half):
+    """Each lengthens the next, so the last death was found after 12 to 13 s."""
+    net = network(seed=seed, config=ClusterConfig.local())
+    names = [f"m{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        net.add(name, join=names[:1], run=1000 + seed * 7 + number)
+        net.run(0.01 + 0.001 * seed)
+    net.run(5 + seed / 7)
+    two = [names[number] for number in half]
+    net.cut(two, [name for name in names if name not in two])
+    net.run(10)
+    assert all(net.sees(name) == two for name in two)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_after_a_heal_nobody_within_reach_is_given_up(network, seed):
     net = network(seed=seed, config=ClusterConfig.local())

@@ -532,11 +532,18 @@ def test_the_only_one_who_can_confirm_probes_the_suspect_next(member):
             if messages and isinstance(messages[0], Ping)
         ]
     assert "b" not in asked
-    assert member.core._table.suspicions.unconfirmed("me", member.core._table.up, member.core._prober.doubts) in (
-        "y",
-        "z",
-        None,
-    )
+    assert member.core._table.suspicions.unconfirmed("me", member.core._prober.doubts) in ("y", "z", None)
+
+
+def test_in_the_turn_of_one_that_we_accuse_another_is_probed(member):
+    """It is asked anyway until the verdict; of the other something may be learnt."""
+    member.hear(*(alive(name) for name in "bcdx"))
+    prober, accused = member.core._prober, []
+    for _ in range(12):
+        member.wait(1.0)
+        if accused:
+            assert prober._probe.name != accused[0]
+        accused = [name for name in member.core._table.suspicions if name in member.core._table.suspicions.accusations]
 
 
 def test_a_death_at_a_refuted_incarnation_is_ignored(member):
