@@ -28,7 +28,7 @@ __all__ = ["SimulatedTest", "simulation"]
 MARK = "simulated"
 SEED = "_simulated_seed"
 DEFAULT_LIMIT = 3600.0
-ARGUMENTS = ("seeds", "network", "tie_break", "interleaving", "limit", "wall_limit")
+ARGUMENTS = ("seeds", "network", "tie_break", "interleaving", "cpu", "limit", "wall_limit")
 PASSED = pytest.StashKey[dict[str, "Passed"]]()
 """Of the test function whose seeds are run: by its other parameters, the last seed that passed."""
 MAX_PASSED = 16
@@ -46,6 +46,7 @@ class Wanted:
     network: str | Mapping[str, Any] | None = None
     tie_break: str = "fifo"
     interleaving: str = "fifo"
+    cpu: str | float | None = None
     limit: float = DEFAULT_LIMIT
     wall_limit: float | None = None
 
@@ -128,7 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[PASSED] = {}
     config.addinivalue_line(
         "markers",
-        f"{MARK}(seeds=1, network=None, tie_break='fifo', interleaving='fifo', limit={DEFAULT_LIMIT:g}, "
+        f"{MARK}(seeds=1, network=None, tie_break='fifo', interleaving='fifo', cpu=None, limit={DEFAULT_LIMIT:g}, "
         'wall_limit=None): run this `async def` as the node "test" of a simulation, once with each seed (20: 1 to 20), '
         "on a network of that preset or those settings, for at most so many virtual and real seconds",
     )
@@ -213,7 +214,11 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
     made = wrong = None
     try:
         made = Simulation(
-            item.seed, tie_break=wanted.tie_break, interleaving=item.interleaving, wall_limit=wanted.wall_limit
+            item.seed,
+            tie_break=wanted.tie_break,
+            interleaving=item.interleaving,
+            cpu=wanted.cpu,
+            wall_limit=wanted.wall_limit,
         )
         if settings:
             made.network.default_link(**settings)

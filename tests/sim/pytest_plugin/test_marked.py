@@ -72,6 +72,19 @@ class TestIt:
     run(text).assert_outcomes(passed=5)
 
 
+def test_each_step_takes_the_markers_cpu_on_every_node(run):
+    text = f"""{ECHO}
+@pytest.mark.simulated(cpu="1ms", network={{"latency": "0ms"}})
+async def test_echo(simulation):
+    simulation.add_node("server").start(serve)
+    await asyncio.sleep(0.1)
+    before = asyncio.get_running_loop().time()
+    assert await ask(b"x") == b"x"
+    assert asyncio.get_running_loop().time() - before > 0.005
+"""
+    run(text).assert_outcomes(passed=1)
+
+
 def test_skip_and_xfail_mean_what_they_mean(run):
     text = """
 @pytest.mark.simulated

@@ -37,7 +37,7 @@ class TestIt(unittest.TestCase):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("sedes=3", "takes no 'sedes'; allowed: seeds, network, tie_break, interleaving, limit"),
+        ("sedes=3", "takes no 'sedes'; allowed: seeds, network, tie_break, interleaving, cpu, limit"),
         ("seeds=0", "seeds is how many (20), or which"),
         ("seeds='1:20'", "seeds is how many (20), or which"),
         ("seeds=[[1]]", "seeds is how many (20), or which"),
@@ -46,6 +46,7 @@ class TestIt(unittest.TestCase):
         ("network='wann'", "unknown preset 'wann'; did you mean \"wan\"? allowed: *"),
         ("network={'latncy': '1ms'}", "unknown link setting 'latncy'*did you mean \"latency\"*"),
         ("network=5", 'network is a preset ("wan"), or settings'),
+        ("cpu='fast'", "*'fast' is not a duration*"),
         ("interleaving='lifo'", "interleaving is one of fifo, random, *"),
         ("tie_break='lifo'", 'tie_break is "fifo" or "random"*'),
     ],
