@@ -85,12 +85,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUITES)}; all where left out")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "rpcnet-suites")
     parser.add_argument("--timeout", type=float, default=20.0, help="seconds for one test (20)")
+    parser.add_argument("--again", action="store_true", help="on simulated loops only; the cache has the other results")
     given = parser.parse_args()
     if unknown := set(given.names) - set(SUITES):
         parser.error(f"there is no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     for name in given.names or SUITES:
         try:
-            told = measure(name, given.cache.resolve(), given.timeout)
+            told = measure(name, given.cache.resolve(), given.timeout, again=given.again)
         except (RuntimeError, subprocess.SubprocessError) as error:
             print(f"{name}: {error}", flush=True)
             continue
@@ -100,10 +101,15 @@ def main() -> None:
         TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=2) + "\n", encoding="utf-8")
 
 
-def measure(name: str, cache: Path, limit: float) -> dict[str, Any]:
+def measure(name: str, cache: Path, limit: float, *, again: bool = False) -> dict[str, Any]:
     """Run both, compare; what goes into the table."""
     source, python = prepared(name, cache)
-    worlds = {world: run(name, source, python, world, limit) for world in ("asyncio", "sim")}
+    worlds = {
+        world: results(cache / name / f"{world}.jsonl")[0]
+        if again and world == "asyncio"
+        else run(name, source, python, world, limit)
+        for world in ("asyncio", "sim")
+    }
     found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     for test, real in worlds["asyncio"].items():
         if real["outcome"] == "passed" and real["ran"]:
@@ -157,7 +163,6 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
     told.write_text("")
     said = told.with_suffix(".log")
     said.unlink(missing_ok=True)
-    results: dict[str, dict[str, Any]] = {}
     while True:
         words = ["-m", "pytest", suite.tests, "-q", "-o", "addopts=", "-p", "recorder", *suite.options]
         words += ["-p", "no:cacheprovider"]
@@ -181,23 +186,27 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
                 | dict(suite.environment),
             )
             stood_still = not ends(process, told, 4 * limit + 60)
-        begun: str | None = None
-        results.clear()
-        for line in told.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            if "begins" in entry:
-                begun = entry["begins"]
-            else:
-                begun = None
-                results[entry["test"]] = entry
+        ended, begun = results(told)
         if begun is None:
-            if not results or process.returncode not in (0, 1):
+            if not ended or process.returncode not in (0, 1):
                 raise RuntimeError(f"pytest ended with {process.returncode}, see {said}")
-            return results
+            return ended
         text = "the process stood still" if stood_still else "the process ended"
         entry = {"test": begun, "outcome": "hung", "ran": True, "refused": False, "text": text}
         with told.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def results(told: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """What a recorder has written, by test, and the test that has begun and not ended."""
+    ended: dict[str, dict[str, Any]] = {}
+    begun: str | None = None
+    for line in told.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        begun = entry.get("begins")
+        if begun is None:
+            ended[entry["test"]] = entry
+    return ended, begun
 
 
 def ends(process: "subprocess.Popen[bytes]", told: Path, patience: float) -> bool:

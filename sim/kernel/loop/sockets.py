@@ -88,8 +88,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
 
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
-        patched = vars(socket.socket).get("connect")  # Python's own is inherited
-        if patched is not None:
+        patched = vars(socket.socket).get("connect")
+        if patched is not None and getattr(patched, "asks_node", None) is not True:  # a mock has any attribute
             bound = patched.__get__(self) if hasattr(type(patched), "__get__") else patched
             bound(address)
             return

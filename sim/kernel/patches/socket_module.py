@@ -37,6 +37,8 @@ def install() -> None:
     for module in (os, socket):
         rebind.replace(module, "close", _of_descriptor(module.close, lambda found: found.close()))
         rebind.replace(module, "dup", _of_descriptor(module.dup, lambda found: found.another(-1).detach()))
+    for name in ("connect", "connect_ex"):
+        rebind.put(socket.socket, name, _connect(name))
     rebind.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
     rebind.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
 
@@ -47,6 +49,20 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
         return real(*args, **options) if node is None else simulated(node, *args, **options)
 
     return function
+
+
+def _connect(name: str) -> Callable[..., Any]:
+    """What was made elsewhere is adopted before it connects: a node reaches no real network."""
+    real = getattr(socket.socket, name)
+
+    def connect(self: Any, address: Any) -> Any:
+        node: Any = running()
+        if node is None or type(self) is not socket.socket or self.family not in FAMILIES or self.type not in KINDS:
+            return real(self, address)
+        return getattr(node.loop._simulated(self), name)(address)
+
+    connect.__dict__["asks_node"] = True  # as of names below: others are patched in by whoever tests a program
+    return connect
 
 
 def _of_descriptor(real: Callable[..., Any], simulated: Callable[[Any], Any]) -> Callable[..., Any]:

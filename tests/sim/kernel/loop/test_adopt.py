@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -125,6 +126,24 @@ def test_a_real_socket_is_adopted_by_its_number():
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(number)
     loop.close()
+
+
+def test_a_real_socket_is_adopted_when_it_connects_by_itself(real):
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            assert real.connect_ex(outside.getsockname()) == errno.EINPROGRESS  # of another world: nobody is there
+            await asyncio.sleep(1)
+            assert real.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+            server = await asyncio.start_server(greet, *outside.getsockname())
+            with pytest.raises(BlockingIOError):
+                real.connect(outside.getsockname())
+            assert await loop.sock_recv(real, 10) == b"hello"
+            server.close()
+            real.close()
+
+        on_a_node(main)
 
 
 def test_an_adopted_socket_connects_and_is_used_by_the_same_object(real):
