@@ -27,6 +27,7 @@ from sim.scenario.beside import find_beside
 from sim.scenario.check import Draft, check
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.faults import FAULTS, Fault
+from sim.scenario.mend import mend
 from sim.scenario.mistake import Mistake, ScenarioError, nearest
 from sim.scenario.override import Override, OverrideError, Overrides, apply, parse
 from sim.scenario.schema import (
@@ -45,6 +46,10 @@ __all__ = ["load", "load_text", "read_number", "unit_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+MAX_MENDED = 20
+"""Lines of wrong syntax that are told at once."""
+MAX_BYTES_MENDED = 1_000_000
+"""A longer file is read once: for each such line it would be read anew."""
 SHORTEST = 1e-9
 """Seconds that stand in for a `for` which could not be read: nothing that needs one misses it."""
 
@@ -83,11 +88,20 @@ def load(path: str | Path, overrides: Overrides = ()) -> Scenario:
 def load_text(text: str, file: Path, overrides: Overrides = (), *, before: Iterable[str] = ()) -> Scenario:
     """As `load`, from a text that was read before. `file` is what it is called; `before` is overridden first."""
     text = text.replace("\r\n", "\n")
+    mistakes: list[Mistake] = []
     try:
-        return _Reader(str(file), text, tomllib.loads(text)).scenario(before, overrides)
-    except tomllib.TOMLDecodeError as error:
-        place, message = locate.place_of_syntax_error(text, error)
-        raise ScenarioError([Mistake(str(file), *place, f"TOML syntax: {message}")]) from error
+        while True:
+            try:
+                data = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                place, message = locate.place_of_syntax_error(text, error)
+                mistakes.append(Mistake(str(file), *place, f"TOML syntax: {message}"))
+                mended = mend(text, place.line) if len(mistakes) < MAX_MENDED and len(text) < MAX_BYTES_MENDED else None
+                if mended is None:
+                    raise ScenarioError(mistakes) from error
+                text = mended
+            else:
+                return _Reader(str(file), text, data, mistakes).scenario(before, overrides)
     except RecursionError as error:
         raise ScenarioError([Mistake(str(file), 1, 1, "lists or tables are nested too deeply")]) from error
 
@@ -95,10 +109,14 @@ def load_text(text: str, file: Path, overrides: Overrides = (), *, before: Itera
 class _Reader:
     """Turns one document into structs and collects what is wrong with it."""
 
-    def __init__(self, file: str, text: str, data: dict[str, Any]) -> None:
+    def __init__(self, file: str, text: str, data: dict[str, Any], mistakes: Iterable[Mistake]) -> None:
         self.file, self.text, self.data = file, text, data
         self.places = locate.locate(text)
-        self.mistakes: list[Mistake] = []
+        self.mistakes = list(mistakes)
+        lines = {mistake.line for mistake in self.mistakes}
+        values = self.places.values if lines else {}
+        self.mended = {path for path, offset in values.items() if self.places.at(offset).line in lines}
+        """What a line of wrong syntax was to set: what stands there now means nothing."""
         self.values: dict[str, Any] = {}
         """What stands at the top, tables aside."""
         self.set_by: dict[locate.Path, Override] = {}
@@ -117,6 +135,9 @@ class _Reader:
 
     def blame(self, path: locate.Path, message: str, *, key: bool = False) -> None:
         """Note a mistake at the value (or the key) at that path."""
+        if any(path[:length] in self.mended for length in range(1, len(path) + 1)):
+            self.unread.add(path)
+            return
         for length in range(len(path), 0, -1):
             if override := self.set_by.get(path[:length]):
                 self.mistakes.append(Mistake(f"--set {override.written}", 0, 0, message))
@@ -261,6 +282,9 @@ class _Reader:
 
     def value(self, value: Any, kind: Any, path: locate.Path) -> Any:
         """A value of that type, or None with a mistake noted."""
+        if path in self.mended:
+            self.unread.add(path)
+            return None
         kind, struct = _narrowed(kind, value)
         if struct is not None and isinstance(value, dict):
             return self.table(value, struct, path)

@@ -56,12 +56,13 @@ class Places:
 
     def _nearest(self, path: Path, offsets: dict[Path, int]) -> Place:
         if path in offsets:
-            return self._place(offsets[path])
+            return self.at(offsets[path])
         while path and path not in self.keys and path not in self.values:
             path = path[:-1]
-        return self._place(self.keys.get(path, self.values.get(path, 0)))
+        return self.at(self.keys.get(path, self.values.get(path, 0)))
 
-    def _place(self, offset: int) -> Place:
+    def at(self, offset: int) -> Place:
+        """Of a place in the text."""
         before = bisect_left(self._ends, offset)
         return Place(before + 1, offset - (self._ends[before - 1] if before else -1))
 
