@@ -344,7 +344,7 @@ class _Reader:
         before = len(self.mistakes)
         named = {f.encode_name for f in _fields_of(kind)}
         self._fields({key: value for key, value in table.items() if key in named}, kind, path)
-        return None if len(self.mistakes) > before else kind.build(table, read_number)
+        return None if len(self.mistakes) > before or self.is_unread(path) else kind.build(table, read_number)
 
     def _kind(
         self, table: Any, kinds: Mapping[str, type[T]], common: set[str], what: str, path: locate.Path

@@ -57,6 +57,11 @@ def test_unquoted_values_are_told_at_once_with_the_mistakes_of_other_layers():
     assert "not a duration" in others[0] and 'unknown node "m-9"' in others[1] and 'unknown node "m-7"' in others[2]
 
 
+def test_the_judge_of_an_expectation_without_quotes_is_one_mistake():
+    text = FILE.partition("[[fault]]")[0].replace("40s", '"40s"').replace('"unclosed', '"x"').replace("5%", "0")
+    assert len(told(text.replace('"20"', '"20ms"') + "[[expect]]\npython = module:judge\n")) == 1
+
+
 def test_a_key_that_is_set_twice_hides_nothing():
     found = told(FILE.replace("40s", '"40s"').replace('"unclosed', '"x"\nname = "y"'))
     assert found[0] == (4, "TOML syntax: Cannot overwrite a value")
