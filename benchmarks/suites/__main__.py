@@ -73,7 +73,17 @@ SUITES = {
     ),
     "uvicorn": Suite(
         (
-            *("pytest-mock", "trustme", "cryptography", "httpx", "a2wsgi", "wsproto", "websockets", "httptools"),
+            *(
+                "pytest-mock",
+                "pytest-codspeed",
+                "trustme",
+                "cryptography",
+                "httpx2",
+                "a2wsgi",
+                "wsproto",
+                "websockets",
+                "httptools",
+            ),
             *("python-dotenv", "pyyaml", "watchfiles", "typing_extensions", "psutil"),
         )
     ),
