@@ -6,6 +6,7 @@ Handshake, read and write raise SSLWantReadError and SSLWantWriteError as over a
 TLS uses none of this. Private names of CPython's: sim.kernel.cpython. Tests: tests/sim/twins/test_tls_by_hand.py.
 """
 
+import socket
 import ssl
 from collections.abc import Callable
 from functools import cache
@@ -122,8 +123,14 @@ class Connection:
                 raise
 
     def _fill(self, wanted: ssl.SSLWantReadError) -> None:
-        """Read on to the end of a header, or of a record."""
+        """Read on to the end of a record, or of a header that has come in parts."""
         try:
+            if self._missing == HEADER_BYTES and not self._record:
+                # Whole records where they are there: room for five bytes more is of no use to the sender.
+                header = self._sock.recv(HEADER_BYTES, socket.MSG_PEEK)
+                if len(header) == HEADER_BYTES:
+                    self._record = header
+                    self._missing += int.from_bytes(header[3:], "big")
             data = self._sock.recv(self._missing)
         except BlockingIOError:
             raise wanted from None

@@ -248,7 +248,13 @@ class Endpoint:
         """What `receive` would give, which stays. Raises what it would raise, but that there is nothing yet."""
         if not self._chunks and not self.eof and (error := self.take_error()) is not None:
             raise error
-        return b"".join(self._chunks)[:limit]
+        taken, size = [], 0
+        for chunk in self._chunks:
+            taken.append(chunk)
+            size += len(chunk)
+            if size >= limit:
+                break
+        return b"".join(taken)[:limit]
 
     def take_error(self) -> OSError | None:
         """Why it is over, to the first call that can tell of it, as on Linux: later ones find its end."""
