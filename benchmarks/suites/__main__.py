@@ -175,7 +175,7 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
     said.unlink(missing_ok=True)
     while True:
         words = ["-m", "pytest", suite.tests, "-q", "-o", "addopts=", "-p", "recorder", *suite.options]
-        words += ["-p", "no:cacheprovider"]
+        words += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
         with said.open("a") as log:
             process = subprocess.Popen(
                 [python, *words],
