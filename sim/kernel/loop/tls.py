@@ -95,10 +95,10 @@ class Connection:
 
     def write(self, data: Any) -> int:
         self._flush()
-        view = memoryview(data).cast("B")
-        while self._taken < len(view):
-            self._taken += self._run(self._tls.write, view[self._taken : self._taken + RECORD_BYTES])
-            self._flush()  # where it cannot, the program comes back with the same bytes
+        with memoryview(data).cast("B") as view:  # let go of at once: an error's traceback would keep it
+            while self._taken < len(view):
+                self._taken += self._run(self._tls.write, bytes(view[self._taken : self._taken + RECORD_BYTES]))
+                self._flush()  # where it cannot, the program comes back with the same bytes
         taken, self._taken = self._taken, 0
         return taken
 

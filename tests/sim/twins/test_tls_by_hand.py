@@ -177,3 +177,16 @@ async def test_what_cannot_be_wrapped(log: Log):
         log_calls(log, "one", at_once=lambda: trusting.wrap_socket(one, server_hostname="localhost"))
     with client() as one:
         log_calls(log, "one", no_name=lambda: trusting.wrap_socket(one))
+
+
+@twin
+async def test_a_buffer_can_be_resized_after_an_error(log: Log):
+    one, other = await secured()
+    much = bytearray(bytes(range(256)) * 20_000)
+    try:
+        one.send(much)
+    except ssl.SSLWantWriteError as error:
+        much.append(1)
+        log("one", type(error).__name__, len(much))
+    one.close()
+    other.close()
