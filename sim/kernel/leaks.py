@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.kernel.loop.loop import NodeLoop
 
-__all__ = ["Leak", "left_behind", "made_here", "place"]
+__all__ = ["Leak", "called_at", "left_behind", "made_here", "place"]
 
 _LIBRARIES = ("asyncio", "sim.kernel")
 _ENGINE = ("sim.kernel.loop.run", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
@@ -51,6 +51,14 @@ def made_here() -> tuple[str, int, str]:
             return module, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
     return "", 0, ""
+
+
+def called_at() -> tuple[str, int]:
+    """File and line of the innermost caller that is neither asyncio's nor the kernel's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_LIBRARIES):
+        frame = frame.f_back
+    return ("unknown", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sim.kernel.clock import Clock
 from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
+from sim.kernel.loop.handles import MainTask
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
 from sim.kernel.processor import Processor
@@ -139,6 +140,8 @@ class Node:
     def start(self, main: Main, *args: Any, name: str | None = None, delay: float = 0.0) -> asyncio.Task[Any]:
         """Run `main(*args)` on this node, `delay` virtual seconds from now. Returns its task.
 
+        What runs on another node, as a test's body, can await, gather and cancel it; one whose node crashes or is
+        killed never ends.
         A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
         restarted. Raises NodeDown, TypeError.
         """
@@ -162,7 +165,7 @@ class Node:
             coroutine = _call(main, args, delay) if callable(main) else _await(main, delay)
         else:
             coroutine = main(*args) if callable(main) else main
-        task = self.loop.spawn(coroutine, name=name)
+        task = self.loop.spawn(coroutine, MainTask, name=name)
         self._mains.append(task)
         task.add_done_callback(self._ended)
         self.loop.kick()

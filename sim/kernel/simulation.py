@@ -6,10 +6,12 @@ tests/sim/kernel/test_simulation.py, test_interrupt.py, test_bad_input.py.
 """
 
 import asyncio
+import atexit
 import gc
 import math
 import sys
 import time
+import warnings
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from functools import cached_property
@@ -19,18 +21,19 @@ from random import Random
 from threading import Event, Thread, get_ident
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet, ref
 
 from sim.kernel import patches
 from sim.kernel.errors import Deadlock, Livelock, SimulationError, WallLimitExceeded
 from sim.kernel.interleaving.interleaving import FIFO, Interleaving
 from sim.kernel.interrupt import Alarm, held, innermost, on_interrupt, shortened
-from sim.kernel.leaks import Leak
+from sim.kernel.leaks import Leak, called_at
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
 from sim.kernel.pages import gather_if_grown
 from sim.kernel.running import outside
-from sim.kernel.teardown import bury
+from sim.kernel.teardown import bury, mute_collection
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
 from sim.network.latency import Distribution, parse_latency
@@ -63,7 +66,16 @@ CLOSE_GRACE = 10.0
 """Virtual seconds in which nodes may finish when a simulation is closed."""
 
 _driving: set[int] = set()
+_open: WeakSet["Simulation"] = WeakSet()
+"""Those that were made; at the end of the process those that nobody closed are."""
 _NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """Before the modules go that its nodes' programs use."""
+    for simulation in list(_open):
+        simulation.abandon()
 
 
 class _Nodes(dict[str, Node]):
@@ -132,6 +144,10 @@ class Simulation:
         self._interrupted = self._overran = self._asked_to_end = False
         self._broken_off = False
         """Whether it was ended by force, in the midst of a program's code or for its wall limit: no more of it runs."""
+        self._made = called_at()
+        _open.add(self)
+        self._itself = ref(self)
+        """None while Python's garbage collection finalises it."""
         self._alarms: list[Alarm] = []
         self.wall_limit = wall_limit
         self._ran = 0.0
@@ -508,6 +524,7 @@ class Simulation:
 
     def _bury(self) -> None:
         self._closed = True
+        _open.discard(self)
         for node in self.nodes.values():
             if not node.loop.is_closed():
                 self.keep(node.loop.die())
@@ -519,6 +536,25 @@ class Simulation:
         self.trace.flush()
         if self.trace.error is not told and self.trace.error is not None:
             raise self.trace.error
+
+    def abandon(self) -> None:
+        """Nobody closed it, and it goes: say so once, and end its nodes in silence, as if they had crashed."""
+        if self._closed:
+            return
+        unclosed = any(not node.loop.is_closed() for node in self.nodes.values())
+        try:
+            if unclosed:
+                file, line = self._made
+                text = f"a simulation of seed {self.seed}, made here, was never closed: use `with`, or call its close()"
+                warnings.warn_explicit(text, ResourceWarning, file, line, source=self)
+        finally:
+            self._bury()
+            if unclosed and self._itself() is None:
+                mute_collection()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):  # False as soon as it was made
+            self.abandon()
 
     def _end(self, nodes: list[Node]) -> None:
         def ended() -> bool:

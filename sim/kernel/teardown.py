@@ -11,9 +11,10 @@ Knows tasks, no simulation. Tests: tests/sim/kernel/test_teardown.py.
 import asyncio
 import gc
 import sys
+import warnings
 from typing import Any
 
-__all__ = ["bury"]
+__all__ = ["bury", "mute_collection"]
 
 _TRIES = 100  # a `finally` that awaits survives its GeneratorExit and has to be closed once more
 GROWTH = 200_000
@@ -46,6 +47,26 @@ def bury(things: list[Any], *, young: bool = False) -> None:
         finally:
             sys.unraisablehook = hook
     _tidy()
+
+
+def mute_collection() -> None:
+    """Nothing is heard of what the running garbage collection finalises from here on, until it is over.
+
+    Called by the finaliser of a simulation: its tasks cannot be found any more, as Python has cleared all weak
+    references to them, and dropping their coroutines runs `finally` blocks on a loop that is closed.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, _unheard
+    filters = warnings.catch_warnings()
+    filters.__enter__()
+    warnings.simplefilter("ignore")
+
+    def over(phase: str, _: Any) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(over)
+            filters.__exit__(None, None, None)
+            sys.unraisablehook = hook
+
+    gc.callbacks.append(over)
 
 
 def _tidy() -> None:

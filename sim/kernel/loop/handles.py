@@ -12,7 +12,17 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-__all__ = ["FINDS_LOOP_FAST", "HANDED_OUT", "PRIVATE", "Handle", "NodeFuture", "NodeTask", "TimerHandle", "module_of"]
+__all__ = [
+    "FINDS_LOOP_FAST",
+    "HANDED_OUT",
+    "PRIVATE",
+    "Handle",
+    "MainTask",
+    "NodeFuture",
+    "NodeTask",
+    "TimerHandle",
+    "module_of",
+]
 
 # A future that no set or dictionary can hold needs no hash of ours and may be asyncio's own class: awaiting one is 1 µs
 # faster than awaiting any subclass.
@@ -74,6 +84,61 @@ class NodeTask(asyncio.Task[Any]):
         return self._number
 
 
+class MainTask(NodeTask):
+    """The task of `node.start`. The code of other nodes, as a test's body, can await, gather and cancel it too.
+
+    asyncio refuses the futures of other loops. So such code is told that the task is of its own loop, and what waits
+    for it there is called there.
+    """
+
+    __slots__ = ()
+
+    def get_loop(self) -> Any:
+        return self._asking() or super().get_loop()
+
+    def _asking(self) -> Any:
+        """The loop of the node that runs, where that is another one of the same simulation."""
+        own: Any = super().get_loop()
+        running: Any = events._get_running_loop()
+        return running if running is not own and getattr(running, "simulation", None) is own.simulation else None
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
+        asking = self._asking()
+        if asking is None:
+            super().add_done_callback(fn, context=context)
+        elif self.done():
+            asking.call_soon(fn, self, context=context)
+        else:
+            super().add_done_callback(_Elsewhere(fn, asking, context), context=context)
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self._asking() is None:
+            return super().cancel(msg)
+        own: Any = super().get_loop()
+        with own.open_to_all():
+            cancelled = super().cancel(msg)
+        own.kick()
+        return cancelled
+
+
+class _Elsewhere:
+    """A callback that another node's loop is to call."""
+
+    __slots__ = ("_callback", "_context", "_loop")
+
+    def __init__(self, callback: Any, loop: Any, context: Context | None) -> None:
+        self._callback, self._loop, self._context = callback, loop, context
+
+    def __call__(self, task: Any) -> None:
+        self._loop.run_soon(events.Handle(self._callback, (task,), self._loop, self._context))
+
+    def __eq__(self, other: object) -> bool:
+        """asyncio removes a callback by what it was given."""
+        return self is other or bool(self._callback == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Handle(events.Handle):
     """A callback that is ready, made empty: `loop.call_soon` sets all the slots. One is made for every step of a task.
 
@@ -119,4 +184,4 @@ class TimerHandle(events.TimerHandle):
 
 
 # What asyncio's messages and a task's repr() call them.
-NodeFuture.__name__, NodeTask.__name__ = "Future", "Task"
+NodeFuture.__name__, NodeTask.__name__, MainTask.__name__ = "Future", "Task", "Task"

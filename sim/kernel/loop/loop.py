@@ -12,7 +12,8 @@ import contextvars
 import signal
 import sys
 from asyncio import Future, events
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
@@ -28,6 +29,7 @@ from sim.kernel.running import off_loop
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
+    from sim.kernel.simulation import Simulation
 
 __all__ = ["UNCATCHABLE", "NodeLoop"]
 
@@ -80,7 +82,7 @@ class NodeLoop(ConnectionMethods):
 
     def __del__(self) -> None:
         if not self._dead:
-            super().__del__()
+            self._simulation.abandon()  # collected before it: their cycle goes at once
 
     @property
     def _asyncgens(self) -> "WeakSet[Any]":
@@ -171,7 +173,25 @@ class NodeLoop(ConnectionMethods):
             self._refuse_others("call_soon or call_at")
         return events.TimerHandle(self.time(), _nothing, (), self)
 
-    def spawn(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    @contextmanager
+    def open_to_all(self) -> Iterator[None]:
+        """Within, the code of another node may ask for callbacks here, in debug mode too."""
+        entered, self._simulation.entered = self._simulation.entered, None
+        try:
+            yield
+        finally:
+            self._simulation.entered = entered
+
+    @property
+    def simulation(self) -> "Simulation":
+        return self._simulation
+
+    def run_soon(self, handle: events.Handle) -> None:
+        """Run a callback in the next turn, for whoever is outside of the loop."""
+        self._ready.append(handle)
+        self.kick()
+
+    def spawn(self, coro: Any, kind: type[NodeTask] = NodeTask, **options: Any) -> asyncio.Task[Any]:
         """A task, whoever asks."""
         if self._task_factory is not None:
             task = super().create_task(coro, **options)
@@ -179,10 +199,13 @@ class NodeLoop(ConnectionMethods):
             self._check_closed()
             if options.get("name") is None:
                 options["name"] = f"Task-{self.next_task()}"
-            task = NodeTask.numbered(self.next_number(), coro, self, options)
-            task.made = made_here()
             if self._debug:
+                with self.open_to_all():
+                    task = kind.numbered(self.next_number(), coro, self, options)
                 _as_made_outside(task)
+            else:
+                task = kind.numbered(self.next_number(), coro, self, options)
+            task.made = made_here()
         self._tasks.append(ref(task))
         if len(self._tasks) > self._tidy_at:
             self._tasks = [ref(alive) for alive in self.tasks()]
