@@ -98,8 +98,14 @@ class Clock:
         self._loop = loop
         loop.exact = self.exact
         if not self.exact:
-            loop.time = self.steady  # type: ignore[method-assign]
+            loop.time = self._loops_time  # type: ignore[method-assign]
             loop.call_at = self._call_at  # type: ignore[method-assign]
+
+    def _loops_time(self) -> float:
+        """The loop's `time`, which counts how often it is asked."""
+        assert self._loop is not None, "it is asked"
+        type(self._loop).time(self._loop)
+        return self.steady()
 
     def duration(self, seconds: float) -> float:
         """Virtual seconds in which so many pass on this clock."""

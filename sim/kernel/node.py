@@ -400,7 +400,7 @@ class Node:
 
     def monotonic(self) -> float:
         """As `time.monotonic` and `loop.time` answer here: virtual seconds, unless its clock drifts."""
-        self._look()
+        self.look()
         return self.clock.steady()
 
     def _exactly(self) -> float:
@@ -408,15 +408,15 @@ class Node:
         return now
 
     def wall_clock(self) -> float:
-        self._look()
+        self.look()
         return self.clock.time()
 
     def processor_time(self) -> float:
         """As `time.process_time`: what it has worked (sim.kernel.work), not what it has waited or slept."""
-        self._look()
+        self.look()
         return self.work.seconds
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """It asks what time it is. Raises Livelock where it does nothing else."""
         cost = self.work.look(self.simulation.schedule.now)
         if cost:

@@ -6,6 +6,8 @@ something, waits for time to pass, and on a real machine it does. So from the FR
 at one instant on each takes time: at first as much as on a real machine, then a share of what has passed since, so that
 a minute is over after some ten thousand of them. One that goes on for an hour of virtual time will never end.
 
+`loop.time` is asked far more often, by asyncio itself: it counts by itself, and asks here once that is much.
+
 Knows no loop. Machines whose every step takes time: sim.kernel.processor. Tests: tests/sim/kernel/test_work.py.
 """
 

@@ -24,7 +24,7 @@ from sim.kernel.loop.handles import Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.waiting import where
-from sim.kernel.work import FREE_TURNS
+from sim.kernel.work import FREE_LOOKS, FREE_TURNS
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
@@ -47,6 +47,8 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_debug",
         "_halted",
         "_host",
+        "_looked_at",
+        "_looks",
         "_marked",
         "_ready",
         "_schedule",
@@ -90,6 +92,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self._host = node.host
         self._marked = self._selector.marked
         self._halted = self._asks = False
+        self._looks, self._looked_at = 0, -1.0
         self._spun = 0
         """Turns that it has run without waiting, where they are so many that each takes time (sim.kernel.work)."""
         self.cost: Callable[[], float] | None = None
@@ -106,8 +109,19 @@ class Turns(selector_events.BaseSelectorEventLoop):
 
     def time(self) -> float:
         """Virtual seconds since the simulation began, as this node's monotonic clock shows them."""
+        self._looks = looks = self._looks + 1
+        if looks > FREE_LOOKS:
+            self.looked()
         now: float = self._schedule.now + self._host.ahead
         return now
+
+    def looked(self) -> None:
+        """Its program has asked so often what time it is: where that was at one instant, each time takes time."""
+        now = self._schedule.now
+        if now != self._looked_at:
+            self._looked_at, self._looks = now, 0
+        elif self._turning and self._simulation.entered is self:
+            self.node.look()
 
     @property
     def _scheduled(self) -> list[Any]:

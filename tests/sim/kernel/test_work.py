@@ -15,6 +15,7 @@ def few(monkeypatch):
     """Few are free, so that tests are quick."""
     monkeypatch.setattr("sim.kernel.loop.run.FREE_TURNS", 50)
     monkeypatch.setattr("sim.kernel.work.FREE_LOOKS", 50)
+    monkeypatch.setattr("sim.kernel.loop.run.FREE_LOOKS", 50)
 
 
 async def poll(done):
@@ -40,6 +41,13 @@ async def spin():
         pass
 
 
+async def spin_on_the_loops_clock():
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 0.1
+    while loop.time() < end:
+        pass
+
+
 async def spin_on_the_processor():
     end = time.process_time() + 0.1
     while time.process_time() < end:
@@ -48,7 +56,7 @@ async def spin_on_the_processor():
 
 
 @pytest.mark.parametrize("interleaving", ["fifo", "random"])
-@pytest.mark.parametrize("wait", [poll_a_timer, poll_the_clock, spin, spin_on_the_processor])
+@pytest.mark.parametrize("wait", [poll_a_timer, poll_the_clock, spin, spin_on_the_loops_clock, spin_on_the_processor])
 def test_whoever_waits_by_working_sees_time_pass(few, wait, interleaving):
     async def main():
         began = time.time()
@@ -117,10 +125,28 @@ def test_who_sleeps_between_looks_does_not_spin(few):
     assert sim.run(main(), seed=1) == (6000.0, 0.0)
 
 
-def test_who_looks_at_the_clock_for_ever_is_named(few):
+def test_whoever_spins_on_the_clock_of_a_loop_that_drifts_sees_time_pass(few):
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.clock.drift = 0.5
+        simulation.run_until_complete(node.start(spin_on_the_loops_clock))
+        simulation.run(until=1.0)
+        assert node.work.seconds == pytest.approx(0.1 / 1.5, rel=0.01)
+
+
+def test_many_timers_at_one_instant_from_outside_take_no_time(few):
+    with Simulation(1) as simulation:
+        loop = simulation.add_node("a").loop
+        assert {loop.time() for _ in range(1000)} == {0.0}
+        simulation.run(until=1.0)
+        assert loop.time() == 1.0
+
+
+@pytest.mark.parametrize("look", [time.monotonic, lambda: asyncio.get_running_loop().time()])
+def test_who_looks_at_the_clock_for_ever_is_named(few, look):
     async def main():
         while True:
-            time.monotonic()
+            look()
 
     with pytest.raises(Livelock, match="main has looked at its clock for"):
         sim.run(main(), seed=1)
