@@ -117,8 +117,8 @@ async def test_it(simulation):
     assert digests(run(text, "-s", "--sim-seed", "2")) == first[1:]
 
 
-def test_the_example_of_the_howto_passes(pytester):
+def test_the_examples_of_the_howto_pass(pytester):
     page = (Path(__file__).parents[3] / "docs" / "howto" / "testing.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    pytester.makepyfile(test_it=block)
-    pytester.runpytest_inprocess(*ALONE, "-W", "error").assert_outcomes(passed=20)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    pytester.makepyfile(test_it="".join(blocks))
+    pytester.runpytest_inprocess(*ALONE, "-W", "error").assert_outcomes(passed=21)
