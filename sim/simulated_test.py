@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.kernel import Deadlock, Simulation, WallLimitExceeded
+from sim.kernel import Deadlock, RealThread, Simulation, WallLimitExceeded
 from sim.trace import Event, Trace
 from sim.trace.cause import chain, shown
 from sim.trace.diff import Kinds, choice_apart, first_difference_in_kind, first_difference_in_order
@@ -43,7 +43,7 @@ class Unclean(AssertionError):
         self.lines = tuple(lines)
 
 
-OURS = (Unclean, TooLong, Deadlock, WallLimitExceeded)
+OURS = (Unclean, TooLong, Deadlock, RealThread, WallLimitExceeded)
 """What the test is told, as no line of it raised it."""
 
 

@@ -180,6 +180,9 @@ def twin(file: str, found: "Twin") -> None:
     if found.same:
         line(f"{file} seed {found.seed}: the same twice, digest {one}")
         return
+    if found.thread is not None:
+        line(f"{file} seed {found.seed}: it cannot be the same every time; {found.thread}")
+        return
     line(f"{file} seed {found.seed}: two runs differ, digests {one} and {other}")
     if found.difference is not None:
         difference(found.difference, "one run", "the other", found.causes)

@@ -3,7 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sim.kernel.errors import Deadlock, Livelock, NodeDown, NotSimulated, SimulationError, WallLimitExceeded
+from sim.kernel.errors import (
+    Deadlock,
+    Livelock,
+    NodeDown,
+    NotSimulated,
+    RealThread,
+    SimulationError,
+    WallLimitExceeded,
+)
 
 if TYPE_CHECKING:
     from sim.kernel.leaks import Leak
@@ -17,6 +25,7 @@ __all__ = [
     "Node",
     "NodeDown",
     "NotSimulated",
+    "RealThread",
     "Simulation",
     "SimulationError",
     "WallLimitExceeded",

@@ -44,7 +44,7 @@ PRIVATE_NAMES: dict[str, str] = {
     "asyncio.tasks": "_GatheringFuture _PyTask _unregister_task",
     "asyncio.tasks:_GatheringFuture": "_children",
     "asyncio:TaskGroup": "_tasks",
-    "asyncio.futures": "_set_result_unless_cancelled",
+    "asyncio.futures": "_convert_future_exc _set_result_unless_cancelled",
     "asyncio.format_helpers": "_format_callback_source",
     # Transports: sim.kernel.loop.transports, sim.backends.loop, wires.
     "asyncio.selector_events": "_SelectorDatagramTransport _SelectorSocketTransport",
@@ -61,13 +61,19 @@ PRIVATE_NAMES: dict[str, str] = {
     "asyncio.sslproto:_SSLProtocolTransport": "_closed _ssl_protocol",
     # The rest of the standard library: sim.kernel.patches, sim.kernel.leaks.
     "_socket": "socket",
-    "concurrent.futures.thread:ThreadPoolExecutor": "_shutdown",
+    "concurrent.futures.thread:ThreadPoolExecutor": (
+        "_initargs _initializer _max_workers _shutdown _thread_name_prefix _work_queue"
+    ),
+    "concurrent.futures.process:ProcessPoolExecutor": "_initargs _initializer _max_workers _shutdown_thread",
+    "queue": "_PySimpleQueue",
+    "threading": "_PyRLock _allocate_lock _register_atexit",
+    "threading:Thread": "_initialized",
     "random": "_urandom",
     "ssl:SSLContext": "_wrap_bio _wrap_socket",
     "ssl:SSLSocket": "_create",
     "tempfile": "_RandomNameSequence",
     "warnings": "_warn_unawaited_coroutine",
-    "sys": "_getframe _getframemodulename>=3.12",
+    "sys": "_current_frames _getframe _getframemodulename>=3.12",
 }
 """By module, or module:class. `>=3.12`: since that version."""
 

@@ -3,7 +3,7 @@
 Names only. Tests: tests/sim/kernel/test_bad_input.py, test_simulation.py.
 """
 
-__all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "SimulationError", "WallLimitExceeded"]
+__all__ = ["Deadlock", "Livelock", "NodeDown", "NotSimulated", "RealThread", "SimulationError", "WallLimitExceeded"]
 
 
 class SimulationError(RuntimeError):
@@ -28,3 +28,7 @@ class NotSimulated(SimulationError, NotImplementedError):
 
 class WallLimitExceeded(SimulationError):
     """A run has taken more real time than it may. Names the node, the task and the line it was at, and all tasks."""
+
+
+class RealThread(SimulationError):
+    """A thread that no node has begun had to do with one. Names the thread, its library, and what to do instead."""

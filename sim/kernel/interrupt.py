@@ -18,7 +18,9 @@ from threading import TIMEOUT_MAX, Lock, current_thread, main_thread
 from types import TracebackType
 from typing import Any
 
-__all__ = ["GRACE", "Alarm", "held", "innermost", "noticed", "on_interrupt", "shortened"]
+from sim.kernel.running import outside
+
+__all__ = ["GRACE", "Alarm", "held", "innermost", "noticed", "on_interrupt", "raise_in", "shortened"]
 
 GRACE = 1.0
 """Real seconds that a run has to end between two events. After them it is ended wherever it is."""
@@ -36,10 +38,11 @@ class Alarm:
     def __init__(self, thread: int, seconds: float, first: Callable[[], None]) -> None:
         self._thread = thread
         self.raised = self._off = False
-        self._raising = Lock()
-        self._sleeping = Lock()
-        self._sleeping.acquire()
-        _thread.start_new_thread(self._watch, (seconds, first))
+        with outside():  # Ctrl-C comes wherever it likes; a node's threads and locks are simulated
+            self._raising = Lock()
+            self._sleeping = Lock()
+            self._sleeping.acquire()
+            _thread.start_new_thread(self._watch, (seconds, first))
 
     def _watch(self, seconds: float, first: Callable[[], None]) -> None:
         if self._sleeping.acquire(timeout=min(seconds, TIMEOUT_MAX)):

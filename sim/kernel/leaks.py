@@ -19,7 +19,8 @@ _LIBRARIES = ("asyncio", "sim.kernel")
 _ENGINE = ("sim.kernel.loop.run", "sim.kernel.simulation", "sim.network")  # what runs loops: no program is above
 _PASSED: dict[str, bool | None] = {}
 """By module: whether its frames are passed over; None where the search ends."""
-_SLEEP = "_set_result_unless_cancelled"  # what asyncio.sleep waits for: the task that sleeps is told of already
+_WAITS = frozenset({"_set_result_unless_cancelled", "NodeThread.wake"})
+"""Callbacks of the timers that asyncio.sleep and threads wait for: the task that sleeps is told of already."""
 
 
 class Leak:
@@ -76,7 +77,7 @@ def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
         if left not in known and left.listens:
             yield Leak(node, "transport", f"server at {left.getsockname()}", place(left.made, "made"))
     for timer in loop._scheduled:
-        if not timer._cancelled and _callback(timer) != _SLEEP:
+        if not timer._cancelled and _callback(timer) not in _WAITS:
             yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s{_runs(timer._callback)}")
 
 

@@ -24,6 +24,7 @@ from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
 from sim.kernel.processor import Processor
 from sim.kernel.running import outside
+from sim.kernel.threads import current
 from sim.kernel.work import Work
 from sim.network.host import Host
 from sim.network.latency import Distribution, parse_latency
@@ -426,10 +427,13 @@ class Node:
             self.loop.halt()
 
     def sleep(self, seconds: float) -> None:
-        """`time.sleep` on this node: time passes, and nothing else of it runs."""
+        """`time.sleep` on this node: nothing of it runs meanwhile; but where a thread sleeps, the others do."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         self.work.rest()
+        if (thread := current()) is not None:
+            thread.wait(seconds)
+            return
         self.host.ahead += self.clock.duration(seconds)
         if self.host.ahead:
             self.loop.halt()

@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["plain"]
+__all__ = ["plain", "said"]
 
 _OURS = str(Path(__file__).parents[2])
 """An editable installation has us where nothing of sys.path is."""
@@ -43,3 +43,12 @@ def plain(text: str) -> str:
     for pattern, instead in _REPLACED:
         text = re.sub(pattern, instead, text)
     return text
+
+
+def said(error: BaseException) -> str:
+    """An exception as its class and text."""
+    try:
+        text = str(error)
+    except Exception as broken:  # its own __str__ raises: that is no reason for the simulator to fall over
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return f"{type(error).__name__}: {text}"

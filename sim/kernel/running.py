@@ -1,7 +1,7 @@
 """Which simulated node runs in this thread: who answers clocks, randomness, sockets and signals there.
 
 It is the node whose event loop is the thread's running loop. Knows of a node only what is asked of it (Source); knows
-no simulation and swaps nothing. Tests: tests/sim/kernel/patches, tests/sim/kernel/loop/test_loop.py (executors).
+no simulation and swaps nothing. Tests: tests/sim/kernel/patches, tests/sim/kernel/test_threads.py.
 """
 
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -11,7 +11,7 @@ from random import Random
 from threading import get_ident
 from typing import Any, Protocol
 
-__all__ = ["Source", "off_loop", "on_a_node", "outside", "running"]
+__all__ = ["Source", "as_thread_of", "on_a_node", "outside", "running"]
 
 
 class Source(Protocol):
@@ -27,7 +27,7 @@ class Source(Protocol):
 
 
 def running() -> Source | None:
-    """The node whose event loop is the running one of this thread, or that runs a function of its executor here."""
+    """The node whose event loop is the running one of this thread, or whose thread it is (sim.kernel.threads)."""
     loop = _get_running_loop()
     if loop is None:
         return _off_loop.get(get_ident()) if _off_loop else None
@@ -35,18 +35,17 @@ def running() -> Source | None:
 
 
 _off_loop: dict[int, Source] = {}
-"""By thread: the node that runs a function as if in a thread of its own."""
+"""By thread: the node whose thread it is."""
 
 
-def off_loop(source: Source, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function as a thread of that node's would: there no event loop runs, and clocks are the node's."""
-    thread, loop = get_ident(), _get_running_loop()
+@contextmanager
+def as_thread_of(source: Source) -> Iterator[None]:
+    """Within, that node runs in this thread, beside its event loop: clocks and the rest are the node's."""
+    thread = get_ident()
     _off_loop[thread] = source
-    _set_running_loop(None)
     try:
-        return function(*args)
+        yield
     finally:
-        _set_running_loop(loop)
         del _off_loop[thread]
 
 

@@ -19,12 +19,11 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 from threading import Event, Thread, get_ident
-from threading import enumerate as enumerate_threads
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from weakref import WeakSet, ref
 
 from sim.kernel import patches
-from sim.kernel.errors import Deadlock, Livelock, SimulationError, WallLimitExceeded
+from sim.kernel.errors import Deadlock, Livelock, RealThread, SimulationError, WallLimitExceeded
 from sim.kernel.interleaving.interleaving import FIFO, Interleaving
 from sim.kernel.interrupt import Alarm, held, innermost, on_interrupt, shortened
 from sim.kernel.leaks import Leak, called_at
@@ -32,8 +31,11 @@ from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
 from sim.kernel.pages import gather_if_grown
+from sim.kernel.patches import real_clients
+from sim.kernel.real_threads import described, real_threads
 from sim.kernel.running import outside
 from sim.kernel.teardown import bury, mute_collection
+from sim.kernel.threads import Threads, current
 from sim.kernel.waiting import where
 from sim.network.fabric import Network, UnknownNode
 from sim.network.latency import Distribution, parse_latency
@@ -121,6 +123,7 @@ class Simulation:
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed
         self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
+        real_clients.watch(self.network)
         self.nodes: dict[str, Node] = _Nodes()
         self.leaks: list[Leak] = []
         """What nodes left behind when they ended in order; complete after `close`."""
@@ -129,8 +132,9 @@ class Simulation:
         equal numbers of ten thousand nodes would collide."""
         self.thread = get_ident()
         """The thread that runs the nodes."""
-        self._threads = enumerate_threads()
-        """Those that were there before; what its nodes start is named in a deadlock."""
+        self.threads: list[Threads] = []
+        """Of its nodes, the dead ones' too: all end with the simulation."""
+        self._failed = False
         self.entered: Turns | None = None
         """The loop that is the running one, whose node answers clocks and randomness of this thread; it stays so until
         another's turn comes, or something else runs."""
@@ -216,6 +220,22 @@ class Simulation:
         ahead = self.nodes[node].host.ahead if node else 0.0  # "" is the runner
         return self.trace.record(self.schedule.now + ahead, node, event, self.network.cause[0], **fields)
 
+    def fail(self, error: SimulationError) -> None:
+        """End the run with that error, as soon as the running callback is over. Any thread may ask."""
+        if not self._failed and not self._closed:
+            self._failed = True
+            heappush(self.schedule.queue, (self.schedule.now, 0, -1, self._throw, error))  # the first of all
+
+    def _throw(self, error: SimulationError) -> None:
+        self._failed = False
+        raise error
+
+    def refuse_thread(self, node: str, what: str) -> NoReturn:
+        """Raises RealThread, in that thread and out of the run: a thread of the real world has to do with a node."""
+        text = described(node, what)
+        self.fail(RealThread(text))
+        raise RealThread(text)
+
     def _trace_failed(self, error: TraceWriteError) -> None:
         """Noticed within some node's code, which is not to blame: the run ends between two events."""
         self.schedule.after(0.0, _throw, error)
@@ -268,7 +288,7 @@ class Simulation:
     def drive(self, stop: Callable[[], bool] | None, until: float = math.inf) -> bool:
         """Process events until `stop()`; False where there was nothing more to do before, or time is `until`."""
         thread = get_ident()
-        if thread in _driving:
+        if thread in _driving or current() is not None:
             raise SimulationError(_NESTED)
         if self._closed:
             raise SimulationError("this simulation is closed; make a new one")
@@ -464,7 +484,6 @@ class Simulation:
 
         ended = Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
         thread = Thread(target=in_thread, name="simulation", daemon=True)
-        self._threads.append(thread)
         try:
             thread.start()
             ended.wait()
@@ -487,11 +506,12 @@ class Simulation:
     def deadlock(self, what: str) -> Deadlock:
         """The error that names every task that waits, and where."""
         more = []
-        begun = [thread.name for thread in enumerate_threads() if thread not in self._threads]
-        if begun:
+        for node in (each for each in self.nodes.values() if each.running):
+            more += [f"  {node.name}: thread {name} waits in {place}" for name, place in node.loop.waiting_threads()]
+        if others := real_threads(self.thread):
             more.append(
-                f"  beside a thread of real time: {', '.join(begun)}. Virtual time waits for none: have the loop run "
-                "its function (asyncio.to_thread, loop.run_in_executor)"
+                f"  beside threads of the real world, for which virtual time does not wait: {', '.join(others)}. What "
+                "a node is to have an answer from has to be begun in its code"
             )
         return Deadlock("\n".join([f"{what} at {self.now:g} s; these tasks wait:", *self._waiting(), *more]))
 
@@ -530,6 +550,8 @@ class Simulation:
                 self.keep(node.loop.die())
                 node.loop.close()
             node.remove_directory()
+        for threads in self.threads:
+            threads.end()
         kept, self._kept = self._kept, []
         bury(kept, young=self._collected_at == 0)
         told = self.trace.error
@@ -616,7 +638,7 @@ def run(
 ) -> Any:
     """Run a coroutine on one simulated node, in virtual time: the simulated twin of asyncio.run."""
     __tracebackhide__ = True
-    if get_ident() in _driving:
+    if get_ident() in _driving or current() is not None:
         main.close()
         raise SimulationError(_NESTED)
     simulation = Simulation(seed, interleaving=interleaving, cpu=cpu)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from sim.kernel.real_threads import REAL_THREAD
 from sim.scenario.run import RunTrace
 from sim.study.twin import ESCAPES, Answer, Escape, Order
 from sim.trace import Event, read
@@ -65,10 +66,12 @@ class Twin:
     """What led to the events that differ, each in its own run, themselves at the end."""
     suspects: list[str] = field(default_factory=list)
     """What probably escaped, the surest first; only of the first seed that differs."""
+    thread: str | None = None
+    """What ended a run: a thread of the real world that had to do with a node, which can come at any time."""
 
     @property
     def same(self) -> bool:
-        return self.digests[0] == self.digests[1]
+        return self.digests[0] == self.digests[1] and self.thread is None
 
 
 def check_determinism(file: str, seeds: Sequence[int], settings: Sequence[str] = ()) -> Iterator[Twin]:
@@ -84,9 +87,11 @@ def check_determinism(file: str, seeds: Sequence[int], settings: Sequence[str] =
         )
         for answers in _pairs(_Process(plain, HASH_SEEDS[0]), _Process(odd, HASH_SEEDS[1])):
             found = Twin(seed=answers[0].seed, digests=(answers[0].digest, answers[1].digest))
+            ended_by = [each.error for each in answers if each.error and REAL_THREAD in each.error]
+            found.thread = ended_by[0] if ended_by else None
             if not found.same:
                 _compare(found, answers)
-                if not explained:
+                if not explained and found.thread is None:
                     explained = True
                     found.suspects = _explain(plain, found, [*answers[0].escapes, *answers[1].escapes])
             for answer in answers:

@@ -19,6 +19,7 @@ import msgspec
 
 from rpcnet.app import add_working_directory
 from sim.backends import runner
+from sim.kernel import patches
 from sim.scenario.load import load
 from sim.scenario.run import program_of
 from sim.trace import TraceWriteError
@@ -39,6 +40,7 @@ ESCAPES = {
 MAX_ESCAPES = 100
 LIBRARY = os.path.dirname(os.__file__)
 OURS = tuple(os.path.dirname(sys.modules[name].__file__ or "") for name in ("sim", "rpcnet"))
+PATCHES = os.path.dirname(patches.__file__)
 IMPORTING = "<frozen importlib"
 
 
@@ -80,7 +82,7 @@ class Watch:
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
-        start = threading.Thread.start
+        start = threading.Thread.start  # a node's own thread begins in sim.kernel, and is none of the real world
 
         def watched(thread: threading.Thread) -> None:
             self._note("thread")
@@ -110,6 +112,9 @@ def _application(frame: FrameType | None, *, direct: bool) -> FrameType | None:
     """The frame of the application that asks, itself or by way of the library; None where it is nobody's of its."""
     while frame is not None:
         file = frame.f_code.co_filename
+        if file.startswith(PATCHES):  # it only hands on what is of the real world
+            frame = frame.f_back
+            continue
         if file.startswith(IMPORTING) or file.startswith(OURS):
             return None
         if not file.startswith((LIBRARY, "<")):

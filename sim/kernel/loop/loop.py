@@ -8,24 +8,25 @@ tests/sim/kernel/loop/test_loop.py, test_callbacks.py; tests/sim/twins/test_loop
 """
 
 import asyncio
-import contextvars
 import signal
 import sys
 from asyncio import Future, events
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from sim.kernel.errors import NodeDown, SimulationError
+from sim.kernel.executor import Executor
 from sim.kernel.leaks import made_here
 from sim.kernel.loop.connections import ConnectionMethods
 from sim.kernel.loop.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
 from sim.kernel.loop.run import NO_WAKE, as_made_above
 from sim.kernel.loop.selector import Transports
-from sim.kernel.normalize import plain
-from sim.kernel.running import off_loop
+from sim.kernel.normalize import plain, said
+from sim.kernel.threads import Threads, current
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
@@ -48,6 +49,7 @@ class NodeLoop(ConnectionMethods):
         "_default_executor",
         "_driven",
         "_exception_handler",
+        "_executor",
         "_executor_shutdown_called",
         "_generators",
         "_internal_fds",
@@ -56,6 +58,7 @@ class NodeLoop(ConnectionMethods):
         "_task_factory",
         "_tasks",
         "_thread_id",
+        "_threads",
         "_tidy_at",
         "next_number",
         "next_task",
@@ -63,6 +66,8 @@ class NodeLoop(ConnectionMethods):
     )
 
     # asyncio's own, which its stubs do not show.
+    _default_executor: Any
+    _executor_shutdown_called: bool
     _task_factory: Any
     _thread_id: Any
     _check_closed: Callable[[], None]
@@ -72,6 +77,9 @@ class NodeLoop(ConnectionMethods):
     def __init__(self, node: "Node") -> None:
         self._driven = False
         self._generators: WeakSet[Any] | None = None
+        self._threads: Threads | None = None
+        self._executor: Executor | None = None
+        """The default one, where the program has set no other."""
         super().__init__(node)
         self._tasks: list[ref[asyncio.Task[Any]]] = []
         self._tidy_at = 16
@@ -123,6 +131,8 @@ class NodeLoop(ConnectionMethods):
         self.held = True
         self.wake_at = NO_WAKE  # a wake-up that is still scheduled is stale
         self.node.loop_closed()
+        if self._threads is not None:
+            self._threads.end()
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 
@@ -142,7 +152,10 @@ class NodeLoop(ConnectionMethods):
         return self.spawn(coro, **options)
 
     def _refuse_others(self, what: str, coroutine: Any = None) -> None:
-        entered = self._simulation.entered
+        simulation = self._simulation
+        if simulation.driving and get_ident() != simulation.thread and current() is None:
+            simulation.refuse_thread(self.node.name, f"calls {what}")
+        entered = simulation.entered
         other = entered if entered is not None and entered is not self and entered._turning else None
         if other is None and not self._dead:
             return
@@ -160,10 +173,12 @@ class NodeLoop(ConnectionMethods):
 
     def _check_thread(self) -> None:
         """In debug mode, before call_soon, call_at and call_later."""
+        if current() is not None:
+            raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")
         self._refuse_others("call_soon or call_at")
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
-        if self._simulation.entered is not self:
+        if self._simulation.entered is not self or get_ident() != self._simulation.thread:
             self._refuse_others("call_soon_threadsafe")
         return as_made_above(super().call_soon_threadsafe(callback, *args, context=context))
 
@@ -224,38 +239,36 @@ class NodeLoop(ConnectionMethods):
         if self._dead or sys.is_finalizing():  # of a simulation that was never closed
             return
         error = context.get("exception")
-        text = "" if error is None else f"{type(error).__name__}: {_said(error)}"
+        text = "" if error is None else said(error)
         self.node.record("unhandled", message=plain(str(context.get("message", ""))), error=plain(text))
         super().call_exception_handler(context)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
-        """Runs `func` inline, in its turn: a thread would not be the same in every run.
+    @property
+    def threads(self) -> Threads:
+        """Made when there is one."""
+        if self._threads is None:
+            self._threads = Threads(self)
+        return self._threads
 
-        As in a thread of its own, no event loop runs there.
-        """
+    def waiting_threads(self) -> Iterable[tuple[str, str]]:
+        """Each thread's name, and the line at which it waits."""
+        return () if self._threads is None else self._threads.waiting()
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """In a thread of this node, in the loop's next turn where it has no executor of the program's own."""
         self._check_closed()
         if self._debug and (asyncio.iscoroutine(func) or asyncio.iscoroutinefunction(func)):
             raise TypeError("coroutines cannot be used with run_in_executor()")
-        if executor is None and self._executor_shutdown_called:
-            raise RuntimeError("Executor shutdown has been called")
-        if getattr(executor, "_shutdown", False):  # of concurrent.futures' executors
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        future = self.create_future()
-
-        def run() -> None:
-            if future.cancelled():
-                return
-            try:
-                result = off_loop(self.node, func, *args)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self.call_soon(run, context=contextvars.Context())  # a thread's context is empty too
-        return future
+        if executor is None:
+            if self._executor_shutdown_called:
+                raise RuntimeError("Executor shutdown has been called")
+            executor = self._default_executor
+        if executor is not None:
+            # Whoever has put an executor of their own there is asked.
+            return asyncio.wrap_future(executor.submit(func, *args), loop=self)
+        if self._executor is None:
+            self._executor = Executor(self.threads)
+        return self._executor.call(func, args)
 
     def left(self, error: SystemExit) -> None:
         """sys.exit in a task or callback: the end of this process, and of nobody else's."""
@@ -264,9 +277,11 @@ class NodeLoop(ConnectionMethods):
         if not self._dead:
             self.node.leave(error)
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """There is none to wait for."""
-        self._executor_shutdown_called = True
+    async def shutdown_default_executor(self, *timeout: Any, **options: Any) -> None:
+        """Wait for the functions that run in it, from 3.12 on for at most `timeout` seconds."""
+        await super().shutdown_default_executor(*timeout, **options)
+        if self._executor is not None:
+            await self._executor.shut_down(*timeout, **options)
 
     # -- the end of a process --------------------------------------------------------------------------------------
 
@@ -366,13 +381,6 @@ def _as_made_outside(task: NodeTask) -> None:
 
 
 _HERE = __file__.rpartition("/loop/")[0] + "/"
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # its own __str__ raises: that is no reason for the simulator to fall over
-        return f"(its text cannot be had: {type(broken).__name__})"
 
 
 def _leaves_it_to_the_loop(*_: Any) -> None:

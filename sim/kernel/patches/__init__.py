@@ -7,14 +7,17 @@ runs (sim.kernel.running). Tests: tests/sim/kernel/patches, of these two test_un
 
 from sim.kernel.cpython import warn_if_untried
 from sim.kernel.patches import (
+    aiodns,
     asyncio_hashes,
     clock_and_random,
     garbage,
     never_awaited,
     other_loops,
+    real_clients,
     rebind,
     signals,
     socket_module,
+    threads,
     tls_sockets,
     unix_files,
 )
@@ -37,7 +40,7 @@ def install() -> None:
     warn_if_untried()
     for part in (clock_and_random, socket_module, tls_sockets, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
-    for part in (unix_files, garbage):
+    for part in (unix_files, garbage, threads, real_clients, aiodns):
         part.install()
     rebind.rebind()
 

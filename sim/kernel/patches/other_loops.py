@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from sim.kernel.errors import SimulationError
 from sim.kernel.patches import rebind
+from sim.kernel.real_threads import of_this_thread
 from sim.kernel.running import on_a_node, running
 
 __all__ = ["install"]
@@ -31,8 +32,8 @@ def _refused(real: Callable[..., Any], said: str) -> Callable[..., Any]:
     def refuse(node: Any, *_: Any, **__: Any) -> NoReturn:
         raise SimulationError(
             f"{said} cannot be called from a running event loop, and {node.name} is a simulated node, whose loop runs, "
-            "in functions of its executor too: await the coroutine, or make it a node of its own: "
-            "simulation.add_node(…).start(main)"
+            f"in its threads too{of_this_thread()}: await the coroutine, hand it to that loop "
+            "(asyncio.run_coroutine_threadsafe), or make it a node of its own: simulation.add_node(…).start(main)"
         )
 
     return functools.wraps(real)(on_a_node(real, refuse))

@@ -37,6 +37,7 @@ TWINS = {
     "test_names": "names of hosts and services",
     "test_unix_sockets": "Unix sockets",
     "test_loop": "order of callbacks, timers, tasks, executor, contexts, signals",
+    "test_threads": "threads, their locks and queues, pools",
 }
 
 REFUSED = {
@@ -45,12 +46,18 @@ REFUSED = {
     "`add_reader`, `add_writer` with what is no socket, or one that is connected": (
         "streams, `loop.sock_*`, sockets made on the node"
     ),
-    "what blocks: `socket.create_connection`, `accept` of a blocking socket, …": "`loop.sock_*`, streams",
+    "what blocks, in threads too: `socket.create_connection`, `accept` of a blocking socket, …": "`loop.sock_*`, "
+    "streams",
+    "an event loop in a thread of a node (`asyncio.run`, `uvicorn.Server.run`, blocking portals)": "a task, or a node "
+    "of its own",
+    "a thread that was begun off the nodes and calls into one, a real socket that connects to a simulated server": "a "
+    "thread begun on the node, a client that is a node",
     "raw sockets, `makefile`, sockets connected to a real peer": "TCP, UDP and Unix sockets of the node",
     "multicast": "a datagram to each node",
 }
 DIFFERENT = (
-    "a function in the executor runs inline, in its turn, so one that waits there for the loop waits for ever",
+    "one thread of a node runs at a time, until it waits: one that spins until another has set a variable, without a "
+    "lock or a sleep, never ends",
     "two listeners cannot share a port (`reuse_port`)",
     "the file of a Unix socket is its machine's alone: it makes none in the real directory",
     "a server on all addresses has its sockets in the order of `getaddrinfo`, asyncio's in that of a set, which "

@@ -4,7 +4,6 @@ import sys
 
 EXCLUDED: dict[str, str] = {
     "test_buffered_proto.*Proactor*": "another loop class, on Windows",
-    "test_tasks.RunCoroutineThreadsafeTests.*": "threads",
     "test_tasks.*.test_log_destroyed_pending_task": "calls BaseEventLoop._run_once itself",
     "test_tasks.*.test_stop_while_run_in_complete": "the time that the test's own TestLoop shows after stop()",
     "test_tasks.*.test_issue46672": "mocks BaseEventLoop.call_exception_handler, which ours overrides",
@@ -33,7 +32,6 @@ EXCLUDED: dict[str, str] = {
     "test_events.*.test_create_unix_server": "a blocking client",
     "test_events.*.test_create_server_multiple_hosts_*": "mocks the addresses of a machine",
     "test_events.*.test_prompt_cancellation": "a socket pair made outside of the loop",
-    "test_events.*.test_run_in_executor": "threads",
     "test_events.*.test_get_event_loop_new_process": "a subprocess",
     "test_sock_lowlevel.*.test_huge_content*": "a page of a web server in a thread",
     "test_sock_lowlevel.*.test_recvfrom*": "a UDP server in a thread",

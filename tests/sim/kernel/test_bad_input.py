@@ -291,7 +291,7 @@ def test_another_event_loop_on_a_node(simulation, run):
 )
 def test_another_event_loop_in_the_executor_of_a_node(simulation, call):
     async def main():
-        with pytest.raises(SimulationError, match=r"cannot be called .* functions of its executor too: .*add_node"):
+        with pytest.raises(SimulationError, match=r"cannot be called .* in its threads too .*asyncio_0.*: .*add_node"):
             await asyncio.to_thread(call)
 
     made_before()

@@ -30,8 +30,8 @@ FILES = [
     ),
     *(LIBRARY / f"{each}.py" for each in ("threading", "selectors", "concurrent/futures/thread")),
 ]
-DOCUMENTED = {"_exit", "_replace"}
-"""os._exit, and a named tuple's method."""
+DOCUMENTED = {"_exit", "_replace", "_thread"}
+"""os._exit, a named tuple's method, and a module."""
 OURS = {"_handle", "_node", "_queue", "_read", "_socket", "_timeout", "_value"}
 """Names of ours in classes of ours, and one of simpy's, that CPython has elsewhere for something of its own."""
 

@@ -10,6 +10,7 @@ import pytest
 import sim
 from sim import Livelock, Simulation, WallLimitExceeded
 from sim.kernel.interrupt import noticed
+from sim.kernel.running import outside
 
 
 async def ticks(seen):
@@ -192,8 +193,9 @@ def test_a_coroutine_that_the_executor_never_awaits_is_a_leak():
 
 
 def press(seconds=0.0):
-    """Ctrl-C from another thread, once the run is under way."""
-    threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    """Ctrl-C from a thread of the real world, once the run is under way."""
+    with outside():
+        threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
 
 
 async def spin():

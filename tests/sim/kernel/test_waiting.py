@@ -151,18 +151,27 @@ def test_a_task_that_sleeps_or_has_a_time_limit_says_so():
 
 
 def test_a_deadlock_names_the_threads_that_a_program_waits_for():
-    """As anyio's are, which its loop's executor knows nothing of. Virtual time waits for none."""
+    """And those of the real world, for which virtual time does not wait."""
     leave = threading.Event()
 
     async def main():
         answered = asyncio.get_running_loop().create_future()
-        threading.Thread(target=leave.wait, name="a helper", daemon=True).start()
+        threading.Thread(target=waits_for_ever, name="a helper").start()
         await answered
+
+    def waits_for_ever():
+        threading.Event().wait()
+
+    real = threading.Thread(target=leave.wait, name="real one")
+    real.start()
 
     with Simulation(1) as simulation:
         task = simulation.add_node("a").start(main)
         try:
-            with pytest.raises(Deadlock, match=r"a thread of real time: a helper.*asyncio\.to_thread"):
+            with pytest.raises(Deadlock) as caught:
                 simulation.run_until_complete(task)
         finally:
             leave.set()
+            real.join()
+    assert re.search(r"a: thread a helper waits in waits_for_ever \(.*test_waiting\.py:\d+\)", str(caught.value))
+    assert re.search(r"threads of the real world, .*: 'real one'", str(caught.value))

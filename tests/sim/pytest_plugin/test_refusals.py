@@ -62,3 +62,32 @@ def test_the_fixture_without_the_marker_is_refused_with_words(run):
     result = run("def test_it(simulation):\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*`simulation` is for tests that are marked @pytest.mark.simulated*"])
+
+
+def test_a_real_thread_that_answers_fails_its_test_by_name(run):
+    text = """
+import asyncio, queue, threading
+
+questions = queue.Queue()
+
+def work():
+    try:
+        questions.get()()
+    except Exception:
+        pass
+
+thread = threading.Thread(target=work, name="a-real-one")
+thread.start()
+
+@pytest.mark.simulated
+async def test_it():
+    loop = asyncio.get_running_loop()
+    answered = loop.create_future()
+    questions.put(lambda: loop.call_soon_threadsafe(answered.set_result, 42))
+    thread.join()
+    await asyncio.wait_for(answered, 10)
+"""
+    result = run(text)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a thread of the real world, 'a-real-one' of test_*, calls call_soon_threadsafe*"])
+    result.stdout.no_fnmatch_line("*_throw*")

@@ -3,7 +3,7 @@ import errno
 import os
 import socket
 import sys
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -39,10 +39,12 @@ def test_a_socket_made_on_a_node_is_a_simulated_one_and_a_socket_to_whoever_asks
 
 
 def test_elsewhere_sockets_stay_real():
+    made, wanted = [], Event()
+    thread = Thread(target=lambda: wanted.wait() and made.append(socket.socket()))  # none of the node's
+    thread.start()
+
     async def main():
-        made = []
-        thread = Thread(target=lambda: made.append(socket.socket()))
-        thread.start()
+        wanted.set()
         thread.join()
         with made[0]:
             return type(made[0])

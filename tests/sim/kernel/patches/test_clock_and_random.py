@@ -156,11 +156,12 @@ def test_clocks_outside_of_nodes_go_on():
 
 
 def test_another_thread_keeps_the_real_clocks_while_a_node_runs():
-    seen = []
+    seen, wanted = [], threading.Event()
+    thread = threading.Thread(target=lambda: wanted.wait() and seen.append((time.time(), random.random())))
+    thread.start()  # none of the node's
 
     async def main():
-        thread = threading.Thread(target=lambda: seen.append((time.time(), random.random())))
-        thread.start()
+        wanted.set()
         thread.join()
         return time.time()
 

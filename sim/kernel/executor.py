@@ -1,0 +1,153 @@
+"""The default executor of a node's event loop: functions that run in threads of the node.
+
+A function that does not wait is over within the callback that begins it; so programs that only look something up there
+run as without threads. Knows the node's threads (sim.kernel.threads). Tests: tests/sim/kernel/test_threads.py,
+tests/sim/twins/test_threads.py.
+"""
+
+import asyncio
+import contextlib
+import threading
+import warnings
+from asyncio import futures
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from sim.kernel.threads import REAL, Stuck
+
+if TYPE_CHECKING:
+    from sim.kernel.threads import NodeThread, Threads
+
+__all__ = ["MAX_WORKERS", "Executor", "has_ended", "pool_on"]
+
+MAX_WORKERS = 32
+"""Functions that run at one time: what asyncio allows on a machine of 28 cores or more."""
+
+Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Executor:
+    """Of one event loop."""
+
+    def __init__(self, threads: "Threads") -> None:
+        self._threads = threads
+        self._idle: list[_Worker] = []
+        self._workers = self._calls = 0
+        self._queue: deque[Call] = deque()
+        self._empty: asyncio.Future[None] | None = None
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        """Call it in a thread; returns the future of its result."""
+        loop = self._threads.loop
+        future = loop.create_future()
+        self._calls += 1
+        loop.call_soon(self._begin, (future, function, args), context=Context())
+        return future
+
+    def _begin(self, call: Call) -> None:
+        if call[0].cancelled():
+            self._done()
+            return
+        if not self._idle and self._workers == MAX_WORKERS:
+            self._queue.append(call)
+            return
+        if not self._idle:
+            self._workers += 1
+            self._idle.append(_Worker(self, self._threads, self._workers))
+        with contextlib.suppress(Stuck):  # the simulation has been told
+            self._idle.pop().take(call)
+
+    def free(self, worker: "_Worker") -> None:
+        """It has done what it had to do."""
+        self._done()
+        while self._queue:
+            call = self._queue.popleft()
+            if not call[0].cancelled():
+                worker.take(call)
+                return
+            self._done()
+        self._idle.append(worker)
+
+    def _done(self) -> None:
+        self._calls -= 1
+        if not self._calls and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def shut_down(self, timeout: float | None = None) -> None:
+        """Wait until nothing runs in it any more."""
+        if not self._calls:
+            return
+        self._empty = self._threads.loop.create_future()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty
+        except TimeoutError:
+            warnings.warn(
+                f"The executor did not finishing joining its threads within {timeout} seconds.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+class _Worker:
+    """One thread of it."""
+
+    def __init__(self, executor: Executor, threads: "Threads", number: int) -> None:
+        self._executor = executor
+        self._call: Call | None = None
+        self._result: Any = None
+        self._error: BaseException | None = None
+        thread = threading.Thread(target=self._run, name=f"asyncio_{number - 1}")
+        self._thread: NodeThread = threads.begin(thread, threading.Thread.start)
+
+    def take(self, call: Call) -> None:
+        """Begin with a call now: on the loop's thread, in a callback."""
+        self._call = call
+        self._thread.resume_now()
+
+    def _run(self) -> None:
+        thread = self._thread
+        while True:
+            assert self._call is not None, "it is woken for one"
+            _, function, args = self._call
+            try:
+                self._result = Context().run(function, *args)  # that of a new thread
+            except BaseException as error:
+                self._error = error
+            del function, args
+            thread.after = self._deliver
+            thread.wait(None)
+
+    def _deliver(self) -> None:
+        """On the loop's thread."""
+        assert self._call is not None
+        future, result, error = self._call[0], self._result, self._error
+        self._call = self._result = self._error = None
+        try:
+            if not future.done():
+                if error is not None:
+                    future.set_exception(futures._convert_future_exc(error))  # type: ignore[attr-defined]
+                else:
+                    future.set_result(result)
+        finally:
+            self._executor.free(self)
+
+
+def has_ended(pool: Any) -> bool:
+    """Whether a pool of threads or processes was shut down, wherever."""
+    return bool(getattr(pool, "_shutdown", False) or getattr(pool, "_shutdown_thread", False))
+
+
+def pool_on(node: Any, pool: Any) -> Any:
+    """The pool that a node has in the place of one that was made elsewhere, or of one of processes."""
+    if not isinstance(getattr(pool, "_work_queue", None), REAL.SimpleQueueType | None):
+        return pool  # it was made on a node
+    pools = node.loop.threads.pools
+    if pool not in pools:
+        from concurrent.futures import ThreadPoolExecutor
+
+        name = getattr(pool, "_thread_name_prefix", "")
+        pools[pool] = ThreadPoolExecutor(pool._max_workers, name, pool._initializer, pool._initargs)
+    return pools[pool]

@@ -1,0 +1,62 @@
+"""A real socket that is to be connected to a simulated server is told so, when nobody listens there in the real world.
+
+A client in a thread of the real world, or in a test beside the nodes, cannot reach them: the network is in memory.
+Knows hosts and their listeners. Tests: tests/sim/kernel/patches/test_real_clients.py.
+"""
+
+import socket
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from sim.kernel.errors import NotSimulated
+from sim.kernel.patches import rebind
+from sim.kernel.running import running
+
+if TYPE_CHECKING:
+    from sim.network.fabric import Network
+
+__all__ = ["install", "watch"]
+
+_networks: "WeakSet[Network]" = WeakSet()
+
+
+def watch(network: "Network") -> None:
+    """Look for servers there too, as long as it lives."""
+    _networks.add(network)
+
+
+def install() -> None:
+    """sim.kernel.patches calls it."""
+    real = socket.socket.connect  # where another part of ours stands, it goes on being asked
+
+    def connect(self: Any, address: Any) -> None:
+        try:
+            real(self, address)
+        except (BlockingIOError, InterruptedError):
+            raise
+        except OSError as error:
+            node = None if running() is not None else _listening(address)
+            if node is None:
+                raise
+            self.close()  # who looks for OSError alone does not
+            raise NotSimulated(
+                f"a real socket cannot connect to {address!r}: the server there is simulated, on the node {node}, and "
+                "its network is in memory. Make the client a node too, with asyncio's streams or a library that "
+                "stands on asyncio: simulation.add_node(…).start(client)"
+            ) from error
+
+    connect.__dict__["asks_node"] = True  # a simulated socket looks for one that a program has put there
+    rebind.put(socket.socket, "connect", connect)
+
+
+def _listening(address: Any) -> str | None:
+    """The node that has a server at an address of the real world, as far as one can tell."""
+    for network in list(_networks):
+        for host in network.hosts.values():
+            if not isinstance(address, tuple):
+                found = address in host.paths
+            else:
+                found = address[1] in host.listeners.ports and (host.owns(address[0]) or address[0] == "localhost")
+            if found:
+                return host.name
+    return None

@@ -1,0 +1,137 @@
+"""Threads, their locks and queues, and pools of concurrent.futures: on a node they are the node's own.
+
+A thread that is started there is one of sim.kernel.threads, and what it can wait for (a lock, and so a condition, an
+event, a queue, a future) lets others go on meanwhile. Pools that were made elsewhere, and pools of processes, have one
+of threads on each node that asks them. Elsewhere all are the real ones. Knows of a node its event loop. Tests:
+tests/sim/kernel/test_threads.py.
+"""
+
+import _thread
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sim.kernel.executor import has_ended, pool_on
+from sim.kernel.patches import rebind
+from sim.kernel.patches.imports import when_imported
+from sim.kernel.running import on_a_node, running
+from sim.kernel.threads import REAL, NodeThread, WaitingLock
+
+__all__ = ["install"]
+
+_nodes: WeakKeyDictionary[threading.Thread, NodeThread] = WeakKeyDictionary()
+"""Threads that were begun on nodes."""
+
+
+def install() -> None:
+    """sim.kernel.patches calls it."""
+    thread: Any = threading.Thread
+    for name, simulated in (("start", _start), ("join", _join), ("is_alive", _is_alive)):
+        rebind.put(thread, name, _method(getattr(thread, name), simulated))
+    rebind.replace(_thread, "start_new_thread", on_a_node(_thread.start_new_thread, _start_new))
+    for name in ("Lock", "_allocate_lock"):  # which are not one thing from Python 3.13 on
+        lock = _lock()
+        rebind.instead(getattr(threading, name), lock)
+        rebind.put(threading, name, lock)
+    when_imported("queue", _patch_queue)
+    locks: Any = threading
+    rebind.replace(threading, "RLock", on_a_node(threading.RLock, lambda _: locks._PyRLock()))
+    when_imported("concurrent.futures.thread", lambda module: _patch_pool(module.ThreadPoolExecutor))
+    when_imported("concurrent.futures.process", lambda module: _patch_pool(module.ProcessPoolExecutor))
+
+
+def _method(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is `simulated(real, node, self, …)` where a node runs."""
+
+    @functools.wraps(real)
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        node = running()
+        return real(self, *args, **options) if node is None else simulated(real, node, self, *args, **options)
+
+    return method
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def _start(real: Any, node: Any, thread: threading.Thread) -> None:
+    if not getattr(thread, "_initialized", False) or thread.ident is not None:
+        real(thread)  # raises what is wrong
+    made = _nodes[thread] = node.loop.threads.begin(thread, real)
+    made.wake()
+
+
+def _join(real: Any, node: Any, thread: threading.Thread, timeout: float | None = None) -> None:
+    made = _nodes.get(thread)
+    if made is None or thread is threading.current_thread():
+        real(thread, timeout)
+    elif made.over.acquire(True, -1 if timeout is None else max(timeout, 0)):
+        made.over.release()
+
+
+def _is_alive(real: Any, node: Any, thread: threading.Thread) -> Any:
+    made = _nodes.get(thread)
+    return real(thread) if made is None else made.over.locked()
+
+
+def _start_new(node: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any = None) -> int:
+    thread = threading.Thread(target=function, args=args, kwargs=kwargs, daemon=True)
+    thread.start()
+    return thread.ident or 0
+
+
+# --- what threads wait for --------------------------------------------------------------------------------------------
+
+
+class _Made(type):
+    """Of a class that makes something real where no node runs, of which isinstance says yes as well."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if running() is None and cls.__module__ == __name__:  # not a class that stands on it
+            return getattr(REAL, cls.__name__)(*args, **options)
+        return super().__call__(*args, **options)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        kind = getattr(REAL, f"{cls.__name__}Type") if cls.__module__ == __name__ else ()
+        return super().__instancecheck__(instance) or isinstance(instance, kind)
+
+
+def _lock() -> Any:
+    """Made anew each time, as `rebind.undo` swaps it for the real one wherever it stands."""
+
+    class Lock(WaitingLock, metaclass=_Made):
+        """threading.Lock."""
+
+        __slots__ = ()
+
+    return Lock
+
+
+def _patch_queue(module: Any) -> None:
+    class SimpleQueue(module._PySimpleQueue, metaclass=_Made):  # type: ignore[misc]
+        """queue.SimpleQueue, which waits by a lock."""
+
+    rebind.instead(module.SimpleQueue, SimpleQueue)
+    rebind.put(module, "SimpleQueue", SimpleQueue)
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+
+
+def _patch_pool(kind: Any) -> None:
+    for name in ("submit", "shutdown"):
+        rebind.put(kind, name, _of_pool(name, getattr(kind, name)))
+
+
+def _of_pool(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a pool; where a node runs and has another in its place, that one's."""
+
+    @functools.wraps(real)
+    def method(pool: Any, /, *args: Any, **options: Any) -> Any:
+        node = running()
+        own = pool if node is None or has_ended(pool) else pool_on(node, pool)
+        return real(pool, *args, **options) if own is pool else getattr(own, name)(*args, **options)
+
+    return method

@@ -1,0 +1,408 @@
+"""Threads of a node: the same in every run, ended with their node or simulation, and what cannot be is said."""
+
+import asyncio
+import concurrent.futures
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+import sim
+from sim import Deadlock, NotSimulated, Simulation, SimulationError
+from sim.kernel import executor, threads
+
+made_elsewhere = ThreadPoolExecutor(2, thread_name_prefix="elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    before = threading.enumerate()
+    yield
+    assert [thread for thread in threading.enumerate() if thread not in before] == []
+
+
+@pytest.fixture
+def simulation():
+    with Simulation(1) as simulation:
+        yield simulation
+
+
+async def busy(node):
+    """A loop, a pool, threads of its own, a lock, random numbers and time."""
+    lock, numbers = threading.Lock(), queue.Queue()
+
+    def work(name):
+        for _ in range(3):
+            time.sleep(random.random())
+            with lock:
+                node.record("has_it", name=name, at=time.monotonic())
+                time.sleep(random.random())
+            numbers.put(name)
+
+    begun = [threading.Thread(target=work, args=(name,)) for name in ("x", "y")]
+    for thread in begun:
+        thread.start()
+    await asyncio.gather(asyncio.to_thread(work, "z"), *(asyncio.sleep(random.random()) for _ in range(3)))
+    with ThreadPoolExecutor(2) as pool:
+        found = [await asyncio.get_running_loop().run_in_executor(pool, numbers.get) for _ in range(9)]
+    node.record("found", names=found)
+
+
+def digest_of(seed, interleaving="fifo"):
+    with Simulation(seed, interleaving=interleaving) as simulation:
+        node = simulation.add_node("a")
+        simulation.run_until_complete(node.start(busy, node))
+        return simulation.digest()
+
+
+@pytest.mark.parametrize("interleaving", ["fifo", "random"])
+def test_threads_are_the_same_in_every_run(interleaving):
+    assert len({digest_of(1, interleaving) for _ in range(5)}) == 1
+    assert digest_of(1, interleaving) != digest_of(2, interleaving)
+
+
+def test_a_sleeping_function_takes_virtual_time_beside_the_loop(simulation):
+    async def main():
+        began = time.monotonic()
+        await asyncio.gather(asyncio.to_thread(time.sleep, 3600), asyncio.sleep(3600), asyncio.to_thread(time.sleep, 9))
+        return time.monotonic() - began
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 3600
+
+
+def test_a_thread_has_the_clocks_and_names_of_its_node(simulation):
+    def look():
+        return time.time(), random.random(), os.getpid(), sim.kernel.running.running().name
+
+    async def main():
+        return await asyncio.to_thread(look)
+
+    for name in ("a", "b"):
+        node = simulation.add_node(name)
+        node.clock.offset = 5.0
+        drawn = random.Random(f"1/node/{name}").random()
+        assert simulation.run_until_complete(node.start(main)) == (node.wall_clock(), drawn, node.process_id, name)
+
+
+@pytest.mark.parametrize("end", ["kill", "crash"])
+def test_threads_of_a_dead_node_do_nothing_more(simulation, end):
+    node, done = simulation.add_node("a"), []
+
+    def work():
+        try:
+            while True:
+                time.sleep(1)
+                done.append(simulation.now)
+                node.record("works")
+        finally:
+            node.record("its last word")
+
+    async def main():
+        threading.Thread(target=work).start()
+        await asyncio.to_thread(work)
+
+    node.start(main)
+    simulation.run(until=2.5)
+    getattr(node, end)()
+    simulation.run(until=10)
+    simulation.close()
+    assert done == [1, 1, 2, 2]
+    assert sum(event.name == "works" for event in simulation.trace) == 4
+    assert not any(event.name == "its last word" for event in simulation.trace)
+
+
+def test_a_restarted_node_has_threads_of_its_new_process(simulation):
+    node = simulation.add_node("a")
+
+    async def main():
+        node.record("answered", by=await asyncio.to_thread(lambda: (time.sleep(1), threading.active_count() > 1)[1]))
+
+    node.start(main)
+    simulation.run(until=0.5)
+    node.restart()
+    simulation.run(until=5)
+    assert [(event.time, event.fields) for event in simulation.trace if event.name == "answered"] == [
+        (1.5, {"by": True})
+    ]
+
+
+def test_threads_stand_still_while_their_node_is_paused(simulation):
+    node, woke = simulation.add_node("a"), []
+
+    async def main():
+        await asyncio.to_thread(lambda: (time.sleep(1), woke.append(simulation.now)))
+
+    node.start(main)
+    simulation.run(until=0.5)
+    node.pause(5)
+    simulation.run(until=20)
+    assert woke == [5.5]
+
+
+def test_threads_that_wait_for_ever_end_with_the_simulation(capfd):
+    stubborn = []
+
+    def cling():
+        while len(stubborn) < 5:
+            try:
+                threading.Event().wait()
+            except BaseException:
+                stubborn.append(1)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(3)
+        for wait in (threading.Event().wait, queue.Queue().get, queue.SimpleQueue().get, cling):
+            threading.Thread(target=wait).start()
+            pool.submit(wait)
+            loop.run_in_executor(None, wait)
+        threading.Timer(100, print).start()
+        await asyncio.sleep(1)
+
+    with Simulation(1) as simulation:
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+        assert len(threading.enumerate()) > 8
+    assert capfd.readouterr().err == ""
+
+
+def test_a_loop_that_is_closed_ends_its_threads():
+    async def main():
+        threading.Thread(target=threading.Event().wait).start()
+        return await asyncio.to_thread(threading.active_count)
+
+    with asyncio.Runner(loop_factory=sim.new_event_loop) as runner:
+        assert runner.run(main()) >= 3
+
+
+def test_a_process_ends_whose_simulation_was_never_closed():
+    program = (
+        "import sim, threading\n"
+        "async def main(): threading.Thread(target=threading.Event().wait).start()\n"
+        "simulation = sim.Simulation()\n"
+        "simulation.run_until_complete(simulation.add_node('a').start(main))\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_loop_that_waits_for_itself_is_told(simulation):
+    async def main():
+        return asyncio.run_coroutine_threadsafe(asyncio.sleep(1), asyncio.get_running_loop()).result()
+
+    with pytest.raises(Deadlock, match=r"event loop of a stands still for ever: .*asyncio\.wrap_future"):
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+
+
+def test_what_a_thread_raises_is_an_event_of_its_node(simulation, monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    async def main():
+        threading.Thread(target=lambda: 1 / 0).start()
+        await asyncio.sleep(1)
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert [type(each.exc_value) for each in told] == [ZeroDivisionError]
+    (event,) = [event for event in simulation.trace if event.name == "unhandled"]
+    assert event.fields["error"] == "ZeroDivisionError: division by zero"
+
+
+def loop_of_its_own():
+    coroutine = asyncio.sleep(1)
+    try:
+        asyncio.run(coroutine)
+    finally:
+        coroutine.close()
+
+
+def test_a_loop_in_a_thread_ends_the_run_and_is_named(simulation):
+    """As uvicorn.Server.run in a thread: nobody reads what the thread prints, and the rest waits for the server."""
+    started = threading.Event()
+
+    async def main():
+        threading.Thread(target=loop_of_its_own, name="server").start()
+        for _ in range(100_000):
+            await asyncio.sleep(0.01)
+            assert not started.is_set()
+
+    task = simulation.add_node("a").start(main)
+    with pytest.raises(SimulationError) as caught:
+        simulation.run_until_complete(task)
+    said = str(caught.value)
+    assert said.startswith("asyncio.run() cannot be called")
+    assert "'server' of tests (" in said
+    assert "run_coroutine_threadsafe" in said
+    assert simulation.now == 0
+    task.cancel()
+
+
+def test_a_simulation_in_a_thread_of_a_node_is_refused(simulation):
+    async def nothing():
+        pass
+
+    async def main():
+        with pytest.raises(SimulationError, match="inside a node"):
+            await asyncio.to_thread(sim.run, nothing())
+        with pytest.raises(SimulationError, match="inside a node"):
+            await asyncio.to_thread(Simulation(2).run)
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+
+
+def test_a_blocking_client_in_a_thread_is_told(simulation):
+    import socket
+
+    async def main():
+        with pytest.raises(NotSimulated, match=r"asyncio\.open_connection"):
+            await asyncio.to_thread(socket.create_connection, ("10.0.0.1", 80))
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+
+
+def test_a_pool_that_was_made_elsewhere_works_on_each_node(simulation):
+    async def main():
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+        await asyncio.gather(*(loop.run_in_executor(made_elsewhere, time.sleep, 1) for _ in range(4)))
+        name = made_elsewhere.submit(lambda: threading.current_thread().name).result()
+        return time.monotonic() - began, name.partition("_")[0]
+
+    for name in ("a", "b"):
+        assert simulation.run_until_complete(simulation.add_node(name).start(main)) == (2, "elsewhere")
+    assert made_elsewhere._threads == set()
+
+
+def test_a_pool_of_processes_is_one_of_threads(simulation):
+    async def main():
+        with ProcessPoolExecutor(1) as pool:
+            eight = await asyncio.get_running_loop().run_in_executor(pool, pow, 2, 3)
+            nine = pool.submit(pow, 3, 2).result()
+        with pytest.raises(RuntimeError, match="shutdown"):
+            pool.submit(pow, 2, 3)
+        return eight, nine
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == (8, 9)
+
+
+def test_the_default_executor_has_a_limit(simulation):
+    async def main():
+        await asyncio.gather(*(asyncio.to_thread(time.sleep, 1) for _ in range(executor.MAX_WORKERS + 1)))
+        return time.monotonic()
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 2
+
+
+def test_a_cancelled_function_that_has_not_begun_never_runs(simulation):
+    ran = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        sleeping = [loop.run_in_executor(None, time.sleep, 1) for _ in range(executor.MAX_WORKERS)]
+        queued = [loop.run_in_executor(None, ran.append, number) for number in range(3)]
+        await asyncio.sleep(0.5)
+        queued[1].cancel()
+        await asyncio.wait([*sleeping, *queued])
+        await loop.shutdown_default_executor()
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert ran == [0, 2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="it takes a time-out since 3.12")
+def test_the_end_of_the_default_executor_waits_so_long_only(simulation):
+    async def main():
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 100)
+        with pytest.warns(RuntimeWarning, match="within 5 seconds"):
+            await asyncio.get_running_loop().shutdown_default_executor(5)
+        return time.monotonic()
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 5
+
+
+def test_a_thread_that_waits_for_the_real_world_is_told(simulation, monkeypatch, caplog):
+    monkeypatch.setattr(threads, "STUCK_SECONDS", 0.2)
+    real = threading.Lock()
+
+    def work():
+        with real:
+            time.sleep(1)
+
+    async def main():
+        await asyncio.gather(asyncio.to_thread(work), asyncio.to_thread(work))
+
+    with pytest.raises(NotSimulated, match=r"thread of a stands still in work \(.*test_threads\.py:\d+\)"):
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert caplog.records == []
+
+
+def test_a_thread_that_works_long_is_no_stuck_one(simulation, monkeypatch):
+    monkeypatch.setattr(threads, "STUCK_SECONDS", 0.1)
+
+    def work():
+        end = os.times().user + 0.5  # the real process's
+        while os.times().user < end:
+            pass
+        return "done"
+
+    async def main():
+        return await asyncio.to_thread(work)
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == "done"
+
+
+def spins():
+    while True:
+        pass
+
+
+def test_a_limit_ends_a_thread_that_spins():
+    async def main():
+        await asyncio.to_thread(spins)
+
+    with Simulation(1, wall_limit=0.2) as simulation:
+        task = simulation.add_node("a").start(main)
+        with pytest.raises(sim.WallLimitExceeded, match=r"a was in spins \(.*test_threads\.py"):
+            simulation.run_until_complete(task)
+
+
+def test_an_interrupt_ends_a_thread_that_spins():
+    async def main():
+        await asyncio.to_thread(spins)
+
+    pressing = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    pressing.start()
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(main)
+        with pytest.raises(KeyboardInterrupt, match=r"a was in spins \(.*test_threads\.py"):
+            simulation.run_until_complete(task)
+        pressing.join()
+
+
+def test_locks_made_off_the_nodes_are_real_ones():
+    for kind in (threading.Lock, queue.SimpleQueue):
+        assert type(kind()).__module__ in ("_thread", "_queue")
+        assert isinstance(kind(), kind if isinstance(kind, type) else object)
+    assert concurrent.futures.ThreadPoolExecutor is ThreadPoolExecutor
+
+
+def test_locks_made_on_a_node_are_real_ones_elsewhere(simulation):
+    async def main():
+        return threading.Lock(), queue.SimpleQueue(), threading.Condition()
+
+    lock, several, condition = simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert lock.acquire()
+    assert not lock.acquire(timeout=0.01)
+    threading.Timer(0.01, lock.release).start()
+    assert lock.acquire(timeout=5)
+    threading.Timer(0.01, several.put, (1,)).start()
+    assert several.get(timeout=5) == 1
+    with condition:
+        assert not condition.wait(0.01)
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
