@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sim.kernel.clock import Clock
 from sim.kernel.errors import Livelock, NodeDown, SimulationError
 from sim.kernel.leaks import Leak, left_behind
-from sim.kernel.loop.handles import MainTask, NodeTask
+from sim.kernel.loop.handles import MainTask
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.names import Names
 from sim.kernel.processor import Processor
@@ -168,7 +168,7 @@ class Node:
             coroutine = main(*args) if callable(main) else main
         task = self.loop.spawn(coroutine, MainTask, name=name)
         self._mains.append(task)
-        NodeTask.add_done_callback(task, self._ended)  # here, whoever asks
+        asyncio.Task.add_done_callback(task, self._ended)  # here, whoever asks
         self.loop.kick()
         return task
 
