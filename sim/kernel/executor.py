@@ -36,6 +36,7 @@ class Executor:
         self._idle: list[_Worker] = []
         self._workers = self._calls = 0
         self._queue: deque[Call] = deque()
+        self._handing_out = False
         self._empty: asyncio.Future[None] | None = None
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> "asyncio.Future[Any]":
@@ -47,28 +48,33 @@ class Executor:
         return future
 
     def _begin(self, call: Call) -> None:
-        if call[0].cancelled():
-            self._done()
-            return
-        if not self._idle and self._workers == MAX_WORKERS:
-            self._queue.append(call)
-            return
-        if not self._idle:
-            self._workers += 1
-            self._idle.append(_Worker(self, self._threads, self._workers))
+        self._queue.append(call)
         with contextlib.suppress(Stuck):  # the simulation has been told
-            self._idle.pop().take(call)
+            self._hand_out()
 
     def free(self, worker: "_Worker") -> None:
         """It has done what it had to do."""
         self._done()
-        while self._queue:
-            call = self._queue.popleft()
-            if not call[0].cancelled():
-                worker.take(call)
-                return
-            self._done()
         self._idle.append(worker)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give calls to workers while there are both. A worker may be free again before its `take` returns."""
+        if self._handing_out:
+            return  # one after the other, however many there are: each within the last would exceed Python's stack
+        self._handing_out = True
+        try:
+            while self._queue and (self._idle or self._workers < MAX_WORKERS):
+                call = self._queue.popleft()
+                if call[0].cancelled():
+                    self._done()
+                    continue
+                if not self._idle:
+                    self._idle.append(_Worker(self, self._threads, self._workers))
+                    self._workers += 1
+                self._idle.pop().take(call)
+        finally:
+            self._handing_out = False
 
     def _done(self) -> None:
         self._calls -= 1
@@ -99,7 +105,7 @@ class _Worker:
         self._call: Call | None = None
         self._result: Any = None
         self._error: BaseException | None = None
-        thread = threading.Thread(target=self._run, name=f"asyncio_{number - 1}")
+        thread = threading.Thread(target=self._run, name=f"asyncio_{number}")
         self._thread: NodeThread = threads.begin(thread, threading.Thread.start)
 
     def take(self, call: Call) -> None:

@@ -5,19 +5,16 @@ the real machine gets to it, so that no run would be like another. Knows threads
 tests/sim/kernel/test_real_threads.py.
 """
 
-import os
 import sys
 import threading
 from types import FrameType
 
-from sim.kernel.threads import current, is_of_a_node
+from sim.kernel.threads import current, is_of_a_node, is_program
 
 __all__ = ["REAL_THREAD", "described", "of_this_thread", "real_threads"]
 
 REAL_THREAD = "a thread of the real world"
 """What each such error says."""
-_STANDARD = os.path.dirname(threading.__file__)
-_OURS = os.path.dirname(os.path.dirname(__file__))
 
 
 def described(node: str, what: str) -> str:
@@ -59,12 +56,10 @@ def _named(thread: threading.Thread, frame: FrameType | None) -> str:
 
 
 def _own_frame(frame: FrameType | None) -> FrameType | None:
-    """The outermost frame that is neither ours nor the standard library's: the thread's function."""
+    """The outermost frame of the program: the thread's function."""
     found = None
     while frame is not None:
-        file = frame.f_code.co_filename
-        installed = "site-packages" in file or "dist-packages" in file
-        if (installed or not file.startswith((_STANDARD, "<"))) and not file.startswith(_OURS):
+        if is_program(frame.f_code.co_filename):
             found = frame
         frame = frame.f_back
     return found

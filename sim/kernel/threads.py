@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from threading import get_ident
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -36,7 +36,7 @@ from sim.kernel.running import as_thread_of, outside, running
 if TYPE_CHECKING:
     from sim.kernel.loop.loop import NodeLoop
 
-__all__ = ["REAL", "NodeThread", "Stuck", "Threads", "WaitingLock", "current", "is_of_a_node"]
+__all__ = ["REAL", "NodeThread", "Stuck", "Threads", "WaitingLock", "current", "is_of_a_node", "is_program"]
 
 STUCK_SECONDS = 5.0
 """Real seconds for which a thread may stand still in something that is not simulated."""
@@ -50,8 +50,8 @@ END_SECONDS = 5.0
 _alive: "WeakSet[Threads]" = WeakSet()
 _threads: "dict[int, NodeThread]" = {}
 """By what `get_ident` says there."""
-_STANDARD = os.path.dirname(threading.__file__)
-_HERE = os.path.dirname(__file__)
+_STANDARD = os.path.join(os.path.dirname(threading.__file__), "")
+_HERE = os.path.join(os.path.dirname(__file__), "")
 
 
 class _Real:
@@ -77,6 +77,12 @@ def current() -> "NodeThread | None":
 def is_of_a_node(ident: int | None) -> bool:
     """Whether the thread of that number is a node's."""
     return any(each.thread.ident == ident for threads in list(_alive) for each in list(threads.alive))
+
+
+def is_program(file: str) -> bool:
+    """Whether code of that file is neither the standard library's nor the kernel's."""
+    installed = "site-packages" in file or "dist-packages" in file  # which may lie in the library's directory
+    return (installed or not file.startswith((_STANDARD, "<frozen "))) and not file.startswith(_HERE)
 
 
 class Stuck(NotSimulated):
@@ -200,7 +206,7 @@ class NodeThread:
 
     def _traceback(self) -> TracebackType | None:
         """Where it is, as if it had raised something there."""
-        frame, traceback = sys._current_frames().get(self.thread.ident or 0), None
+        frame, traceback = self._frame(), None
         while frame is not None:
             traceback, frame = TracebackType(traceback, frame, frame.f_lasti, frame.f_lineno), frame.f_back
         return traceback
@@ -220,13 +226,27 @@ class NodeThread:
 
     def where(self) -> str:
         """The line at which it is, of the program rather than of the library."""
-        frame = top = sys._current_frames().get(self.thread.ident or 0)
-        while frame is not None and frame.f_code.co_filename.startswith((_STANDARD, _HERE)):
+        frame = self._own_frame() or self._frame()
+        return "its beginning" if frame is None else _line(frame)
+
+    def waits_at(self) -> str | None:
+        """The program's line at which it waits; None where it is in none, as a worker of a pool that is idle."""
+        frame = self._own_frame()
+        return None if frame is None else _line(frame)
+
+    def _frame(self) -> FrameType | None:
+        return sys._current_frames().get(self.thread.ident or 0)
+
+    def _own_frame(self) -> FrameType | None:
+        """The innermost frame that is neither ours nor the standard library's."""
+        frame = self._frame()
+        while frame is not None and not is_program(frame.f_code.co_filename):
             frame = frame.f_back
-        shown = frame or top
-        if shown is None:
-            return "its beginning"
-        return f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
+        return frame
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
 class Threads:
@@ -323,9 +343,10 @@ class Threads:
         threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
 
     def waiting(self) -> Iterator[tuple[str, str]]:
-        """Each thread's name, and where it is."""
+        """The name of each thread that waits in the program, and the line."""
         for each in self.alive:
-            yield each.thread.name, each.where()
+            if (place := each.waits_at()) is not None:
+                yield each.thread.name, place
 
     def end(self) -> None:
         """None is left. What they do in a `finally` has no effect, as the process is over, and nobody hears of it."""

@@ -297,6 +297,33 @@ def test_the_default_executor_has_a_limit(simulation):
     assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 2
 
 
+def test_thousands_of_queued_functions_run_one_after_the_other(simulation):
+    """They were called within each other, until Python's stack was full."""
+
+    async def main():
+        sleeping = [asyncio.to_thread(time.sleep, 1) for _ in range(executor.MAX_WORKERS)]
+        queued = [asyncio.to_thread(int, number) for number in range(3000)]
+        return (await asyncio.gather(*sleeping, *queued))[executor.MAX_WORKERS :]
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == list(range(3000))
+
+
+def test_a_deadlock_names_threads_that_wait_but_no_idle_ones(simulation):
+    def waits():
+        threading.Event().wait()
+
+    async def main():
+        await asyncio.to_thread(int)
+        threading.Thread(target=waits, name="waiter").start()
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlock) as caught:
+        simulation.run_until_complete(simulation.add_node("a").start(main))
+    named = [line for line in str(caught.value).splitlines() if ": thread " in line]
+    assert len(named) == 1
+    assert named[0].startswith("  a: thread waiter waits in waits (")
+
+
 def test_a_cancelled_function_that_has_not_begun_never_runs(simulation):
     ran = []
 
