@@ -1,6 +1,6 @@
 """What is done to a module that is patched only where somebody imports it: now, or once that happens.
 
-Knows modules by their names. Tests: tests/sim/kernel/patches/test_aiodns.py.
+Knows modules by their names. Tests: tests/sim/kernel/patches/test_imports.py.
 """
 
 import importlib.util
@@ -24,23 +24,29 @@ def when_imported(name: str, patch: Callable[[Any], object]) -> None:
 
 
 class _Finder:
-    """Waits for somebody to import it."""
+    """Waits until it has been imported: it may be looked for, or its import fail, any number of times before."""
 
     def __init__(self, name: str, patch: Callable[[Any], object]) -> None:
         self._name, self._patch = name, patch
+        self._asks = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != self._name:
+        if name != self._name or self._asks:
             return None
-        self.remove()
-        spec = importlib.util.find_spec(name)
+        self._asks = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asks = False
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             run = loader.exec_module
 
             def run_and_patch(module: Any) -> None:
                 run(module)
-                self._patch(module)
+                if self in sys.meta_path:  # it is not undone
+                    self.remove()
+                    self._patch(module)
 
             loader.exec_module = run_and_patch
         return spec
