@@ -36,9 +36,16 @@ def _folders(path: tuple[str, ...], here: str) -> list[str]:
     return sorted((f for f in folders if len(f) > 1), key=len, reverse=True)
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody has removed it
+        return os.sep
+
+
 def plain(text: str) -> str:
     """`text` without what differs between machines and runs."""
-    for folder in _folders(tuple(sys.path), os.getcwd()):
+    for folder in _folders(tuple(sys.path), _here()):
         text = text.replace(folder + "/", "")
     for pattern, instead in _REPLACED:
         text = re.sub(pattern, instead, text)

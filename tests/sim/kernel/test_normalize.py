@@ -64,3 +64,11 @@ def test_folders_are_looked_up_once_for_many_texts(monkeypatch):
     for number in range(100):
         assert plain(f"/somewhere/app.py:{number}") == f"app.py:{number}"
     assert not asked
+
+
+def test_a_working_directory_that_is_gone_is_no_error(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert plain("as it was") == "as it was"
