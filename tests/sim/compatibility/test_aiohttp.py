@@ -79,6 +79,19 @@ def test_client_and_server_speak_json():
     assert answer == {"hello": "x", "peer": "10.0.0.2", "method": "GET"}
 
 
+@pytest.mark.parametrize("resolver", ["AsyncResolver", "ThreadedResolver"])
+def test_names_are_looked_up_by_aiodns_and_in_threads(resolver):
+    async def ask():
+        connector = aiohttp.TCPConnector(resolver=getattr(aiohttp, resolver)())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            with pytest.raises(aiohttp.ClientConnectorDNSError):
+                await session.get("http://nobody:8080/")
+            async with session.get("http://server:8080/") as found:
+                return found.status
+
+    assert on_two_machines(serving(), ask)[0] == 200
+
+
 def test_many_requests_at_once_over_pooled_connections():
     answers, _ = on_two_machines(serving(), upload_many)
     assert answers == list(range(0, 100_000, 5_000))
