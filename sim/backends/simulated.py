@@ -7,13 +7,11 @@ Tests: tests/sim/backends/test_both_worlds.py, tests/sim/backends/test_simulated
 """
 
 import asyncio
-import logging
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,12 +23,12 @@ from rpcnet import observe
 from rpcnet.address import join_host_port
 from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, keyring_of, load_app
 from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Ready, Script, check_program
-from sim.backends.text import LogEvents, error_text, traceback_text
+from sim.backends.shared_process import environment_of, logged
+from sim.backends.text import error_text, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
 from sim.kernel.errors import SimulationError, WallLimitExceeded
 from sim.kernel.node import Node
-from sim.kernel.running import running
 from sim.kernel.simulation import Simulation
 
 __all__ = ["NAME", "World", "run"]
@@ -46,11 +44,11 @@ def run(program: Program, trace: Path) -> Outcome:
     check_program(program)
     began = time.monotonic()
     with ExitStack() as stack:
-        stack.enter_context(_environment(program.nodes))
+        stack.enter_context(environment_of(program.nodes))
         # What an application prints is talk, as it is on sockets; stdout is for data.
         stack.enter_context(redirect_stdout(sys.stderr))
         # Around the simulation's end too: what the dead log when they are buried is nobody's.
-        stack.enter_context(_logged())
+        stack.enter_context(logged())
         simulation = Simulation(
             program.seed,
             tie_break=program.tie_break,
@@ -71,46 +69,6 @@ def run(program: Program, trace: Path) -> Outcome:
             wall_seconds=time.monotonic() - began,
             error=world.error,
         )
-
-
-@contextmanager
-def _environment(nodes: Sequence[NodeProgram]) -> Iterator[None]:
-    """Simulated nodes share the variables of one process, so what they ask for must agree."""
-    wanted: dict[str, str] = {}
-    for node in nodes:
-        for name, value in node.environment.items():
-            if wanted.setdefault(name, value) != value:
-                raise ProgramError(
-                    f"{node.name}: env {name}={value!r} differs from another node's {wanted[name]!r}, and simulated "
-                    "nodes share one process; pass it as an argument, or use the sockets backend"
-                )
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            if old is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = old
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Log records of nodes are events of theirs."""
-    handler = LogEvents(_observer_here)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
-def _observer_here() -> observe.Observer | None:
-    """Of the node that runs; in a function of its executor too, where no loop does."""
-    node: Any = running()
-    return None if node is None else observe.current(node.loop)
 
 
 class _Recorder:

@@ -11,9 +11,8 @@ import asyncio
 import math
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,10 @@ from rpcnet.address import join_host_port
 from rpcnet.app import GOSSIP_PORT
 from sim.backends import control
 from sim.backends.addresses import AddressBlock, connected
+from sim.backends.asyncio_run import asyncio_run
 from sim.backends.process import Process
-from sim.backends.program import NodeProgram, Outcome, Program, Ready, Script, check_program
+from sim.backends.program import Outcome, Program, Ready, Script, check_program
+from sim.backends.socket_node import SocketNode
 from sim.backends.text import plain
 from sim.backends.throttle import throttle
 from sim.backends.topology import Topology
@@ -54,78 +55,11 @@ def run(program: Program, trace: Path) -> Outcome:
         world = World(program, block, folder)
         stack.callback(world.destroy)
         try:
-            return _in_a_loop(world.run)
+            return asyncio_run(world.run)
         finally:
             world.destroy()
             with Trace(trace) as merged:
                 merge(world.traces(), merged)
-
-
-def _in_a_loop(main: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
-    """asyncio.run, also where a loop runs already (a notebook): there in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(main())
-    results: list[Outcome | BaseException] = []
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
-
-    async def supervised() -> Outcome:
-        task = asyncio.current_task()
-        assert task is not None
-        started.append((asyncio.get_running_loop(), task))
-        return await main()
-
-    def body() -> None:
-        try:
-            results.append(asyncio.run(supervised()))
-        except BaseException as error:
-            results.append(error)
-
-    thread = threading.Thread(target=body, name="sockets backend")
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        for loop, task in started:
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    (result,) = results
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-class _Node:
-    """One machine of the run, over all its processes."""
-
-    def __init__(self, number: int, program: NodeProgram, host: str) -> None:
-        self.number = number
-        """Its files are called by it: a name may hold anything."""
-        self.program = program
-        self.name = program.name
-        self.host = host
-        self.runs = 0
-        self.process: Process | None = None
-        self.powered = True
-        self.is_ready = asyncio.Event()
-        self.is_over = asyncio.Event()
-        """Its main has ended, or its process."""
-        self.starting = False
-        """A restart waits for the end of what ran before."""
-        self.stopping = False
-        self.doomed = False
-        """Its end is ours: crashed or killed."""
-        self.ended: control.Ended | None = None
-        self.resumption: asyncio.TimerHandle | None = None
-        self.blocked_until = 0.0
-        self.work: asyncio.Task[None] | None = None
-        """What a verb still has to do; the next one waits for it."""
-
-    @property
-    def up(self) -> bool:
-        return self.process is not None and self.process.alive and not self.doomed
 
 
 class World:
@@ -148,7 +82,7 @@ class World:
         """… and who is slow, by which factor."""
         self._throttles: dict[str, asyncio.Task[None]] = {}
         """Those that hold the slow ones back, by node."""
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, SocketNode] = {}
         self._processes: list[Process] = []
         self._starts: list[asyncio.Task[None]] = []
         self._number = 0
@@ -165,7 +99,7 @@ class World:
 
     async def run(self) -> Outcome:
         program, begun = self._program, time.monotonic()
-        self._nodes = {node.name: _Node(n, node, self._hosts[node.name]) for n, node in enumerate(program.nodes)}
+        self._nodes = {node.name: SocketNode(n, node, self._hosts[node.name]) for n, node in enumerate(program.nodes)}
         self.record("run_started", scenario=program.scenario, seed=program.seed, backend=NAME)
         try:
             at_once = [node for node in self._nodes.values() if node.program.start <= 0]
@@ -186,7 +120,7 @@ class World:
             error=self._error,
         )
 
-    async def _all_ready(self, nodes: Sequence[_Node]) -> bool:
+    async def _all_ready(self, nodes: Sequence[SocketNode]) -> bool:
         """Wait until they are; False where one ended or the time is up, which is then the error of the run."""
         limit = self._program.ready_timeout
         waiting = {asyncio.create_task(self._ready_or_ended(node)) for node in nodes}
@@ -204,7 +138,7 @@ class World:
             self._fail(f"{node.name} ({node.program.app}): {why}")
         return self._error is None
 
-    async def _ready_or_ended(self, node: _Node) -> None:
+    async def _ready_or_ended(self, node: SocketNode) -> None:
         both = [asyncio.create_task(event.wait()) for event in (node.is_ready, node.is_over)]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -241,7 +175,7 @@ class World:
             else:
                 await asyncio.sleep(wanted)
 
-    async def _start_later(self, node: _Node) -> None:
+    async def _start_later(self, node: SocketNode) -> None:
         await asyncio.sleep(max(0.0, node.program.start - self.now))
         if node.process is None:
             self._spawn(node)
@@ -295,7 +229,7 @@ class World:
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
-    def _spawn(self, node: _Node) -> None:
+    def _spawn(self, node: SocketNode) -> None:
         program = self._program
         node.runs += 1
         node.powered, node.starting, node.stopping, node.doomed, node.ended = True, False, False, False, None
@@ -356,7 +290,7 @@ class World:
 
     # -- what lies between -------------------------------------------------------------------------------------------
 
-    def _ways(self, node: _Node) -> control.Ways:
+    def _ways(self, node: SocketNode) -> control.Ways:
         others = [other for other in self._nodes.values() if other is not node]
         return control.Ways(
             number=self._number,
@@ -424,14 +358,14 @@ class World:
     def record(self, event: str, /, **fields: object) -> None:
         self._trace.record(self._raw(), "", event, **fields)
 
-    def _note(self, node: _Node, event: str, **fields: object) -> None:
+    def _note(self, node: SocketNode, event: str, **fields: object) -> None:
         self._trace.record(self._raw(), node.name, event, **fields)
 
-    def _running(self, name: str) -> tuple[_Node, Process] | None:
+    def _running(self, name: str) -> tuple[SocketNode, Process] | None:
         node = self._nodes[name]
         return (node, node.process) if node.up and node.process is not None else None
 
-    def _then(self, node: _Node, work: Coroutine[Any, Any, None]) -> None:
+    def _then(self, node: SocketNode, work: Coroutine[Any, Any, None]) -> None:
         """Do it after what the verbs before it on this node have begun."""
         before = node.work
 
@@ -508,7 +442,7 @@ class World:
         victim.resumption = asyncio.get_running_loop().call_later(seconds, self._resume, victim)
         return True
 
-    def _resume(self, node: _Node) -> None:
+    def _resume(self, node: SocketNode) -> None:
         if node.resumption is None:
             return
         node.resumption.cancel()
@@ -526,7 +460,7 @@ class World:
         process.send(control.Block(seconds))
         return True
 
-    def _is_stalled(self, node: _Node) -> bool:
+    def _is_stalled(self, node: SocketNode) -> bool:
         return node.resumption is not None or self._raw() < node.blocked_until
 
     def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -566,13 +500,13 @@ class World:
         if node not in self._throttles or self._throttles[node].done():
             self._throttles[node] = asyncio.create_task(
                 throttle(
-                    lambda: math.prod(times for name, times in self._slow.values() if name == node),
+                    lambda: math.prod(times for slow, times in self._slow.values() if slow == node),
                     partial(self._send_throttled, self._nodes[node]),
                 )
             )
         return True
 
-    def _send_throttled(self, node: _Node, number: signal.Signals) -> None:
+    def _send_throttled(self, node: SocketNode, number: signal.Signals) -> None:
         """Not to one that is paused, which its end lets go on, nor to one that is about to die."""
         if node.up and node.process is not None and node.resumption is None:
             node.process.signal(number)

@@ -1,0 +1,49 @@
+"""asyncio.run, also where an event loop runs already, as in a notebook: there in a thread of its own.
+
+Knows no program. Tests: tests/sim/backends/test_sockets.py.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["asyncio_run"]
+
+T = TypeVar("T")
+
+
+def asyncio_run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Returns what `main()` does, or raises it. Ctrl-C cancels it, and is raised once it has ended."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    results: list[T | BaseException] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def supervised() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        started.append((asyncio.get_running_loop(), task))
+        return await main()
+
+    def body() -> None:
+        try:
+            results.append(asyncio.run(supervised()))
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=body, name="sockets backend")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        for loop, task in started:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result
