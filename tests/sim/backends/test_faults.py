@@ -80,7 +80,7 @@ def test_stop_lets_the_program_finish(stage: Any) -> None:
 
 
 def test_a_slow_machine_takes_longer_for_each_turn_until_it_is_over(stage: Any) -> None:
-    played = stage.play({"a": "works"}, strike("slow", "s", "a", 50.0, until=2.3), duration=3.0)
+    played = stage.play({"a": "works"}, strike("slow", "s", "a", 10.0, until=2.3), duration=3.0)
     begun, over = struck(played), played.one("", "healing").time
     took = [(event.time, event.fields["seconds"]) for event in played.of("a", "worked")]
     before = [seconds for time, seconds in took if time < begun]
