@@ -1,6 +1,6 @@
 """asyncio.run, also where an event loop runs already, as in a notebook: there in a thread of its own.
 
-Knows no program. Tests: tests/sim/backends/test_sockets.py.
+Knows no program. Tests: tests/sim/backends/test_asyncio_run.py.
 """
 
 import asyncio
@@ -33,16 +33,20 @@ def asyncio_run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
             results.append(asyncio.run(supervised()))
         except BaseException as error:
             results.append(error)
+        finally:
+            ended.set()
 
+    ended = threading.Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
     thread = threading.Thread(target=body, name="sockets backend")
     thread.start()
     try:
-        thread.join()
+        ended.wait()
     except KeyboardInterrupt:
         for loop, task in started:
             loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        ended.wait()
         raise
+    thread.join()
     (result,) = results
     if isinstance(result, BaseException):
         raise result
