@@ -6,6 +6,7 @@ Knows no program. Tests: tests/sim/backends/test_asyncio_run.py.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["asyncio_run"]
@@ -26,6 +27,8 @@ def asyncio_run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         task = asyncio.current_task()
         assert task is not None
         started.append((asyncio.get_running_loop(), task))
+        if interrupted.is_set():
+            raise asyncio.CancelledError
         return await main()
 
     def body() -> None:
@@ -36,15 +39,20 @@ def asyncio_run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         finally:
             ended.set()
 
+    interrupted = threading.Event()
     ended = threading.Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
     thread = threading.Thread(target=body, name="sockets backend")
-    thread.start()
     try:
+        thread.start()
         ended.wait()
     except KeyboardInterrupt:
+        interrupted.set()
         for loop, task in started:
-            loop.call_soon_threadsafe(task.cancel)
-        ended.wait()
+            with suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(task.cancel)
+        if thread.ident is not None:
+            ended.wait()
+            thread.join()
         raise
     thread.join()
     (result,) = results

@@ -34,6 +34,7 @@ def test_an_interrupt_beside_a_loop_waits_until_all_is_cleaned_up(monkeypatch):
     cleaned = []
 
     async def main():
+        await asyncio.sleep(0.2)
         try:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             await asyncio.sleep(60)
@@ -44,3 +45,21 @@ def test_an_interrupt_beside_a_loop_waits_until_all_is_cleaned_up(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(beside_a_loop(main))
     assert cleaned == [True]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_while_its_thread_starts_ends_it(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda _: None)
+    start = threading.Thread.start
+
+    def interrupted_start(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    async def main():
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(beside_a_loop(main))
+    assert not [thread for thread in threading.enumerate() if thread.name == "sockets backend"]
