@@ -76,6 +76,10 @@ class Executor:
         finally:
             self._handing_out = False
 
+    def refuse(self, future: "asyncio.Future[Any]", error: StopIteration) -> None:
+        """No future takes that: Python 3.11 raises, in a callback as with asyncio's, later ones make another of it."""
+        self._threads.loop.call_soon(future.set_exception, error)
+
     def _done(self) -> None:
         self._calls -= 1
         if not self._calls and self._empty is not None and not self._empty.done():
@@ -133,7 +137,9 @@ class _Worker:
         self._call = self._result = self._error = None
         try:
             if not future.done():
-                if error is not None:
+                if isinstance(error, StopIteration):
+                    self._executor.refuse(future, error)
+                elif error is not None:
                     future.set_exception(futures._convert_future_exc(error))  # type: ignore[attr-defined]
                 else:
                     future.set_result(result)

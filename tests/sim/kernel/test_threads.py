@@ -308,6 +308,24 @@ def test_thousands_of_queued_functions_run_one_after_the_other(simulation):
     assert simulation.run_until_complete(simulation.add_node("a").start(main)) == list(range(3000))
 
 
+def test_queued_functions_run_behind_one_that_raises_stop_iteration(simulation):
+    ran, told = [], []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
+        sleeping = [loop.run_in_executor(None, time.sleep, 1) for _ in range(executor.MAX_WORKERS)]
+        stopped = loop.run_in_executor(None, next, iter(()))
+        queued = [loop.run_in_executor(None, ran.append, number) for number in range(3)]
+        await asyncio.wait([*sleeping, *queued])
+        await asyncio.sleep(0)
+        return type(stopped.exception()) if stopped.done() else told
+
+    found = simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert ran == [0, 1, 2]
+    assert found == (RuntimeError if sys.version_info >= (3, 12) else [TypeError])
+
+
 def test_a_deadlock_names_threads_that_wait_but_no_idle_ones(simulation):
     def waits():
         threading.Event().wait()
