@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from sim.notebook import Run
 from sim.scenario import schema
 from sim.scenario.load import load
-from sim.scenario.run import run
+from sim.scenario.run import SLACK, run
 
 if TYPE_CHECKING:
     from sim.study import Study
@@ -39,7 +39,7 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         backend: str = "sim",
         trace: str | Path | None = None,
         defects: Sequence[str] = (),
-        slack: float = 3.0,
+        slack: float = SLACK,
         overrides: Mapping[str, Any] | Iterable[str] = (),
         wall_limit: float | None = None,
     ) -> Run:
