@@ -80,10 +80,6 @@ class History:
         """That run of that member."""
         return self._lives.runs.get((member, run))
 
-    def observers(self, time: float) -> list[str]:
-        """The nodes that were up and ran a cluster at that time."""
-        return [node for node in self.lives if self.membership(node, time) is not None]
-
     def members_of(self, node: str) -> set[str]:
         """The names under which a node was ever a member; its own name where it never was."""
         return {m.member for life in self.lives.get(node, ()) for m in life.memberships} or {node}
