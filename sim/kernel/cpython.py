@@ -40,7 +40,7 @@ PRIVATE_NAMES: dict[str, str] = {
     # Handles, futures, tasks: sim.kernel.loop.handles, run, sim.kernel.teardown, waiting.
     "asyncio.events:Handle": "_args _callback _cancelled _context _loop _repr _source_traceback",
     "asyncio.events:TimerHandle": "_scheduled _when",
-    "asyncio:Task": "_fut_waiter _log_destroy_pending _source_traceback",
+    "asyncio:Task": "_callbacks _fut_waiter _log_destroy_pending _source_traceback",
     "asyncio.tasks": "_GatheringFuture _PyTask _unregister_task",
     "asyncio.tasks:_GatheringFuture": "_children",
     "asyncio:TaskGroup": "_tasks",

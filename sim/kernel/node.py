@@ -142,7 +142,7 @@ class Node:
         """Run `main(*args)` on this node, `delay` virtual seconds from now. Returns its task.
 
         What runs on another node, as a test's body, can await, gather and cancel it; one whose node crashes or is
-        killed never ends.
+        killed never ends, unless it is cancelled.
         A coroutine function runs again after a restart; a bare coroutine is taken too, but such a node cannot be
         restarted. Raises NodeDown, TypeError.
         """

@@ -31,7 +31,8 @@ def bury(things: list[Any], *, young: bool = False) -> None:
 
     `young` where none of it has outlived a collection: then the whole heap, milliseconds of it, is not looked at.
     """
-    tasks = [thing for thing in things if isinstance(thing, asyncio.Task) and not thing.done()]
+    # One that is cancelled was given up by who waited for it (MainTask): its coroutine stands where it stood.
+    tasks = [thing for thing in things if isinstance(thing, asyncio.Task) and (not thing.done() or thing.cancelled())]
     if tasks:
         hook, sys.unraisablehook = sys.unraisablehook, _unheard
         try:

@@ -112,12 +112,25 @@ class MainTask(NodeTask):
             super().add_done_callback(_Elsewhere(fn, asking, context), context=context)
 
     def cancel(self, msg: Any = None) -> bool:
+        own: Any = super().get_loop()
+        if own._dead and events._get_running_loop() is not own:
+            return self._give_up(msg)
         if self._asking() is None:
             return super().cancel(msg)
-        own: Any = super().get_loop()
         with own.open_to_all():
             cancelled = super().cancel(msg)
         own.kick()
+        return cancelled
+
+    def _give_up(self, msg: Any) -> bool:
+        """Its process has ended, so it never will. Nothing of it goes on; who waits for it elsewhere is told."""
+        waiting = [callback for callback, _ in self._callbacks or ()]
+        for callback in waiting:
+            self.remove_done_callback(callback)
+        cancelled = asyncio.Future.cancel(self, msg)
+        for callback in waiting:
+            if isinstance(callback, _Elsewhere):
+                callback(self)
         return cancelled
 
 

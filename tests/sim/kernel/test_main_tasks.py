@@ -1,6 +1,7 @@
 """The task of `node.start`, waited for by the code of another node: a test's body, say."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -115,3 +116,62 @@ def test_whoever_waits_for_the_task_of_a_dead_node_is_told_of_it():
 
     with pytest.raises(Deadlock, match=r"home: Task-1 waits in body .*, for task Task-1"):
         on_two_nodes(body)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("end", ["crash", "kill"])
+def test_who_waits_for_a_task_whose_node_is_gone_can_give_up(debug, end):
+    async def body(other):
+        loop, waits = asyncio.get_running_loop(), []
+        for wait in (under_a_timeout, asyncio.wait_for, gathered_for):
+            task = other.start(works, 50, None)
+            loop.call_later(1, getattr(other, end))
+            with pytest.raises(TimeoutError):
+                await wait(task, 5)
+            waits.append((loop.time(), task.cancelled()))
+            other.restart()
+        return waits
+
+    assert on_two_nodes(body, debug=debug) == [(5.0, True), (10.0, True), (15.0, True)]
+
+
+async def under_a_timeout(task, seconds):
+    async with asyncio.timeout(seconds):
+        await task
+
+
+async def gathered_for(task, seconds):
+    await asyncio.wait_for(asyncio.gather(task, works(1, "own")), seconds)
+
+
+def test_a_task_whose_node_is_gone_is_cancelled_and_its_coroutine_does_not_go_on():
+    steps = []
+
+    async def tidies():
+        try:
+            await asyncio.sleep(50)
+        finally:
+            steps.append("went on")
+
+    with Simulation(1) as simulation:
+        home, other = simulation.add_node("home"), simulation.add_node("other")
+        task = other.start(tidies)
+        simulation.run(until=1)
+        other.crash()
+        assert task.cancel()
+        assert task.cancelled()
+        assert not task.cancel()
+        simulation.run_until_complete(home.start(works, 100, None))
+        assert steps == []
+
+
+def test_nothing_is_heard_of_the_coroutine_of_a_task_that_was_given_up(recwarn):
+    with Simulation(1) as simulation:
+        simulation.add_node("home")
+        other = simulation.add_node("other")
+        task = other.start(works, 1, None)
+        other.crash()
+        task.cancel()
+        del task
+    gc.collect()
+    assert [str(each.message) for each in recwarn] == []
