@@ -646,8 +646,18 @@ def run(
 
     def work() -> None:
         loop = simulation.add_node("main").loop
-        with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
-            result.append(runner.run(main))
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
+                try:
+                    result.append(runner.run(main))
+                except KeyboardInterrupt as error:
+                    interrupt = error
+                    raise
+        except Deadlock:
+            if interrupt is None:
+                raise
+            raise interrupt from None  # the runner waited for a thread that was broken off
 
     try:
         simulation.somewhere(work)

@@ -428,6 +428,17 @@ def test_an_interrupt_ends_a_thread_that_spins():
         pressing.join()
 
 
+def test_an_interrupt_of_sim_run_is_one_where_a_thread_spins():
+    async def main():
+        await asyncio.to_thread(spins)
+
+    pressing = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt, match=r"main was in spins \(.*test_threads\.py"):
+        sim.run(main())
+    pressing.join()
+
+
 def test_locks_made_off_the_nodes_are_real_ones():
     for kind in (threading.Lock, queue.SimpleQueue):
         assert type(kind()).__module__ in ("_thread", "_queue")
