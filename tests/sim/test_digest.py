@@ -1,5 +1,6 @@
 """The digest of a run depends on the scenario and the seed, and on nothing around it."""
 
+import asyncio
 import json
 import os
 import random
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import rpcnet
-from sim import Scenario
+from sim import Scenario, Simulation
 
 ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).parent / "planted"
@@ -115,3 +116,35 @@ def test_a_whole_cluster_is_the_same_in_odd_surroundings():
     scenario = ROOT / "scenarios" / "worker_death.toml"
     odd = digest(scenario, "-O", TZ="Asia/Tokyo", PYTHONHASHSEED="7", PYTHONASYNCIODEBUG="1", LC_ALL="C")
     assert odd == digest(scenario, PYTHONHASHSEED="8")
+
+
+async def _talks():
+    """Over each of the ways that a connection, and an endpoint for datagrams, comes about."""
+
+    async def answer(reader, writer):
+        writer.write(await reader.readline())
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    datagrams, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 7))
+    async with await asyncio.start_server(answer, "127.0.0.1", 7):
+        for _ in range(4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", 7)
+            writer.write(b"hello\n")
+            await asyncio.gather(reader.read(), asyncio.sleep(0))
+            writer.close()
+            datagrams.sendto(b"hello", ("127.0.0.1", 7))
+            loop.node.record("heard", at=loop.time())
+    datagrams.close()
+
+
+@pytest.mark.parametrize("settings", [{"cpu": "lognormal(50us, 1)"}, {"interleaving": "random"}])
+def test_debug_mode_takes_the_same_steps(settings):
+    digests = set()
+    for debug in (False, True):
+        with Simulation(3, **settings) as simulation:
+            node = simulation.add_node("a")
+            node.loop.set_debug(debug)
+            simulation.run_until_complete(node.start(_talks))
+        digests.add(simulation.digest())
+    assert len(digests) == 1

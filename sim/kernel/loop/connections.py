@@ -90,7 +90,7 @@ class ConnectionMethods(Turns):
         self, protocol_factory: Callable[[], Any], host: Any = None, port: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """As asyncio's, in the same turns, without its detours where there is one address to try and nothing asked."""
-        direct = type(host) is str and host and _is_port(port) and not (options or self._debug) and self._asks_node()
+        direct = type(host) is str and host and _is_port(port) and not options and self._asks_node()
         infos = self.node.names.streams_to(host, port) if direct else ()
         if len(infos) != 1:
             return await super().create_connection(protocol_factory, host, port, **options)
@@ -119,7 +119,7 @@ class ConnectionMethods(Turns):
         self, protocol_factory: Callable[[], Any], local_addr: Any = None, remote_addr: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """As asyncio's, in the same turns, without its detours where there is but an address to bind to."""
-        plain = type(local_addr) is tuple and len(local_addr) == 2 and not (remote_addr or options or self._debug)
+        plain = type(local_addr) is tuple and len(local_addr) == 2 and not (remote_addr or options)
         direct = plain and _is_port(local_addr[1]) and self._asks_node()
         infos = self.node.names.getaddrinfo(local_addr[0], local_addr[1], type=socket.SOCK_DGRAM) if direct else ()
         if len(infos) != 1:
@@ -153,7 +153,7 @@ class ConnectionMethods(Turns):
         *more: Any,
     ) -> None:
         """As asyncio's, in the same turns, without a task for each connection where no TLS has to be spoken first."""
-        if sslcontext is not None or self._debug:
+        if sslcontext is not None:
             super()._accept_connection(protocol_factory, sock, sslcontext, server, backlog, *more)  # type: ignore[misc]
             return
         for _ in range(min(backlog, sock.waiting)):
