@@ -131,7 +131,9 @@ def is_real_file(file: str) -> bool:
 
 def unix_path(address: Any) -> str:
     """Of a Unix socket. Raises OSError where there is no room for it in the address (Linux: sun_path)."""
-    path = os.fsdecode(address)
+    if not isinstance(address, str | bytes | bytearray | memoryview):
+        raise TypeError(f"a bytes-like object is required, not '{type(address).__name__}'")
+    path = address if isinstance(address, str) else os.fsdecode(bytes(address))
     if len(os.fsencode(path)) > 107 + path.startswith("\0"):
         raise OSError("AF_UNIX path too long")
     return path

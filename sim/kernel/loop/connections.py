@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 import sys
 from asyncio import base_events, events, unix_events
 from collections.abc import Callable, Iterable, Sequence
@@ -295,29 +296,35 @@ class ConnectionMethods(Turns):
         """The simulated socket that `sock` is or stands for; a real one is adopted."""
         return sock if type(sock) is SimulatedSocket else adopt(sock, self._socket)
 
+    def _plain(self, sock: Any) -> SimulatedSocket:
+        """That, but of no TLS socket, as asyncio looks."""
+        if isinstance(sock, ssl.SSLSocket):
+            raise TypeError("Socket cannot be of type SSLSocket")
+        return self._simulated(sock)
+
     async def sock_recv(self, sock: Any, n: int) -> bytes:
-        return await super().sock_recv(self._simulated(sock), n)  # type: ignore[arg-type]
+        return await super().sock_recv(self._plain(sock), n)  # type: ignore[arg-type]
 
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
-        return await super().sock_recv_into(self._simulated(sock), buf)  # type: ignore[arg-type]
+        return await super().sock_recv_into(self._plain(sock), buf)  # type: ignore[arg-type]
 
     async def sock_recvfrom(self, sock: Any, bufsize: int) -> Any:
-        return await super().sock_recvfrom(self._simulated(sock), bufsize)  # type: ignore[arg-type]
+        return await super().sock_recvfrom(self._plain(sock), bufsize)  # type: ignore[arg-type]
 
     async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> Any:
-        return await super().sock_recvfrom_into(self._simulated(sock), buf, nbytes)  # type: ignore[arg-type]
+        return await super().sock_recvfrom_into(self._plain(sock), buf, nbytes)  # type: ignore[arg-type]
 
     async def sock_sendall(self, sock: Any, data: Any) -> None:
-        await super().sock_sendall(self._simulated(sock), data)  # type: ignore[arg-type]
+        await super().sock_sendall(self._plain(sock), data)  # type: ignore[arg-type]
 
     async def sock_sendto(self, sock: Any, data: Any, address: Any) -> Any:
-        return await super().sock_sendto(self._simulated(sock), data, address)  # type: ignore[arg-type]
+        return await super().sock_sendto(self._plain(sock), data, address)  # type: ignore[arg-type]
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
-        await super().sock_connect(self._simulated(sock), address)  # type: ignore[arg-type]
+        await super().sock_connect(self._plain(sock), address)  # type: ignore[arg-type]
 
     async def sock_accept(self, sock: Any) -> Any:
-        return await super().sock_accept(self._simulated(sock))  # type: ignore[arg-type]
+        return await super().sock_accept(self._plain(sock))  # type: ignore[arg-type]
 
     # -- who is told when a socket has something ---------------------------------------------------------------------
 

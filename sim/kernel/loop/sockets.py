@@ -361,6 +361,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             file = unix_file(path)
             if file in self._host.paths or is_real_file(file):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+            if self._bound is not None:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             self._bound = path
             self._host.make_file(file, path)
             if self._shared is not None:

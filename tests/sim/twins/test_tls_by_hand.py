@@ -190,3 +190,22 @@ async def test_a_buffer_can_be_resized_after_an_error(log: Log):
         log("one", type(error).__name__, len(much))
     one.close()
     other.close()
+
+
+@twin
+async def test_the_loop_does_not_read_and_write_what_is_wrapped(log: Log):
+    loop = asyncio.get_running_loop()
+    one, other = await secured()
+    for call in (
+        lambda: loop.sock_recv(one, 10),
+        lambda: loop.sock_recv_into(one, bytearray(10)),
+        lambda: loop.sock_sendall(one, b"x"),
+        lambda: loop.sock_connect(one, one.getpeername()),
+        lambda: loop.sock_accept(one),
+    ):
+        try:
+            await call()
+        except TypeError as error:
+            log("one", str(error))
+    other.close()
+    one.close()

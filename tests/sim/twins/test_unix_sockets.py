@@ -82,6 +82,15 @@ async def test_paths_of_unix_sockets(log: Log):
         with socket.socket(socket.AF_UNIX) as sock:
             log.call("sock", "bind", sock.bind, path)
             log("sock", type(sock.getsockname()), len(sock.getsockname()) > 0)
+    with socket.socket(socket.AF_UNIX) as sock:
+        for path in (Path(unix_path()), 3, None):
+            try:
+                sock.bind(path)
+            except TypeError as error:
+                log("sock", str(error))
+        sock.bind(taken := unix_path())
+        log.call("sock", "bind again", sock.bind, unix_path())
+        log.call("sock", "bind to its own", sock.bind, taken)
 
 
 @twin
