@@ -38,9 +38,9 @@ ESCAPES = {
 }
 """Audit events of CPython (3.11 to 3.13) → what of the world outside they let in."""
 MAX_ESCAPES = 100
-LIBRARY = os.path.dirname(os.__file__)
-OURS = tuple(os.path.dirname(sys.modules[name].__file__ or "") for name in ("sim", "rpcnet"))
-PATCHES = os.path.dirname(patches.__file__)
+LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
+OURS = tuple(os.path.join(os.path.dirname(sys.modules[name].__file__ or ""), "") for name in ("sim", "rpcnet"))
+PATCHES = os.path.join(os.path.dirname(patches.__file__), "")
 IMPORTING = "<frozen importlib"
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import sim
 from sim.study.determinism import TwinError, check_determinism
+from sim.study.twin import _application
 
 PLANTED = Path(__file__).parents[1] / "planted"
 
@@ -72,3 +74,11 @@ def test_what_is_steady_is_the_same_for_every_seed():
 def test_a_process_that_ends_before_its_time_is_told_with_what_it_said():
     with pytest.raises(TwinError, match="no such file"):
         list(check_determinism("nowhere.toml", [1]))
+
+
+@pytest.mark.parametrize(("name", "is_application"), [("simple.py", True), ("sim/kernel/node.py", False)])
+def test_a_file_whose_name_begins_like_ours_is_the_applications(name, is_application):
+    file = Path(sim.__file__).parents[1] / name
+    frames = {}
+    exec(compile("import sys; frame = sys._getframe()", str(file), "exec"), frames)
+    assert (_application(frames["frame"], direct=True) is not None) is is_application
