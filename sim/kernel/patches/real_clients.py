@@ -4,6 +4,7 @@ A client in a thread of the real world, or in a test beside the nodes, cannot re
 Knows hosts and their listeners. Tests: tests/sim/kernel/patches/test_real_clients.py.
 """
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["install", "watch"]
 
+_UNDER_WAY = (errno.EINPROGRESS, errno.EAGAIN, errno.EINTR)
 _networks: "WeakSet[Network]" = WeakSet()
 
 
@@ -27,7 +29,8 @@ def watch(network: "Network") -> None:
 
 def install() -> None:
     """sim.kernel.patches calls it."""
-    real = socket.socket.connect  # where another part of ours stands, it goes on being asked
+    # Where another part of ours stands, it goes on being asked.
+    real, real_ex = socket.socket.connect, socket.socket.connect_ex
 
     def connect(self: Any, address: Any) -> None:
         try:
@@ -35,18 +38,31 @@ def install() -> None:
         except (BlockingIOError, InterruptedError):
             raise
         except OSError as error:
-            node = None if running() is not None else _listening(address)
-            if node is None:
-                raise
-            self.close()  # who looks for OSError alone does not
-            raise NotSimulated(
-                f"a real socket cannot connect to {address!r}: the server there is simulated, on the node {node}, and "
-                "its network is in memory. Make the client a node too, with asyncio's streams or a library that "
-                "stands on asyncio: simulation.add_node(…).start(client)"
-            ) from error
+            _refuse_where_simulated(self, address, error)
+            raise
+
+    def connect_ex(self: Any, address: Any) -> int:
+        number = real_ex(self, address)
+        if number not in (0, *_UNDER_WAY):
+            _refuse_where_simulated(self, address, None)
+        return number
 
     connect.__dict__["asks_node"] = True  # a simulated socket looks for one that a program has put there
     rebind.put(socket.socket, "connect", connect)
+    rebind.put(socket.socket, "connect_ex", connect_ex)
+
+
+def _refuse_where_simulated(client: socket.socket, address: Any, error: OSError | None) -> None:
+    """Raises NotSimulated where no node asks and one has a server there."""
+    node = None if running() is not None else _listening(address)
+    if node is None:
+        return
+    client.close()  # who looks for OSError alone does not
+    raise NotSimulated(
+        f"a real socket cannot connect to {address!r}: the server there is simulated, on the node {node}, and its "
+        "network is in memory. Make the client a node too, with asyncio's streams or a library that stands on asyncio: "
+        "simulation.add_node(…).start(client)"
+    ) from error
 
 
 def _listening(address: Any) -> str | None:

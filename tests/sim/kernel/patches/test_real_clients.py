@@ -1,6 +1,7 @@
 """A real socket that is to be connected to a simulated server is told so."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
@@ -35,6 +36,8 @@ def test_a_real_client_of_a_simulated_server_is_told(served):
             socket.create_connection((host, port), timeout=5)
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(NotSimulated, match=said):
         client.connect(path)
+    with socket.socket() as client, pytest.raises(NotSimulated, match=said):
+        client.connect_ex(("127.0.0.1", port))
 
 
 def test_other_refusals_of_real_sockets_are_as_ever(served):
@@ -42,6 +45,8 @@ def test_other_refusals_of_real_sockets_are_as_ever(served):
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(taken.getsockname(), timeout=5)
+        with socket.socket() as client:
+            assert client.connect_ex(taken.getsockname()) == errno.ECONNREFUSED
     with socket.socket() as client:
         client.setblocking(False)
         with pytest.raises((BlockingIOError, NotSimulated)):
