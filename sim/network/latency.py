@@ -31,6 +31,10 @@ __all__ = [
 ]
 
 
+MAX_SIGMA = 10
+"""One draw in a hundred is already ten thousand million times the median; soon after floats end."""
+
+
 class Distribution(Protocol):
     """A distribution of durations."""
 
@@ -110,6 +114,8 @@ class LogNormal(Struct, frozen=True):
         _check(median=self.median, sigma=self.sigma)
         if self.median == 0:
             raise QuantityError("lognormal: the median must be above 0")
+        if self.sigma > MAX_SIGMA:
+            raise QuantityError(f"lognormal: sigma is at most {MAX_SIGMA}, not {self.sigma:g}")
 
     @property
     def mean(self) -> float:

@@ -75,6 +75,7 @@ def test_samples_are_read_from_a_file(tmp_path):
         ("gauss(5ms, 1ms)", "not a latency"),
         ("lognormal(0ms, 0.4)", "median must be above 0"),
         ("lognormal(20ms, x)", "plain number"),
+        ("lognormal(20ms, 1000)", "sigma is at most 10"),
         (float("nan"), "at least 0"),
         (-1.0, "at least 0"),
         (True, "not a duration"),
