@@ -34,7 +34,8 @@ class Executor:
     def __init__(self, threads: "Threads") -> None:
         self._threads = threads
         self._idle: list[_Worker] = []
-        self._workers = self._calls = 0
+        self._workers: list[_Worker] = []
+        self._calls = 0
         self._queue: deque[Call] = deque()
         self._handing_out = False
         self._empty: asyncio.Future[None] | None = None
@@ -64,14 +65,14 @@ class Executor:
             return  # one after the other, however many there are: each within the last would exceed Python's stack
         self._handing_out = True
         try:
-            while self._queue and (self._idle or self._workers < MAX_WORKERS):
+            while self._queue and (self._idle or len(self._workers) < MAX_WORKERS):
                 call = self._queue.popleft()
                 if call[0].cancelled():
                     self._done()
                     continue
                 if not self._idle:
-                    self._idle.append(_Worker(self, self._threads, self._workers))
-                    self._workers += 1
+                    self._workers.append(_Worker(self, self._threads, len(self._workers)))
+                    self._idle.append(self._workers[-1])
                 self._idle.pop().take(call)
         finally:
             self._handing_out = False
@@ -87,7 +88,7 @@ class Executor:
 
     async def shut_down(self, timeout: float | None = None) -> None:
         """Wait until nothing runs in it any more."""
-        if not self._calls:
+        if self._calls <= sum(worker.is_broken_off for worker in self._workers):
             return
         self._empty = self._threads.loop.create_future()
         try:
@@ -111,6 +112,11 @@ class _Worker:
         self._error: BaseException | None = None
         thread = threading.Thread(target=self._run, name=f"asyncio_{number}")
         self._thread: NodeThread = threads.begin(thread, threading.Thread.start)
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether Ctrl-C or a wall limit has ended its function, which returns no more."""
+        return self._call is not None and self._thread.ending
 
     def take(self, call: Call) -> None:
         """Begin with a call now: on the loop's thread, in a callback."""

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+
+start_new_kernel = pytest.importorskip("jupyter_client.manager").start_new_kernel
 
 ROOT = Path(__file__).parents[3]
 

@@ -66,7 +66,8 @@ def said_by(ending):
     ],
 )
 def test_an_unclosed_simulation_is_one_warning_that_names_its_line(ending):
-    told = [line for line in said_by(ending) if "tracemalloc" not in line]
+    # From Python 3.13 on the line itself is shown below, indented.
+    told = [line for line in said_by(ending) if "tracemalloc" not in line and not line.startswith(" ")]
     assert len(told) == 1
     line = PROGRAM.splitlines().index("    simulation = sim.Simulation(7)") + 1
     assert told[0].startswith(f"<string>:{line}: ResourceWarning: a simulation of seed 7, made here, was never closed")
