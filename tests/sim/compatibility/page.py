@@ -155,7 +155,7 @@ def suites(table: dict[str, Any]) -> list[str]:
 
 
 def passed(folder: str) -> Results:
-    """Run the tests of a folder; what passed."""
+    """Run the tests of a folder; what passed. A test of several parameters stands once."""
     report = ROOT / "reports" / f"{Path(folder).name}.xml"
     report.parent.mkdir(exist_ok=True)
     subprocess.run(
@@ -164,7 +164,10 @@ def passed(folder: str) -> Results:
     results: Results = {}
     for case in ElementTree.parse(report).iter("testcase"):
         if not len(case):
-            results.setdefault(case.attrib["classname"].split(".")[-1], []).append(case.attrib["name"])
+            names = results.setdefault(case.attrib["classname"].split(".")[-1], [])
+            name = case.attrib["name"].partition("[")[0]
+            if name not in names:
+                names.append(name)
     report.unlink()
     return results
 
