@@ -157,7 +157,8 @@ class ConnectionMethods(Turns):
         if sslcontext is not None:
             super()._accept_connection(protocol_factory, sock, sslcontext, server, backlog, *more)  # type: ignore[misc]
             return
-        for _ in range(min(backlog, sock.waiting)):
+        # One that was shut down raises, as asyncio's own server finds.
+        for _ in range(min(backlog, sock.waiting) if sock.listens else 1):
             accepted, address = sock.accept()
             self.call_soon(self._accepted, protocol_factory, accepted, {"peername": address}, server)
 

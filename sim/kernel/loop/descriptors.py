@@ -30,7 +30,6 @@ _WAYS = ("send_now", "send_to_now", "receive_now")
 _SHARED = (
     *("_network", "_host", "_selector", "_holder", "_shared", "_waits", "family", "proto", "type", "made"),
     *("_bound", "_options", "_endpoint", "_listener", "_datagrams", "_connecting", "_error", "_peer_path"),
-    "_reads_no_more",
 )
 """What all objects of an open socket have in common."""
 
@@ -47,7 +46,6 @@ class OpenSocket(BareSocket):
         "_holder",
         "_listener",
         "_peer_path",
-        "_reads_no_more",
         "_selector",
         "_shared",
         "_when_connected",
@@ -87,7 +85,6 @@ class OpenSocket(BareSocket):
         self._connecting: Connecting | None = None
         self._error = 0
         self._peer_path = ""
-        self._reads_no_more = False
         self.transport: ref[Any] | None = None
         if kind != socket.SOCK_STREAM:
             self.start_with_datagrams()

@@ -43,14 +43,14 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         """EVENT_READ | EVENT_WRITE, as far as they would not block."""
         endpoint = self._endpoint
         if endpoint is not None:
-            return (EVENT_READ if endpoint.readable or self._reads_no_more else 0) | (
-                EVENT_WRITE if endpoint.writable else 0
-            )
+            return (EVENT_READ if endpoint.readable else 0) | (EVENT_WRITE if endpoint.writable else 0)
         if self._datagrams is not None:
             return EVENT_WRITE | (EVENT_READ if self._datagrams.queue else 0)
         if self._listener is not None:
             return EVENT_READ if self._listener.queue else 0
-        return EVENT_WRITE | EVENT_READ if self._error else 0
+        if self.type != socket.SOCK_STREAM:
+            return EVENT_WRITE
+        return 0 if self._connecting is not None else EVENT_WRITE | EVENT_READ  # Linux: POLLHUP, nothing will come
 
     def watch(self, reader: Handle | None, writer: Handle | None) -> None:
         """From now on the loop runs these when there is something to read, or room to write."""
@@ -167,7 +167,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
     def _send_on_the_machine(self, data: bytes) -> int:
         """A Unix socket knows at once that the other end is closed."""
         assert self._endpoint is not None, "only called once it is connected"
-        if self._endpoint.peer.closed:
+        if self._endpoint.peer.closed or self._endpoint.peer.reads_no_more:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         return self._endpoint.send(data)
 
@@ -254,8 +254,6 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         try:
             return self._endpoint.receive(size)
         except BlockingIOError:
-            if self._reads_no_more:
-                return b""
             raise self.would_block("recv") from None
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
@@ -298,15 +296,29 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         self._check_open()
         if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        if self._endpoint is None or self._endpoint.over:
-            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        if how != socket.SHUT_WR:
-            self._reads_no_more = True
-            if self._shared is not None:
+        if self.type == socket.SOCK_DGRAM:
+            self._shut_datagrams(how)
+        elif self._listener is not None:
+            if how != socket.SHUT_WR:
+                self._listener.close()
+                self._listener = None
                 self.share()
-            self.mark()
+                self.mark()
+        elif self._endpoint is not None and (self.family == socket.AF_UNIX or not self._endpoint.over):
+            if how != socket.SHUT_WR:
+                self._endpoint.stop_reading()
+            if how != socket.SHUT_RD:
+                self._endpoint.shutdown()
+        elif self.family != socket.AF_UNIX:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def _shut_datagrams(self, how: int) -> None:
+        """Reading goes on as before: nothing of it can be seen without waiting."""
         if how != socket.SHUT_RD:
-            self._endpoint.shutdown()
+            self.send_to_now = _shut
+            self.share()
+        if self._datagrams is None or self._datagrams.remote is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
     # -- datagrams -------------------------------------------------------------------------------------------------
 
@@ -369,7 +381,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
                 self.share()
             return
         ip, port = self._address("bind", address)
-        if self._bound is not None:
+        if self._bound is not None or self._endpoint is not None or self._connecting is not None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         try:
             if self.type == socket.SOCK_DGRAM:
@@ -403,7 +415,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
 
     def getpeername(self) -> Any:
         self._check_open()
-        if self._endpoint is not None and not self._endpoint.over:
+        if self._endpoint is not None and (self.family == socket.AF_UNIX or not self._endpoint.over):
             return self._peer_path if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
         if self._datagrams is not None and self._datagrams.remote is not None:
             return self._shown(self._datagrams.remote)
@@ -468,6 +480,10 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if self._descriptor < 0:
             return f"<SimulatedSocket of {self._host.name}, {self.family.name}, closed>"
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
+
+
+def _shut(*_: Any) -> None:
+    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 _FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {

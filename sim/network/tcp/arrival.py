@@ -42,8 +42,8 @@ def land(packet: Packet) -> None:
         host.inbox.segment(sender.host.name, partial(land, (sender, data, line, True)))
     elif not line:
         target.heed(data)
-    elif target.closed:
-        target.send_reset(sender)
+    elif target.refuses:
+        target.refuse(sender)
     else:
         size, cause = len(data), sender._cause
         cause[0] = target._next_line()

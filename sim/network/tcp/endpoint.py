@@ -77,7 +77,9 @@ class Endpoint:
         "on_readable",
         "on_writable",
         "peer",
+        "reads_no_more",
         "received",
+        "refuses",
         "remote",
         "sink",
         "stalled",
@@ -98,6 +100,10 @@ class Endpoint:
         """Why it is over; its program is told once, by …"""
         self._untold: OSError | None = None
         self.closed = False
+        self.reads_no_more = False
+        """Whether its program has said so: what has arrived and what still comes can be read, then comes an end."""
+        self.refuses = False
+        """Whether data that arrives now is answered by a reset, as nobody is to have it (Linux: FIN_WAIT)."""
         self.eof = False
         self.unread = 0
         """Bytes that have arrived and nobody has read."""
@@ -145,7 +151,7 @@ class Endpoint:
 
     @property
     def readable(self) -> bool:
-        return bool(self._chunks) or self.eof or self.error is not None
+        return bool(self._chunks) or self.eof or self.error is not None or self.reads_no_more
 
     @property
     def writable(self) -> bool:
@@ -235,6 +241,8 @@ class Endpoint:
             if (error := self.take_error()) is not None:
                 raise error
             return b""
+        if self.reads_no_more:
+            return b""
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def put_back(self, data: bytes) -> None:
@@ -287,10 +295,17 @@ class Endpoint:
             self.host.name, "unix" if unix else "tcp", address, peer, self.state, self.unread, max(0, unsent)
         )
 
+    def stop_reading(self) -> None:
+        """End the other direction, of which the peer learns nothing until it sends."""
+        self.reads_no_more = True
+        self.refuses = self._ended
+        self.on_readable()
+
     def shutdown(self) -> None:
         """End our direction: FIN after all that was taken."""
         if not self._ended:
             self._ended = True
+            self.refuses = self.closed or self.reads_no_more
             if self._backlog or self.stalled:
                 self._backlog = appended(self._backlog, _FIN)
             elif self.alive():
@@ -300,7 +315,7 @@ class Endpoint:
         """Close the socket. What was taken is still sent; unread bytes make it a reset, as on Linux."""
         if self.closed:
             return
-        self.closed = True
+        self.closed = self.refuses = True
         self.sink = None
         self.on_readable = self.on_writable = _nobody
         self.host.endpoints.pop(self, None)
@@ -487,6 +502,12 @@ class Endpoint:
         elif sender.alive() and sender.error is None:
             # Nobody knows this connection here any more.
             self.send_reset(sender)
+
+    def refuse(self, sender: Endpoint) -> None:
+        """Data has come that nobody is to have: the connection is over at both ends (Linux: tcp_rcv_state_process)."""
+        self.send_reset(sender)
+        if not self.closed:
+            self.fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def _take(self, limit: int) -> bytes:
         taken, size = [], 0

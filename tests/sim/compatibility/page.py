@@ -30,6 +30,7 @@ TWINS = {
     "test_tls": "TLS",
     "test_tls_by_hand": "TLS over sockets of one's own: `wrap_socket`",
     "test_sockets": "`sock_*`, sockets of one's own",
+    "test_shutdown": "`shutdown`: connections, listeners, datagrams",
     "test_descriptors": "descriptors: `detach`, `dup`, `fromfd`, `socket(fileno=)`",
     "test_socket_options": "options of sockets",
     "test_socket_refusals": "what a socket refuses",
