@@ -13,6 +13,7 @@ from typing import Any
 from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.names import MAPPED, Names
 from sim.kernel.loop.options import Options, as_set
+from sim.kernel.running import outside
 from sim.network.fabric import Network
 from sim.network.host import Host
 
@@ -118,13 +119,17 @@ class BareSocket:
 def unix_file(path: Any) -> str:
     """Which file a path means, as its machine keeps it: two paths may mean one. An abstract one (NUL …) is no file."""
     file: str = os.fsdecode(path)
-    return file if file.startswith("\0") else os.path.abspath(file)
+    if file.startswith("\0"):
+        return file
+    with outside():  # what watches the program for calls that block has no business here
+        return os.path.abspath(file)
 
 
 def is_real_file(file: str) -> bool:
     """Whether a file of the real machine has that path. A socket does not count: it is no simulated machine's."""
     try:
-        return not stat.S_ISSOCK(os.lstat(file).st_mode)
+        with outside():
+            return not stat.S_ISSOCK(os.lstat(file).st_mode)
     except (OSError, ValueError):  # there is none; an abstract name is none
         return False
 

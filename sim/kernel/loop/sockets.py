@@ -92,7 +92,11 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if patched is not None and getattr(patched, "asks_node", None) is not True:  # a mock has any attribute
             bound = patched.__get__(self) if hasattr(type(patched), "__get__") else patched
             bound(address)
-            return
+        else:
+            self.connect_now(address)
+
+    def connect_now(self, address: Any) -> None:
+        """That, whatever has been patched in."""
         self._check_open()
         key: Any
         if self.family == socket.AF_UNIX:

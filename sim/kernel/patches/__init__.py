@@ -1,6 +1,6 @@
 """What is swapped in the process so that programs on simulated machines are answered from the simulation.
 
-All of it by `install`, which the first simulation calls; `undo` puts everything back. Importing swaps nothing. Code
+All of it by `install`, which each simulation calls; `undo` puts everything back. Importing swaps nothing. Code
 that runs outside of nodes, and other threads, go on getting the real thing. Knows no simulation, only the node that
 runs (sim.kernel.running). Tests: tests/sim/kernel/patches, of these two test_undo.py.
 """
@@ -31,10 +31,11 @@ def install() -> None:
     """Let clocks, randomness, sockets and signals answer from a simulation to code on its nodes; once a process.
 
     What is imported before it has captured the real ones, of which nearly all are found. On a version of Python that
-    sim was not tried on, a RuntimeWarning names what is missing.
+    sim was not tried on, a RuntimeWarning names what is missing. Called again, it puts again what others have put back.
     """
     global _installed
     if _installed:
+        rebind.renew()
         return
     _installed = True
     warn_if_untried()

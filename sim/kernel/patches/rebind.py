@@ -4,7 +4,7 @@
 a dataclass a variable of a closure, `clock = time.monotonic` an attribute of a class. All get the replacement, found by
 who refers to the function: once a process, and only of functions that have more references than we know of. Not found
 is what C keeps to itself: the default factories of msgspec and pydantic. Keeps a ledger, so that `undo` puts all back.
-Knows no simulation and no node. Tests: tests/sim/kernel/patches/test_rebind.py, test_undo.py.
+Knows no simulation and no node. Tests: tests/sim/kernel/patches/test_rebind.py, test_renew.py, test_undo.py.
 """
 
 import functools
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-__all__ = ["default_arguments", "instead", "look_out", "on_undo", "put", "rebind", "replace", "undo"]
+__all__ = ["default_arguments", "instead", "look_out", "on_undo", "put", "rebind", "renew", "replace", "undo"]
 
 Swaps = dict[int, tuple[Any, Any]]
 """What has been replaced, by identity, and by what."""
@@ -57,19 +57,23 @@ def replace(module: types.ModuleType, name: str, function: Callable[..., Any]) -
 
 def put(owner: Any, name: str, value: Any) -> None:
     """Set an attribute of a module, class or function; `undo` puts back what stood there."""
-    # A function's `__module__` is none of its variables.
-    before = vars(owner).get(name, _ABSENT) if isinstance(owner, type | types.ModuleType) else getattr(owner, name)
+    before = _standing(owner, name)
     _set(owner, name, value)
-    _undoing.append(_Step(owner, name, before))
+    _undoing.append(_Step(owner, name, before, value))
+
+
+def _standing(owner: Any, name: str) -> Any:
+    # A function's `__module__` is none of its variables.
+    return vars(owner).get(name, _ABSENT) if isinstance(owner, type | types.ModuleType) else getattr(owner, name)
 
 
 class _Step:
     """Puts back what stood there. It has slots so that `rebind`, which looks into variables, leaves it alone."""
 
-    __slots__ = ("before", "name", "owner")
+    __slots__ = ("before", "name", "owner", "value")
 
-    def __init__(self, owner: Any, name: str, before: Any) -> None:
-        self.owner, self.name, self.before = owner, name, before
+    def __init__(self, owner: Any, name: str, before: Any, value: Any) -> None:
+        self.owner, self.name, self.before, self.value = owner, name, before, value
 
     def __call__(self) -> None:
         _set(self.owner, self.name, self.before)
@@ -112,6 +116,53 @@ def rebind() -> None:
     """Give whoever captured what has been replaced the replacement."""
     if _replaced:
         _exchange(_taken(), _kinds, _heed)
+
+
+def renew() -> None:
+    """Put again what somebody has put back since who had swapped it before we did, as a test's fixture does at its end.
+
+    Where another one stands there now, it is asked; what it calls in the end is ours, where its variables show that.
+    """
+    first: dict[tuple[int, str], _Step] = {}
+    last: dict[tuple[int, str], _Step] = {}
+    for step in _undoing:
+        if isinstance(step, _Step):
+            last[id(step.owner), step.name] = step
+            first.setdefault((id(step.owner), step.name), step)
+    for key, step in last.items():
+        stands = _standing(step.owner, step.name)
+        if stands is step.value or (original := _original(stands, step)) is None:
+            continue
+        instead(original, step.value)
+        for cell in _own_cells([step.value]).values():
+            if cell.cell_contents is first[key].before:
+                cell.cell_contents = original  # what stood there then is over
+        first[key].before = original
+        if stands is original:
+            _set(step.owner, step.name, step.value)
+    if _replaced:
+        _exchange(_taken(), (), bool)
+
+
+def _original(stands: Any, step: _Step) -> Any:
+    """The standard library's own function that stands there, or that one of somebody else's there calls.
+
+    None = there is none, or it calls ours.
+    """
+    called = [stands, *(cell.cell_contents for cell in _own_cells([stands]).values())]
+    if any(each is step.value for each in called):
+        return None
+    return next((each for each in called if _is_of_the_library(each, step.name)), None)
+
+
+def _is_of_the_library(function: Any, name: str) -> bool:
+    if getattr(function, "__name__", None) != name:
+        return False
+    if not isinstance(function, types.FunctionType):
+        return isinstance(function, types.BuiltinFunctionType | types.MethodDescriptorType)
+    module = sys.modules.get(function.__module__)
+    file = getattr(module, "__file__", None)
+    return function.__module__.partition(".")[0] in sys.stdlib_module_names and function.__code__.co_filename == file
 
 
 def undo() -> None:

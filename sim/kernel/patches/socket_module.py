@@ -56,6 +56,8 @@ def _connect(name: str) -> Callable[..., Any]:
     real = getattr(socket.socket, name)
 
     def connect(self: Any, address: Any) -> Any:
+        if type(self) is SimulatedSocket:  # by what somebody has put there, who goes on to ask ours
+            return self.connect_now(address)
         node: Any = running()
         if node is None or type(self) is not socket.socket or self.family not in FAMILIES or self.type not in KINDS:
             return real(self, address)

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.sim.twins.by_hand import log_calls
 from tests.sim.twins.twin import Log, Peer, moment, twin, unix_path
 
@@ -159,3 +161,22 @@ async def test_an_abstract_unix_socket_is_no_file(log: Log):
     log("abstract", await reader.read())
     writer.close()
     server.close()
+
+
+@twin
+async def test_no_blocking_call_is_seen_at_a_unix_socket(log: Log):
+    def watched(function):
+        def watch(*args):
+            if asyncio._get_running_loop() is not None:
+                log("watched", function.__name__)
+            return function(*args)
+
+        return watch
+
+    path = unix_path()
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ((os.path, "abspath"), (os, "getcwd"), (os, "lstat")):
+            patch.setattr(owner, name, watched(getattr(owner, name)))
+        with socket.socket(socket.AF_UNIX) as one:
+            log.call("bind", "ok", one.bind, path)
+        log("stat", stat.S_ISSOCK(os.stat(path).st_mode))
