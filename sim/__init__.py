@@ -1,7 +1,8 @@
 """A deterministic simulator of machines and networks for any asyncio program. This file is a list."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from sim.extras import named
 
 if TYPE_CHECKING:
     from sim.api import Scenario
@@ -40,11 +41,5 @@ def __getattr__(name: str) -> Any:
     needs no scenarios."""
     if name not in __all__:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")
-    try:
-        value = getattr(import_module("sim.api" if name == "Scenario" else "sim.kernel"), name)
-    except ModuleNotFoundError as error:
-        if error.name not in {"simpy", "networkx", "msgpack"}:
-            raise
-        raise ImportError(f"sim.{name} needs {error.name}: pip install 'rpcnet[sim]'") from error
-    globals()[name] = value
+    value = globals()[name] = named("sim.api" if name == "Scenario" else "sim.kernel", name, __name__)
     return value

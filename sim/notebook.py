@@ -10,6 +10,7 @@ import html
 from dataclasses import fields
 from typing import Self
 
+from sim.extras import named
 from sim.scenario import run
 
 __all__ = ["Run"]
@@ -24,9 +25,8 @@ class Run(run.Run):
         return cls(**{field.name: getattr(found, field.name) for field in fields(found)})
 
     def _repr_png_(self) -> bytes:
-        from sim.report import timeline_png  # matplotlib takes its time
-
-        return timeline_png(self.trace)
+        timeline_png = named("sim.report", "timeline_png", "sim.report")  # matplotlib takes its time
+        return timeline_png(self.trace)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
         picture = base64.b64encode(self._repr_png_()).decode()

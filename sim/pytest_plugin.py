@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sim.extras import advice
+
 if TYPE_CHECKING:
     from sim.kernel import Simulation
     from sim.simulated_test import Passed
@@ -207,7 +209,13 @@ def simulation(request: pytest.FixtureRequest) -> "Iterator[Simulation]":
     item = request.node
     if not isinstance(item, SimulatedTest):
         pytest.fail(f"the fixture `simulation` is for tests that are marked @pytest.mark.{MARK}", pytrace=False)
-    from sim.kernel import Simulation
+    try:
+        import sim.trace.reader  # noqa: F401 - what a test left behind is read in its trace
+        from sim.kernel import Simulation
+    except ModuleNotFoundError as error:
+        if (text := advice(error)) is None:
+            raise
+        pytest.fail(text, pytrace=False)
 
     wanted = item.wanted
     settings = {"preset": wanted.network} if isinstance(wanted.network, str) else dict(wanted.network or {})
@@ -346,7 +354,7 @@ class SimulatedTest(pytest.Function):
         try:
             return str(write_page(self.simulation, folder, self.nodeid, self.command, error))
         except (OSError, ImportError) as wrong:
-            return f"cannot be written: {wrong}"
+            return f"cannot be written: {(isinstance(wrong, ImportError) and advice(wrong)) or wrong}"
 
     @property
     def command(self) -> str:

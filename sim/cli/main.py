@@ -22,6 +22,7 @@ from sim.cli.listing import listing
 from sim.cli.report import report
 from sim.cli.run import run
 from sim.cli.sweep import sweep
+from sim.extras import advice
 
 __all__ = ["execute", "main"]
 
@@ -80,6 +81,9 @@ def execute(tokens: Sequence[str]) -> int:
 
 def _failed(error: Exception) -> int:
     """Say what ended a command; returns its exit code."""
+    if isinstance(error, ImportError) and (text := advice(error)):
+        output.wrong(text)
+        return USAGE
     from sim.backends.program import ProgramError
     from sim.scenario.mistake import ScenarioError
     from sim.trace import TraceError

@@ -5,6 +5,8 @@ Tests: tests/sim/scenario.
 
 from typing import TYPE_CHECKING, Any
 
+from sim.extras import named
+
 if TYPE_CHECKING:
     from sim.api import Scenario
     from sim.scenario.mistake import ScenarioError
@@ -17,12 +19,6 @@ def __getattr__(name: str) -> Any:
     """Names are loaded when they are asked for: whoever needs one file of this room does not load them all."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module: Any
-    if name == "Scenario":
-        from sim import api as module
-    elif name == "ScenarioError":
-        from sim.scenario import mistake as module
-    else:
-        from sim.scenario import verdict as module
-    value = globals()[name] = getattr(module, name)
+    module = {"Scenario": "sim.api", "ScenarioError": "sim.scenario.mistake"}.get(name, "sim.scenario.verdict")
+    value = globals()[name] = named(module, name, __name__)
     return value

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from sim import notebook
+from sim.extras import advice
 from sim.scenario.run import Run, command_of, run
 from sim.scenario.verdict import Verdict
 from sim.study.plan import Cell, Plan
@@ -194,7 +195,7 @@ class Study:
         try:
             import pandas
         except ImportError as error:
-            raise ImportError("a data frame needs pandas: pip install 'rpcnet[pandas]'") from error
+            raise ImportError(f"there is no data frame; {advice(error) or error}") from error
         return pandas.DataFrame(self.rows)
 
     @cached_property

@@ -64,7 +64,7 @@ def test_a_simulation_loads_nothing_beside_what_it_cannot_do_without() -> None:
     beside = loaded - loaded_by(f"import {NEEDED}")
     # Private ones are parts of those, loaded late: `random` gets itself a hash function for the first seed.
     assert {name for name in beside if name.split(".")[0] != "sim" and name[0] != "_"} == set()
-    assert rooms(loaded) == {"sim.kernel", "sim.network", "sim.trace"}
+    assert rooms(loaded) == {"sim.extras", "sim.kernel", "sim.network", "sim.trace"}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def packages(loaded: frozenset[str]) -> set[str]:
 def test_the_help_of_the_command_loads_nothing_of_the_simulator() -> None:
     loaded = loaded_by("from sim.cli import execute; assert execute(['run', '--help']) == 0")
     assert "cyclopts" in packages(loaded)
-    assert rooms(loaded) == {"sim.cli"}
+    assert rooms(loaded) == {"sim.cli", "sim.extras"}
     assert packages(loaded).isdisjoint({"rpcnet", "simpy", "msgspec", "networkx"})
 
 

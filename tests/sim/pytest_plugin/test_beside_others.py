@@ -58,7 +58,7 @@ def test_loading_the_plugin_imports_nothing_of_the_simulator():
         "{'sim', 'rpcnet', 'simpy', 'networkx', 'msgpack', 'msgspec', 'asyncio'}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= {"sim", "sim.pytest_plugin", "asyncio"} | {
+    assert set(done.stdout.split()) <= {"sim", "sim.extras", "sim.pytest_plugin", "asyncio"} | {
         name for name in done.stdout.split() if name.startswith("asyncio.")
     }
 

@@ -1,0 +1,36 @@
+"""The extras of the distribution: what to install where a package is missing that `pip install rpcnet` leaves out.
+
+Knows their names, and loads what is asked for. Who would show a user ModuleNotFoundError asks here first.
+
+Tests: tests/sim/test_extras.py.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["EXTRA_OF", "advice", "named"]
+
+EXTRA_OF = {
+    **dict.fromkeys(("simpy", "networkx", "msgpack", "matplotlib", "numpy", "jinja2"), "sim"),
+    **dict.fromkeys(("ipykernel", "IPython", "jupytext"), "notebook"),
+    "pandas": "pandas",
+}
+"""By the name that is imported. numpy comes with matplotlib, IPython with ipykernel."""
+
+
+def advice(error: ImportError) -> str | None:
+    """What to install, where the package that could not be imported is of an extra; None where it is not."""
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package not in EXTRA_OF:
+        return None
+    return f"{package} is not installed: pip install 'rpcnet[{EXTRA_OF[package]}]'"
+
+
+def named(module: str, name: str, whose: str) -> Any:
+    """What is called that in a module; `whose` is the list that the user asked for it. Raises ModuleNotFoundError."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if (text := advice(error)) is None:
+            raise
+        raise ModuleNotFoundError(f"{whose}.{name} cannot be loaded; {text}", name=error.name) from error
