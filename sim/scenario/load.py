@@ -230,6 +230,7 @@ class _Reader:
             except OverrideError as error:
                 self.mistakes.append(Mistake(f"--set {override.written}", 0, 0, str(error)))
             else:
+                self.set_by.pop(path, None)  # the last one to set it is last
                 self.set_by[path] = override
 
     # --- shapes -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Tests: tests/sim/scenario/test_load.py.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -79,16 +80,25 @@ def _value_of(text: str) -> Any:
 def _spelt(value: Any) -> str:
     """The value as a command line would give it."""
     if isinstance(value, str):
-        return value if _value_of(value) == value else json.dumps(value)
+        return value if value == value.strip() and _value_of(value) == value else _quoted(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_nested(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)} = {_nested(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_nested, value)) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _nested(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, str) else _spelt(value)
+    return _quoted(value) if isinstance(value, str) else _spelt(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    """As TOML, which has no halves of characters, and no bare DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _index(elements: list[Any], kind: str, step: str) -> int:

@@ -103,6 +103,7 @@ def run(
             wall_seconds=outcome.wall_seconds,
             defects=tuple(defects),
             slack=slack,
+            wall_limit=wall_limit,
             warnings=tuple(idle_faults(context)),
             faults=tuple(_fault_rows(context)),
         )
@@ -155,7 +156,12 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
 
 
 def command_of(
-    scenario: Scenario, seed: int, backend: str = "sim", defects: Sequence[str] = (), slack: float = SLACK
+    scenario: Scenario,
+    seed: int,
+    backend: str = "sim",
+    defects: Sequence[str] = (),
+    slack: float = SLACK,
+    wall_limit: float | None = None,
 ) -> str | None:
     """The command line of a run; None for a scenario that is in no file."""
     origin = scenario.origin
@@ -163,12 +169,18 @@ def command_of(
         return None
     words = ["rpcnet-sim", "run", str(origin.file), "--seed", str(seed)]
     words += [] if backend == "sim" else ["--backend", backend]
-    words += [] if backend == "sim" or slack == SLACK else ["--slack", f"{slack:g}"]
+    words += [] if backend == "sim" or slack == SLACK else ["--slack", _number(slack)]
     chosen = [text for text in origin.overrides if text.startswith(INTERLEAVING)]
     words += ["--interleaving", scenario.interleaving] if chosen else []
     words += [word for text in origin.overrides if text not in chosen for word in ("--set", text)]
     words += [word for name in defects for word in ("--defect", name)]
+    words += [] if wall_limit is None else ["--wall-limit", f"{_number(wall_limit)}s"]
     return shlex.join(words)
+
+
+def _number(value: float) -> str:
+    """All its digits, and no more."""
+    return repr(float(value)).removesuffix(".0")
 
 
 class RunTrace:
@@ -208,6 +220,8 @@ class Run:
     wall_seconds: float
     defects: tuple[str, ...] = ()
     slack: float = SLACK
+    wall_limit: float | None = None
+    """Real seconds that it might take."""
     warnings: tuple[str, ...] = ()
     """Faults that touched nothing: mistakes in the file, most likely."""
     faults: tuple[dict[str, Any], ...] = field(default=())
@@ -244,7 +258,7 @@ class Run:
     @property
     def command(self) -> str | None:
         """The command line that runs the same again; None for a scenario that is in no file."""
-        return command_of(self.scenario, self.seed, self.backend, self.defects, self.slack)
+        return command_of(self.scenario, self.seed, self.backend, self.defects, self.slack, self.wall_limit)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints; its "report" is filled in by who writes one."""

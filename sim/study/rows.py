@@ -85,6 +85,8 @@ class Result:
     row: Row
     cell: Cell
     defects: tuple[str, ...] = ()
+    wall_limit: float | None = None
+    """Real seconds that it might take."""
 
     @property
     def seed(self) -> int:
@@ -101,11 +103,12 @@ class Result:
     @property
     def command(self) -> str | None:
         """The command line that runs it again; None for a scenario that is in no file."""
-        return command_of(self.cell.scenario, self.seed, defects=self.defects)
+        return command_of(self.cell.scenario, self.seed, defects=self.defects, wall_limit=self.wall_limit)
 
     def replay(self, trace: str | Path | None = None) -> notebook.Run:
         """Run it again, with its trace: the same seed, the same parameters, the same digest."""
-        return notebook.Run.of(run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects))
+        found = run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects, wall_limit=self.wall_limit)
+        return notebook.Run.of(found)
 
     @property
     def why(self) -> str:

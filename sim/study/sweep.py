@@ -80,7 +80,9 @@ def carry_out(
     finally:
         if results is not None:
             results.close()
-    return Study(plan=wanted, results=found.results(), crashes=crashes, out=None if out is None else Path(out))
+    return Study(
+        plan=wanted, results=found.results(wall_limit), crashes=crashes, out=None if out is None else Path(out)
+    )
 
 
 def remaining(wanted: Plan, out: Path) -> int:
@@ -112,11 +114,11 @@ class _Found:
     def missing(self) -> list[tuple[int, int]]:
         return [(cell, seed) for cell, seed in self._plan.tasks() if (self._of_cell[cell], seed) not in self.rows]
 
-    def results(self) -> list[Result]:
+    def results(self, wall_limit: float | None) -> list[Result]:
         """In the order of the plan."""
         keys = ((cell, (self._of_cell[cell], seed)) for cell, seed in self._plan.tasks())
         return [
-            Result(row=self.rows[key], cell=self._plan.cells[cell], defects=self._plan.defects)
+            Result(row=self.rows[key], cell=self._plan.cells[cell], defects=self._plan.defects, wall_limit=wall_limit)
             for cell, key in keys
             if key in self.rows
         ]

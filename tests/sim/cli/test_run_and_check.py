@@ -1,10 +1,15 @@
 """`run`, `check` and `check-determinism`: what they print, their exit codes, digests."""
 
+import dataclasses
+import inspect
 import json
+import shlex
 import subprocess
 
 import pytest
 
+import sim.cli.run
+import sim.scenario.run
 from sim.cli import execute
 from sim.cli.exits import WORST_FIRST, worst
 from tests.sim.cli.talk import FILE, command
@@ -165,3 +170,41 @@ def test_check_determinism_holds_and_names_the_event_that_differs(folder, capfd)
     out, _ = capfd.readouterr()
     assert "two runs differ" in out and "one run: " in out and "said" in out
     assert "because of line " in out and "probably escaped: " in out
+
+
+OTHERWISE = {
+    "seed": ("--seed", "-5"),
+    "slack": ("--slack", "1.23456789"),
+    "settings": ("--set", "node.one.args.word=a b"),
+    "defects": ("--defect", "no_idle_timeout"),
+    "interleaving": ("--interleaving", "pct"),
+    "wall_limit": ("--wall-limit", "123.456s"),
+    "backend": ("--backend", "sockets"),
+}
+"""Options of `run` that make another run of it."""
+ABOUT_IT = {"files", "seeds", "report", "trace", "json"}
+"""And those that do not."""
+
+
+@pytest.mark.parametrize("option", OTHERWISE)
+def test_the_command_that_replays_a_run_has_all_its_options(option, monkeypatch, capsys):
+    assert set(inspect.signature(sim.cli.run.run).parameters) == OTHERWISE.keys() | ABOUT_IT
+    asked = []
+
+    def run(scenario, **how):
+        asked.append((scenario.node, scenario.interleaving, how["trace"] is None, how | {"trace": None}))
+        # What is asked of sockets takes its time; the command does not depend on what came of it.
+        return dataclasses.replace(original(scenario, **how | {"backend": "sim"}), backend=how["backend"])
+
+    original = sim.scenario.run.run
+    monkeypatch.setattr(sim.scenario.run, "run", run)
+    of_sockets = ("--backend", "sockets") if option == "slack" else ()
+    assert execute(["run", "fails.toml", *OTHERWISE[option], *of_sockets]) == 1
+    again = capsys.readouterr().out.partition("run it again: rpcnet-sim ")[2].splitlines()[0]
+    assert execute(shlex.split(again)) == 1
+    assert asked[0] == asked[1]
+
+
+def test_a_sweep_tells_the_wall_limit_of_its_runs(capsys):
+    assert execute(["sweep", "fails.toml", "--jobs", "1", "--wall-limit", "2m"]) == 1
+    assert "rpcnet-sim run fails.toml --seed 7 --wall-limit 120s" in capsys.readouterr().out

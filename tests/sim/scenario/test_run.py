@@ -19,6 +19,8 @@ from sim.scenario.faults.crash import Crash
 from sim.scenario.faults.isolate import Isolate
 from sim.scenario.faults.link import Link, LinkChange
 from sim.scenario.load import load_text
+from sim.scenario.override import parse
+from sim.scenario.run import command_of
 from sim.scenario.schema import Network, Node
 
 APP = """
@@ -141,6 +143,34 @@ def test_overrides_change_one_run_and_stand_in_the_command(talk):
     again = held(FILE, words[6::2])
     assert again.run(seed=3).digest == run.digest
     assert run.scenario.run(seed=3, overrides={"seed": 5}).scenario.duration == 2.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " a b ",
+        "1",
+        "true",
+        "two\nlines",
+        "\U0001f600 é",
+        ["\U0001f600", "\x7f"],
+        {"a b": {"c.d": 1}},
+        [1.5, False, "x"],
+    ],
+    ids=repr,
+)
+def test_a_value_from_python_is_read_from_the_command_as_it_was(value):
+    (override,) = parse({"node.one.args.word": value})
+    (read,) = parse([override.written])
+    assert read.value == value
+
+
+def test_the_last_of_several_overrides_is_the_last_in_the_command():
+    overrides = ["node.one.args={word = 'a'}", "node.one.args.word=b", "node.one.args={word = 'c'}"]
+    scenario = held(FILE, overrides)
+    assert scenario.node[0].args == {"word": "c"}
+    words = shlex.split(command_of(scenario, 1))
+    assert held(FILE, words[words.index("--set") + 1 :: 2]).node == scenario.node
 
 
 def test_a_scenario_built_in_python_runs_and_has_no_command():
