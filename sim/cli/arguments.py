@@ -3,7 +3,7 @@
 Tests: tests/sim/cli/test_usage.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,8 +72,16 @@ def demand_files(command: str, files: Sequence[str]) -> None:
         raise UsageError(f"name at least one scenario file: rpcnet-sim {command} scenarios/worker_death.toml")
 
 
-def loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> "list[tuple[str, Scenario]]":
-    """The files that are in order, each with its scenario; the mistakes of all others are told, and add a code."""
+def loaded(
+    files: Sequence[str],
+    settings: Sequence[str],
+    codes: list[int],
+    read: "Callable[[str, Sequence[str]], Scenario] | None" = None,
+) -> "list[tuple[str, Scenario]]":
+    """The files that are in order, each with its scenario; the mistakes of all others are told, and add a code.
+
+    `read` is what reads one; left out = sim.scenario.load.
+    """
     from rpcnet.app import add_working_directory
     from sim.scenario.load import load
     from sim.scenario.mistake import ScenarioError
@@ -82,7 +90,7 @@ def loaded(files: Sequence[str], settings: Sequence[str], codes: list[int]) -> "
     found = []
     for file in files:
         try:
-            found.append((file, load(file, settings)))
+            found.append((file, (read or load)(file, settings)))
         except ScenarioError as error:
             output.mistakes(error)
             codes.append(USAGE)

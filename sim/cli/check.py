@@ -23,12 +23,13 @@ def check(*files: str, settings: Settings = []) -> int:  # noqa: B006 - cyclopts
     files:
         Scenario files (TOML).
     """
+    from sim import study
     from sim.scenario.mistake import ScenarioError
 
     demand_files("check", files)
     codes: list[int] = []
     for name in files:
-        for file, scenario in loaded([name], settings, codes):
+        for file, scenario in loaded([name], settings, codes, study.load_to_sweep):
             try:
                 its_sweep = _checked_sweep(scenario)
             except ScenarioError as error:

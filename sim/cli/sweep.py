@@ -39,11 +39,10 @@ def sweep(
     """
     from rpcnet.app import add_working_directory
     from sim import study
-    from sim.scenario.load import load
 
     limit = wall_seconds(wall_limit)
     add_working_directory()
-    scenario = load(file, settings)
+    scenario = study.load_to_sweep(file, settings)
     options = {
         "--seeds": seeds,
         "--jobs": jobs,

@@ -28,9 +28,9 @@ from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
 from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
-from sim.scenario.verdict import DeclaredFault, Expectation, ExpectationError
+from sim.scenario.verdict import DeclaredFault, Expectation
 
-__all__ = ["Draft", "check", "demand"]
+__all__ = ["Draft", "check", "demand", "mistake_of_values"]
 
 RESERVED = frozenset({"all", "start", "quiet"})
 """Words that mean something else where a name could stand."""
@@ -70,6 +70,16 @@ class Draft:
 def check(draft: Draft, blame: Blame) -> None:
     """Call `blame` for everything that is wrong."""
     _Check(draft, blame).everything()
+
+
+def mistake_of_values(key: str, values: Sequence[Any]) -> str | None:
+    """Why a matrix cannot have that key with these values, whatever they mean."""
+    if key == "seed":
+        return "seed is set by `seeds`, not by the matrix"
+    if not values:
+        return f"{key} has no values; leave it out, or give at least one"
+    twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+    return None if twice is None else f"{key} has the value {twice!r} twice"
 
 
 def demand(scenario: Scenario) -> None:
@@ -138,8 +148,8 @@ class _Check:
             except ValueError as error:
                 self.blame(("sweep", "seeds"), str(error))
         for key, values in sweep.matrix.items():
-            if not values:
-                self.blame(("sweep", "matrix", key), f"{key} has no values; leave it out, or give at least one")
+            if mistake := mistake_of_values(key, values):
+                self.blame(("sweep", "matrix", key), mistake)
 
     def _catches(self) -> None:
         for index, name in enumerate(self.draft.catches):
@@ -308,10 +318,9 @@ class _Check:
         def resolve(selector: Selector) -> list[str]:
             return select(selector, self.nodes, draws(self.draft.seed, "check"))
 
-        try:
-            expectation.check(known.faults, resolve)
-        except ExpectationError as error:
-            self.blame((*path, error.key), str(error))
+        for mistake in expectation.mistakes(known.faults, resolve):
+            within = () if mistake.inside is None else (mistake.inside,)
+            self.blame((*path, mistake.key, *within), str(mistake), key=bool(within))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from sim.scenario.schema import (
 )
 from sim.scenario.verdict import Expectation, Figure
 
-__all__ = ["load", "load_text", "read_number", "unit_of"]
+__all__ = ["load", "load_text", "matrix_of", "read_number", "text_of", "unit_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -69,6 +69,11 @@ _WORDS = {
 
 def load(path: str | Path, overrides: Overrides = ()) -> Scenario:
     """Read and check a file. Raises ScenarioError with every mistake that was found."""
+    return load_text(text_of(path), Path(path), overrides)
+
+
+def text_of(path: str | Path) -> str:
+    """What a file holds. Raises ScenarioError."""
     file = Path(path)
     try:
         raw = file.read_bytes()
@@ -76,34 +81,46 @@ def load(path: str | Path, overrides: Overrides = ()) -> Scenario:
         why = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
         raise ScenarioError([Mistake(str(path), 0, 0, why)]) from error
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8-sig")
         place = locate.place_of_offset(before, len(before))
         message = f"not UTF-8: byte 0x{raw[error.start]:02x}; a scenario is TOML, and TOML is UTF-8"
         raise ScenarioError([Mistake(str(path), *place, message)]) from error
-    return load_text(text, file, overrides)
 
 
 def load_text(text: str, file: Path, overrides: Overrides = (), *, before: Iterable[str] = ()) -> Scenario:
     """As `load`, from a text that was read before. `file` is what it is called; `before` is overridden first."""
-    text = text.replace("\r\n", "\n")
-    mistakes: list[Mistake] = []
     try:
-        while True:
-            try:
-                data = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
-                place, message = locate.place_of_syntax_error(text, error)
-                mistakes.append(Mistake(str(file), *place, f"TOML syntax: {message}"))
-                mended = mend(text, place.line) if len(mistakes) < MAX_MENDED and len(text) < MAX_BYTES_MENDED else None
-                if mended is None:
-                    raise ScenarioError(mistakes) from error
-                text = mended
-            else:
-                return _Reader(str(file), text, data, mistakes).scenario(before, overrides)
+        return _reader(text, file).scenario(before, overrides)
     except RecursionError as error:
         raise ScenarioError([Mistake(str(file), 1, 1, "lists or tables are nested too deeply")]) from error
+
+
+def matrix_of(text: str, file: Path, overrides: Overrides = ()) -> dict[str, list[Any]]:
+    """What `[sweep.matrix]` of a text says, as far as it can be read, whatever is wrong with the rest of it."""
+    try:
+        return _reader(text, file).matrix(overrides)
+    except (ScenarioError, RecursionError):
+        return {}
+
+
+def _reader(text: str, file: Path) -> "_Reader":
+    """Of a text whose syntax is in order, or could be mended. Raises ScenarioError."""
+    text = text.replace("\r\n", "\n")
+    mistakes: list[Mistake] = []
+    while True:
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            place, message = locate.place_of_syntax_error(text, error)
+            mistakes.append(Mistake(str(file), *place, f"TOML syntax: {message}"))
+            mended = mend(text, place.line) if len(mistakes) < MAX_MENDED and len(text) < MAX_BYTES_MENDED else None
+            if mended is None:
+                raise ScenarioError(mistakes) from error
+            text = mended
+        else:
+            return _Reader(str(file), text, data, mistakes)
 
 
 class _Reader:
@@ -168,6 +185,14 @@ class _Reader:
             expect=tuple(draft.expectations.values()),
             origin=origin,
         )
+
+    def matrix(self, overrides: Overrides) -> dict[str, list[Any]]:
+        """The keys of `[sweep.matrix]` that have lists of values."""
+        self._override(overrides)
+        sweep = self.data.get("sweep")
+        matrix = sweep.get("matrix") if isinstance(sweep, dict) else None
+        found = matrix.items() if isinstance(matrix, dict) else ()
+        return {key: values for key, values in found if isinstance(values, list) and values}
 
     def _draft(self) -> Draft:
         tables = {"network", "cluster", "node", "fault", "expect"}
@@ -289,6 +314,10 @@ class _Reader:
         kind, struct = _narrowed(kind, value)
         if struct is not None and isinstance(value, dict):
             return self.table(value, struct, path)
+        if typing.get_origin(kind) is dict and isinstance(value, dict):
+            inner = typing.get_args(kind)[1]
+            found = {key: self.value(each, inner, (*path, key)) for key, each in value.items()}
+            return {key: each for key, each in found.items() if each is not None}
         if typing.get_origin(kind) is Literal:
             allowed = typing.get_args(kind)
             if value not in allowed:
@@ -341,11 +370,11 @@ class _Reader:
             return None
         if kind.__struct_config__.forbid_unknown_fields:
             return self.table(table, kind, path)
-        # One that takes keys of its own reads them itself; a mistake in the others is found before.
-        before = len(self.mistakes)
-        named = {f.encode_name for f in _fields_of(kind)}
-        self._fields({key: value for key, value in table.items() if key in named}, kind, path)
-        return None if len(self.mistakes) > before or self.is_unread(path) else kind.build(table, read_number)
+        # One that takes keys of its own.
+        named = {f.encode_name for f in _fields_of(kind)} - {"keys"}
+        found = self.table({key: value for key, value in table.items() if key in named}, kind, path)
+        own = {key: value for key, value in table.items() if key not in named}
+        return None if found is None else msgspec.structs.replace(found, keys=own)
 
     def _kind(
         self, table: Any, kinds: Mapping[str, type[T]], common: set[str], what: str, path: locate.Path
@@ -414,6 +443,9 @@ def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind, kind
     members = typing.get_args(kind) if typing.get_origin(kind) in {typing.Union, types.UnionType} else ()
+    some = [member for member in members if member is not types.NoneType]  # TOML has no null
+    if len(some) == 1:
+        return _narrowed(some[0], value)
     structs = [m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct)]
     if len(structs) < 2:
         return kind, structs[0] if structs else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
@@ -59,11 +59,14 @@ Select: TypeAlias = Callable[[Selector], Sequence[str]]
 
 
 class ExpectationError(Exception):
-    """An expectation that cannot be judged as written. `key` is the TOML key at fault, `allowed` what would do."""
+    """An expectation that cannot be judged as written.
 
-    def __init__(self, message: str, *, key: str, allowed: Sequence[str] = ()) -> None:
+    `key` is the TOML key at fault, or within it `inside`; `allowed` is what would do.
+    """
+
+    def __init__(self, message: str, *, key: str, inside: str | None = None, allowed: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.key = key
+        self.key, self.inside = key, inside
         self.allowed = tuple(allowed)
 
 
@@ -166,11 +169,6 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max: dict[str, Figure] = {}
     """Limits of measured figures, by name."""
 
-    @classmethod
-    def build(cls, table: Mapping[str, Any], dec_hook: Callable[[type, Any], Any]) -> "Expectation":
-        """From a table of a file. Raises msgspec.ValidationError; `dec_hook` reads Duration and Figure."""
-        return msgspec.convert(dict(table), cls, dec_hook=dec_hook)
-
     @property
     def title(self) -> str:
         """Its name in a list of results."""
@@ -178,14 +176,19 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"{self.KEY} {value}" if isinstance(value, str) else self.KEY
 
     def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
-        """Before a run: raise ExpectationError where it could not be judged with the faults that the file declares."""
+        """Raises the first of its mistakes."""
+        for mistake in self.mistakes(faults, select):
+            raise mistake
+
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
+        """Before a run: why it could not be judged with the faults that the file declares."""
         known = self.MEASURES
         for name in self.max:
             if known is not None and name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f'; did you mean "{near[0]}"?' if near else ""
                 text = f'{self.KEY} does not measure "{name}"{hint} (it measures: {", ".join(known)})'
-                raise ExpectationError(text, key="max", allowed=known)
+                yield ExpectationError(text, key="max", inside=name, allowed=known)
 
     def examine(self, context: Context) -> Judgement:
         """The verdict, limits of `max` aside. A subclass's own."""

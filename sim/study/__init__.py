@@ -3,7 +3,7 @@
 Tests: tests/sim/study.
 """
 
-from sim.study.plan import Cell, Plan, plan
+from sim.study.plan import Cell, Plan, load_to_sweep, plan
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import CellSummary, Crash, Result, Row, Study
 from sim.study.sweep import carry_out, default_out, remaining, sweep
@@ -20,6 +20,7 @@ __all__ = [
     "SweepError",
     "carry_out",
     "default_out",
+    "load_to_sweep",
     "plan",
     "remaining",
     "sweep",

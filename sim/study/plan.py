@@ -8,12 +8,15 @@ Tests: tests/sim/study/test_plan.py.
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from sim import defects as known_defects
 from sim.kernel.interleaving.interleaving import INTERLEAVINGS
+from sim.scenario.check import mistake_of_values
+from sim.scenario.load import load_text, matrix_of, text_of
 from sim.scenario.locate import locate
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import OverrideError, parse
@@ -23,7 +26,7 @@ from sim.scenario.seeds import parse_seeds, whole
 from sim.study.refusal import Refused
 from sim.study.sources import named
 
-__all__ = ["MAX_RUNS", "Cell", "Plan", "counted", "plan"]
+__all__ = ["MAX_RUNS", "Cell", "Plan", "counted", "load_to_sweep", "plan"]
 
 MAX_RUNS = 10_000_000
 """Runs of one sweep: the results of so many are read into memory at the end."""
@@ -136,8 +139,30 @@ def _interleaved(scenario: Scenario, interleaving: str) -> Scenario:
     return msgspec.structs.replace(scenario, interleaving=interleaving)
 
 
+def load_to_sweep(path: str | Path, overrides: Iterable[str] = ()) -> Scenario:
+    """As `load`; where a file has mistakes, those of its matrix are told with the others. Raises ScenarioError."""
+    text, file = text_of(path), Path(path)
+    try:
+        return load_text(text, file, overrides)
+    except ScenarioError as error:
+        known = error.mistakes
+    # A cell has the mistakes of the file besides.
+    found = dict.fromkeys(known)
+    matrix = matrix_of(text, file, overrides)
+    for values in itertools.islice(itertools.product(*matrix.values()), MAX_MISTAKES if matrix else 0):
+        try:
+            written = [override.written for override in parse(dict(zip(matrix, values, strict=True)))]
+            load_text(text, file, written, before=overrides)
+        except OverrideError as error:
+            found[Mistake("the matrix", 0, 0, str(error))] = None
+        except ScenarioError as error:
+            found |= dict.fromkeys(_of_matrix(file, text, each) for each in error.mistakes if each not in known)
+    raise ScenarioError(list(found))
+
+
 def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
     """Raises ScenarioError with the mistakes of all cells."""
+    origin = scenario.origin
     mistakes: dict[Mistake, None] = {}
     for values in itertools.product(*matrix.values()):
         parameters = dict(zip(matrix, values, strict=True))
@@ -151,33 +176,30 @@ def _cells(scenario: Scenario, matrix: Matrix, spelt: bool) -> Iterator[Cell]:
         try:
             yield Cell(parameters=parameters, scenario=changed(scenario, overrides))
         except ScenarioError as error:
-            mistakes |= dict.fromkeys(_of_matrix(scenario, mistake) if spelt else mistake for mistake in error.mistakes)
+            mistakes |= dict.fromkeys(
+                _of_matrix(origin.file, origin.text, mistake) if spelt and origin else mistake
+                for mistake in error.mistakes
+            )
             if len(mistakes) > MAX_MISTAKES:
                 break
     if mistakes:
         raise ScenarioError(list(mistakes))
 
 
-def _of_matrix(scenario: Scenario, mistake: Mistake) -> Mistake:
+def _of_matrix(file: Path, text: str, mistake: Mistake) -> Mistake:
     """The mistake of a value that the file's matrix sets, at the place of the matrix."""
-    if mistake.line or scenario.origin is None:
+    if mistake.line:
         return mistake
-    file = str(scenario.origin.file)
-    place = locate(scenario.origin.text).key(("sweep", "matrix"))
-    return Mistake(file, *place, f"{mistake.file.removeprefix('--set ')}: {mistake.message}")
+    place = locate(text).key(("sweep", "matrix"))
+    return Mistake(str(file), *place, f"{mistake.file.removeprefix('--set ')}: {mistake.message}")
 
 
 def _values(key: str, values: Any) -> list[Any]:
-    if key == "seed":
-        raise Refused("matrix: seed is set by `seeds`, not by the matrix")
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise Refused(f"matrix: {key} needs a list of values, not {values!r}")
     found = list(values)
-    if not found:
-        raise Refused(f"matrix: {key} has no values; leave it out, or give at least one")
-    for index, value in enumerate(found):
-        if value in found[:index]:
-            raise Refused(f"matrix: {key} has the value {value!r} twice")
+    if mistake := mistake_of_values(key, found):
+        raise Refused(f"matrix: {mistake}")
     return found
 
 

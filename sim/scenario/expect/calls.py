@@ -5,7 +5,7 @@ Calls are counted at the caller, of every shape. One that was still open when th
 Tests: tests/sim/scenario/expect/test_calls.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.words import count, percentile, seconds
@@ -37,10 +37,10 @@ class Calls(Expectation, frozen=True, kw_only=True):
     min_success: Figure = 0.0
     """The least share that must succeed: "99%" or 0.99."""
 
-    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
-        super().check(faults, select)
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
+        yield from super().mistakes(faults, select)
         if not 0.0 <= self.min_success <= 1.0:
-            raise ExpectationError(f"min_success is a share: 0 to 1, not {self.min_success:g}", key="min_success")
+            yield ExpectationError(f"min_success is a share: 0 to 1, not {self.min_success:g}", key="min_success")
 
     def examine(self, context: Context) -> Judgement:
         nodes = set(context.select(self.calls))

@@ -3,7 +3,7 @@
 Tests: tests/sim/scenario/expect/test_no_leaks.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sim.scenario.verdict import DeclaredFault, Expectation, ExpectationError, Select
 
@@ -13,7 +13,7 @@ __all__ = ["Flag"]
 class Flag(Expectation, frozen=True, kw_only=True):
     """`key = true`."""
 
-    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
-        super().check(faults, select)
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
+        yield from super().mistakes(faults, select)
         if getattr(self, self.KEY) is not True:
-            raise ExpectationError(f"{self.KEY} = false expects nothing: leave it out", key=self.KEY, allowed=["true"])
+            yield ExpectationError(f"{self.KEY} = false expects nothing: leave it out", key=self.KEY, allowed=["true"])

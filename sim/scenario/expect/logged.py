@@ -6,7 +6,7 @@ above, or in what the application recorded. The runner's own records do not coun
 Tests: tests/sim/scenario/expect/test_logged.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from sim.scenario.expect.words import count, seconds
@@ -34,10 +34,10 @@ class Logged(Expectation, frozen=True, kw_only=True):
     max_count: int | None = None
     """How many there may be."""
 
-    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
-        super().check(faults, select)
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
+        yield from super().mistakes(faults, select)
         if self.max_count is not None and self.max_count < (self.min or 0):
-            raise ExpectationError(f"max_count = {self.max_count} is below min = {self.min or 0}", key="max_count")
+            yield ExpectationError(f"max_count = {self.max_count} is below min = {self.min or 0}", key="max_count")
 
     def examine(self, context: Context) -> Judgement:
         nodes = None if self.by == "all" else set(context.select(self.by))

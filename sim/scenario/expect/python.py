@@ -9,7 +9,7 @@ Tests: tests/sim/scenario/expect/test_python.py.
 
 import importlib
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -39,15 +39,12 @@ class Python(Expectation, frozen=True, kw_only=True, forbid_unknown_fields=False
     keys: dict[str, Any] = msgspec.field(default_factory=dict)
     """Its keyword arguments: in a file, the other keys of the table."""
 
-    @classmethod
-    def build(cls, table: Mapping[str, Any], dec_hook: Callable[[type, Any], Any]) -> "Python":
-        own = {key: table[key] for key in ("python", "max") if key in table}
-        rest = {key: value for key, value in table.items() if key not in own}
-        return msgspec.structs.replace(msgspec.convert(own, cls, dec_hook=dec_hook), keys=rest)
-
-    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
-        super().check(faults, select)
-        self._function()
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
+        yield from super().mistakes(faults, select)
+        try:
+            self._function()
+        except ExpectationError as error:
+            yield error
 
     def examine(self, context: Context) -> Judgement:
         function = self._function()

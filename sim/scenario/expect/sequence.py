@@ -56,11 +56,11 @@ class Sequence(Expectation, frozen=True, kw_only=True):
     sequence: Numbers
     """Which numbers, and what is allowed."""
 
-    def check(self, faults: abc.Sequence[DeclaredFault], select: Select) -> None:
-        super().check(faults, select)
+    def mistakes(self, faults: abc.Sequence[DeclaredFault], select: Select) -> abc.Iterator[ExpectationError]:
+        yield from super().mistakes(faults, select)
         for name in ("gaps", "repeats"):
             if getattr(self.sequence, name) < 0:
-                raise ExpectationError(f"{name} is a number of numbers: 0 or more", key=self.KEY)
+                yield ExpectationError(f"{name} is a number of numbers: 0 or more", key=self.KEY, inside=name)
 
     @property
     def title(self) -> str:

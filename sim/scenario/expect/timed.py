@@ -8,7 +8,7 @@ Tests: tests/sim/scenario/expect/test_timed.py.
 
 import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -80,9 +80,9 @@ class Timed(Expectation, frozen=True, kw_only=True):
     after: str | None = None
     """The name of a fault, "start" or "quiet"."""
 
-    def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
+    def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
         """Refuse an `after` that names nothing, and a `within` without `after` where not exactly one fault fits."""
-        super().check(faults, select)
+        yield from super().mistakes(faults, select)
         known = list(dict.fromkeys(fault.name for fault in faults))
         if self.after is not None:
             allowed = [*known, _START, _QUIET]
@@ -90,9 +90,9 @@ class Timed(Expectation, frozen=True, kw_only=True):
                 near = difflib.get_close_matches(self.after, allowed, n=1)
                 hint = f'; did you mean "{near[0]}"?' if near else ""
                 text = f'after = "{self.after}" is not the name of a fault{hint} (allowed: {", ".join(allowed)})'
-                raise ExpectationError(text, key="after", allowed=allowed)
-        elif self.within is not None:
-            self._demand_one(self.fits(faults, self._subject(select)), known)
+                yield ExpectationError(text, key="after", allowed=allowed)
+        elif self.within is not None and (mistake := self._not_one(self.fits(faults, self._subject(select)), known)):
+            yield mistake
 
     def fits(self, faults: Sequence[DeclaredFault], nodes: Collection[str] | None) -> list[str]:
         """The names of the faults that it may mean where it names none. `nodes`: whom they must touch; None = any."""
@@ -129,8 +129,9 @@ class Timed(Expectation, frozen=True, kw_only=True):
         found = self.fits(context.faults, self._subject(context.select))
         if self.within is not None and not found:
             raise NeverHappened("no fault took effect that it could be counted from")
-        if self.within is not None:
-            self._demand_one(found, list(dict.fromkeys(fault.name for fault in context.faults)))
+        known = list(dict.fromkeys(fault.name for fault in context.faults))
+        if self.within is not None and (mistake := self._not_one(found, known)):
+            raise mistake
         return found[0] if len(found) == 1 else None
 
     def _ended(self, fault: FaultSeen, context: Context) -> bool:
@@ -167,10 +168,11 @@ class Timed(Expectation, frozen=True, kw_only=True):
         selector: Selector = getattr(self, self.SUBJECT)
         return list(select(selector))
 
-    def _demand_one(self, found: list[str], known: list[str]) -> None:
+    def _not_one(self, found: list[str], known: list[str]) -> ExpectationError | None:
+        """Why not exactly one fault is meant."""
         if len(found) == 1:
-            return
+            return None
         allowed = [*(found or known), _START, _QUIET]
         which = f"{len(found)} faults fit ({names(found)})" if found else "no fault fits"
         text = f"{self.KEY} has within, but no after, and {which}: say after = one of {', '.join(allowed)}"
-        raise ExpectationError(text, key="after", allowed=allowed)
+        return ExpectationError(text, key="after", allowed=allowed)

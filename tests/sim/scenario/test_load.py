@@ -421,13 +421,14 @@ within = "10s"
 [[expect]]
 member_left = "w-1"
 after = "cut"
-max = { notise_last = 3 }
+max = { notise_last = 3, notice_first = "soon", notise_p50 = 1 }
 
 [[expect]]
 convergd = true
 
 [sweep]
 seeds = "5:1"
+interleaving = "lifo"
 """
 
 
@@ -463,8 +464,11 @@ def test_mistakes_of_all_layers_are_told_at_once():
         (47, "not a duration"),
         (51, 'did you mean "cut"'),
         (57, 'did you mean "notice_last"'),
+        (57, "notice_first: a limit is a number"),
+        (57, 'did you mean "notice_p50"'),
         (60, 'did you mean "converged"'),
         (63, 'seeds "5:1" is empty'),
+        (64, "interleaving = 'lifo' is unknown; did you mean"),
     ]
     assert [line for line, _ in found] == [line for line, _ in expected]
     assert [words for (_, message), (_, words) in zip(found, expected, strict=True) if words not in message] == []

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from sim.scenario.load import load
 from sim.scenario.mistake import ScenarioError
-from sim.study import Refused, plan
+from sim.study import Refused, load_to_sweep, plan
 
 SWEEP = """
 [sweep]
@@ -127,6 +128,34 @@ def test_a_scenario_from_no_file_is_swept_with_an_interleaving_too(draws):
     assert plan(built, interleaving="surw").cells[0].scenario.interleaving == "surw"
     with pytest.raises(Refused, match="interleaving is one of fifo, random, pct, pos, surw, mix, not 'lifo'"):
         plan(built, interleaving="lifo")
+
+
+def test_mistakes_of_a_matrix_are_told_with_those_of_the_rest_of_the_file(draws, tmp_path):
+    text = draws().origin.text.replace("duration", "duratoin")
+    file = tmp_path / "both.toml"
+    matrix = (
+        '\n[sweep.matrix]\n"network.los" = ["1%"]\n"node.one.count" = [2, 0]\nseed = [1]\n"network.loss" = [5, 5]\n'
+    )
+    file.write_text(text + matrix + '"network.preset" = 3\n')
+    with pytest.raises(ScenarioError) as caught:
+        load_to_sweep(file)
+    told = [mistake.message for mistake in caught.value.mistakes]
+    for words in (
+        'unknown key "duratoin"',
+        'unknown key "los"',
+        "node.one.count=0: count must be from 1",
+        "seed is set by `seeds`",
+        "network.loss has the value 5 twice",
+        "network.loss=5: loss",
+        "network.preset: expected a list",
+    ):
+        assert len([message for message in told if words in message]) == 1, (words, told)
+    assert all(mistake.line for mistake in caught.value.mistakes)
+
+
+def test_a_file_in_order_is_loaded_to_be_swept_as_it_is(draws):
+    origin = draws().origin
+    assert load_to_sweep(origin.file, ["duration=2s"]) == load(origin.file, ["duration=2s"])
 
 
 def test_mistakes_of_all_cells_are_told_at_the_matrix(draws):

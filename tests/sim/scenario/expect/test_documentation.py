@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sim.scenario.expect import EXPECTATIONS
@@ -45,7 +46,7 @@ def test_a_row_names_the_keys_and_the_figures_of_its_class(key, more, measures):
 @pytest.mark.parametrize("table", EXAMPLES, ids=lambda table: next(iter(table)))
 def test_an_example_is_read_as_it_stands(table, story):
     key = next(iter(table))
-    expectation = EXPECTATIONS[key].build(table, read_number)
+    expectation = msgspec.convert(table, EXPECTATIONS[key], dec_hook=read_number)
     assert getattr(expectation, key) is not None
     if key != "python":
         story.fault(1, "crash", "worker-2").fault(2, "partition", "worker-2", name="split").start("worker-2")

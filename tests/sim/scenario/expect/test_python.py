@@ -23,7 +23,8 @@ def importable(monkeypatch):
 
 
 def build(**table):
-    return Python.build({"python": "judges:judge"} | table, lambda kind, value: kind(value))
+    own = {key: table.pop(key) for key in ("python", "max") if key in table}
+    return Python(**{"python": "judges:judge"} | own, keys=table)
 
 
 @pytest.mark.parametrize(
