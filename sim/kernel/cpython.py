@@ -49,6 +49,7 @@ PRIVATE_NAMES: dict[str, str] = {
     # Transports: sim.kernel.loop.transports, sim.backends.loop, wires.
     "asyncio.selector_events": "_SelectorDatagramTransport _SelectorSocketTransport",
     "asyncio.selector_events:_SelectorTransport": (
+        "_call_connection_lost "
         "_buffer _closing _conn_lost _extra _fatal_error _loop _paused _protocol _protocol_connected _server _sock "
         "_sock_fd"
     ),

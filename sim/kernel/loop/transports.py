@@ -104,6 +104,12 @@ class StreamTransport(selector_events._SelectorSocketTransport):  # type: ignore
             return
         self._take(data)
 
+    def _call_connection_lost(self, error: Any) -> None:
+        super()._call_connection_lost(error)
+        self._read_ready_cb = None  # a method of its own, which would keep it until Python collects garbage
+        if sys.version_info >= (3, 12):
+            self._write_ready = None  # another
+
     def write(self, data: Any) -> None:
         if (
             data.__class__ is bytes

@@ -14,7 +14,8 @@ import os
 from collections.abc import Callable
 from functools import partial
 from heapq import heappush
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sim.network.fabric import Network
@@ -239,7 +240,10 @@ class Endpoint:
             return b""
         if self.error is not None:
             if (error := self.take_error()) is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback leads here
             return b""
         if self.reads_no_more:
             return b""
@@ -267,6 +271,9 @@ class Endpoint:
     def take_error(self) -> OSError | None:
         """Why it is over, to the first call that can tell of it, as on Linux: later ones find its end."""
         error, self._untold = self._untold, None
+        if error is not None:
+            # Once raised it has a traceback, which leads to this end.
+            self.error = type(error)(*error.args)
         return error
 
     @property
@@ -324,6 +331,33 @@ class Endpoint:
                 self.reset()
             else:
                 self.shutdown()
+        self.part()
+
+    @property
+    def parted(self) -> bool:
+        """Whether the other end has been let go."""
+        return self.peer is GONE
+
+    def part(self) -> None:
+        """Let go of each other, which hold each other, once nobody has either end and what still comes is nobody's.
+
+        Without it a closed connection stays until Python collects garbage.
+        """
+        peer = self.peer
+        if peer is not GONE and self._is_left_by(peer) and peer._is_left_by(self):
+            for each in (self, peer):
+                each.peer, each._losses = GONE, None
+
+    def _is_left_by(self, peer: Endpoint) -> bool:
+        """Whether it is closed and nothing that is under way from there changes anything, or is answered."""
+        if not self.alive():
+            return True
+        if not self.closed:
+            return False
+        if self.error is not None or (self.eof and peer.eof):
+            return True
+        silent = not peer.in_flight and peer._lands < self._schedule.now
+        return peer.error is not None and peer.eof and silent
 
     def abandon(self) -> None:
         """Reset it as its program wants, whatever is still to be sent."""
@@ -441,9 +475,9 @@ class Endpoint:
 
     def _acknowledge(self, progress: tuple[int, int], early: float = 0.0) -> None:
         network = self.network
-        path = network.path(self.host, self.peer.host)
         if not self.alive() or self.peer.error is not None:
             return
+        path = network.path(self.host, self.peer.host)
         if path is None:
             network.schedule.after(1.0, self._acknowledge, progress)  # asked for again by the sender's probes
         else:
@@ -474,6 +508,8 @@ class Endpoint:
         self._ended = True
         self.on_writable()
         self.on_readable()
+        if self.closed:
+            self.part()
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
@@ -485,6 +521,8 @@ class Endpoint:
         else:
             self.eof = True
             self.on_readable()
+            if self.closed:
+                self.part()
 
     @property
     def there(self) -> bool:
@@ -542,3 +580,19 @@ class Endpoint:
 
 def _nobody() -> None:
     """Nobody waits here."""
+
+
+class _Gone:
+    """The peer of a connection that is over at both ends: what was under way goes nowhere."""
+
+    closed, eof, error, boot = True, True, ConnectionResetError(), 0
+    host = SimpleNamespace(up=False)
+
+    def alive(self) -> bool:
+        return False
+
+    def missed(self, *_: object) -> None:
+        """No answer."""
+
+
+GONE: Any = _Gone()
