@@ -14,10 +14,20 @@ from importlib import import_module
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["FRAME_LOCALS", "PRIVATE_NAMES", "TASK_STEPS", "TASK_STEP_TYPE", "TRIED", "missing", "warn_if_untried"]
+__all__ = [
+    "FRAME_LOCALS",
+    "IS_TRIED",
+    "PRIVATE_NAMES",
+    "TASK_STEPS",
+    "TASK_STEP_TYPE",
+    "TRIED",
+    "missing",
+    "warn_if_untried",
+]
 
 TRIED = ((3, 11), (3, 12), (3, 13))
 """Versions of Python on which the tests run."""
+IS_TRIED = sys.version_info[:2] in TRIED
 
 PRIVATE_NAMES: dict[str, str] = {
     # The loop: sim.kernel.loop.loop, run, connections.
@@ -36,6 +46,7 @@ PRIVATE_NAMES: dict[str, str] = {
         "_sock_connect_cb _ssock _transports _write_to_self"
     ),
     "asyncio.unix_events": "_UnixSelectorEventLoop",
+    "asyncio.coroutines": "_is_debug_mode",
     "asyncio.events": "_get_running_loop _set_running_loop",
     # Handles, futures, tasks: sim.kernel.loop.handles, run, sim.kernel.teardown, waiting.
     "asyncio.events:Handle": "_args _callback _cancelled _context _loop _repr _source_traceback",

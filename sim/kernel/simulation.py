@@ -12,7 +12,7 @@ import math
 import sys
 import time
 import warnings
-from asyncio import events
+from asyncio import coroutines, events
 from collections.abc import Callable, Coroutine
 from functools import cached_property
 from heapq import heappop, heappush
@@ -119,6 +119,8 @@ class Simulation:
         self._cpu = None if cpu is None else parse_latency(cpu)
         patches.install()
         self.seed = seed
+        self.debug: bool = coroutines._is_debug_mode()  # type: ignore[attr-defined]
+        """Whether its nodes' loops begin in debug mode: PYTHONASYNCIODEBUG, or Python's -X dev."""
         self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed

@@ -285,11 +285,13 @@ class Network:
             return path
 
     def add_host(self, host: Host) -> None:
-        for known_as in (*host.addresses, host.name):
-            if known_as in self.directory:
-                raise ValueError(f"{known_as} is {self.directory[known_as].name}'s already")
+        directory, names = self.directory, (*host.addresses, host.name)
+        for known_as in names:
+            if known_as in directory:
+                raise ValueError(f"{known_as} is {directory[known_as].name}'s already")
         self.hosts[host.name] = host
-        self.directory |= dict.fromkeys((*host.addresses, host.name), host)
+        for known_as in names:
+            directory[known_as] = host
 
     def addresses(self, name: str) -> list[str]:
         """The addresses of a node's name; none where there is no such node."""

@@ -172,7 +172,7 @@ class OpenSocket(BareSocket):
             same = [each for each in self._shared or () if each._descriptor == descriptor and each is not self]
             if not same:
                 same = [self.another(descriptor)]
-                self._selector.detached.add(descriptor)
+                self._selector.detached |= {descriptor}
             if self._selector.sockets[descriptor] is self:
                 same[0].hold()
             self._forget()
@@ -218,7 +218,7 @@ def with_descriptor(selector: Selector, descriptor: int) -> Any:
     found = selector.sockets.get(descriptor)
     if found is None or descriptor not in selector.detached:
         return None if found is None else found.another(descriptor)
-    selector.detached.discard(descriptor)
+    selector.detached -= {descriptor}
     found._timeout = socket.getdefaulttimeout()
     return found
 

@@ -41,35 +41,18 @@ class NodeLoop(ConnectionMethods):
     """A node's event loop. Made by the node; `asyncio` finds it as the running loop."""
 
     __slots__ = (
-        "_asyncgens_shutdown_called",
-        "_clock_resolution",
-        "_coroutine_origin_tracking_enabled",
-        "_coroutine_origin_tracking_saved_depth",
-        "_current_handle",
-        "_default_executor",
         "_driven",
-        "_exception_handler",
         "_executor",
-        "_executor_shutdown_called",
         "_generators",
-        "_internal_fds",
-        "_old_agen_hooks",
         "_signals",
-        "_task_factory",
         "_tasks",
-        "_thread_id",
         "_threads",
         "_tidy_at",
         "next_number",
         "next_task",
-        "slow_callback_duration",
     )
 
     # asyncio's own, which its stubs do not show.
-    _default_executor: Any
-    _executor_shutdown_called: bool
-    _task_factory: Any
-    _thread_id: Any
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
     _set_coroutine_origin_tracking: Callable[[bool], None]

@@ -18,6 +18,7 @@ from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sim.kernel.cpython import IS_TRIED
 from sim.kernel.errors import Livelock
 from sim.kernel.interleaving.chooser import Chooser, InOrder
 from sim.kernel.loop.handles import Handle, TimerHandle
@@ -38,9 +39,11 @@ MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
 class Turns(selector_events.BaseSelectorEventLoop):
     """Base of NodeLoop: everything of it that runs callbacks, or says when one is to run."""
 
-    # Slots, those that asyncio's constructor sets too: half a kilobyte less a node, and all of it in one place.
+    # Slots, those that asyncio's constructor sets too: half a kilobyte less a node, and all of it in one place. Of the
+    # others it has the class's, below, until somebody gives it one of its own.
     __slots__ = (
         "_asks",
+        "_asyncgens_shutdown_called",
         "_chooser",
         "_closed",
         "_dead",
@@ -56,6 +59,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "_simulation",
         "_spun",
         "_stopping",
+        "_task_factory",
         "_timer_cancelled_count",
         "_timers",
         "_turning",
@@ -67,21 +71,37 @@ class Turns(selector_events.BaseSelectorEventLoop):
         "wake_at",
     )
 
+    # What asyncio's constructor sets, and few programs change.
+    _clock_resolution = 1e-9
+    _coroutine_origin_tracking_enabled = False
+    _coroutine_origin_tracking_saved_depth: Any = None
+    _current_handle: Any = None
+    _default_executor: Any = None
+    _exception_handler: Any = None
+    _executor_shutdown_called = False
+    _internal_fds = 0
+    _old_agen_hooks: Any = None
+    _thread_id: Any = None
+    slow_callback_duration = 0.1
+
     get_debug: Any
     # asyncio's own, which its stubs do not show.
-    _stopping: bool
-    _closed: bool
-    _debug: bool
-    _timer_cancelled_count: int
     _check_callback: Any
     _check_thread: Any
 
     def __init__(self, node: "Node") -> None:
-        self._turning = self._dead = False  # asyncio's constructor asks already
+        self._turning = self._dead = False
         self._timers: list[tuple[float, int, Any]] = []
         """A heap: (when, number, handle). Numbers are counted up, so that two handles are never compared."""
-        # Not that of BaseSelectorEventLoop, which makes a selector and a pipe.
-        asyncio.BaseEventLoop.__init__(self)
+        if not IS_TRIED:
+            asyncio.BaseEventLoop.__init__(self)
+        # That constructor written out, which takes a fifth of the instructions of a node. That of
+        # BaseSelectorEventLoop makes a selector and a pipe besides.
+        self._closed = self._stopping = self._asyncgens_shutdown_called = False
+        self._task_factory: Any = None
+        self._timer_cancelled_count = 0
+        self._debug: bool = node.simulation.debug
+        self.get_debug = _yes if self._debug else bool
         self._selector = Selector(self)
         interleaving = node.simulation.interleaving
         self._chooser = None if interleaving is None else interleaving.chooser(node.name, node.record)

@@ -27,10 +27,10 @@ class Selector:
         self.loop = loop
         self.sockets: dict[int, SimulatedSocket] = {}
         self.marked: dict[int, SimulatedSocket] = {}
-        self.detached: set[int] = set()
+        self.detached: frozenset[int] = frozenset()
         """Descriptors that no object of the program has since `detach()`."""
-        self._numbers: dict[int, Number] = {}
-        """Descriptors of the real machine that adopted sockets have."""
+        self._numbers: dict[int, Number] | None = None
+        """Descriptors of the real machine that adopted sockets have; None = there was none yet."""
         self._descriptor = FIRST_DESCRIPTOR
 
     def add(self, added: "SimulatedSocket") -> int:
@@ -42,14 +42,17 @@ class Selector:
     def renumber(self, watched: "SimulatedSocket", descriptor: int) -> None:
         """From now on that socket has this descriptor of the real machine."""
         self.remove(watched.fileno())
-        self._numbers[descriptor] = Number(descriptor)
+        numbers = self._numbers = self._numbers or {}
+        numbers[descriptor] = Number(descriptor)
         self.sockets[descriptor] = watched
 
     def remove(self, descriptor: int) -> None:
         self.sockets.pop(descriptor, None)
         self.marked.pop(descriptor, None)
-        self.detached.discard(descriptor)
-        self._numbers.pop(descriptor, None)
+        if self.detached:
+            self.detached -= {descriptor}
+        if self._numbers:
+            self._numbers.pop(descriptor, None)
 
     def get_key(self, descriptor: int) -> SelectorKey:
         """As a real selector's: a transport's repr() asks it. Raises KeyError."""
@@ -61,7 +64,7 @@ class Selector:
 
     def close(self) -> None:
         self.marked.clear()
-        self._numbers.clear()
+        self._numbers = None
 
 
 class Number:

@@ -43,6 +43,31 @@ def test_asyncio_still_has_the_private_attributes_that_the_loop_uses(name):
         loop.close()
 
 
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_loop_begins_with_what_asyncios_constructor_sets(tried, monkeypatch):
+    monkeypatch.setattr(turns, "IS_TRIED", tried)
+    plain, ours = asyncio.BaseEventLoop(), sim.new_event_loop()
+    try:
+        expected = {name: value for name, value in vars(plain).items() if not hasattr(value, "__len__")}
+        assert expected.keys() >= {"_debug", "_task_factory", "slow_callback_duration"}
+        assert {name: getattr(ours, name, "not set") for name in expected} == expected
+        # What is made anew for each loop.
+        assert vars(plain).keys() - expected.keys() == {"_ready", "_scheduled", "_asyncgens"}
+    finally:
+        plain.close()
+        ours.close()
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_loop_begins_in_debug_mode_where_the_environment_says_so(debug, monkeypatch):
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1" if debug else "")
+
+    async def main():
+        return asyncio.get_running_loop().get_debug()
+
+    assert sim.run(main()) is debug
+
+
 @given(
     st.lists(st.integers(0, 20), min_size=1, max_size=300),
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 299)), max_size=300),
