@@ -10,9 +10,9 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -233,7 +233,12 @@ class World:
 
     def _start(self, member: _Member) -> None:
         if member.runs == 0:
-            member.node.start(lambda: self._life(member), name="main")
+
+            def main() -> Coroutine[Any, Any, None]:
+                return self._life(member)
+
+            # Who asks where it waits is told of the application, also before that has begun.
+            member.node.start(update_wrapper(main, member.app, (), ()), name="main")
             member.runs = 1
 
     async def _life(self, member: _Member) -> None:

@@ -24,6 +24,7 @@ _REPLACED = (
     # asyncio numbers tasks over the whole process.
     (r"\bTask-\d+\b", "Task-…"),
     # What asyncio's debug mode adds.
+    (r"(<\w+ running=\w+ closed=\w+ debug=)True>", r"\1False>"),
     (r" created at [^ >]+:\d+(?=>)", ""),
     (r"\n(?:\w+: )?(?:Object|Handle) created at \(most recent call last\):(?:\n  .*)*", ""),
 )

@@ -36,7 +36,7 @@ from sim.kernel.real_threads import described, real_threads
 from sim.kernel.running import outside
 from sim.kernel.teardown import bury, mute_collection
 from sim.kernel.threads import Threads, current
-from sim.kernel.waiting import where
+from sim.kernel.waiting import is_woken, waits_for, where
 from sim.network.fabric import Network, UnknownNode
 from sim.network.latency import Distribution, parse_latency
 from sim.network.schedule import Schedule
@@ -510,6 +510,13 @@ class Simulation:
         more = []
         for node in (each for each in self.nodes.values() if each.running):
             more += [f"  {node.name}: thread {name} waits in {place}" for name, place in node.loop.waiting_threads()]
+        more += [
+            f"  {node}: what {task.get_name()} waits for, {waits_for(task)}, has come by code outside of its node, of "
+            "which its event loop hears nothing. Nodes are machines: they share no event, lock, queue or future of "
+            "asyncio's. Make one on each node, and send a message"
+            for node, task, _ in self.tasks()
+            if is_woken(task)
+        ]
         if others := real_threads(self.thread):
             more.append(
                 f"  beside threads of the real world, for which virtual time does not wait: {', '.join(others)}. What "

@@ -12,16 +12,17 @@ import gc
 import os
 import re
 from collections.abc import Iterable, Iterator
-from types import AsyncGeneratorType, FrameType
+from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any
 
-__all__ = ["chain", "line", "waits_for", "where"]
+__all__ = ["chain", "is_woken", "line", "waits_for", "where"]
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _INNER = ("cr_await", "gi_yieldfrom", "ag_await")
 _STEPS = ("async_generator_asend", "async_generator_athrow")
 _ASYNCIO = os.path.dirname(asyncio.__file__)
 _LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
+_NODE = os.path.join(os.path.dirname(__file__), "node.py")
 _ADDRESS = r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$"
 MAX_NAMED = 5
 """Tasks of a group, gather or wait that are named."""
@@ -31,11 +32,13 @@ def where(task: asyncio.Task[Any]) -> str:
     """The line at which a task waits: its own innermost one, what of asyncio it waits in, and for what."""
     own, inner = _innermost(task)
     if inner is None:
-        return "an unknown place"
+        return "its end" if task.done() else "an unknown place"
     shown = own or inner
     text = f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
     if own is not None and own is not inner:
         text += f", in asyncio's {inner.f_code.co_name}"
+    if own is None and (code := _to_begin(task)) is not None:
+        text = f"{code.co_name} ({code.co_filename}:{code.co_firstlineno}), before its first line"
     wanted = waits_for(task)
     return f"{text}, for {wanted}" if wanted else text
 
@@ -46,6 +49,8 @@ def line(task: asyncio.Task[Any]) -> str:
     frame = own or inner
     if frame is None:
         return "its end"
+    if own is None and (code := _to_begin(task)) is not None:
+        return f"{code.co_name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
     return f"{frame.f_code.co_name} ({os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno})"
 
 
@@ -57,6 +62,26 @@ def _innermost(task: asyncio.Task[Any]) -> tuple[FrameType | None, FrameType | N
         if not frame.f_code.co_filename.startswith(_LIBRARIES):
             own = frame
     return own, inner
+
+
+def _to_begin(task: asyncio.Task[Any]) -> CodeType | None:
+    """The program's function that a main is to call (sim.kernel.node), and has not yet."""
+    mains = (frame.f_locals.get("main") for frame in _frames(task.get_coro()) if frame.f_code.co_filename == _NODE)
+    main = next((main for main in mains if main is not None), None)
+    while (inner := getattr(main, "__wrapped__", None) or getattr(main, "func", None)) is not None:
+        main = inner  # of a partial, of what functools.wraps
+    kind: Any = type(main)
+    for owner in (main, kind.__call__ if callable(main) else None):
+        code = getattr(owner, "__code__", None) or getattr(owner, "cr_code", None)
+        if isinstance(code, CodeType):
+            return code
+    return None
+
+
+def is_woken(task: asyncio.Task[Any]) -> bool:
+    """Whether what it waits for has come, and it has not run since."""
+    future: Any = getattr(task, "_fut_waiter", None)
+    return future is not None and future.done()
 
 
 def waits_for(task: asyncio.Task[Any]) -> str:
@@ -74,7 +99,7 @@ def waits_for(task: asyncio.Task[Any]) -> str:
     said = (text for frame in reversed(frames) if (text := _of_asyncio(frame)))
     if isinstance(future, asyncio.Task):
         return f"task {future.get_name()}"
-    return next(said, None) or "a future that has no result"
+    return next(said, None) or ("a future" if future.done() else "a future that has no result")
 
 
 def _frames(coroutine: Any) -> Iterator[FrameType]:

@@ -40,11 +40,11 @@ class Work:
             self._since = now
         return self._cost(TURN, self.spent(now))
 
-    def went_on(self, now: float) -> float:
-        """As `turn`, where the time of its steps has been counted already."""
+    def went_on(self, turns: int, now: float) -> float:
+        """As `turn`, where the time of its steps has been counted already, after so many: each may take long."""
         if self._since is None:
             self._since = now
-        return float("inf") if self.spent(now) > MAX_SECONDS else 0.0
+        return float("inf") if turns > FREE_TURNS and self.spent(now) > MAX_SECONDS else 0.0
 
     def spent(self, now: float) -> float:
         """Seconds for which it has run turns without a wait, since they take time."""

@@ -1,6 +1,8 @@
 """The digest of a run depends on the scenario and the seed, and on nothing around it."""
 
 import asyncio
+import functools
+import gc
 import json
 import os
 import random
@@ -148,3 +150,43 @@ def test_debug_mode_takes_the_same_steps(settings):
             simulation.run_until_complete(node.start(_talks))
         digests.add(simulation.digest())
     assert len(digests) == 1
+
+
+class _Fails:
+    """A method of it as a callback, whose arguments are told with it."""
+
+    async def waits(self):
+        await asyncio.sleep(1)
+
+    def raises(self, *arguments):
+        raise ValueError(arguments)
+
+
+async def _fails():
+    loop, fails = asyncio.get_running_loop(), _Fails()
+    waits = asyncio.create_task(fails.waits(), name="waits")
+    await asyncio.sleep(0)
+    for argument in (waits, loop, loop.create_future(), loop.call_later(2, fails.raises)):
+        loop.call_soon(fails.raises, argument)
+        loop.call_soon(functools.partial(fails.raises, argument))
+    loop.call_later(0.5, fails.raises, waits, 1)
+    asyncio.create_task(_raises(waits), name="raises")  # noqa: RUF006 - nobody asks for it
+    await asyncio.sleep(1)
+    gc.collect()
+
+
+async def _raises(argument):
+    raise ValueError(repr(argument))
+
+
+def test_debug_mode_tells_the_same_of_what_nobody_handles():
+    told = []
+    for debug in (False, True):
+        with Simulation(3) as simulation:
+            node = simulation.add_node("a")
+            node.loop.set_debug(debug)
+            simulation.run_until_complete(node.start(_fails))
+        told.append([event.fields for event in simulation.trace.events() if event.name == "unhandled"])
+    assert len(told[0]) == 11
+    assert told[0] == told[1]
+    assert told[0][0]["message"] == "Exception in callback _Fails.raises()"

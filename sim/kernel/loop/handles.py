@@ -6,8 +6,9 @@ tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_determinism.py.
 """
 
 import asyncio
+import functools
 import sys
-from asyncio import events
+from asyncio import events, format_helpers
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 __all__ = [
     "FINDS_LOOP_FAST",
     "HANDED_OUT",
+    "IN_CALLBACK",
     "PRIVATE",
     "Handle",
     "MainTask",
     "NodeFuture",
     "NodeTask",
     "TimerHandle",
+    "called",
     "module_of",
 ]
 
@@ -150,6 +153,18 @@ class _Elsewhere:
         return self is other or bool(self._callback == other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+IN_CALLBACK = "Exception in callback "
+"""How asyncio's message begins of what a callback has raised."""
+
+
+def called(handle: events.Handle) -> str:
+    """What a handle calls, without arguments: their texts are cut in the midst, and others in debug mode."""
+    callback: Any = handle._callback  # type: ignore[attr-defined]
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    return format_helpers._format_callback_source(callback, ())
 
 
 class Handle(events.Handle):

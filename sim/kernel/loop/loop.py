@@ -22,7 +22,7 @@ from sim.kernel.errors import NodeDown, SimulationError
 from sim.kernel.executor import Executor
 from sim.kernel.leaks import made_here
 from sim.kernel.loop.connections import ConnectionMethods
-from sim.kernel.loop.handles import FINDS_LOOP_FAST, PRIVATE, NodeFuture, NodeTask, module_of
+from sim.kernel.loop.handles import FINDS_LOOP_FAST, IN_CALLBACK, PRIVATE, NodeFuture, NodeTask, called, module_of
 from sim.kernel.loop.run import NO_WAKE, as_made_above
 from sim.kernel.loop.selector import Transports
 from sim.kernel.normalize import plain, said
@@ -223,7 +223,10 @@ class NodeLoop(ConnectionMethods):
             return
         error = context.get("exception")
         text = "" if error is None else said(error)
-        self.node.record("unhandled", message=plain(str(context.get("message", ""))), error=plain(text))
+        handle, message = context.get("handle"), str(context.get("message", ""))
+        if isinstance(handle, events.Handle) and message.startswith(IN_CALLBACK):
+            message = IN_CALLBACK + called(handle) if not handle.cancelled() else message
+        self.node.record("unhandled", message=plain(message), error=plain(text))
         super().call_exception_handler(context)
 
     @property

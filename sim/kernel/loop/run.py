@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sim.kernel.cpython import IS_TRIED
 from sim.kernel.errors import Livelock
 from sim.kernel.interleaving.chooser import Chooser, InOrder
-from sim.kernel.loop.handles import Handle, TimerHandle
+from sim.kernel.loop.handles import IN_CALLBACK, Handle, TimerHandle
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.waiting import where
@@ -348,7 +348,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
     def _take_time(self, turns: int, last: Any) -> None:
         """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
         work, now = self.node.work, self._schedule.now
-        cost = work.turn(now) if self.cost is None else work.went_on(now)
+        cost = work.turn(now) if self.cost is None else work.went_on(turns, now)
         if cost == math.inf:
             error = self._livelock(turns, last)
             self._waits()
@@ -550,7 +550,7 @@ def _report(handle: Any, error: BaseException) -> None:
         return
     debug = {"debug": handle._loop._debug} if _HIDES_ARGUMENTS else {}
     called = format_helpers._format_callback_source(handle._callback, handle._args, **debug)
-    context = {"message": f"Exception in callback {called}", "exception": error, "handle": handle}
+    context = {"message": f"{IN_CALLBACK}{called}", "exception": error, "handle": handle}
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback
     try:
@@ -562,7 +562,9 @@ def _report(handle: Any, error: BaseException) -> None:
 def _shown(handle: events.Handle) -> str:
     """The text for a handle: the name of the task, where it is a task's step."""
     task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-    return f"{task.get_name()} in {where(task)}" if isinstance(task, asyncio.Task) else repr(handle)
+    if not isinstance(task, asyncio.Task):
+        return repr(handle)
+    return f"{task.get_name()}, which has ended" if task.done() else f"{task.get_name()} in {where(task)}"
 
 
 _H = TypeVar("_H", bound=events.Handle)

@@ -163,8 +163,37 @@ def test_who_polls_for_ever_is_told_there_too(monkeypatch):
             await asyncio.sleep(0)
 
     monkeypatch.setattr("sim.kernel.work.MAX_SECONDS", 1.0)
-    with pytest.raises(Livelock, match="never waited"):
+    with pytest.raises(Livelock, match=r"never waited; the last was Task-\d+ in main \(.*test_processor\.py"):
         sim.run(main(), cpu="1ms")
+
+
+def test_a_very_slow_machine_is_slow_and_no_livelock():
+    async def main():
+        await asyncio.gather(*(step() for _ in range(3)))
+        return time.monotonic()
+
+    async def step():
+        await asyncio.sleep(0)
+
+    assert sim.run(main(), cpu="1h") > 8 * 3600
+
+
+def test_a_livelock_says_when_the_last_task_has_ended(monkeypatch):
+    """It has no line to be named."""
+
+    async def main():
+        while True:
+            await asyncio.create_task(asyncio.sleep(0))
+
+    monkeypatch.setattr("sim.kernel.work.FREE_TURNS", 10)
+    told = []
+    for seconds in (20.0, 21.0, 22.0):  # one of the three steps is the last
+        monkeypatch.setattr("sim.kernel.work.MAX_SECONDS", seconds)
+        with pytest.raises(Livelock) as caught:
+            sim.run(main(), cpu="1s")
+        told.append(str(caught.value))
+    assert any(text.endswith(", which has ended") for text in told)
+    assert not any("unknown place" in text for text in told)
 
 
 @pytest.mark.parametrize("cpu", ["0s", 0, "uniform(0s, 0s)"])

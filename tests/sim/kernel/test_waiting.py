@@ -1,6 +1,7 @@
 """What a task waits for, as Deadlock tells it."""
 
 import asyncio
+import functools
 import re
 import socket
 import threading
@@ -8,6 +9,7 @@ import threading
 import pytest
 
 from sim import Deadlock, Simulation
+from sim.kernel.waiting import line
 
 
 async def on_event():
@@ -175,3 +177,89 @@ def test_a_deadlock_names_the_threads_that_a_program_waits_for():
             real.join()
     assert re.search(r"a: thread a helper waits in waits_for_ever \(.*test_waiting\.py:\d+\)", str(caught.value))
     assert re.search(r"threads of the real world, .*: 'real one'", str(caught.value))
+
+
+class Callable:
+    async def __call__(self):
+        await asyncio.sleep(1)
+
+
+async def begins(number):
+    await asyncio.sleep(number)
+
+
+@pytest.mark.parametrize(
+    ("main", "args", "delay", "told"),
+    [
+        (begins, (1,), 0, r"begins \(.*test_waiting\.py:\d+\)$"),
+        (begins, (1,), 5, r"begins \(.*test_waiting\.py:\d+\), before its first line"),
+        (functools.partial(begins, 1), (), 5, r"begins \(.*test_waiting\.py:\d+\), before its first line"),
+        (lambda: begins(1), (), 0, r"<lambda> \(.*test_waiting\.py:\d+\), before its first line$"),
+        (Callable(), (), 0, r"__call__ \(.*test_waiting\.py:\d+\), before its first line$"),
+        (None, (), 5, r"begins \(.*test_waiting\.py:\d+\), before its first line"),
+    ],
+)
+def test_a_main_that_has_not_begun_is_named(main, args, delay, told):
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(main or begins(1), *args, delay=delay)
+        ((_, _, place),) = simulation.tasks()
+        assert re.match(told, place)
+        assert re.match(r"\w+|<lambda>", line(task)) and "test_waiting.py:" in line(task)
+        if delay:
+            simulation.run(until=1)
+            ((_, _, place),) = simulation.tasks()
+            assert re.match(f"{told}, for its sleep to end at 5 s$", place)
+
+
+def a_future():
+    found = []
+
+    async def waits():
+        found.append(asyncio.get_running_loop().create_future())
+        await found[0]
+
+    return waits, lambda: found[0].set_result(1)
+
+
+def of(shared, waits, gives):
+    return lambda: waits(shared), lambda: gives(shared)
+
+
+async def takes(lock):
+    async with lock:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: of(asyncio.Event(), asyncio.Event.wait, asyncio.Event.set), "Event [set, waiters:1] (wait)"),
+        (lambda: of(asyncio.Queue(), asyncio.Queue.get, lambda queue: queue.put_nowait(1)), "Queue (get)"),
+        (lambda: of(asyncio.Semaphore(0), takes, lambda lock: lock.release()), "waiters:1] (acquire)"),
+        (a_future, "a future"),
+    ],
+    ids=["event", "queue", "semaphore", "future"],
+)
+def test_a_deadlock_tells_of_an_object_that_two_nodes_share(make, told):
+    waits, gives = make()
+
+    async def giver():
+        await asyncio.sleep(1)
+        gives()
+
+    with Simulation(1) as simulation:
+        simulation.add_node("b").start(giver)
+        task = simulation.add_node("a").start(waits)
+        with pytest.raises(Deadlock) as caught:
+            simulation.run_until_complete(task)
+    hint = next(text for text in str(caught.value).splitlines() if "has come by code outside of its node" in text)
+    assert f"a: what {task.get_name()} waits for, " in hint and f"{told}, has come" in hint
+    assert "Make one on each node" in hint
+
+
+def test_a_deadlock_of_objects_that_nobody_shares_tells_of_none():
+    with Simulation(1) as simulation:
+        task = simulation.add_node("a").start(on_event)
+        with pytest.raises(Deadlock) as caught:
+            simulation.run_until_complete(task)
+    assert "outside of its node" not in str(caught.value)
