@@ -36,7 +36,17 @@ from sim.kernel.running import as_thread_of, outside, running
 if TYPE_CHECKING:
     from sim.kernel.loop.loop import NodeLoop
 
-__all__ = ["REAL", "NodeThread", "Stuck", "Threads", "WaitingLock", "current", "is_of_a_node", "is_program"]
+__all__ = [
+    "REAL",
+    "NodeThread",
+    "Stuck",
+    "Threads",
+    "WaitingLock",
+    "WaitingRLock",
+    "current",
+    "is_of_a_node",
+    "is_program",
+]
 
 STUCK_SECONDS = 5.0
 """Real seconds for which a thread may stand still in something that is not simulated."""
@@ -57,11 +67,12 @@ _HERE = os.path.join(os.path.dirname(__file__), "")
 class _Real:
     """What is of the real world on a node too. It has slots so that sim.kernel.patches.rebind leaves it alone."""
 
-    __slots__ = ("Lock", "LockType", "SimpleQueue", "SimpleQueueType")
+    __slots__ = ("Lock", "LockType", "RLockType", "SimpleQueue", "SimpleQueueType")
 
     def __init__(self) -> None:
         self.Lock: Any = threading.Lock
         self.LockType: Any = type(threading.Lock())
+        self.RLockType: Any = type(threading.RLock())
         self.SimpleQueue: Any = _queue.SimpleQueue
         self.SimpleQueueType: Any = _queue.SimpleQueue
 
@@ -384,6 +395,13 @@ class WaitingLock:
         self._real = REAL.Lock()
         self._waiting: deque[Any] | None = None
 
+    @classmethod
+    def around(cls, real: Any) -> "WaitingLock":
+        """One that is held where this one is: for a lock that was made off the nodes, and maybe captured there."""
+        lock = cls.__new__(cls)
+        lock._real, lock._waiting = real, None
+        return lock
+
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As threading.Lock's. On a node seconds are virtual."""
         if timeout != -1 and not (blocking and timeout >= 0):
@@ -436,6 +454,29 @@ class WaitingLock:
 
     def __repr__(self) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} simulated lock>"
+
+
+class WaitingRLock(WaitingLock):
+    """threading.RLock, where it was made off the nodes. A condition asks it for what begins with an underscore."""
+
+    __slots__ = ()
+
+    def _release_save(self) -> Any:
+        state = self._real._release_save()
+        if self._waiting:
+            self._waiting[0].wake()
+        return state
+
+    def _acquire_restore(self, state: Any) -> None:
+        self.acquire()
+        self._real.release()
+        self._real._acquire_restore(state)
+
+    def _is_owned(self) -> bool:
+        return self._real._is_owned()  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<simulated {self._real!r}>"
 
 
 @functools.cache

@@ -7,9 +7,12 @@ tests/sim/kernel/test_threads.py.
 """
 
 import _thread
+import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +20,7 @@ from sim.kernel.executor import has_ended, pool_on
 from sim.kernel.patches import rebind
 from sim.kernel.patches.imports import when_imported
 from sim.kernel.running import on_a_node, running
-from sim.kernel.threads import REAL, NodeThread, WaitingLock
+from sim.kernel.threads import REAL, NodeThread, WaitingLock, WaitingRLock, is_program
 
 __all__ = ["install"]
 
@@ -37,7 +40,8 @@ def install() -> None:
         rebind.put(threading, name, lock)
     when_imported("queue", _patch_queue)
     locks: Any = threading
-    rebind.replace(threading, "RLock", on_a_node(threading.RLock, lambda _: locks._PyRLock()))
+    rebind.replace(threading, "RLock", on_a_node(_made_elsewhere(threading.RLock), lambda _: locks._PyRLock()))
+    _wait_in_locks_of_modules()
     when_imported("concurrent.futures.thread", lambda module: _patch_pool(module.ThreadPoolExecutor))
     when_imported("concurrent.futures.process", lambda module: _patch_pool(module.ProcessPoolExecutor))
 
@@ -90,7 +94,8 @@ class _Made(type):
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if running() is None and cls.__module__ == __name__:  # not a class that stands on it
-            return getattr(REAL, cls.__name__)(*args, **options)
+            made = getattr(REAL, cls.__name__)(*args, **options)
+            return _waiting(made) if is_program(sys._getframe(1).f_code.co_filename) else made
         return super().__call__(*args, **options)
 
     def __instancecheck__(cls, instance: object) -> bool:
@@ -107,6 +112,45 @@ def _lock() -> Any:
         __slots__ = ()
 
     return Lock
+
+
+def _made_elsewhere(real: Callable[[], Any]) -> Callable[[], Any]:
+    """RLock off the nodes. What the standard library makes for itself stays real: it holds it for a moment only."""
+
+    @functools.wraps(real)
+    def rlock() -> Any:
+        # The caller's caller: `on_a_node` stands between.
+        return _waiting(real()) if is_program(sys._getframe(2).f_code.co_filename) else real()
+
+    return rlock
+
+
+def _waiting(lock: Any) -> Any:
+    """The same lock for code that may run on nodes; anything else as it is."""
+    if type(lock) is REAL.LockType:
+        return WaitingLock.around(lock)
+    return WaitingRLock.around(lock) if type(lock) is REAL.RLockType else lock
+
+
+def _wait_in_locks_of_modules() -> None:
+    """The locks that programs have made before: those of their modules, classes and of the objects of modules.
+
+    A node's thread may hold one while it sleeps. Were it real, the node's event loop would never be asked again.
+    """
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(module, ModuleType) and (module.__name__ == "__main__" or (file and is_program(file))):
+            for name, value in list(vars(module).items()):
+                _wait_in(module, name, value)
+                if isinstance(value, type) or getattr(type(value), "__module__", None) == module.__name__:
+                    for inner, each in list(getattr(value, "__dict__", {}).items()):
+                        _wait_in(value, inner, each)
+
+
+def _wait_in(owner: Any, name: str, value: Any) -> None:
+    if type(value) in (REAL.LockType, REAL.RLockType):
+        with contextlib.suppress(AttributeError, TypeError):  # it does not let itself be changed
+            rebind.put(owner, name, _waiting(value))
 
 
 def _patch_queue(module: Any) -> None:

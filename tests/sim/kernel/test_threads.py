@@ -1,5 +1,6 @@
 """Threads of a node: the same in every run, ended with their node or simulation, and what cannot be is said."""
 
+import _thread
 import asyncio
 import concurrent.futures
 import os
@@ -19,6 +20,18 @@ from sim import Deadlock, NotSimulated, Simulation, SimulationError
 from sim.kernel import executor, threads
 
 made_elsewhere = ThreadPoolExecutor(2, thread_name_prefix="elsewhere")
+
+
+class Guarded:
+    """Locks that were made when this module was imported, before there was a simulation."""
+
+    of_all = threading.RLock()
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+guarded, lock_of_module = Guarded(), threading.Lock()
 
 
 @pytest.fixture(autouse=True)
@@ -380,7 +393,7 @@ def test_the_end_of_the_default_executor_waits_so_long_only(simulation):
 
 def test_a_thread_that_waits_for_the_real_world_is_told(simulation, monkeypatch, caplog):
     monkeypatch.setattr(threads, "STUCK_SECONDS", 0.2)
-    real = threading.Lock()
+    real = _thread.allocate_lock()
 
     def work():
         with real:
@@ -448,10 +461,11 @@ def test_an_interrupt_of_sim_run_is_one_where_a_thread_spins():
     pressing.join()
 
 
-def test_locks_made_off_the_nodes_are_real_ones():
-    for kind in (threading.Lock, queue.SimpleQueue):
-        assert type(kind()).__module__ in ("_thread", "_queue")
-        assert isinstance(kind(), kind if isinstance(kind, type) else object)
+def test_what_the_library_makes_off_the_nodes_is_real():
+    assert type(queue.SimpleQueue()).__module__ == "_queue"
+    assert isinstance(queue.SimpleQueue(), queue.SimpleQueue)
+    assert type(queue.Queue().mutex).__module__ == type(threading.Event()._cond._lock).__module__ == "_thread"
+    assert isinstance(queue.Queue().mutex, threading.Lock if isinstance(threading.Lock, type) else object)
     assert concurrent.futures.ThreadPoolExecutor is ThreadPoolExecutor
 
 
@@ -471,3 +485,62 @@ def test_locks_made_on_a_node_are_real_ones_elsewhere(simulation):
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.join()
+
+
+OFF_THE_NODES = {
+    "of a module": lambda: lock_of_module,
+    "of a class": lambda: Guarded.of_all,
+    "of an object": lambda: guarded.lock,
+    "made later": lambda: threading.Lock(),  # noqa: PLW0108 - by this file
+    "made later, owned": lambda: threading.RLock(),  # noqa: PLW0108
+}
+
+
+@pytest.mark.parametrize("which", OFF_THE_NODES)
+def test_the_loop_waits_for_a_lock_that_was_made_off_the_nodes(simulation, which):
+    """Were it real, the thread that holds it while it sleeps would never be resumed."""
+    lock = OFF_THE_NODES[which]()
+    assert isinstance(lock, threads.WaitingLock)  # else this test would hang
+
+    def holds():
+        with lock:
+            time.sleep(2)
+
+    async def main():
+        held = asyncio.create_task(asyncio.to_thread(holds))
+        await asyncio.sleep(1)
+        with lock:
+            waited = time.monotonic()
+        await held
+        return waited
+
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 2
+    with lock:  # off the nodes it goes on to be what it was
+        assert not isinstance(threading.Event()._cond._lock, threads.WaitingLock)
+
+
+def test_a_condition_on_a_lock_that_was_made_off_the_nodes(simulation):
+    condition, told = threading.Condition(threading.RLock()), []
+
+    def waits():
+        with condition, condition:
+            condition.wait()
+            told.append(time.monotonic())
+
+    async def main():
+        waiting = asyncio.create_task(asyncio.to_thread(waits))
+        await asyncio.sleep(3)
+        with condition:
+            condition.notify()
+        await waiting
+
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    assert told == [3]
+
+
+def test_a_module_has_its_own_locks_back_when_all_is_undone():
+    code = (
+        "import threading\nlock = threading.Lock()\nreal = id(lock)\nimport sim\nsim.Simulation(1).close()\n"
+        "assert id(lock) != real\nfrom sim.kernel import patches\npatches.undo()\nassert id(lock) == real"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
