@@ -1,6 +1,5 @@
 """Threads of a node: the same in every run, ended with their node or simulation, and what cannot be is said."""
 
-import _thread
 import asyncio
 import concurrent.futures
 import os
@@ -393,7 +392,7 @@ def test_the_end_of_the_default_executor_waits_so_long_only(simulation):
 
 def test_a_thread_that_waits_for_the_real_world_is_told(simulation, monkeypatch, caplog):
     monkeypatch.setattr(threads, "STUCK_SECONDS", 0.2)
-    real = _thread.allocate_lock()
+    real = threads.REAL.Lock()
 
     def work():
         with real:
