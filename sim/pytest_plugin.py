@@ -128,6 +128,13 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("give --sim-seed or --sim-seeds, not both")
         if count < 1:
             raise pytest.UsageError(f"--sim-seeds is how many seeds, at least 1, not {count}")
+    if (directory := config.getoption("--sim-report")) is not None:
+        from sim.paths import Unwritable, writable_directory
+
+        try:
+            writable_directory("--sim-report", config.invocation_params.dir / directory)
+        except Unwritable as error:
+            raise pytest.UsageError(str(error)) from error
     config.stash[PASSED] = {}
     config.addinivalue_line(
         "markers",

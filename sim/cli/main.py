@@ -23,6 +23,7 @@ from sim.cli.report import report
 from sim.cli.run import run
 from sim.cli.sweep import sweep
 from sim.extras import advice
+from sim.paths import Unwritable
 
 __all__ = ["execute", "main"]
 
@@ -69,7 +70,7 @@ def execute(tokens: Sequence[str]) -> int:
     except UnusedCliTokensError as error:
         output.wrong(f"this is more than the command takes: {' '.join(error.unused_tokens or ())}")
         return USAGE
-    except (CycloptsError, UsageError) as error:
+    except (CycloptsError, UsageError, Unwritable) as error:
         output.wrong(str(error))
         return USAGE
     except KeyboardInterrupt as error:

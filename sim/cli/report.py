@@ -13,7 +13,7 @@ from sim.cli import output
 from sim.cli.arguments import RESULT, TRACE, Flag, demand_trace
 from sim.cli.exits import HOLDS, UsageError
 from sim.cli.pages import write_page
-from sim.cli.paths import writable_directory
+from sim.paths import writable_directory
 
 __all__ = ["report"]
 

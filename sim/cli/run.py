@@ -29,7 +29,7 @@ from sim.cli.arguments import (
 )
 from sim.cli.exits import CODES, INTERRUPTED, UsageError, worst
 from sim.cli.pages import write_page
-from sim.cli.paths import writable_directory, writable_file
+from sim.paths import writable_directory, writable_file
 
 if TYPE_CHECKING:
     from sim.scenario.run import Run

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from sim.cli import output, terminal
 from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings, WallLimit, Whole, wall_seconds
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
-from sim.cli.paths import writable_file
+from sim.paths import writable_file
 
 __all__ = ["sweep"]
 

@@ -105,7 +105,7 @@ def packages(loaded: frozenset[str]) -> set[str]:
 def test_the_help_of_the_command_loads_nothing_of_the_simulator() -> None:
     loaded = loaded_by("from sim.cli import execute; assert execute(['run', '--help']) == 0")
     assert "cyclopts" in packages(loaded)
-    assert rooms(loaded) == {"sim.cli", "sim.extras"}
+    assert rooms(loaded) == {"sim.cli", "sim.extras", "sim.paths"}
     assert packages(loaded).isdisjoint({"rpcnet", "simpy", "msgspec", "networkx"})
 
 

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from sim.cli import execute
-from sim.cli.exits import UsageError
-from sim.cli.paths import writable_directory, writable_file
+from sim.paths import Unwritable, writable_directory, writable_file
 
 FILES = (["run", "holds.toml", "--trace"], ["sweep", "holds.toml", "--seeds", "1:2", "--out"])
 DIRECTORIES = (["run", "holds.toml", "--report"], ["report", "kept.trace", "--out"])
@@ -61,5 +60,5 @@ def test_looking_leaves_a_file_as_it_was(tmp_path):
 
 def test_nobody_waits_at_a_pipe_that_nobody_reads(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match=r"--trace .*/pipe: No such device or address"):
+    with pytest.raises(Unwritable, match=r"--trace .*/pipe: No such device or address"):
         writable_file("--trace", tmp_path / "pipe")

@@ -140,9 +140,24 @@ async def test_echo(simulation):
     assert "tcp_connected" in {event.name for event in read(folder / "trace.msgpack")}
 
 
-def test_a_page_that_cannot_be_written_is_told_beside_the_failure(run, pytester):
+def test_a_directory_of_pages_that_cannot_be_is_refused_before_anything_runs(run, pytester):
     (pytester.path / "pages").write_text("a file")
-    result = run("@pytest.mark.simulated\nasync def test_it(): assert False", "--sim-report", "pages")
+    result = run("@pytest.mark.simulated\nasync def test_it(): assert False", "--sim-report", "pages/x")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --sim-report */pages/x: */pages is no directory"])
+    result.stdout.no_fnmatch_line("*1 failed*")
+
+
+def test_a_page_that_cannot_be_written_is_told_beside_the_failure(run):
+    text = """
+@pytest.mark.simulated
+async def test_it():
+    import os
+    os.rmdir("pages")
+    open("pages", "w").close()
+    assert False
+"""
+    result = run(text, "--sim-report", "pages")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["its page: cannot be written: *", "run it again: *"])
 

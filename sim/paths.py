@@ -1,6 +1,6 @@
 """Whether a path that an option names can be written: one answer for all options, before anything is run.
 
-Tests: tests/sim/cli/test_paths.py.
+Of the command and of pytest. Tests: tests/sim/cli/test_paths.py, tests/sim/pytest_plugin/test_many_seeds.py.
 """
 
 import os
@@ -8,13 +8,15 @@ import stat
 import tempfile
 from pathlib import Path
 
-from sim.cli.exits import UsageError
+__all__ = ["Unwritable", "writable_directory", "writable_file"]
 
-__all__ = ["writable_directory", "writable_file"]
+
+class Unwritable(Exception):
+    """The text names the option, the path and why."""
 
 
 def writable_file(option: str, path: Path, ours: str = "") -> Path:
-    """The file, which is left as it was; its directory is made. Raises UsageError.
+    """The file, which is left as it was; its directory is made. Raises Unwritable.
 
     With `ours` also where the file is there already, and that is not among its first bytes: it is somebody's.
     """
@@ -29,7 +31,7 @@ def writable_file(option: str, path: Path, ours: str = "") -> Path:
     except (OSError, ValueError) as error:
         raise _refused(option, path, error) from error
     if head and ours.encode() not in head:
-        raise UsageError(f"{option} {path}: this file is not of ours ({ours}), and is left alone; name another one")
+        raise Unwritable(f"{option} {path}: this file is not of ours ({ours}), and is left alone; name another one")
     return path
 
 
@@ -42,7 +44,7 @@ def _head(path: Path) -> bytes:
 
 
 def writable_directory(option: str, path: Path) -> Path:
-    """The directory, made where it was not. Raises UsageError."""
+    """The directory, made where it was not. Raises Unwritable."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
@@ -51,7 +53,7 @@ def writable_directory(option: str, path: Path) -> Path:
     return path
 
 
-def _refused(option: str, path: Path, error: OSError | ValueError) -> UsageError:
+def _refused(option: str, path: Path, error: OSError | ValueError) -> Unwritable:
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
         other = next(
@@ -60,4 +62,4 @@ def _refused(option: str, path: Path, error: OSError | ValueError) -> UsageError
         why = f"{other} is no directory" if other != path else "is no directory"
     elif isinstance(error, IsADirectoryError):
         why = "is a directory; name a file"
-    return UsageError(f"{option} {path}: {why}")
+    return Unwritable(f"{option} {path}: {why}")
