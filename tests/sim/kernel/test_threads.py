@@ -83,7 +83,7 @@ def test_threads_are_the_same_in_every_run(interleaving):
 def test_a_sleeping_function_takes_virtual_time_beside_the_loop(simulation):
     async def main():
         began = time.monotonic()
-        await asyncio.gather(asyncio.to_thread(time.sleep, 3600), asyncio.sleep(3600), asyncio.to_thread(time.sleep, 9))
+        await asyncio.gather(asyncio.to_thread(time.sleep, 3600), asyncio.sleep(60), asyncio.to_thread(time.sleep, 9))
         return time.monotonic() - began
 
     assert simulation.run_until_complete(simulation.add_node("a").start(main)) == 3600

@@ -117,6 +117,14 @@ async def test_errors_that_datagram_sockets_ask_for(log: Log):
                 await moment()
                 log.call("receive", wanted, one.recvfrom, 10)
                 log("option", one.getsockopt(level, option))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        # What has arrived is in another queue, and stays there.
+        one.setblocking(False)
+        one.bind(("127.0.0.1", 0))
+        one.sendto(b"arrived", one.getsockname())
+        await moment()
+        log.call("empty queue", "beside what arrived", one.recvmsg, 100, 100, socket.MSG_ERRQUEUE)
+        log("what arrived", one.recvfrom(10)[0])
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
         six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         log("option", six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO))

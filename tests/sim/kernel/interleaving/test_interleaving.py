@@ -72,6 +72,12 @@ def test_mix_draws_each_strategy_for_some_seeds():
     assert min(drawn.values()) > 50
 
 
+def test_mix_chooses_as_the_strategy_that_it_drew():
+    drawn = {seed: Interleaving("mix", seed).strategy for seed in range(12)}
+    assert len(set(drawn.values())) > 2
+    assert all(digest(seed, "mix") == digest(seed, name) for seed, name in drawn.items())
+
+
 def test_an_unknown_interleaving_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="interleaving is one of fifo, random, pct, pos, surw, mix, not 'lifo'"):
         Simulation(interleaving="lifo")

@@ -28,3 +28,33 @@ def test_a_factor_below_one_is_refused_with_its_place(factor):
     scenario = Scenario(name="s", duration=2.0, node=(Node(name="a", app="sim.apps.echo:client"),), fault=(fault,))
     with pytest.raises(ScenarioError, match=r"fault\[0\].slow.factor.*at least 1"):
         scenario.run()
+
+
+APP = """
+import asyncio
+
+async def main(node):
+    node.ready()
+    while True:
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        node.record("worked", seconds=asyncio.get_running_loop().time() - began)
+"""
+
+
+def test_what_a_slow_machine_does_takes_time_as_long_as_it_is_slow(tmp_path, monkeypatch):
+    (tmp_path / "slow_test_app.py").write_text(APP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fault = Slow(at=3.2, for_=3.0, slow=Strain(node="a", factor=20.0))
+    nodes = tuple(Node(name=name, app="slow_test_app:main") for name in ("a", "b"))
+    run = Scenario(name="s", duration=9.0, node=nodes, fault=(fault,)).run()
+    took = {
+        name: [(e.time, e.fields["seconds"]) for e in run.trace if (e.node, e.name) == (name, "worked")]
+        for name in "ab"
+    }
+    slow = [seconds > 0.05 for time, seconds in took["a"]]
+    assert slow == [3.3 < time < 6.3 for time, _ in took["a"]]
+    assert any(slow) and slow.count(False) > 4
+    assert {seconds for _, seconds in took["b"]} == {0.0}
