@@ -39,11 +39,13 @@ class Suite(NamedTuple):
     tests: str = "tests"
     options: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    without: tuple[str, ...] = ()
+    """Programs of the machine that are not to be found: processes that no simulated node can talk to."""
 
 
 # The source distributions of websockets and pymodbus hold no tests, grpclib's not what they are generated from.
 SUITES = {
-    "aiocoap": Suite(("cbor2", "cryptography", "dtlssocket"), environment=(("AIOCOAP_TESTS_NO_IPV6", "1"),)),
+    "aiocoap": Suite(("cbor2", "cryptography"), environment=(("AIOCOAP_TESTS_NO_IPV6", "1"),)),
     "aioftp": Suite(
         ("pytest-asyncio", "pytest-mock", "trustme", "siosocks", "async_timeout"),
         options=("--import-mode=importlib", "-p", "no:anyio"),
@@ -61,7 +63,7 @@ SUITES = {
         ("blockbuster", "hypothesis", "psutil", "pytest-mock", "pytest-timeout", "trustme", "truststore"),
         options=("-p", "anyio", "-p", "pytest_mock", "-p", "timeout", "-p", "no:asyncio"),
     ),
-    "asyncssh": Suite(("aiofiles", "bcrypt", "fido2", "ifaddr", "pyOpenSSL")),
+    "asyncssh": Suite(("aiofiles", "bcrypt", "fido2", "ifaddr", "pyOpenSSL"), without=("ssh-agent",)),
     "telnetlib3": Suite(
         ("pytest-asyncio", "pytest-timeout", "pexpect", "trustme"), tests="telnetlib3/tests", options=("-p", "no:anyio")
     ),
@@ -173,6 +175,7 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
     told.write_text("")
     said = told.with_suffix(".log")
     said.unlink(missing_ok=True)
+    path = os.pathsep.join([str(hidden(suite.without, told.parent / "hidden")), os.environ.get("PATH", os.defpath)])
     while True:
         words = ["-m", "pytest", suite.tests, "-q", "-o", "addopts=", "-p", "recorder", *suite.options]
         words += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
@@ -186,6 +189,7 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
                 process_group=0,
                 env=os.environ
                 | {
+                    "PATH": path,
                     "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
                     "PYTHONHASHSEED": "0",
                     "PYTEST_TIMEOUT": "0",  # pytest-timeout's
@@ -205,6 +209,15 @@ def run(name: str, source: Path, python: Path, world: str, limit: float) -> dict
         entry = {"test": begun, "outcome": "hung", "ran": True, "refused": False, "text": text}
         with told.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def hidden(names: tuple[str, ...], folder: Path) -> Path:
+    """A folder with programs of these names that fail at once."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_text("#!/bin/sh\nexit 127\n")
+        (folder / name).chmod(0o755)
+    return folder
 
 
 def results(told: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
