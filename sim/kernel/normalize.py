@@ -10,6 +10,8 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+from sim.kernel.running import outside
+
 __all__ = ["plain", "said"]
 
 _OURS = str(Path(__file__).parents[2])
@@ -46,7 +48,9 @@ def _here() -> str:
 
 def plain(text: str) -> str:
     """`text` without what differs between machines and runs."""
-    for folder in _folders(tuple(sys.path), _here()):
+    with outside():  # else a tool that watches for calls that block takes these for the program's
+        folders = _folders(tuple(sys.path), _here())
+    for folder in folders:
         text = text.replace(folder + "/", "")
     for pattern, instead in _REPLACED:
         text = re.sub(pattern, instead, text)

@@ -70,7 +70,11 @@ CLOSE_GRACE = 10.0
 _driving: set[int] = set()
 _open: WeakSet["Simulation"] = WeakSet()
 """Those that were made; at the end of the process those that nobody closed are."""
-_NESTED = "a simulation runs inside another one, or inside a node; end the outer one first"
+_NESTED = (
+    "a simulation runs inside another one, or inside a node; end the outer one first. What a node wants to run beside "
+    "its loop it awaits there, hands over from a thread (asyncio.run_coroutine_threadsafe), or gives a node of its "
+    "own: simulation.add_node(…).start(main)"
+)
 
 
 @atexit.register
@@ -423,6 +427,7 @@ class Simulation:
                     schedule.now = when
                     function(argument)
                 processed = done = write_at
+                self.leave()
                 self.trace.flush()
                 if done % LOOK_UP_EVERY == 0:
                     self._look_up(done, function, argument)

@@ -201,10 +201,13 @@ class NodeThread:
             after()
 
     def _await(self) -> None:
+        with outside():
+            self._await_it()
+
+    def _await_it(self) -> None:
         used, looks = -1.0, 0
         while not self._back.acquire(timeout=STUCK_SECONDS / LOOKS):
-            with outside():
-                before, used = used, time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident or 0))
+            before, used = used, time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident or 0))
             looks = looks + 1 if used == before else 0
             if looks == LOOKS:
                 error = Stuck(
@@ -343,6 +346,27 @@ class Threads:
             next_one.wake(False)
         return True
 
+    def wait_for(self, ready: Callable[[], object], waiting: list[Any], timeout: float | None) -> bool:
+        """Let others go on until `ready()`; False where so many seconds of the node's clock have passed before.
+
+        Whoever brings it wakes those in `waiting`.
+        """
+        node, thread = self.loop.node, current()
+        waits: Any = _StandsStill() if thread is None else thread
+        until = None if timeout is None else node.monotonic() + timeout
+        waiting.append(waits)
+        try:
+            while not ready():
+                if not (self.stand_still(waits, timeout) if thread is None else thread.wait(timeout)):
+                    return bool(ready())
+                if until is not None:
+                    timeout = max(0.0, until - node.monotonic())
+                if thread is None:
+                    waits.woken = False
+            return True
+        finally:
+            waiting.remove(waits)
+
     def failed(self, thread: threading.Thread, error: BaseException) -> None:
         """A thread has raised. What the simulator refused ends the run: nobody reads what a thread prints."""
         node = self.loop.node
@@ -393,7 +417,7 @@ class WaitingLock:
 
     def __init__(self) -> None:
         self._real = REAL.Lock()
-        self._waiting: deque[Any] | None = None
+        self._waiting: list[Any] | None = None
 
     @classmethod
     def around(cls, real: Any) -> "WaitingLock":
@@ -411,30 +435,15 @@ class WaitingLock:
         node: Any = running() if blocking and timeout else None
         if node is None:
             return self._real.acquire(blocking, timeout)  # type: ignore[no-any-return]
-        return self._wait(node, None if timeout == -1 else timeout)
+        if self._waiting is None:
+            self._waiting = []
+        waited: bool = node.loop.threads.wait_for(self._try, self._waiting, None if timeout == -1 else timeout)
+        return waited
 
     __enter__ = acquire
 
-    def _wait(self, node: Any, timeout: float | None) -> bool:
-        thread = current()
-        waits: Any = _StandsStill() if thread is None else thread
-        until = None if timeout is None else node.monotonic() + timeout
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append(waits)
-        try:
-            while True:
-                woken = node.loop.threads.stand_still(waits, timeout) if thread is None else thread.wait(timeout)
-                if self._real.acquire(False):
-                    return True
-                if not woken:
-                    return False
-                if until is not None:
-                    timeout = max(0.0, until - node.monotonic())
-                if thread is None:
-                    waits.woken = False
-        finally:
-            self._waiting.remove(waits)
+    def _try(self) -> Any:
+        return self._real.acquire(False)
 
     def release(self) -> None:
         self._real.release()

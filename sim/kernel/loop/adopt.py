@@ -11,9 +11,10 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.sockets import SimulatedSocket
 
-__all__ = ["FAMILIES", "KINDS", "REAL", "Adopted", "adopt", "real_one", "stand_for", "standing_for"]
+__all__ = ["FAMILIES", "KINDS", "REAL", "Adopted", "adopt", "listening_at", "real_one", "stand_for", "standing_for"]
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -109,6 +110,23 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
 def real_one(descriptor: int) -> socket.socket | None:
     """The real socket with that descriptor, where the program has one."""
     return next((each for each in REAL if type(each) is not Adopted and each.fileno() == descriptor), None)
+
+
+def listening_at(address: Any) -> socket.socket | None:
+    """The real socket that listens at (ip, port), or at a Unix socket's path, where the program has one."""
+    return next((each for each in REAL if type(each) is not Adopted and _listens_at(each, address)), None)
+
+
+def _listens_at(sock: socket.socket, address: Any) -> bool:
+    if sock.fileno() < 0 or sock.family not in FAMILIES or sock.type != socket.SOCK_STREAM:
+        return False
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return False
+    name = sock.getsockname()
+    if isinstance(address, str):
+        return sock.family == socket.AF_UNIX and unix_file(name) == address
+    ip, port = address
+    return sock.family != socket.AF_UNIX and name[1] == port and name[0] in (ip, "::" if ":" in ip else "0.0.0.0")
 
 
 def _peer(sock: socket.socket) -> Any:

@@ -10,7 +10,6 @@ import socket
 import stat
 from typing import Any
 
-from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.names import MAPPED, Names
 from sim.kernel.loop.options import Options, as_set
 from sim.kernel.running import outside
@@ -103,14 +102,10 @@ class BareSocket:
 
     timeout = property(gettimeout)
 
-    def would_block(self, what: str) -> OSError | NotSimulated:
-        """What a call raises that would have to wait."""
-        if self._timeout == 0 or (self._timeout is None and not self._waits):
-            return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return NotSimulated(
-            f"{what}() on a blocking socket would stop the whole simulation; call setblocking(False) and use "
-            "loop.sock_* or a transport"
-        )
+    @property
+    def blocks(self) -> bool:
+        """Whether a call waits that cannot be answered at once."""
+        return self._waits if self._timeout is None else self._timeout > 0
 
     def fileno(self) -> int:
         return self._descriptor
@@ -127,11 +122,20 @@ def unix_file(path: Any) -> str:
 
 def is_real_file(file: str) -> bool:
     """Whether a file of the real machine has that path. A socket does not count: it is no simulated machine's."""
+    mode = _real_mode(file)
+    return mode != 0 and not stat.S_ISSOCK(mode)
+
+
+def is_real_socket(file: str) -> bool:
+    return stat.S_ISSOCK(_real_mode(file))
+
+
+def _real_mode(file: str) -> int:
     try:
         with outside():
-            return not stat.S_ISSOCK(os.lstat(file).st_mode)
+            return os.lstat(file).st_mode
     except (OSError, ValueError):  # there is none; an abstract name is none
-        return False
+        return 0
 
 
 def unix_path(address: Any) -> str:

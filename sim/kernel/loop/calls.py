@@ -26,7 +26,7 @@ class _Core(Protocol):
     def settimeout(self, value: float | None) -> None: ...
     def gettimeout(self) -> float | None: ...
     def close(self) -> None: ...
-    def would_block(self, what: str) -> OSError | NotSimulated: ...
+    def dup(self) -> Any: ...
 
     # Of those below.
     def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]: ...
@@ -48,8 +48,10 @@ class SocketCalls:
         return 0
 
     def sendall(self: _Core, data: Any, flags: int = 0) -> None:
-        if self.send(data) < len(data):
-            raise self.would_block("sendall")
+        with memoryview(data).cast("B") as view:
+            sent = self.send(bytes(view))
+            while sent < len(view):
+                sent += self.send(bytes(view[sent:]))
 
     def sendmsg(self: _Core, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         if ancdata:
@@ -92,8 +94,22 @@ class SocketCalls:
     def set_inheritable(self, inheritable: bool) -> None:
         """There are no child processes to inherit it."""
 
-    def makefile(self, *_: Any, **__: Any) -> Any:
-        raise NotSimulated("a simulated socket is no file; use asyncio's streams")
+    def makefile(self: _Core, *arguments: Any, **options: Any) -> Any:
+        """As a real one's, over another descriptor: the open socket is closed with the last of them."""
+        made: Any = socket.socket.makefile
+        return made(self.dup(), *arguments, **options)
+
+    @property
+    def _io_refs(self) -> int:
+        """Of a real socket: how many files hold it."""
+        return 0
+
+    @_io_refs.setter
+    def _io_refs(self, _: int) -> None: ...
+
+    def _decref_socketios(self: _Core) -> None:
+        """Its file is closed, and nobody else has it."""
+        self.close()
 
     def setblocking(self: _Core, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)

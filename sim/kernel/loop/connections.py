@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from sim.kernel.errors import NodeDown, NotSimulated
-from sim.kernel.loop.adopt import adopt, real_one
+from sim.kernel.loop.adopt import adopt, listening_at, real_one
 from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.run import Turns
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.loop.transports import DatagramTransport, StreamTransport
+from sim.kernel.real_threads import real_threads
 
 __all__ = ["ConnectionMethods"]
 
@@ -159,7 +160,7 @@ class ConnectionMethods(Turns):
             return
         # One that was shut down raises, as asyncio's own server finds.
         for _ in range(min(backlog, sock.waiting) if sock.listens else 1):
-            accepted, address = sock.accept()
+            accepted, address = sock.accept_for_loop()
             self.call_soon(self._accepted, protocol_factory, accepted, {"peername": address}, server)
 
     def _accepted(self, protocol_factory: Any, accepted: Any, extra: Any, server: Any) -> None:
@@ -296,6 +297,21 @@ class ConnectionMethods(Turns):
     def _simulated(self, sock: Any) -> SimulatedSocket:
         """The simulated socket that `sock` is or stands for; a real one is adopted."""
         return sock if type(sock) is SimulatedSocket else adopt(sock, self._socket)
+
+    def take_in(self, address: Any) -> None:
+        """A real socket of this process that listens there is this machine's from now on, where there is one.
+
+        Raises NotSimulated where a thread of the real world may serve it.
+        """
+        found = listening_at(address)
+        if found is None:
+            return
+        if others := real_threads(self._simulation.thread):
+            raise NotSimulated(
+                f"{found!r} is a real server's socket, and may be served by {', '.join(others)}; make the server on "
+                "the node, or on another one"
+            )
+        self._simulated(found)
 
     def _plain(self, sock: Any) -> SimulatedSocket:
         """That, but of no TLS socket, as asyncio looks."""

@@ -15,20 +15,22 @@ from operator import index
 from typing import Any
 from weakref import ref
 
+from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.bare import BareSocket
 from sim.kernel.loop.options import resets_at_close
 from sim.kernel.loop.selector import Selector
+from sim.kernel.threads import current
 from sim.network.fabric import Network
 from sim.network.host import Host
 from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.endpoint import Endpoint
 from sim.network.udp import DatagramSocket
 
-__all__ = ["OpenSocket", "with_descriptor"]
+__all__ = ["OpenSocket", "with_descriptor", "would_stop"]
 
 _WAYS = ("send_now", "send_to_now", "receive_now")
 _SHARED = (
-    *("_network", "_host", "_selector", "_holder", "_shared", "_waits", "family", "proto", "type", "made"),
+    *("_network", "_host", "_selector", "_holder", "_shared", "_waits", "_waiting", "family", "proto", "type", "made"),
     *("_bound", "_options", "_endpoint", "_listener", "_datagrams", "_connecting", "_error", "_peer_path"),
 )
 """What all objects of an open socket have in common."""
@@ -48,6 +50,7 @@ class OpenSocket(BareSocket):
         "_peer_path",
         "_selector",
         "_shared",
+        "_waiting",
         "_when_connected",
         "made",
         "reader",
@@ -76,8 +79,10 @@ class OpenSocket(BareSocket):
         self.writer: Handle | None = None
         self._shared: list[Any] | None = None
         """The objects of this open socket that are not closed; None = there never was another one."""
-        self._holder: object = None
-        """Under whose name its port is reserved."""
+        self._holder: Any = None
+        """Under whose name its port is reserved; of a Unix socket its abstract name, which goes with it."""
+        self._waiting: list[Any] | None = None
+        """Threads that wait for it (`wait_for`); None = none ever has."""
         self._when_connected: Handle | None = None
         self._endpoint: Endpoint | None = None
         self._listener: Listener | None = None
@@ -93,8 +98,31 @@ class OpenSocket(BareSocket):
         """Nothing is bound yet: the network's socket is made with the first."""
         raise NotImplementedError
 
+    def poll(self) -> int:
+        """EVENT_READ | EVENT_WRITE, as far as they would not block."""
+        raise NotImplementedError
+
+    def wait_for(self, event: int, what: str) -> None:
+        """Return when a call may be tried again that cannot be answered now: a thread of the node waits, others go on.
+
+        Raises BlockingIOError where the socket does not block, TimeoutError after its time-out, and NotSimulated on the
+        loop's own thread, but where a thread of the node has the other end.
+        """
+        if not self.blocks:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        loop = self._selector.loop
+        if current() is None and not (self._endpoint and self._endpoint.peer.host is self._host and loop.has_threads):
+            raise would_stop(what)
+        if self._waiting is None:
+            self._waiting = []
+        if not loop.threads.wait_for(lambda: self.poll() & event, self._waiting, self._timeout):
+            raise TimeoutError("timed out")
+
     def mark(self) -> None:
-        """Have the loop look what there is to read, or to write to."""
+        """Have the loop look what there is to read, or to write to, and threads that wait for it."""
+        if self._waiting:
+            for each in tuple(self._waiting):
+                each.wake()
         selector = self._selector
         if self._shared is None:
             selector.marked[self._descriptor] = self
@@ -108,6 +136,7 @@ class OpenSocket(BareSocket):
         other = object.__new__(type(self))
         if self._shared is None:
             self._shared = [self]
+            self._waiting = self._waiting or []  # one for all, also for one that gives its descriptor away
         self._shared.append(other)
         other.reader = other.writer = other.transport = other._when_connected = None
         other.take_over(self)
@@ -201,7 +230,11 @@ class OpenSocket(BareSocket):
             listener.close()
         if datagrams is not None:
             datagrams.close()
-        if self._holder is not None:
+        if self._holder is None:
+            return
+        if self.family == socket.AF_UNIX:
+            self._host.unlink(self._holder)
+        else:
             self._host.release(self._holder, self._bound[1])
 
     def _forget(self) -> None:
@@ -221,6 +254,14 @@ def with_descriptor(selector: Selector, descriptor: int) -> Any:
     selector.detached -= {descriptor}
     found._timeout = socket.getdefaulttimeout()
     return found
+
+
+def would_stop(what: str) -> NotSimulated:
+    """What a call raises that would have to wait on the thread of an event loop."""
+    return NotSimulated(
+        f"{what}() on a blocking socket would stop the whole simulation; call it in a thread (asyncio.to_thread), use "
+        "asyncio's streams, or setblocking(False) and loop.sock_*"
+    )
 
 
 def _closed(*_: Any) -> Any:

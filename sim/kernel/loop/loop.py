@@ -236,6 +236,11 @@ class NodeLoop(ConnectionMethods):
             self._threads = Threads(self)
         return self._threads
 
+    @property
+    def has_threads(self) -> bool:
+        """Whether one of them has still to end."""
+        return self._threads is not None and bool(self._threads.alive)
+
     def waiting_threads(self) -> Iterable[tuple[str, str]]:
         """Each thread's name, and the line at which it waits."""
         return () if self._threads is None else self._threads.waiting()

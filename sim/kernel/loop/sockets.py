@@ -1,4 +1,4 @@
-"""Non-blocking sockets of a simulated machine.
+"""Sockets of a simulated machine.
 
 asyncio's own selector transports run on these, unchanged: a SimulatedSocket answers what they (and loop.sock_*) ask of
 a `socket.socket`, and tells the selector when it may have something. Knows the network's endpoints; knows no protocol.
@@ -16,11 +16,12 @@ from typing import Any
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import is_real_file, unix_file, unix_path
+from sim.kernel.loop.bare import is_real_file, is_real_socket, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
-from sim.kernel.loop.descriptors import OpenSocket
+from sim.kernel.loop.descriptors import OpenSocket, would_stop
 from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times
-from sim.network.host import ANY
+from sim.kernel.threads import current
+from sim.network.host import ANY, is_loopback
 from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.defaults import BACKLOG
 from sim.network.tcp.endpoint import Endpoint
@@ -30,7 +31,7 @@ __all__ = ["SimulatedSocket"]
 
 
 class SimulatedSocket(OpenSocket, SocketCalls):
-    """A socket of one node. Never blocks: where a real one would wait it raises BlockingIOError."""
+    """A socket of one node. Where a real one would wait, a thread of the node does (`wait_for`)."""
 
     __slots__ = ()
 
@@ -118,23 +119,34 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         if self._connecting is not None:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
-        if self._timeout != 0 and self.family != socket.AF_UNIX:
-            raise self.would_block("connect")
         if self.family == socket.AF_UNIX:
             if key not in self._host.paths:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                self._selector.loop.take_in(key)
+            if key not in self._host.paths:
+                if is_real_socket(key):
+                    raise NotSimulated(
+                        f"{key!r} is a Unix socket of the real machine, which no simulated node reaches; make its "
+                        "server on the node"
+                    )
+                number = errno.ECONNREFUSED if key.startswith("\0") else errno.ENOENT
+                raise OSError(number, os.strerror(number))
             self._peer_path = self._host.paths[key].bound_to
+        elif self.blocks and current() is None and not self._host.owns(key[0]):
+            raise would_stop("connect")
+        elif is_loopback(key[0]) and self._host.lookup(self._host.listeners, *key) is None:
+            self._selector.loop.take_in(key)
         connecting = Connecting(self._network, self._host, key, self._connected, self._bound)
         if not connecting.finished:
             self._connecting = connecting
             if self._shared is not None:
                 self.share()
-        elif self.family == socket.AF_UNIX:
-            error, self._error = self._error, 0
-            if error:
-                raise OSError(error, os.strerror(error))
-            return
-        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+            if self.blocks:
+                self.wait_for(EVENT_WRITE, "connect")
+        if not (self.blocks or (connecting.finished and self.family == socket.AF_UNIX)):
+            raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+        error, self._error = self._error, 0
+        if error:
+            raise OSError(error, os.strerror(error))
 
     def connect_for(self, handle: Handle, address: Any) -> None:
         """Connect; the loop runs `handle` in the turn in which a writer would learn that it did, or could not."""
@@ -223,13 +235,19 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     def accept(self) -> tuple["SimulatedSocket", Any]:
+        accepted, address = self.accept_for_loop()
+        accepted.settimeout(socket.getdefaulttimeout())
+        return accepted, address
+
+    def accept_for_loop(self) -> tuple["SimulatedSocket", Any]:
+        """The same, and the socket does not block."""
         self._check_stream()
         if self._listener is None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        try:
-            endpoint = self._listener.accept()
-        except IndexError:
-            raise self.would_block("accept") from None
+        if not self._listener.queue:
+            self.wait_for(EVENT_READ, "accept")
+            return self.accept_for_loop()
+        endpoint = self._listener.accept()
         accepted = SimulatedSocket(self._network, self._host, self._selector, self.family, self.type)
         accepted.proto = self.proto
         accepted._options = None if self._options is None else self._options.copy()
@@ -245,9 +263,11 @@ class SimulatedSocket(OpenSocket, SocketCalls):
                 return self.sendto(data, self._datagrams.remote)
             number = errno.EPIPE if self.type == socket.SOCK_STREAM else errno.EDESTADDRREQ
             raise OSError(number, os.strerror(number))
-        sent = self.send_now(data if type(data) is bytes else bytes(data))
-        if not sent and data:
-            raise self.would_block("send")
+        data = data if type(data) is bytes else bytes(data)
+        sent = self.send_now(data)
+        while sent < len(data) and (not sent or (self.blocks and self._timeout is None)):
+            self.wait_for(EVENT_WRITE, "send")
+            sent += self.send_now(data[sent:])
         return sent
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -258,7 +278,9 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         try:
             return self._endpoint.receive(size)
         except BlockingIOError:
-            raise self.would_block("recv") from None
+            pass
+        self.wait_for(EVENT_READ, "recv")
+        return self.recv(size)
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
         if flags or size <= 0:
@@ -271,7 +293,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         try:
             data, source = self.datagrams().receive()
         except IndexError:
-            raise self.would_block("recvfrom") from None
+            self.wait_for(EVENT_READ, "recvfrom")
+            return self.recvfrom(size)
         return data[:size], self._shown(source)
 
     def _receive_otherwise(self, size: int, flags: int) -> tuple[bytes, Any]:
@@ -290,7 +313,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if self._endpoint is None and self.type == socket.SOCK_STREAM:
             return self.recvfrom(size)  # raises
         if not self.poll() & EVENT_READ:
-            raise self.would_block("recv")
+            self.wait_for(EVENT_READ, "recv")
         if self._endpoint is not None:
             return self._endpoint.peek(size), None
         data, source = self.datagrams().peek()
@@ -381,6 +404,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             self._bound = path
             self._host.make_file(file, path)
+            self._holder = file if file.startswith("\0") else None
             if self._shared is not None:
                 self.share()
             return

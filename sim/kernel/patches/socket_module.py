@@ -37,10 +37,9 @@ def install() -> None:
     for module in (os, socket):
         rebind.replace(module, "close", _of_descriptor(module.close, lambda found: found.close()))
         rebind.replace(module, "dup", _of_descriptor(module.dup, lambda found: found.another(-1).detach()))
-    for name in ("connect", "connect_ex"):
-        rebind.put(socket.socket, name, _connect(name))
+    for name in ("connect", "connect_ex", "accept"):
+        rebind.put(socket.socket, name, _adopting(name))
     rebind.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
-    rebind.replace(socket, "create_connection", _dispatch(socket.create_connection, _create_connection))
 
 
 def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,20 +50,20 @@ def _dispatch(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callab
     return function
 
 
-def _connect(name: str) -> Callable[..., Any]:
-    """What was made elsewhere is adopted before it connects: a node reaches no real network."""
+def _adopting(name: str) -> Callable[..., Any]:
+    """What was made elsewhere is adopted before it connects or accepts: a node reaches no real network."""
     real = getattr(socket.socket, name)
 
-    def connect(self: Any, address: Any) -> Any:
+    def call(self: Any, *address: Any) -> Any:
         if type(self) is SimulatedSocket:  # by what somebody has put there, who goes on to ask ours
-            return self.connect_now(address)
+            return self.connect_now(*address)
         node: Any = running()
         if node is None or type(self) is not socket.socket or self.family not in FAMILIES or self.type not in KINDS:
-            return real(self, address)
-        return getattr(node.loop._simulated(self), name)(address)
+            return real(self, *address)
+        return getattr(node.loop._simulated(self), name)(*address)
 
-    connect.__dict__["asks_node"] = True  # as of names below: others are patched in by whoever tests a program
-    return connect
+    call.__dict__["asks_node"] = True  # as of names below: others are patched in by whoever tests a program
+    return call
 
 
 def _of_descriptor(real: Callable[..., Any], simulated: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -116,10 +115,3 @@ def _socketpair(node: Any, family: int | None = None, type: int = socket.SOCK_ST
     for each in pair:
         each.settimeout(None)
     return pair
-
-
-def _create_connection(node: Any, address: Any, *_: Any, **__: Any) -> Any:
-    raise NotSimulated(
-        f"socket.create_connection({address!r}) blocks, and nothing else can run meanwhile on a simulated node; use "
-        "asyncio.open_connection or loop.create_connection"
-    )

@@ -39,6 +39,7 @@ TWINS = {
     "test_unix_sockets": "Unix sockets",
     "test_loop": "order of callbacks, timers, tasks, executor, contexts, signals",
     "test_threads": "threads, their locks and queues, pools",
+    "test_blocking_sockets": "sockets that block, in threads and where there is nothing to wait for",
 }
 
 REFUSED = {
@@ -47,13 +48,15 @@ REFUSED = {
     "`add_reader`, `add_writer` with what is no socket, or one that is connected": (
         "streams, `loop.sock_*`, sockets made on the node"
     ),
-    "what blocks, in threads too: `socket.create_connection`, `accept` of a blocking socket, …": "`loop.sock_*`, "
-    "streams",
+    "what blocks on the thread of an event loop, and has to wait: `connect` to another machine, `accept`, `recv`, …": (
+        "streams, `loop.sock_*`, the same in a thread (`asyncio.to_thread`)"
+    ),
     "an event loop in a thread of a node (`asyncio.run`, `uvicorn.Server.run`, blocking portals)": "a task, or a node "
     "of its own",
     "a thread that was begun off the nodes and calls into one, a real socket that connects to a simulated server": "a "
     "thread begun on the node, a client that is a node",
-    "raw sockets, `makefile`, sockets connected to a real peer": "TCP, UDP and Unix sockets of the node",
+    "raw sockets, Unix sockets that are no streams, sockets connected to a real peer": "TCP, UDP and Unix sockets of "
+    "the node",
     "multicast": "a datagram to each node",
 }
 DIFFERENT = (

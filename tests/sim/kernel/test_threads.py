@@ -6,6 +6,7 @@ import os
 import queue
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -267,14 +268,65 @@ def test_a_simulation_in_a_thread_of_a_node_is_refused(simulation):
     simulation.run_until_complete(simulation.add_node("a").start(main))
 
 
-def test_a_blocking_client_in_a_thread_is_told(simulation):
-    import socket
+def test_a_blocking_client_in_a_thread_asks_another_machine(simulation):
+    simulation.network.default_link(latency="10ms")
+
+    async def answer(reader, writer):
+        writer.write((await reader.read(100)).upper())
+        writer.close()
+
+    async def serve():
+        await asyncio.start_server(answer, port=80)
+        await asyncio.sleep(10)
+
+    def ask():
+        with socket.create_connection(("server", 80), timeout=5) as one:
+            one.sendall(b"question")
+            return one.recv(100), one.recv(100)
 
     async def main():
-        with pytest.raises(NotSimulated, match=r"asyncio\.open_connection"):
-            await asyncio.to_thread(socket.create_connection, ("10.0.0.1", 80))
+        return await asyncio.to_thread(ask), round(time.monotonic(), 3)
 
-    simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.add_node("server").start(serve)
+    assert simulation.run_until_complete(simulation.add_node("a").start(main)) == ((b"QUESTION", b""), 0.04)
+
+
+def test_a_blocking_client_in_a_thread_gives_up(simulation):
+    def ask(timeout):
+        with pytest.raises(TimeoutError):
+            socket.create_connection(("server", 80), timeout=timeout)
+        return time.monotonic()
+
+    async def main():
+        return await asyncio.to_thread(ask, 5), await asyncio.to_thread(ask, None)
+
+    simulation.add_node("server")
+    node = simulation.add_node("a")
+    simulation.network.partition(["a"], ["server"])
+    assert simulation.run_until_complete(node.start(main)) == (5, 132)  # Linux: 127 s of SYNs
+
+
+def test_threads_that_wait_for_a_socket_end_with_their_process(simulation):
+    began = threading.Event()
+
+    def wait():
+        with socket.create_server(("127.0.0.1", 80)) as server:
+            began.set()
+            server.accept()
+
+    async def main():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        await asyncio.sleep(1)
+        return thread
+
+    node = simulation.add_node("a")
+    thread = simulation.run_until_complete(node.start(main))
+    assert began.is_set()
+    assert thread.is_alive()
+    assert node.crash()
+    simulation.close()
+    assert not thread.is_alive()
 
 
 def test_a_pool_that_was_made_elsewhere_works_on_each_node(simulation):

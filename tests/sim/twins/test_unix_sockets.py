@@ -161,6 +161,11 @@ async def test_an_abstract_unix_socket_is_no_file(log: Log):
     log("abstract", await reader.read())
     writer.close()
     server.close()
+    await moment()
+    await log.attempt("abstract", "nobody listens", asyncio.open_unix_connection(name))
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+        log.call("abstract", "is free again", one.bind, name)
+        log.call("abstract", "is taken", other.bind, name)
 
 
 @twin

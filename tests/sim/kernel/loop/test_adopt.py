@@ -130,8 +130,67 @@ def test_a_real_socket_is_adopted_by_its_number():
     loop.close()
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_real_socket_that_listens_is_adopted_by_who_connects_to_it(family, tmp_path):
+    """As a fixture makes it that is no coroutine, for a test that is one."""
+    sim.run(asyncio.sleep(0))  # from the first simulation on they are known
+    with socket.socket(family) as listening:
+        listening.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "socket"))
+        listening.listen()
+
+        async def main():
+            with socket.socket(family) as client:
+                client.connect(listening.getsockname())
+                server, _ = listening.accept()
+                client.sendall(b"hello")
+                with server:
+                    return server.recv(10)
+
+        assert on_a_node(main) == b"hello"
+
+
+def test_a_real_socket_that_listens_is_adopted_when_it_accepts():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+
+        def serve():
+            with listening.accept()[0] as one:
+                one.sendall(one.recv(10).upper())
+
+        async def main():
+            serving = asyncio.ensure_future(asyncio.to_thread(serve))
+            await asyncio.sleep(1)
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"hello")
+            assert await reader.read() == b"HELLO"
+            writer.close()
+            await serving
+
+        on_a_node(main)
+
+
+def test_a_server_of_a_real_thread_is_left_to_it():
+    sim.run(asyncio.sleep(0))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            listening.accept()[0].close()
+
+        served = Thread(target=serve)
+        served.start()
+
+        async def main():
+            with pytest.raises(NotSimulated, match="make the server on the node"):
+                await asyncio.open_connection(*listening.getsockname())
+
+        on_a_node(main)
+        socket.create_connection(listening.getsockname()).close()
+        served.join()
+
+
 def test_a_real_socket_is_adopted_when_it_connects_by_itself(real):
-    with socket.create_server(("127.0.0.1", 0)) as outside:
+    with socket.socket() as outside:
+        outside.bind(("127.0.0.1", 0))
 
         async def main():
             loop = asyncio.get_running_loop()
@@ -195,12 +254,11 @@ def _join_a_group():
         (lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW), "TCP, UDP and Unix sockets"),
         (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), "UDP on 127.0.0.1"),
         (lambda: socket.socket(fileno=0), "make one on the node"),
-        (lambda: socket.create_connection(("127.0.0.1", 1)), "asyncio.open_connection"),
-        (lambda: socket.socket().connect(("127.0.0.1", 1)), "setblocking"),
+        (lambda: socket.create_connection(("10.0.0.2", 1)), "asyncio.to_thread"),
+        (lambda: socket.socket().connect(("10.0.0.2", 1)), "setblocking"),
         (lambda: _listening().accept(), "setblocking"),
-        (lambda: socket.socketpair()[0].recv(1), "setblocking"),
+        (lambda: socket.socketpair()[0].recv(1), "asyncio's streams"),
         (_join_a_group, "to each node"),
-        (lambda: socket.socket().makefile(), "asyncio's streams"),
     ],
 )
 def test_what_a_simulated_socket_cannot_do_is_refused_with_what_to_use_instead(use, instead):
@@ -272,3 +330,15 @@ def test_a_closed_socket_is_let_go_of():
         return len(loop._selector.sockets)
 
     assert on_a_node(main) == 0
+
+
+def test_a_unix_socket_of_the_real_machine_is_refused(tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+
+        async def main():
+            with pytest.raises(NotSimulated, match="make its server on the node"):
+                await asyncio.open_unix_connection(path)
+
+        on_a_node(main)
