@@ -2,9 +2,9 @@
 
 * Asked are the nodes that run a cluster at the deadline, as far as `by` selects them.
 * A node is judged by all its runs: what it recorded before it restarted counts.
-* It owes a record of a member where its present run was up from the start of the window to the deadline. A run that
-  began later owes it only if it listed the member as it was when it was struck: what happened before it joined is not
-  in its first table as news.
+* It owes a record of a member where its present run was up before the strike and until the deadline. A run that began
+  later, or at that moment, owes it only if it listed the member as it was when it was struck: what happened before it
+  joined is not in its first table as news.
 * A node that the same fault took down again within the window owes nobody a list, and nobody owes it in theirs: that
   strike has a window of its own.
 
@@ -33,7 +33,9 @@ class Observer:
 
     def owes(self, history: History, window: Window, seen: Iterable[Sighting]) -> bool:
         """Whether a record of a member is due from it; `seen` is what all its runs recorded of that member."""
-        return self.run.start <= window.start or any(
+        # Who starts at the very moment of a strike has nobody in its list yet; the start of the run is no strike.
+        there = self.run.start < window.start if window.line is not None else self.run.start <= window.start
+        return there or any(
             self.run.start <= s.time <= window.deadline and s.name in LISTS and struck(history, window, s) for s in seen
         )
 

@@ -70,6 +70,13 @@ def test_who_restarted_before_it_could_notice_owes_nothing(story):
     assert (judgement.verdict, judgement.measured["detection_last"]) == (Verdict.HOLDS, 2.0)
 
 
+@pytest.mark.parametrize(("up", "verdict"), [(9.9, Verdict.FAILS), (10, Verdict.HOLDS)])
+def test_who_started_at_the_moment_of_the_strike_and_never_knew_the_member_owes_nothing(story, up, verdict):
+    """As in a rolling restart whose next one follows as soon as the one before is ready."""
+    restart(story.cluster("a", "b", "v"), "b", 7, up).crash(10, "v").sees(12, "a", "member_failed", "v")
+    assert judged(story, MemberFailed(member_failed="v", within=10.0)).verdict is verdict
+
+
 def test_who_restarted_and_still_listed_the_struck_run_owes_it(story):
     story.cluster("a", "b", "v").crash(10, "v").sees(12, "a", "member_failed", "v")
     restart(story, "b", 10.5, 11).sees(11.1, "b", "member_joined", "v")
