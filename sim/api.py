@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import asdict
 
+from sim.kernel.interrupt import shortened
 from sim.notebook import Run
 from sim.scenario import schema
 from sim.scenario.load import load
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sim.study import Study
 
 __all__ = ["Scenario"]
+
+_HERE = Path(__file__).parent
+_RUNNERS = tuple(str(_HERE / name) for name in ("api.py", "backends", "scenario", "study"))
 
 
 class Scenario(schema.Scenario, frozen=True, kw_only=True):
@@ -49,8 +53,9 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         a simulated run may take: one that takes longer fails, and says where it was. Raises ScenarioError,
         ProgramError.
         """
-        return Run.of(
-            run(
+        __tracebackhide__ = True  # of pytest and IPython
+        try:
+            found = run(
                 self,
                 seed=seed,
                 backend=backend,
@@ -60,7 +65,9 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
                 overrides=overrides,
                 wall_limit=wall_limit,
             )
-        )
+        except KeyboardInterrupt as error:
+            raise _shortly(error) from None
+        return Run.of(found)
 
     def sweep(
         self,
@@ -82,13 +89,22 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         """
         from sim.study import sweep
 
-        return sweep(
-            self,
-            seeds=seeds,
-            matrix=matrix,
-            jobs=jobs,
-            out=out,
-            defects=defects,
-            interleaving=interleaving,
-            wall_limit=wall_limit,
-        )
+        __tracebackhide__ = True
+        try:
+            return sweep(
+                self,
+                seeds=seeds,
+                matrix=matrix,
+                jobs=jobs,
+                out=out,
+                defects=defects,
+                interleaving=interleaving,
+                wall_limit=wall_limit,
+            )
+        except KeyboardInterrupt as error:
+            raise _shortly(error) from None
+
+
+def _shortly(error: KeyboardInterrupt) -> KeyboardInterrupt:
+    """Ctrl-C, or a notebook's button: its traceback leads to the program, not through what runs it."""
+    return error.with_traceback(shortened(error.__traceback__, *_RUNNERS))

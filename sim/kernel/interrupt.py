@@ -108,11 +108,11 @@ def raise_in(thread: int, kind: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind))
 
 
-def shortened(traceback: TracebackType | None) -> TracebackType | None:
-    """The same without the frames of the kernel, of the network and of asyncio: those of the program."""
+def shortened(traceback: TracebackType | None, *others: str) -> TracebackType | None:
+    """The same without the frames of the kernel, the network, asyncio and `others`: those of the program."""
     found = []
     while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+        if not traceback.tb_frame.f_code.co_filename.startswith((*_OURS, *others)):
             found.append(traceback)
         traceback = traceback.tb_next
     for each in reversed(found):

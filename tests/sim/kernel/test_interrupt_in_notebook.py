@@ -92,6 +92,36 @@ def test_the_interrupt_button_ends_a_cell_that_spins_with_a_short_traceback(note
     assert notebook(AFTER) == "it runs\n"
 
 
+SCENARIO = """
+Path("spins_test_app.py").write_text('''
+from pathlib import Path
+
+async def main(node, *, file):
+    node.ready()
+    Path(file).touch()
+    while True:
+        pass
+''')
+Path("spins.toml").write_text('''
+name = "spins"
+duration = "1s"
+[[node]]
+name = "a"
+app = "spins_test_app:main"
+args = { file = "four" }
+''')
+"""
+
+
+@pytest.mark.gate
+def test_the_interrupt_button_ends_a_scenario_with_a_short_traceback(notebook):
+    assert notebook(SCENARIO) == ""
+    said = notebook("sim.Scenario.load('spins.toml').run()", "four")
+    assert said.rstrip().splitlines()[-1].startswith("KeyboardInterrupt: at 0 s, a was in main (")
+    assert len(re.findall(r"^(Cell|File) .*, (in|line) ", said, re.M)) <= 3, said
+    assert notebook(AFTER) == "it runs\n"
+
+
 @pytest.mark.gate
 def test_the_interrupt_button_ends_a_cell_that_goes_on_for_ever(notebook):
     said = notebook(
