@@ -42,6 +42,7 @@ class NodeLoop(ConnectionMethods):
 
     __slots__ = (
         "_driven",
+        "_driver",
         "_executor",
         "_generators",
         "_signals",
@@ -59,6 +60,8 @@ class NodeLoop(ConnectionMethods):
 
     def __init__(self, node: "Node") -> None:
         self._driven = False
+        self._driver = 0
+        """The thread that ran it until nothing was scheduled any more."""
         self._generators: WeakSet[Any] | None = None
         self._threads: Threads | None = None
         self._executor: Executor | None = None
@@ -102,6 +105,7 @@ class NodeLoop(ConnectionMethods):
         self._driven = True
         try:
             if not simulation.drive(lambda: self._stopping):
+                self._driver = get_ident()
                 raise simulation.deadlock("nothing is scheduled any more")
         finally:
             self._stopping = self._driven = False
@@ -162,6 +166,8 @@ class NodeLoop(ConnectionMethods):
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
         if self._simulation.entered is not self or get_ident() != self._simulation.thread:
+            if self._driver not in (0, get_ident()):
+                self._simulation.refuse_thread(self.node.name, "calls call_soon_threadsafe")
             self._refuse_others("call_soon_threadsafe")
         return as_made_above(super().call_soon_threadsafe(callback, *args, context=context))
 

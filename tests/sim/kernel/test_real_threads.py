@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from sim import RealThread, Simulation
+import sim
+from sim import Deadlock, RealThread, Simulation
 
 
 @pytest.fixture
@@ -86,3 +87,24 @@ def test_a_run_goes_on_after_a_real_thread_was_refused(ask):
         simulation.nodes["b"].kill()
         simulation.run_until_complete(task)
         assert simulation.now == 1000
+
+
+def test_a_loop_that_a_thread_of_the_real_world_drives_is_refused_to_others():
+    """As libraries do that offer blocking calls over asyncio: their loop, with nothing to do, is in virtual time."""
+    loop, ended = sim.new_event_loop(), []
+
+    def drive():
+        try:
+            loop.run_forever()
+        except Deadlock as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    thread.join()
+    coroutine = asyncio.sleep(0)
+    with pytest.raises(RealThread, match="Begin it in code that runs on the node"):
+        asyncio.run_coroutine_threadsafe(coroutine, loop)
+    coroutine.close()
+    assert ended
+    loop.close()
