@@ -1,8 +1,9 @@
 """A deterministic simulator of machines and networks for any asyncio program. This file is a list."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sim.extras import named
+from sim.extras import told
 
 if TYPE_CHECKING:
     from sim.api import Scenario
@@ -41,5 +42,7 @@ def __getattr__(name: str) -> Any:
     needs no scenarios."""
     if name not in __all__:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")
-    value = globals()[name] = named("sim.api" if name == "Scenario" else "sim.kernel", name, __name__)
+    with told(f"{__name__}.{name}"):
+        module = import_module("sim.api" if name == "Scenario" else "sim.kernel")
+    value = globals()[name] = getattr(module, name)
     return value

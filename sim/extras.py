@@ -1,14 +1,14 @@
 """The extras of the distribution: what to install where a package is missing that `pip install rpcnet` leaves out.
 
-Knows their names, and loads what is asked for. Who would show a user ModuleNotFoundError asks here first.
+Knows their names alone. Who would show a user ModuleNotFoundError asks here first.
 
 Tests: tests/sim/test_extras.py.
 """
 
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["EXTRA_OF", "advice", "named"]
+__all__ = ["EXTRA_OF", "advice", "told"]
 
 EXTRA_OF = {
     **dict.fromkeys(("simpy", "networkx", "msgpack", "matplotlib", "numpy", "jinja2"), "sim"),
@@ -26,11 +26,12 @@ def advice(error: ImportError) -> str | None:
     return f"{package} is not installed: pip install 'rpcnet[{EXTRA_OF[package]}]'"
 
 
-def named(module: str, name: str, whose: str) -> Any:
-    """What is called that in a module; `whose` is the list that the user asked for it. Raises ModuleNotFoundError."""
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """While something is loaded that a user asked for by this name: a package of an extra is told as one."""
     try:
-        return getattr(import_module(module), name)
+        yield
     except ModuleNotFoundError as error:
         if (text := advice(error)) is None:
             raise
-        raise ModuleNotFoundError(f"{whose}.{name} cannot be loaded; {text}", name=error.name) from error
+        raise ModuleNotFoundError(f"{what} cannot be loaded; {text}", name=error.name) from error

@@ -10,7 +10,7 @@ import html
 from dataclasses import fields
 from typing import Self
 
-from sim.extras import named
+from sim.extras import told
 from sim.scenario import run
 
 __all__ = ["Run"]
@@ -25,8 +25,9 @@ class Run(run.Run):
         return cls(**{field.name: getattr(found, field.name) for field in fields(found)})
 
     def _repr_png_(self) -> bytes:
-        timeline_png = named("sim.report", "timeline_png", "sim.report")  # matplotlib takes its time
-        return timeline_png(self.trace)  # type: ignore[no-any-return]
+        with told("sim.report.timeline_png"):
+            from sim.report import timeline_png  # matplotlib takes its time
+        return timeline_png(self.trace)
 
     def _repr_html_(self) -> str:
         picture = base64.b64encode(self._repr_png_()).decode()

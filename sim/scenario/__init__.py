@@ -5,7 +5,7 @@ Tests: tests/sim/scenario.
 
 from typing import TYPE_CHECKING, Any
 
-from sim.extras import named
+from sim.extras import told
 
 if TYPE_CHECKING:
     from sim.api import Scenario
@@ -19,6 +19,13 @@ def __getattr__(name: str) -> Any:
     """Names are loaded when they are asked for: whoever needs one file of this room does not load them all."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = {"Scenario": "sim.api", "ScenarioError": "sim.scenario.mistake"}.get(name, "sim.scenario.verdict")
-    value = globals()[name] = named(module, name, __name__)
+    module: Any
+    with told(f"{__name__}.{name}"):
+        if name == "Scenario":
+            from sim import api as module
+        elif name == "ScenarioError":
+            from sim.scenario import mistake as module
+        else:
+            from sim.scenario import verdict as module
+    value = globals()[name] = getattr(module, name)
     return value
