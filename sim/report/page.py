@@ -7,7 +7,6 @@ Tests: tests/sim/report/test_page.py.
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from sim.report.rows import Calls, Node
 from sim.report.tables import Tables, tabulate
 from sim.report.timeline import MAX_LANES, draw_timeline, pick_lanes
 from sim.trace import Event, read
+from sim.trace.keep import keep
 from sim.trace.reader import TornEnd, torn_end
 
 __all__ = ["render", "write_report"]
@@ -44,8 +44,7 @@ def write_report(directory: Path, result: Mapping[str, Any], trace: Path) -> Pat
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     kept = directory / "trace.msgpack"
-    if not (kept.exists() and kept.samefile(trace)):
-        shutil.copyfile(trace, kept)
+    keep(trace, kept)
     page = directory / "index.html"
     lines = {e["trace_line"] for e in result.get("expectations") or () if e.get("trace_line")}
     page.write_text(render(result, tabulate(read(kept), lines), torn_end(kept)), encoding="utf-8")
@@ -55,7 +54,7 @@ def write_report(directory: Path, result: Mapping[str, Any], trace: Path) -> Pat
 def render(result: Mapping[str, Any], tables: Tables, torn: TornEnd | None = None) -> str:
     """The page as text. Whatever `result` lacks (a trace alone has none) is left out or taken from the trace.
 
-    `torn` is for a trace that ends in the midst of a record.
+    `torn` is for a trace that is cut off.
     """
     expectations = list(result.get("expectations") or ())
     verdict = result.get("verdict")

@@ -13,6 +13,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -37,6 +38,7 @@ from sim.scenario.verdict import Context, ExpectationError, Judgement, Verdict
 from sim.scenario.warn import idle_faults
 from sim.trace import Event, TraceWriteError, read
 from sim.trace.cause import brief, chains
+from sim.trace.keep import keep
 
 __all__ = ["SLACK", "VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
@@ -90,6 +92,9 @@ def run(
             backend=backend,
         )
         judgements = tuple(_judge(expectation, context) for expectation in scenario.expect)
+        if not temporary and path.is_file():
+            with suppress(OSError):  # A disk that is full: it stays as it was written, which can be read as well.
+                keep(path, path)
         return Run(
             scenario=scenario,
             seed=seed,

@@ -1,7 +1,7 @@
-"""Reading traces: a MessagePack stream in, events out, lazily; several files merged by time; JSON lines.
+"""Reading traces: a MessagePack stream in, compressed or not, events out; several files merged by time; JSON lines.
 
-The streaming Unpacker of the msgpack package reads a file of any length in constant memory. A file whose last record is
-cut short (its process was killed, it was copied in part) ends before that record, and `torn_end` tells.
+The streaming Unpacker of the msgpack package reads a file of any length in constant memory. A file that is cut off (its
+process was killed, it was copied in part) ends before the record that is cut short, and `torn_end` tells.
 
 Tests: tests/sim/trace/test_trace.py.
 """
@@ -10,13 +10,14 @@ import heapq
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgpack
 
 from sim.trace.event import Event
-from sim.trace.layout import DEFINE_NODE, DEFINE_SHAPE, FORMAT, VERSION
+from sim.trace.layout import CHUNK, DEFINE_NODE, DEFINE_SHAPE, FORMAT, GZIP, MAGIC, VERSION
 
 if TYPE_CHECKING:
     from sim.trace.record import Trace
@@ -35,46 +36,79 @@ def read(path: str | os.PathLike[str]) -> Iterator[Event]:
 
 
 class TornEnd(NamedTuple):
-    """Of a trace that ends in the midst of a record: the bytes that cannot be read, the events before, the last one's
-    time."""
+    """Of a trace that is cut off: the events that can be read, and the time of the last one."""
 
-    bytes: int
     events: int
     time: float
 
     def __str__(self) -> str:
-        read = (
-            f"read were the {self.events:,} events before, up to {self.time:.3f} s"
-            if self.events
-            else "no event was read"
-        )
-        return f"the trace ends in the midst of a record ({self.bytes:,} bytes of it are there); {read}"
+        read = f"read were {self.events:,} events, up to {self.time:.3f} s" if self.events else "no event was read"
+        return f"the trace is cut off; {read}"
 
 
 def torn_end(path: str | os.PathLike[str]) -> TornEnd | None:
-    """Whether a trace file ends in the midst of a record. Raises TraceError, OSError."""
+    """Whether a trace is cut off; one that is not compressed, in the midst of a record. Raises TraceError, OSError."""
     with open(path, "rb") as file:
-        unpacker = msgpack.Unpacker(file)
+        expanded = _Expanded(file)
+        unpacker = msgpack.Unpacker(expanded)
         whole = 0
         try:
             while True:
                 unpacker.skip()
                 whole = unpacker.tell()  # where it ran out of data it also counts what it saw of a record
         except msgpack.OutOfData:
-            rest = file.seek(0, os.SEEK_END) - whole
-        except (msgpack.UnpackException, ValueError):
+            if expanded.position == whole and not expanded.is_torn:
+                return None
+        except (msgpack.UnpackException, ValueError, zlib.error):
             return None  # broken in another way, which `read` tells
-    if not rest:
-        return None
     events, time = 0, 0.0
     for event in read(path):
         events, time = event.line, event.time
-    return TornEnd(rest, events, time)
+    return TornEnd(events, time)
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
     def seek(self, position: int, /) -> Any: ...
+
+
+class _Expanded:
+    """What a trace file holds, from its beginning: the bytes as they were before they were compressed."""
+
+    def __init__(self, file: _Readable) -> None:
+        file.seek(0)
+        self._file = file
+        self._packed = file.read(len(MAGIC))
+        is_gzip = self._packed != b"" and MAGIC.startswith(self._packed)
+        self._decompressor = zlib.decompressobj(GZIP) if is_gzip else None
+        self.position = 0
+        """How many bytes have been read."""
+
+    @property
+    def is_torn(self) -> bool:
+        """Of a compressed one that was read as far as it goes: whether its end is missing."""
+        return self._decompressor is not None and not self._decompressor.eof
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end, or where the rest of the file is missing. Raises zlib.error."""
+        data = self._plain(size) if self._decompressor is None else self._decompressed(self._decompressor, size)
+        self.position += len(data)
+        return data
+
+    def _plain(self, size: int) -> bytes:
+        begun, self._packed = self._packed, b""
+        return begun or self._file.read(size)
+
+    def _decompressed(self, decompressor: Any, size: int) -> bytes:
+        while not decompressor.eof:
+            packed = self._packed or self._file.read(CHUNK)
+            if not packed:
+                return b""
+            data: bytes = decompressor.decompress(packed, size)
+            self._packed = decompressor.unconsumed_tail
+            if data:
+                return data
+        return b""
 
 
 def read_file(file: _Readable) -> Iterator[Event]:
@@ -122,9 +156,8 @@ def _json_bytes(value: Any) -> str:
 
 
 def _raw(file: _Readable, zero: float = 0.0) -> Iterator[Event]:
-    file.seek(0)
     name = getattr(file, "name", "trace")
-    unpacker = msgpack.Unpacker(file, use_list=False, strict_map_key=False)
+    unpacker = msgpack.Unpacker(_Expanded(file), use_list=False, strict_map_key=False)
     shapes: list[tuple[str, tuple[str, ...]]] = []
     nodes: list[str] = []
     line = 0
@@ -144,5 +177,5 @@ def _raw(file: _Readable, zero: float = 0.0) -> Iterator[Event]:
                 shapes.append((record[2], record[3]))
             elif kind == DEFINE_NODE:
                 nodes.append(record[2])
-    except (msgpack.UnpackException, ValueError, TypeError, IndexError) as error:
+    except (msgpack.UnpackException, zlib.error, ValueError, TypeError, IndexError) as error:
         raise TraceError(f"{name}: broken after event {line}: {error}") from error

@@ -57,7 +57,7 @@ class _Positioned:
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor, self._position, self.name = descriptor, 0, name
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         data = os.pread(self._descriptor, size, self._position)
         self._position += len(data)
         return data
@@ -193,12 +193,12 @@ class Trace:
         return self.events()
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
-        """Write what has been recorded so far into another file. Raises OSError."""
+        """Write what has been recorded so far into another file, compressed. Raises OSError."""
+        from sim.trace.keep import compress
+
         self.flush()
-        recorded = _Positioned(self._descriptor, str(self.path or "trace"))
         with open(path, "wb") as file:
-            while data := recorded.read(1 << 20):
-                file.write(data)
+            compress(_Positioned(self._descriptor, str(self.path or "trace")), file)
 
     def digest(self) -> str:
         """A hash over everything recorded so far: equal digests, equal runs."""
