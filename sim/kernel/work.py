@@ -3,8 +3,9 @@
 A turn of an event loop takes no virtual time, nor does a look at the clock, so that an hour of a real cluster is
 simulated in seconds. But a program that polls with `sleep(0)` until a timer fires, or spins until the clock shows
 something, waits for time to pass, and on a real machine it does. So from the FREE_TURNS-th turn, or FREE_LOOKS-th look,
-at one instant on each takes time: at first as much as on a real machine, then a share of what has passed since, so that
-a minute is over after some ten thousand of them. One that goes on for an hour of virtual time will never end.
+at one instant on each takes time: at first as much as on a real machine, for half a second of turns, which is work that
+ends; then a share of what has passed since, so that a minute is over after some 300,000 of them. One that goes on for
+an hour of virtual time will never end.
 
 `loop.time` is asked far more often, by asyncio itself: it counts by itself, and asks here once that is much.
 
@@ -17,7 +18,7 @@ FREE_TURNS = 10_000
 FREE_LOOKS = 10_000
 TURN, LOOK = 10e-6, 0.1e-6
 """Seconds that each takes from then on, …"""
-SHARE = 1e-3
+SHARE = 2e-5
 """… or this share of the time since."""
 MAX_SECONDS = 3600.0
 """Longer no program works without waiting for anything."""

@@ -7,7 +7,7 @@ import pytest
 
 import sim
 from sim import Livelock, Simulation
-from sim.kernel.work import FREE_LOOKS, FREE_TURNS, MAX_SECONDS, Work
+from sim.kernel.work import FREE_LOOKS, FREE_TURNS, MAX_SECONDS, SHARE, Work
 
 
 @pytest.fixture
@@ -76,6 +76,33 @@ def test_a_little_work_takes_no_time():
     began, worked = sim.run(main(), seed=1)
     assert began == 1_735_689_600.0
     assert worked == 0.0
+
+
+def test_much_work_takes_as_long_as_on_a_real_machine():
+    """100,000 items through a queue are no hour, and no livelock."""
+
+    async def main():
+        queue = asyncio.Queue(1)
+
+        async def produce():
+            for number in range(50_000):
+                await queue.put(number)
+
+        producing = asyncio.create_task(produce())
+        for _ in range(50_000):
+            await asyncio.wait_for(queue.get(), 30.0)
+        await producing
+        return time.monotonic()
+
+    assert 0.5 < sim.run(main(), seed=1) < 5.0
+
+
+def test_a_stamp_on_each_of_many_rows_takes_no_minutes():
+    async def main():
+        stamps = [time.time() for _ in range(50_000)]
+        return stamps[-1] - stamps[0]
+
+    assert sim.run(main(), seed=1) < 0.01
 
 
 def test_who_waits_in_between_does_not_spin(few):
@@ -154,7 +181,7 @@ def test_who_looks_at_the_clock_for_ever_is_named(few, look):
 
 def test_a_share_of_the_time_since_is_the_cost_of_a_turn():
     work = Work()
-    assert [work.turn(now) for now in (5.0, 5.0001, 65.0)] == pytest.approx([10e-6, 10e-6, 0.06])
+    assert [work.turn(now) for now in (5.0, 5.0001, 65.0)] == pytest.approx([10e-6, 10e-6, 60 * SHARE])
     assert work.turn(5.0 + MAX_SECONDS + 1.0) == float("inf")
     work.rest()
     assert work.turn(9000.0) == 10e-6
