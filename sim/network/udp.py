@@ -257,6 +257,11 @@ class DatagramSocket:
             self.queue.insert(0, ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
             self.on_readable()
 
+    @property
+    def has_error(self) -> bool:
+        """Whether the next call hears that a datagram was refused."""
+        return bool(self.queue) and isinstance(self.queue[0], OSError)
+
     def take_error(self) -> OSError | None:
         """That a datagram was refused, told once; None where none was."""
         first = self.queue[0] if self.queue else None

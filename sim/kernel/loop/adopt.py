@@ -29,7 +29,7 @@ _KEPT_OPTIONS = (
 _FORWARDED = (
     "accept bind close connect connect_ex detach dup fileno getpeername getsockname getsockopt gettimeout "
     "getblocking get_inheritable listen makefile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send "
-    "sendall sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
+    "sendall sendfile sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
 )
 
 REAL: WeakSet[socket.socket] = WeakSet()

@@ -88,11 +88,10 @@ class SocketCalls:
             filled += len(part)
         return filled, ancillary, told, source
 
-    def get_inheritable(self) -> bool:
-        return False
-
-    def set_inheritable(self, inheritable: bool) -> None:
-        """There are no child processes to inherit it."""
+    def sendfile(self: _Core, file: Any, offset: int = 0, count: int | None = None) -> int:
+        if self.gettimeout() == 0:
+            raise ValueError("non-blocking sockets are not supported")
+        raise NotSimulated("sendfile() on a blocking socket would stop the whole simulation; use loop.sendfile")
 
     def makefile(self: _Core, *arguments: Any, **options: Any) -> Any:
         """As a real one's, over another descriptor: the open socket is closed with the last of them."""

@@ -183,6 +183,26 @@ class OpenSocket(BareSocket):
         if self._shared is not None:
             self.share()
 
+    @property
+    def file_blocks(self) -> bool:
+        """Whether calls on its file wait (no O_NONBLOCK), whatever its objects do about that by themselves."""
+        return self._waits
+
+    @file_blocks.setter
+    def file_blocks(self, blocks: bool) -> None:
+        self._waits = blocks
+        self.share()
+
+    def get_inheritable(self) -> bool:
+        self._check_open()
+        return self._descriptor in self._selector.inheritable
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """It is noted: there are no child processes to inherit it."""
+        self._check_open()
+        others = self._selector.inheritable - {self._descriptor}
+        self._selector.inheritable = others | {self._descriptor} if inheritable else others
+
     def take_number(self, descriptor: int) -> None:
         """Have a real descriptor, for the program may have noted its number; closed with this one."""
         self._selector.renumber(self, descriptor)

@@ -21,7 +21,7 @@ FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of th
 class Selector:
     """A node's sockets, and which of them may have something (`marked`)."""
 
-    __slots__ = ("_descriptor", "_numbers", "detached", "loop", "marked", "sockets")
+    __slots__ = ("_descriptor", "_numbers", "detached", "inheritable", "loop", "marked", "sockets")
 
     def __init__(self, loop: "Turns") -> None:
         self.loop = loop
@@ -29,6 +29,8 @@ class Selector:
         self.marked: dict[int, SimulatedSocket] = {}
         self.detached: frozenset[int] = frozenset()
         """Descriptors that no object of the program has since `detach()`."""
+        self.inheritable: frozenset[int] = frozenset()
+        """Those that a child process would have."""
         self._numbers: dict[int, Number] | None = None
         """Descriptors of the real machine that adopted sockets have; None = there was none yet."""
         self._descriptor = FIRST_DESCRIPTOR
@@ -51,6 +53,8 @@ class Selector:
         self.marked.pop(descriptor, None)
         if self.detached:
             self.detached -= {descriptor}
+        if self.inheritable:
+            self.inheritable -= {descriptor}
         if self._numbers:
             self._numbers.pop(descriptor, None)
 

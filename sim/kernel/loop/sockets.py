@@ -11,6 +11,7 @@ import os
 import socket
 from asyncio import Handle
 from collections.abc import Callable
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
@@ -52,6 +53,24 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if self.type != socket.SOCK_STREAM:
             return EVENT_WRITE
         return 0 if self._connecting is not None else EVENT_WRITE | EVENT_READ  # Linux: POLLHUP, nothing will come
+
+    def events(self) -> int:
+        """As Linux's poll() has it (tcp_poll, udp_poll): beside what `poll` says errors, and ends."""
+        stands = self.poll()
+        found = (POLLIN if stands & EVENT_READ else 0) | (POLLOUT if stands & EVENT_WRITE else 0)
+        endpoint = self._endpoint
+        if endpoint is not None:
+            if endpoint.eof or endpoint.reads_no_more or endpoint.error is not None:
+                found |= POLLRDHUP
+            if endpoint.has_ended:
+                found |= POLLHUP
+        elif self.type == socket.SOCK_STREAM and self._listener is None and self._connecting is None:
+            found = POLLOUT | POLLHUP
+        if self._error or (endpoint is not None and endpoint.has_error):
+            found |= POLLERR
+        elif self._datagrams is not None and self._datagrams.has_error:
+            found = POLLOUT | POLLERR | (POLLIN if len(self._datagrams.queue) > 1 else 0)
+        return found
 
     def watch(self, reader: Handle | None, writer: Handle | None) -> None:
         """From now on the loop runs these when there is something to read, or room to write."""

@@ -10,9 +10,11 @@ from sim.kernel.patches import (
     aiodns,
     asyncio_hashes,
     clock_and_random,
+    descriptors,
     garbage,
     never_awaited,
     other_loops,
+    polling,
     real_clients,
     rebind,
     signals,
@@ -41,7 +43,7 @@ def install() -> None:
     warn_if_untried()
     for part in (clock_and_random, socket_module, tls_sockets, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
-    for part in (unix_files, garbage, threads, real_clients, aiodns):
+    for part in (descriptors, polling, unix_files, garbage, threads, real_clients, aiodns):
         part.install()
     rebind.rebind()
 

@@ -9,6 +9,7 @@ import _socket
 import os
 import socket
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
@@ -34,9 +35,6 @@ def install() -> None:
         "gethostbyaddr",
     ):
         rebind.replace(socket, name, _names(name, getattr(socket, name)))
-    for module in (os, socket):
-        rebind.replace(module, "close", _of_descriptor(module.close, lambda found: found.close()))
-        rebind.replace(module, "dup", _of_descriptor(module.dup, lambda found: found.another(-1).detach()))
     for name in ("connect", "connect_ex", "accept"):
         rebind.put(socket.socket, name, _adopting(name))
     rebind.replace(socket, "socketpair", _dispatch(socket.socketpair, _socketpair))
@@ -66,15 +64,6 @@ def _adopting(name: str) -> Callable[..., Any]:
     return call
 
 
-def _of_descriptor(real: Callable[..., Any], simulated: Callable[[Any], Any]) -> Callable[..., Any]:
-    def function(fd: Any) -> Any:
-        node: Any = running()
-        found = None if node is None else node.loop._selector.sockets.get(fd)
-        return real(fd) if found is None else simulated(found)
-
-    return function
-
-
 def _names(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
     asks = _dispatch(real, lambda node, *args, **options: getattr(node.names, name)(*args, **options))
     asks.__dict__["asks_node"] = True  # the loop looks for it, in case somebody has put another there
@@ -93,9 +82,13 @@ def _new(cls: Any, *args: Any, **options: Any) -> Any:
 def _of_node(node: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:
     selector = node.loop._selector
     if fileno is not None:
+        fileno = index(fileno)
+        if fileno < 0:
+            raise ValueError("negative file descriptor")
         found = with_descriptor(selector, fileno)
         if found is not None:
             return found
+        os.fstat(fileno)  # raises where nobody has it
         raise NotSimulated(f"file descriptor {fileno} is not a simulated socket; make one on the node")
     family = socket.AF_INET if family == -1 else family
     kind = socket.SOCK_STREAM if type == -1 else type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)

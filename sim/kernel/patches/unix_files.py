@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.kernel.loop.bare import unix_file
 from sim.kernel.patches import rebind
+from sim.kernel.patches.descriptors import socket_with, status
 from sim.kernel.running import running
 
 __all__ = ["install"]
@@ -32,7 +33,12 @@ def install() -> None:
 def _where_a_socket_is(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
     def function(path: Any, *args: Any, **options: Any) -> Any:
         node: Any = running()
-        if node is None or not node.host.paths or isinstance(path, int):
+        if node is None:
+            return real(path, *args, **options)
+        if isinstance(path, int):
+            found = socket_with(node, path)
+            return real(path, *args, **options) if found is None or simulated is not _stat else status(found)
+        if not node.host.paths:
             return real(path, *args, **options)
         file = unix_file(path)
         return real(path, *args, **options) if file not in node.host.paths else simulated(node.host, file, *args)

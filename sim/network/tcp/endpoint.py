@@ -277,6 +277,16 @@ class Endpoint:
         return error
 
     @property
+    def has_error(self) -> bool:
+        """Whether there is one that no call has told of yet."""
+        return self._untold is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can be sent and nothing more will come."""
+        return self.over or (self._ended and self.reads_no_more)
+
+    @property
     def over(self) -> bool:
         """Whether both directions have ended, or it was reset: it has no peer any more."""
         return self.error is not None or (self._ended and self.eof)

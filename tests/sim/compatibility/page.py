@@ -32,6 +32,8 @@ TWINS = {
     "test_sockets": "`sock_*`, sockets of one's own",
     "test_shutdown": "`shutdown`: connections, listeners, datagrams",
     "test_descriptors": "descriptors: `detach`, `dup`, `fromfd`, `socket(fileno=)`",
+    "test_descriptor_calls": "descriptors given to `os`, `fcntl` and `socket`",
+    "test_polling": "`select`, `poll`, `epoll`, `selectors`",
     "test_socket_options": "options of sockets",
     "test_socket_refusals": "what a socket refuses",
     "test_addresses": "ports and addresses",
@@ -51,6 +53,8 @@ REFUSED = {
     "what blocks on the thread of an event loop, and has to wait: `connect` to another machine, `accept`, `recv`, …": (
         "streams, `loop.sock_*`, the same in a thread (`asyncio.to_thread`)"
     ),
+    "`select`, `poll`, `epoll` and `selectors` where nothing is ready and they would wait": "a timeout of 0, "
+    "`loop.add_reader`, `loop.sock_*`",
     "an event loop in a thread of a node (`asyncio.run`, `uvicorn.Server.run`, blocking portals)": "a task, or a node "
     "of its own",
     "a thread that was begun off the nodes and calls into one, a real socket that connects to a simulated server": "a "

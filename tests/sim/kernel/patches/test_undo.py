@@ -9,12 +9,14 @@ import sys
 import pytest
 
 STATE = """
-import asyncio, asyncio.sslproto, asyncio.unix_events, datetime, gc, os, random, secrets, signal, socket, ssl, sys
+import asyncio, asyncio.sslproto, asyncio.unix_events, datetime, fcntl, gc, os, random, secrets, select, selectors
+import signal, socket, ssl, sys
 import tempfile, threading, time, types, uuid, warnings
 
 random.Random("text")  # loads a hash function, which is a variable of the module then
 
-WATCHED = [datetime, os, random, secrets, signal, socket, ssl, tempfile, threading, time, uuid, warnings]
+WATCHED = [datetime, fcntl, os, random, secrets, select, selectors, signal, socket, ssl, tempfile, threading, time]
+WATCHED += [uuid, warnings]
 WATCHED += [module for name, module in sys.modules.items() if name.partition(".")[0] == "asyncio"]
 
 def state():
