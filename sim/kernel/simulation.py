@@ -573,6 +573,11 @@ class Simulation:
         if self.trace.error is not told and self.trace.error is not None:
             raise self.trace.error
 
+    @property
+    def is_garbage(self) -> bool:
+        """Whether Python's garbage collection is about to finalise it: what refers to it weakly is cleared before."""
+        return self._itself() is None
+
     def abandon(self) -> None:
         """Nobody closed it, and it goes: say so once, and end its nodes in silence, as if they had crashed."""
         if self._closed:
@@ -585,7 +590,7 @@ class Simulation:
                 warnings.warn_explicit(text, ResourceWarning, file, line, source=self)
         finally:
             self._bury()
-            if unclosed and self._itself() is None:
+            if unclosed and self.is_garbage:
                 mute_collection()
 
     def __del__(self) -> None:

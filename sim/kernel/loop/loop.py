@@ -225,6 +225,8 @@ class NodeLoop(ConnectionMethods):
         return [task for each in self._tasks if (task := each()) is not None and task.done()]
 
     def call_exception_handler(self, context: Any) -> None:
+        if self._simulation.is_garbage:
+            self._simulation.abandon()  # one of its tasks was collected before it
         if self._dead or sys.is_finalizing():  # of a simulation that was never closed
             return
         error = context.get("exception")
