@@ -4,10 +4,11 @@ Knows no program. Tests: tests/sim/backends/test_asyncio_run.py.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+
+from sim.kernel.own_thread import in_own_thread
 
 __all__ = ["asyncio_run"]
 
@@ -20,42 +21,32 @@ def asyncio_run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(main())
-    results: list[T | BaseException] = []
     started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    pressed = False
 
     async def supervised() -> T:
         task = asyncio.current_task()
         assert task is not None
         started.append((asyncio.get_running_loop(), task))
-        if interrupted.is_set():
+        if pressed:
             raise asyncio.CancelledError
         return await main()
 
-    def body() -> None:
+    def work() -> T:
         try:
-            results.append(asyncio.run(supervised()))
-        except BaseException as error:
-            results.append(error)
-        finally:
-            ended.set()
+            return asyncio.run(supervised())
+        except asyncio.CancelledError:
+            if pressed:
+                raise KeyboardInterrupt from None
+            raise
 
-    interrupted = threading.Event()
-    ended = threading.Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
-    thread = threading.Thread(target=body, name="sockets backend")
-    try:
-        thread.start()
-        ended.wait()
-    except KeyboardInterrupt:
-        interrupted.set()
+    @contextmanager
+    def interrupted(_: int) -> Iterator[None]:
+        nonlocal pressed
+        pressed = True
         for loop, task in started:
             with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(task.cancel)
-        if thread.ident is not None:
-            ended.wait()
-            thread.join()
-        raise
-    thread.join()
-    (result,) = results
-    if isinstance(result, BaseException):
-        raise result
-    return result
+        yield
+
+    return in_own_thread(work, "sockets backend", interrupted, daemon=False)

@@ -10,7 +10,6 @@ import atexit
 import gc
 import math
 import sys
-import time
 import warnings
 from asyncio import coroutines, events
 from collections.abc import Callable, Coroutine
@@ -18,22 +17,23 @@ from functools import cached_property
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from threading import Event, Thread, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from weakref import WeakSet, ref
 
 from sim.kernel import patches
 from sim.kernel.errors import Deadlock, Livelock, RealThread, SimulationError, WallLimitExceeded
 from sim.kernel.interleaving.interleaving import FIFO, Interleaving
-from sim.kernel.interrupt import Alarm, held, innermost, on_interrupt, shortened
+from sim.kernel.interrupt import held, shortened
 from sim.kernel.leaks import Leak, called_at
+from sim.kernel.limits import Limits
 from sim.kernel.loop.loop import NodeLoop
 from sim.kernel.loop.run import Turns
 from sim.kernel.node import Node
+from sim.kernel.own_thread import in_own_thread
 from sim.kernel.pages import gather_if_grown
 from sim.kernel.patches import real_clients
 from sim.kernel.real_threads import described, real_threads
-from sim.kernel.running import outside
 from sim.kernel.teardown import bury, mute_collection
 from sim.kernel.threads import Threads, current
 from sim.kernel.waiting import is_woken, waits_for, where
@@ -116,8 +116,8 @@ class Simulation:
             raise ValueError(f'tie_break is "fifo" or "random", not {tie_break!r}')
         if not hasattr(seed, "__index__"):
             raise ValueError(f"a seed is a whole number, not {seed!r}")
-        if wall_limit is not None and (not isinstance(wall_limit, int | float) or not wall_limit > 0):
-            raise ValueError(f"wall_limit is real seconds above 0, not {wall_limit!r}")
+        self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
+        self.limits = Limits(self.schedule, wall_limit)
         # None costs less than an answer that there is nothing to choose.
         self.interleaving = None if interleaving == FIFO else Interleaving(interleaving, seed)
         self._cpu = None if cpu is None else parse_latency(cpu)
@@ -125,7 +125,6 @@ class Simulation:
         self.seed = seed
         self.debug: bool = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         """Whether its nodes' loops begin in debug mode: PYTHONASYNCIODEBUG, or Python's -X dev."""
-        self.schedule = Schedule(Random(f"{seed}/order") if tie_break == "random" else None)
         self.trace = Trace(trace)
         self.trace.on_error = self._trace_failed
         self.network = Network(self.schedule, Random(f"{seed}/network"), self.trace)
@@ -151,17 +150,10 @@ class Simulation:
         self._collected_at = self._collect_all_at = 0
         self._closed = False
         self._checked = False
-        self._interrupted = self._overran = self._asked_to_end = False
-        self._broken_off = False
-        """Whether it was ended by force, in the midst of a program's code or for its wall limit: no more of it runs."""
         self._made = called_at()
         _open.add(self)
         self._itself = ref(self)
         """None while Python's garbage collection finalises it."""
-        self._alarms: list[Alarm] = []
-        self.wall_limit = wall_limit
-        self._ran = 0.0
-        """Real seconds, where there is a limit of them."""
 
     def leave(self) -> None:
         """No node runs now."""
@@ -315,15 +307,14 @@ class Simulation:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(_first_iteration, _finalize)
         self.driving = True
-        restore = _nothing
         try:
             try:
-                restore = on_interrupt(self._interrupt)
-                return self._events(stop, until) if self.wall_limit is None else self._within_limit(stop, until)
+                self.limits.begin(thread)
+                return self._events(stop, until)
             finally:
-                self._call_off_alarms()
+                self.limits.stop_alarms()
         except KeyboardInterrupt as error:
-            raise self._ended_by_force(error) from None
+            raise self.limits.told(error, self.entered, self._waiting()) from None
         finally:
             self.driving = False
             self.leave()
@@ -334,72 +325,7 @@ class Simulation:
                 gc.unfreeze()
             if collecting:
                 gc.enable()
-            # Last: from here on Ctrl-C raises where it finds us, and all of the above must have been done.
-            restore()
-            interrupted, self._interrupted = self._interrupted, False
-            if interrupted:
-                raise KeyboardInterrupt
-
-    def _within_limit(self, stop: Callable[[], bool] | None, until: float) -> bool:
-        """As `_events`, for as long as is left of the wall limit."""
-        assert self.wall_limit is not None
-        began = time.monotonic()
-        self._alarms.append(Alarm(get_ident(), max(0.0, self.wall_limit - self._ran), self._overrun))
-        try:
-            return self._events(stop, until)
-        finally:
-            with outside():  # else it is the clock of the node that ran last
-                self._ran += time.monotonic() - began
-
-    def _overrun(self) -> None:
-        self._overran = True
-        self._end_soon()
-
-    def _interrupt(self, ends: bool) -> None:
-        """Ctrl-C: the run `ends` between two events, so that it can go on, or else goes on. Where no event ends, the
-        program is interrupted wherever it is.
-        """
-        self._interrupted = ends
-        self._alarms.append(Alarm(self.thread, 0.0, _nothing))
-        self._end_soon()
-
-    def _end_soon(self) -> None:
-        """Called at any point of any thread's code: one call of C's puts it into the queue."""
-        if not self._asked_to_end:
-            self._asked_to_end = True
-            heappush(self.schedule.queue, (self.schedule.now, -1, 0, Simulation._end_now, self))
-
-    def _end_now(self) -> None:
-        self._asked_to_end = False
-        if self._interrupted or self._overran:
-            # What an alarm raised may have been caught, and kept: by a process of SimPy's.
-            self._broken_off = any(alarm.raised for alarm in self._alarms)
-            raise KeyboardInterrupt
-        self._call_off_alarms()
-
-    def _call_off_alarms(self) -> None:
-        for alarm in self._alarms:
-            alarm.call_off()
-        self._alarms.clear()
-
-    def _ended_by_force(self, error: KeyboardInterrupt) -> BaseException:
-        """What to raise in its place: it says where the program was, and its traceback is that of the program."""
-        place, entered = innermost(error.__traceback__), self.entered
-        self._broken_off = self._broken_off or self._overran or place is not None
-        name = "the simulation" if entered is None else entered.node.name
-        if place is None:
-            text = f"at {self.now:g} s, between two events; the last was of {name}"
-        else:
-            task = None if entered is None else _failed_with(error, entered)
-            text = f"at {self.now:g} s, {name} was in {place}" + ("" if task is None else f", task {task.get_name()}")
-        tasks = "".join(f"\n{each}" for each in ["these tasks wait:", *waiting]) if (waiting := self._waiting()) else ""
-        traceback = shortened(error.__traceback__)
-        if self._overran and not self._interrupted:
-            limit = f"it has run for {self.wall_limit:g} s of real time and may run no longer"
-            return WallLimitExceeded(f"{limit}; {text}{tasks}").with_traceback(traceback)
-        self._interrupted = False
-        error.args = error.args or (text + (tasks if place is None else ""),)
-        return error.with_traceback(traceback)
+            self.limits.end()  # last of all
 
     def _events(self, stop: Callable[[], bool] | None, until: float) -> bool:
         """The inner loop: the schedule's step() written out."""
@@ -479,36 +405,10 @@ class Simulation:
             work()
             return
         __tracebackhide__ = True
-        failed: list[BaseException] = []
-
-        def in_thread() -> None:
-            try:
-                work()
-            except BaseException as error:
-                failed.append(error)
-            finally:
-                ended.set()
-
-        ended = Event()  # Ctrl-C in Thread.join makes Python (3.11, 3.12) believe that the thread has ended
-        thread = Thread(target=in_thread, name="simulation", daemon=True)
         try:
-            thread.start()
-            ended.wait()
-        except KeyboardInterrupt:
-            if thread.ident is not None:
-                alarm = Alarm(thread.ident, 0.0, _nothing)
-                self._interrupted = True
-                self._end_soon()
-                ended.wait()
-                alarm.call_off()
-                self._interrupted = False
-            failed = failed or [KeyboardInterrupt()]
-        if thread.ident is not None:
-            thread.join()
-        if failed:
-            if isinstance(failed[0], KeyboardInterrupt | WallLimitExceeded):
-                raise failed[0].with_traceback(shortened(failed[0].__traceback__)) from None
-            raise failed[0]
+            in_own_thread(work, "simulation", self.limits.interrupted, daemon=True)
+        except (KeyboardInterrupt, WallLimitExceeded) as error:
+            raise error.with_traceback(shortened(error.__traceback__)) from None
 
     def deadlock(self, what: str) -> Deadlock:
         """The error that names every task that waits, and where."""
@@ -547,7 +447,7 @@ class Simulation:
             raise SimulationError("a simulation cannot be closed by what runs in it; close it when `run` has returned")
         self._checked = True
         try:
-            if not self._broken_off:
+            if not self.limits.broken_off:
                 waiting = [node for node in self.nodes.values() if node.running]
                 for node in waiting:
                     node.shut_down(self.leaks.extend, settle=CLOSE_SETTLE)
@@ -618,16 +518,6 @@ def _told(function: Any, argument: Any) -> str:
     owner = getattr(function, "__self__", argument)
     whose = getattr(getattr(owner, "node", owner), "name", "")
     return f"{getattr(function, '__qualname__', repr(function))}" + (f" of {whose}" if whose else "")
-
-
-def _nothing(*_: Any) -> None:
-    """There is nothing to do."""
-
-
-def _failed_with(error: BaseException, loop: Turns) -> "asyncio.Task[Any] | None":
-    """The task of that loop that this has just ended; to look at it marks the error as seen."""
-    ended = (task for task in loop.node.loop.ended() if not task.cancelled() and task.exception() is error)
-    return next(ended, None)
 
 
 def _throw(error: BaseException) -> None:

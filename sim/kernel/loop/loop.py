@@ -23,7 +23,8 @@ from sim.kernel.executor import Executor
 from sim.kernel.leaks import made_here
 from sim.kernel.loop.connections import ConnectionMethods
 from sim.kernel.loop.handles import FINDS_LOOP_FAST, IN_CALLBACK, PRIVATE, NodeFuture, NodeTask, called, module_of
-from sim.kernel.loop.run import NO_WAKE, as_made_above
+from sim.kernel.loop.report import as_made_above, as_made_outside
+from sim.kernel.loop.run import NO_WAKE
 from sim.kernel.loop.selector import Transports
 from sim.kernel.normalize import plain, said
 from sim.kernel.threads import Threads, current
@@ -206,7 +207,7 @@ class NodeLoop(ConnectionMethods):
             if self._debug:
                 with self.open_to_all():
                     task = kind.numbered(self.next_number(), coro, self, options)
-                _as_made_outside(task)
+                as_made_outside(task)
             else:
                 task = kind.numbered(self.next_number(), coro, self, options)
             task.made = made_here()
@@ -370,16 +371,6 @@ class _Nothing(list[Any]):
 
     def append(self, _: Any) -> None:
         pass
-
-
-def _as_made_outside(task: NodeTask) -> None:
-    """In debug mode a task remembers where it was made: not in these files."""
-    trace: Any = task._source_traceback  # type: ignore[attr-defined]
-    while trace and trace[-1].filename.startswith(_HERE):
-        del trace[-1]
-
-
-_HERE = __file__.rpartition("/loop/")[0] + "/"
 
 
 def _leaves_it_to_the_loop(*_: Any) -> None:

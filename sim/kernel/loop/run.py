@@ -10,27 +10,27 @@ tests/sim/kernel/loop/test_loop.py, tests/sim/kernel/test_simulation.py.
 
 import asyncio
 import math
-from asyncio import events, format_helpers, futures, selector_events
+from asyncio import events, futures, selector_events
 from collections.abc import Callable
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sim.kernel.cpython import IS_TRIED
 from sim.kernel.errors import Livelock
 from sim.kernel.interleaving.chooser import Chooser, InOrder
-from sim.kernel.loop.handles import IN_CALLBACK, Handle, TimerHandle
+from sim.kernel.loop.handles import Handle, TimerHandle
+from sim.kernel.loop.report import as_made_above, report, shown
 from sim.kernel.loop.selector import Selector
 from sim.kernel.loop.sockets import SimulatedSocket
-from sim.kernel.waiting import where
 from sim.kernel.work import FREE_LOOKS, FREE_TURNS
 
 if TYPE_CHECKING:
     from sim.kernel.node import Node
 
-__all__ = ["NO_WAKE", "Turns", "as_made_above"]
+__all__ = ["NO_WAKE", "Turns"]
 
 NO_WAKE = math.inf
 MANY_CANCELLED = 100  # asyncio's _MIN_SCHEDULED_TIMER_HANDLES
@@ -203,7 +203,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                _report(handle, error)
+                report(handle, error)
             if (self._ready or self._marked) and not self._halted:
                 self._turns()
         finally:
@@ -282,7 +282,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                         self._ready[:0] = ready[::-1]
                         raise
                     except BaseException as error:
-                        _report(handle, error)
+                        report(handle, error)
                     if self._halted:
                         self._break_off(ready[::-1])
                         return
@@ -326,7 +326,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                         self._ready[:0] = order.give_back()
                         raise
                     except BaseException as error:
-                        _report(handle, error)
+                        report(handle, error)
                     if cost is not None:
                         took = cost()
                         self.node.work.seconds += took
@@ -368,7 +368,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
     def _livelock(self, turns: int, last: Any) -> Livelock:
         spent = self.node.work.spent(self._schedule.now)
         return Livelock(
-            f"{self.node.name} has run {turns} turns in {spent:.0f} s and never waited; the last was {_shown(last)}"
+            f"{self.node.name} has run {turns} turns in {spent:.0f} s and never waited; the last was {shown(last)}"
         )
 
     def _waits(self) -> None:
@@ -535,44 +535,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
 _number = count().__next__
 _WAKE_UP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 """The callback of asyncio.sleep's timer: it only sets a future, so its context need not be entered."""
-_HIDES_ARGUMENTS = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or ())
-"""Whether asyncio shows a callback's arguments in debug mode only, as from 3.13 on."""
 
 
 def _yes() -> bool:
     return True
-
-
-def _report(handle: Any, error: BaseException) -> None:
-    """Tell the loop's exception handler what a callback raised, as Handle._run does; sys.exit ends the process."""
-    if isinstance(error, SystemExit):
-        handle._loop.left(error)
-        return
-    debug = {"debug": handle._loop._debug} if _HIDES_ARGUMENTS else {}
-    called = format_helpers._format_callback_source(handle._callback, handle._args, **debug)
-    context = {"message": f"{IN_CALLBACK}{called}", "exception": error, "handle": handle}
-    if handle._source_traceback:
-        context["source_traceback"] = handle._source_traceback
-    try:
-        handle._loop.call_exception_handler(context)
-    except SystemExit as left:  # in a handler of the program's own
-        handle._loop.left(left)
-
-
-def _shown(handle: events.Handle) -> str:
-    """The text for a handle: the name of the task, where it is a task's step."""
-    task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-    if not isinstance(task, asyncio.Task):
-        return repr(handle)
-    return f"{task.get_name()}, which has ended" if task.done() else f"{task.get_name()} in {where(task)}"
-
-
-_H = TypeVar("_H", bound=events.Handle)
-
-
-def as_made_above(handle: _H) -> _H:
-    """In debug mode a handle remembers where it was made: not in this file."""
-    trace: Any = handle._source_traceback  # type: ignore[attr-defined]
-    if trace:
-        del trace[-1]
-    return handle

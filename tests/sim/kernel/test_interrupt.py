@@ -131,7 +131,7 @@ def test_an_interrupt_in_a_notebook_stops_the_run_and_it_can_go_on(monkeypatch):
         seen = []
         with Simulation(1) as simulation:
             simulation.add_node("a").start(says_so, seen)
-            monkeypatch.setattr("sim.kernel.simulation.Event", Interrupted)
+            monkeypatch.setattr("sim.kernel.own_thread.Event", Interrupted)
             with pytest.raises(KeyboardInterrupt):
                 simulation.run(until=1e9)
             monkeypatch.undo()
@@ -312,7 +312,7 @@ def test_a_wall_limit_counts_all_runs_of_a_simulation_and_is_not_met_by_a_short_
         simulation.add_node("a").start(ticks, [])
         simulation.run(until=1.0)
         simulation.run(until=2.0)
-        simulation.wall_limit = 1e-9
+        simulation.limits.wall_limit = 1e-9
         with pytest.raises(WallLimitExceeded):
             simulation.run()
 
