@@ -18,10 +18,13 @@ class Unwritable(Exception):
 def writable_file(option: str, path: Path, ours: str = "") -> Path:
     """The file, which is left as it was; its directory is made. Raises Unwritable.
 
-    With `ours` also where the file is there already, and that is not among its first bytes: it is somebody's.
+    With `ours` it is a file that is read again: neither a pipe nor a device, which keep nothing, nor one that is there
+    already without that among its first bytes, which is somebody's.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if ours and path.exists() and not (path.is_file() or path.is_dir()):
+            raise Unwritable(f"{option} {path}: what is written there cannot be read again; name a file")
         try:
             # Without waiting for somebody to read, where it is a pipe with a name.
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))

@@ -49,6 +49,18 @@ def test_directories_that_are_missing_are_made(words, folder):
     assert (folder / "new" / "deep" / "place").exists()
 
 
+@pytest.mark.parametrize("place", ["/dev/null", "pipe"])
+def test_a_trace_is_kept_where_it_can_be_read_again(place, monkeypatch, capsys):
+    monkeypatch.setattr("sim.backends.runner", None)
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        err = refused(["run", "holds.toml", "--trace"], place, capsys)
+    finally:
+        os.close(reader)
+    assert err == f"rpcnet-sim: --trace {place}: what is written there cannot be read again; name a file\n"
+
+
 def test_looking_leaves_a_file_as_it_was(tmp_path):
     (tmp_path / "old").write_text("kept")
     writable_file("--trace", tmp_path / "old")

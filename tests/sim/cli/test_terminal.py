@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import pytest
 
@@ -93,12 +92,16 @@ def test_output_that_is_cut_short_changes_no_exit_code(words, code):
         assert process.wait(timeout=60) == code
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
-def test_a_full_disk_under_the_trace_ends_the_run_in_one_line(capsys):
-    assert execute(["run", "holds.toml", "--trace", "/dev/full"]) == 3
-    out, err = capsys.readouterr()
-    assert out == "" and len(err.splitlines()) == 1
-    assert "No space left on device: the trace /dev/full cannot be written on; free some space" in err
+def test_a_full_disk_under_the_trace_ends_the_run_in_one_line():
+    """With the limit on the size of a file in the place of a full disk."""
+    done = subprocess.run(
+        **command("run", "holds.toml", "--trace", "kept.trace"),
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)),
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1), done.stderr
+    assert "File too large: the trace kept.trace cannot be written on; free some space" in done.stderr
 
 
 @pytest.mark.parametrize(
