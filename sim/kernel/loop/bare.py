@@ -130,6 +130,17 @@ def is_real_socket(file: str) -> bool:
     return stat.S_ISSOCK(_real_mode(file))
 
 
+def is_served(file: str) -> bool:
+    """Whether a socket of the real machine is bound there; a file that was left behind refuses, as anywhere."""
+    try:
+        with outside(), open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as listed:
+            names = [columns[7] for line in listed if len(columns := line.rstrip("\n").split(maxsplit=7)) == 8]
+    except OSError:  # no Linux
+        return True
+    # One that was bound by a relative path stands there by that.
+    return any(name == file or (name[0] != "/" and os.path.basename(name) == os.path.basename(file)) for name in names)
+
+
 def _real_mode(file: str) -> int:
     try:
         with outside():

@@ -17,7 +17,7 @@ from typing import Any
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import is_real_file, is_real_socket, unix_file, unix_path
+from sim.kernel.loop.bare import is_real_file, is_real_socket, is_served, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.descriptors import OpenSocket, would_stop
 from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times
@@ -142,12 +142,13 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             if key not in self._host.paths:
                 self._selector.loop.take_in(key)
             if key not in self._host.paths:
-                if is_real_socket(key):
+                is_file = is_real_socket(key)
+                if is_file and is_served(key):
                     raise NotSimulated(
                         f"{key!r} is a Unix socket of the real machine, which no simulated node reaches; make its "
                         "server on the node"
                     )
-                number = errno.ECONNREFUSED if key.startswith("\0") else errno.ENOENT
+                number = errno.ECONNREFUSED if is_file or key.startswith("\0") else errno.ENOENT
                 raise OSError(number, os.strerror(number))
             self._peer_path = self._host.paths[key].bound_to
         elif self.blocks and current() is None and not self._host.owns(key[0]):

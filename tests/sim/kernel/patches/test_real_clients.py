@@ -3,10 +3,12 @@
 import asyncio
 import errno
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from sim import NotSimulated, Simulation
+from sim import NotSimulated, Simulation, run
 from tests.sim.twins.twin import unix_path
 
 
@@ -56,3 +58,34 @@ def test_other_refusals_of_real_sockets_are_as_ever(served):
 def test_a_real_client_of_a_real_server_connects(served):
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         assert client.getpeername() == server.getsockname()
+
+
+SERVER = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_node_is_told_of_a_unix_socket_of_the_real_machine_while_it_is_served(tmp_path):
+    path = str(tmp_path / "s")
+
+    async def main():
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, path)
+
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdout.readline()
+        with pytest.raises(NotSimulated, match="is a Unix socket of the real machine"):
+            run(main(), seed=1)
+        server.stdin.close()  # it ends
+        server.wait(timeout=20)
+    with pytest.raises(ConnectionRefusedError):  # the file is still there
+        run(main(), seed=1)
