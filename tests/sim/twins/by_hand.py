@@ -1,5 +1,7 @@
 """Sockets that a program makes itself, for `loop.sock_*` and for calls of their own."""
 
+import asyncio
+import contextlib
 import socket
 
 
@@ -15,6 +17,17 @@ def client():
     sock = socket.socket()
     sock.setblocking(False)
     return sock
+
+
+@contextlib.asynccontextmanager
+async def connected():
+    """Two sockets that are connected, made by hand."""
+    with listener() as listening, client() as one:
+        await asyncio.get_running_loop().sock_connect(one, listening.getsockname())
+        other, _ = listening.accept()
+        with other:
+            other.setblocking(False)
+            yield one, other
 
 
 def log_calls(log, who, **calls):

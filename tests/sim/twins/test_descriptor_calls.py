@@ -1,26 +1,13 @@
 """Descriptors of sockets given as numbers to `os`, `fcntl` and `socket`: reading, writing, flags, and closed ones."""
 
-import asyncio
-import contextlib
 import fcntl
 import os
 import socket
 import stat
 import tempfile
 
-from tests.sim.twins.by_hand import client, listener, log_calls
+from tests.sim.twins.by_hand import client, connected, log_calls
 from tests.sim.twins.twin import Log, moment, twin
-
-
-@contextlib.asynccontextmanager
-async def connected():
-    """Two sockets that are connected, made by hand."""
-    with listener() as listening, client() as one:
-        await asyncio.get_running_loop().sock_connect(one, listening.getsockname())
-        other, _ = listening.accept()
-        with other:
-            other.setblocking(False)
-            yield one, other
 
 
 @twin

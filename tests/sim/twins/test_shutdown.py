@@ -1,24 +1,12 @@
 """What `shutdown()` ends: directions of a connection, listeners, datagram and Unix sockets, and what comes after it."""
 
 import asyncio
-import contextlib
 import socket
 
-from tests.sim.twins.by_hand import client, listener, log_calls
+from tests.sim.twins.by_hand import client, connected, listener, log_calls
 from tests.sim.twins.twin import Log, Pair, moment, twin
 
 ERROR = socket.SOL_SOCKET, socket.SO_ERROR
-
-
-@contextlib.asynccontextmanager
-async def connected():
-    """Two sockets that are connected, made by hand."""
-    with listener() as listening, client() as one:
-        await asyncio.get_running_loop().sock_connect(one, listening.getsockname())
-        other, _ = listening.accept()
-        with other:
-            other.setblocking(False)
-            yield one, other
 
 
 @twin
