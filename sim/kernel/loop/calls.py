@@ -47,12 +47,6 @@ class SocketCalls:
             return error.errno
         return 0
 
-    def sendall(self: _Core, data: Any, flags: int = 0) -> None:
-        with memoryview(data).cast("B") as view:
-            sent = self.send(bytes(view))
-            while sent < len(view):
-                sent += self.send(bytes(view[sent:]))
-
     def sendmsg(self: _Core, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         if ancdata:
             raise NotSimulated("a simulated socket sends bytes only: no ancillary data, no file descriptors")

@@ -103,10 +103,14 @@ class OpenSocket(BareSocket):
         raise NotImplementedError
 
     def wait_for(self, event: int, what: str) -> None:
+        """`wait_within` the socket's own time-out."""
+        self.wait_within(self._timeout, event, what)
+
+    def wait_within(self, seconds: float | None, event: int, what: str) -> None:
         """Return when a call may be tried again that cannot be answered now: a thread of the node waits, others go on.
 
-        Raises BlockingIOError where the socket does not block, TimeoutError after its time-out, and NotSimulated on the
-        loop's own thread, but where a thread of the node has the other end.
+        None = without a limit. Raises BlockingIOError where the socket does not block, TimeoutError after so many
+        seconds, and NotSimulated on the loop's own thread, but where a thread of the node has the other end.
         """
         if not self.blocks:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -115,7 +119,7 @@ class OpenSocket(BareSocket):
             raise would_stop(what)
         if self._waiting is None:
             self._waiting = []
-        if not loop.threads.wait_for(lambda: self.poll() & event, self._waiting, self._timeout):
+        if not loop.threads.wait_for(lambda: self.poll() & event, self._waiting, seconds):
             raise TimeoutError("timed out")
 
     def mark(self) -> None:

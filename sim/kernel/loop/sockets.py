@@ -290,6 +290,20 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             sent += self.send_now(data[sent:])
         return sent
 
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As a real one's: its time-out is for all of it."""
+        with memoryview(data).cast("B") as view:
+            data = bytes(view)
+        time = self._selector.loop.time
+        end = time() + self._timeout if self._timeout else None
+        sent = self.send(data)
+        while sent < len(data):
+            left = None if end is None else end - time()
+            if left is not None and left <= 0:
+                raise TimeoutError("timed out")
+            self.wait_within(left, EVENT_WRITE, "send")
+            sent += self.send_now(data[sent:])
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         if flags or size <= 0:
             return self._receive_otherwise(size, flags)[0]

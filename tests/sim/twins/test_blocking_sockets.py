@@ -124,6 +124,26 @@ async def test_time_outs_of_sockets(log: Log):
 
 
 @twin
+async def test_the_time_out_of_sendall_is_for_all_of_it(log: Log):
+    """The peer reads now and then: each part is sent in time, and all of them are not."""
+    one, other = socket.socketpair()
+    one.settimeout(4 * A_MOMENT)
+    over = threading.Event()
+
+    def read_slowly():
+        while not over.is_set():
+            time.sleep(2 * A_MOMENT)
+            other.recv(2**17)
+
+    with one, other:
+        reading = asyncio.ensure_future(asyncio.to_thread(read_slowly))
+        await log.attempt("sendall", "times out", asyncio.to_thread(one.sendall, bytes(2**23)))
+        over.set()
+        one.shutdown(socket.SHUT_WR)  # it may wait for more
+        await reading
+
+
+@twin
 async def test_datagrams_in_a_thread(log: Log):
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         one.bind(("127.0.0.1", 0))
