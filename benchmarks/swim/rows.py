@@ -1,7 +1,8 @@
 """The fourteen figures: each row's cells, how many seeds, what the others publish, and what ours must hold.
 
 A row is measured with our preset, with memberlist's values (`memberlist`), with plain SWIM (`plain`: local health,
-confirmations, buddy system and TCP probe off), and where members flap with our preset without hold-down (`undamped`).
+confirmations, buddy system and TCP probe off), where members flap with our preset without hold-down (`undamped`), and
+where news spreads with plain SWIM that has probes and acks alone to carry it (`piggyback`).
 Percentiles are nearest rank over pairs (survivor, seed). A limit is that of the row: it is never changed to fit.
 """
 
@@ -34,6 +35,8 @@ def config_of(arm: str) -> ClusterConfig:
     )
     if arm == "plain":
         return plain
+    if arm == "piggyback":  # news travels on probes and acks, as in §4.1 of the SWIM paper; no gossip ticks
+        return replace(plain, gossip_interval=3600.0)
     if arm == "formula":
         return replace(plain, probe_order="random", push_pull_interval=0.0)
     if arm == "dsn2002":  # SWIM's own settings of §5.3
@@ -501,7 +504,7 @@ ROWS: dict[int, Row] = {
             9,
             "tags, 100 members, 1 % loss",
             "Serf's formula 1.4 s (99 %), scalecube 3.18 s",
-            [Cell("n=100", workloads.tags, quick=25, arms=THREE, control=200)],
+            [Cell("n=100", workloads.tags, quick=25, arms=(*THREE, "piggyback"), control=200)],
             tag_updates,
         ),
         Row(
