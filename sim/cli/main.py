@@ -87,8 +87,12 @@ def _failed(error: Exception) -> int:
         return USAGE
     from sim.backends.program import ProgramError
     from sim.scenario.mistake import ScenarioError
+    from sim.study.refusal import SweepError
     from sim.trace import TraceError
 
+    if isinstance(error, SweepError):
+        output.wrong(str(error))
+        return INTERNAL
     if isinstance(error, ProgramError | TraceError):
         output.wrong(str(error))
         return USAGE

@@ -5,7 +5,9 @@ What a run is, is in sim.scenario.
 Tests: tests/sim/cli/test_run_and_check.py.
 """
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,23 +29,25 @@ from sim.cli.arguments import (
     seeds_of,
     wall_seconds,
 )
-from sim.cli.exits import CODES, INTERRUPTED, UsageError, worst
+from sim.cli.exits import CODES, INTERNAL, INTERRUPTED, UsageError, worst
 from sim.cli.pages import write_page
 from sim.paths import writable_directory, writable_file
 
 if TYPE_CHECKING:
     from sim.scenario.run import Run
     from sim.scenario.schema import Scenario
+    from sim.study import Crash
+
+    Runs = Generator[Run | Crash, None, None]
 
 __all__ = ["run"]
-
-Once = Callable[["Scenario", int], "tuple[Run, Path | None]"]
 
 
 def run(
     *files: str,
     seed: Annotated[int | None, Whole, Parameter(help="Instead of the file's.")] = None,
     seeds: Seeds = None,
+    jobs: Annotated[int, Whole, Parameter(help="Processes that share the seeds; what programs print is lost.")] = 1,
     backend: Annotated[Literal["sim", "sockets"], Parameter(help="Virtual time, or real processes.")] = "sim",
     slack: Annotated[
         float | None, Parameter(help="Widens within and max on sockets: machines are noisy. [default: 3]")
@@ -71,6 +75,16 @@ def run(
     demand_files("run", files)
     if seed is not None and seeds is not None:
         raise UsageError("give --seed or --seeds, not both")
+    if jobs != 1 and (seeds is None or backend != "sim"):
+        raise UsageError("--jobs is for --seeds in virtual time: there alone runs side by side change nothing")
+    if jobs != 1:
+        from sim.study.pool import processes
+        from sim.study.refusal import Refused
+
+        try:
+            processes(jobs)
+        except Refused as error:
+            raise UsageError(str(error)) from None
     if slack is not None and backend == "sim":
         raise UsageError(
             "--slack is for --backend sockets: in virtual time within and max are meant as they are written"
@@ -108,34 +122,50 @@ def run(
                 f"--report {report}: the index.html in it is of no report, and is left alone; name another one"
             )
 
-    def once(scenario: "Scenario", seed: int) -> "tuple[Run, Path | None]":
-        directory, path = None, trace
-        if report is not None:
-            # One run: the directory itself; several: one in it for each.
-            parts = [scenario.name] * (len(files) > 1) + [f"seed-{seed}"] * (several is not None)
-            directory = report.joinpath(*parts)
-        if trace is None and directory is not None:
-            path = writable_directory("--report", directory) / TRACE
-        found = running.run(
-            scenario,
-            seed=seed,
-            backend=backend,
-            trace=path,
-            defects=defects,
-            slack=slack or running.SLACK,
-            wall_limit=limit,
-        )
-        for warning in found.warnings:
-            output.note(f"{scenario.name}: {warning}")
-        if directory is None:
-            return found, None
-        return found, write_page(directory, found.result() | {"report": "index.html"}, found.trace.path)
+    def trace_of(scenario: "Scenario", seed: int) -> Path | None:
+        if report is None:
+            return trace
+        directory = directory_of(scenario)
+        return writable_directory("--report", directory / f"seed-{seed}" if several is not None else directory) / TRACE
+
+    def directory_of(scenario: "Scenario") -> Path:
+        """One file: the directory itself; several: one in it for each."""
+        assert report is not None
+        return report / scenario.name if len(files) > 1 else report
+
+    def one_by_one(scenario: "Scenario", seeds: Sequence[int]) -> "Runs":
+        for each in seeds:
+            yield running.run(
+                scenario,
+                seed=each,
+                backend=backend,
+                trace=trace_of(scenario, each),
+                defects=defects,
+                slack=slack or running.SLACK,
+                wall_limit=limit,
+            )
+
+    def side_by_side(scenario: "Scenario", seeds: Sequence[int], scratch: Path) -> "Runs":
+        from sim.study.pool import runs
+
+        traces = scratch if report is None else writable_directory("--report", directory_of(scenario))
+        for found in runs(scenario, seeds, jobs, traces, defects=defects, wall_limit=limit):
+            if report is None and isinstance(found, running.Run):
+                found = found.owning_its_trace()
+            yield found
 
     try:
         for scenario in scenarios:
             chosen = [scenario.seed if seed is None else seed] if several is None else several
-            title = f"{scenario.name} ({backend})"
-            _run_seeds(scenario, chosen, once, codes, title=title, many=several is not None, json=json)
+            with ExitStack() as stack:
+                if jobs == 1:
+                    runs = one_by_one(scenario, chosen)
+                else:
+                    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-run-"))
+                    runs = side_by_side(scenario, chosen, Path(scratch))
+                stack.enter_context(closing(runs))
+                title, many = f"{scenario.name} ({backend})", several is not None
+                _tell(scenario, chosen, runs, codes, title=title, many=many, pages=report is not None, json=json)
     except BrokenPipeError:
         terminal.unread()
     except KeyboardInterrupt as error:
@@ -144,22 +174,37 @@ def run(
     return worst(codes)
 
 
-def _run_seeds(
-    scenario: "Scenario", seeds: Sequence[int], once: Once, codes: list[int], *, title: str, many: bool, json: bool
+def _tell(
+    scenario: "Scenario",
+    seeds: Sequence[int],
+    runs: "Runs",
+    codes: list[int],
+    *,
+    title: str,
+    many: bool,
+    pages: bool,
+    json: bool,
 ) -> None:
-    """Adds the code of each run to `codes` as soon as it is known."""
+    """Show each run as it comes; adds the code of each to `codes` as soon as it is known. `pages`: each gets one."""
     import msgspec
 
     from sim.kernel.interrupt import noticed
+    from sim.scenario.run import Run
 
     results: list[output.Result] = []
     pair = _Pair()
     try:
         with noticed() as check_interrupt, terminal.progress(title, len(seeds)) as advance:
-            for seed in seeds:
+            for found in runs:
                 check_interrupt()
-                found, page = once(scenario, seed)
-                results.append(output.Result(seed, found.verdict, found.wall_seconds))
+                if not isinstance(found, Run):  # it took its process with it
+                    output.wrong(str(found))
+                    codes.append(INTERNAL)
+                    continue
+                for warning in found.warnings:
+                    output.note(f"{scenario.name}: {warning}")
+                page = _page_of(found) if pages else None
+                results.append(output.Result(found.seed, found.verdict, found.wall_seconds))
                 codes.append(CODES[found.verdict])
                 pair.add(found)
                 if json:
@@ -180,6 +225,11 @@ def _run_seeds(
             output.summary(scenario.name, results, len(seeds) - len(results))
             if pair.complete:
                 output.apart(*pair.complete)
+
+
+def _page_of(found: "Run") -> Path:
+    """Beside its trace."""
+    return write_page(found.trace.path.parent, found.result() | {"report": "index.html"}, found.trace.path)
 
 
 class _Pair:

@@ -6,6 +6,7 @@ what an expectation looks for. What it gives back can be read long after: events
 Tests: tests/sim/scenario/test_run.py.
 """
 
+import dataclasses
 import os
 import platform
 import shlex
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from msgspec.structs import asdict, replace
 
@@ -264,6 +265,10 @@ class Run:
     def command(self) -> str | None:
         """The command line that runs the same again; None for a scenario that is in no file."""
         return command_of(self.scenario, self.seed, self.backend, self.defects, self.slack, self.wall_limit)
+
+    def owning_its_trace(self) -> Self:
+        """The same, and the file of its trace goes with it."""
+        return dataclasses.replace(self, trace=RunTrace(self.trace.path, temporary=True))
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints; its "report" is filled in by who writes one."""

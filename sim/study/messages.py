@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.scenario.load import load_text
+from sim.scenario.run import Run
 from sim.scenario.schema import Scenario
 
 __all__ = ["CellOrder", "Done", "Interrupted", "Order", "Raised"]
@@ -39,13 +40,16 @@ class Order:
     defects: tuple[str, ...]
     wall_limit: float | None = None
     """Real seconds that each may take."""
+    traces: Path | None = None
+    """Where the traces go, each in a directory of its seed; None = nowhere, and a row of each run is all that is
+    wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The next task of the batch is done: its line of the results file, and how long it took."""
+    """The next task of the batch is done: its line of the results file, or all of it, and how long it took."""
 
-    line: bytes
+    result: bytes | Run
     seconds: float
 
 

@@ -15,17 +15,21 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from pathlib import Path
 
+from sim.scenario.run import Run
+from sim.scenario.schema import Scenario
 from sim.study.messages import CellOrder, Done, Interrupted, Order, Raised
-from sim.study.plan import Plan, Task
-from sim.study.refusal import SweepError
+from sim.study.plan import Cell, Plan, Task
+from sim.study.refusal import Refused, SweepError
 from sim.study.rows import Crash
 
-__all__ = ["lines"]
+__all__ = ["lines", "processes", "runs"]
 
+MAX_JOBS = 1024
 BATCH_SECONDS = 1.0
 """How much work a worker is sent at a time: messages then cost nothing against it."""
 MAX_BATCH = 1000
@@ -37,12 +41,50 @@ OUTPUT_BYTES = 4000
 """How much of the last words of a dead worker is shown."""
 
 
+def processes(jobs: int | None) -> int:
+    """How many are meant; None = one a core. Raises Refused."""
+    if jobs is None:
+        return len(os.sched_getaffinity(0))
+    if not isinstance(jobs, int) or not 1 <= jobs <= MAX_JOBS:
+        raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs!r}")
+    return jobs
+
+
 def lines(plan: Plan, tasks: Iterable[Task], jobs: int, wall_limit: float | None = None) -> Iterator[bytes | Crash]:
     """The lines of the results file, as they come, and the runs that crashed.
 
     Closing the iterator ends the workers at once. Raises SweepError where a run cannot be done or no worker starts.
     """
-    pool = _Pool(plan, tasks, jobs, wall_limit)
+    yield from _results(_Pool(plan, tasks, jobs, wall_limit))  # type: ignore[misc]
+
+
+def runs(
+    scenario: Scenario,
+    seeds: Sequence[int],
+    jobs: int,
+    traces: Path,
+    *,
+    defects: Sequence[str] = (),
+    wall_limit: float | None = None,
+) -> Iterator[Run | Crash]:
+    """One scenario with many seeds: each run whole, in the order of the seeds.
+
+    The trace of each is `traces`/seed-N/trace.msgpack. The rest is as of `lines`.
+    """
+    cell = Cell(parameters={}, scenario=scenario)
+    plan = Plan(scenario=scenario, matrix={}, cells=(cell,), seeds=seeds, defects=tuple(defects))
+    early: dict[int, Run | Crash] = {}
+    turns = iter(seeds)
+    turn = next(turns, None)
+    for found in _results(_Pool(plan, plan.tasks(), min(jobs, len(seeds)), wall_limit, traces)):
+        assert not isinstance(found, bytes)
+        early[found.seed] = found
+        while turn in early:
+            yield early.pop(turn)
+            turn = next(turns, None)
+
+
+def _results(pool: "_Pool") -> Iterator[bytes | Run | Crash]:
     try:
         yield from pool.results()
     except KeyboardInterrupt:
@@ -97,7 +139,14 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, plan: Plan, tasks: Iterable[Task], jobs: int, wall_limit: float | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        tasks: Iterable[Task],
+        jobs: int,
+        wall_limit: float | None,
+        traces: Path | None = None,
+    ) -> None:
         self._plan = plan
         self._tasks = deque(tasks)
         self._jobs = jobs
@@ -108,9 +157,10 @@ class _Pool:
             cells=[_cell_order(plan, number) for number in range(len(plan.cells))],
             defects=plan.defects,
             wall_limit=wall_limit,
+            traces=traces,
         )
 
-    def results(self) -> Iterator[bytes | Crash]:
+    def results(self) -> Iterator[bytes | Run | Crash]:
         while True:
             while self._tasks and len(self._workers) < self._jobs:
                 worker = _Worker(self._order)
@@ -160,7 +210,7 @@ class _Pool:
         worker.tasks.extend(batch)
         worker.send(batch)
 
-    def _hear(self, worker: _Worker) -> bytes | Crash:
+    def _hear(self, worker: _Worker) -> bytes | Run | Crash:
         try:
             message: Done | Raised = worker.connection.recv()
         except (EOFError, OSError):
@@ -172,7 +222,7 @@ class _Pool:
             raise SweepError(f"seed {seed}{where} could not be run: {message.error}\n{message.details}".rstrip())
         self._done += 1
         self._seconds += message.seconds
-        return message.line
+        return message.result
 
     def _crashed(self, worker: _Worker) -> Crash:
         self._workers.remove(worker)

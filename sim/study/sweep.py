@@ -5,7 +5,6 @@ The same sweep with the same file goes on where it was interrupted, and ends wit
 Tests: tests/sim/study/test_sweep.py.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,12 @@ import msgspec
 
 from sim.scenario.schema import Scenario
 from sim.study.plan import Plan, plan
-from sim.study.pool import lines
+from sim.study.pool import lines, processes
 from sim.study.refusal import Refused
 from sim.study.results import Results, header_of, key_of
 from sim.study.rows import Crash, Result, Row, Study
 
 __all__ = ["carry_out", "default_out", "remaining", "sweep"]
-
-MAX_JOBS = 1024
 
 
 def sweep(
@@ -54,9 +51,7 @@ def carry_out(
     """
     if wall_limit is not None and not wall_limit > 0:
         raise Refused(f"wall_limit is real seconds above 0, not {wall_limit!r}")
-    jobs = _cores() if jobs is None else jobs
-    if not isinstance(jobs, int) or not 1 <= jobs <= MAX_JOBS:
-        raise Refused(f"jobs is the number of processes, from 1 to {MAX_JOBS}, not {jobs!r}")
+    jobs = processes(jobs)
     results = None if out is None else Results(Path(out), header_of(wanted))
     crashes: list[Crash] = []
     try:
@@ -122,7 +117,3 @@ class _Found:
             for cell, key in keys
             if key in self.rows
         ]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

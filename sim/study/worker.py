@@ -1,7 +1,8 @@
 """One process of a sweep: is told which runs to do, does them one after the other, and sends a row of each.
 
 `python -m sim.study.worker FD`: FD is a connection to the sweep. It gets an Order, then batches of tasks, until the
-connection ends. It writes no report and keeps no trace: each run's goes to one temporary file without a name.
+connection ends. It writes no report, and keeps traces where the Order says; else each goes to one temporary file
+without a name.
 
 Tests: tests/sim/study/test_sweep.py.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from rpcnet.app import add_working_directory
-from sim.scenario.run import run
+from sim.scenario.run import Run, run
 from sim.scenario.schema import Scenario
 from sim.study.messages import Done, Interrupted, Order, Raised
 from sim.study.rows import row_of
@@ -35,7 +36,7 @@ def serve(connection: Connection) -> None:
     order: Order = connection.recv()
     scenarios: dict[int, Scenario] = {}
     with tempfile.TemporaryFile(prefix="rpcnet-sweep-") as spool:
-        trace = Path(f"/dev/fd/{spool.fileno()}")
+        spooled = Path(f"/dev/fd/{spool.fileno()}")
         while True:
             for cell, seed in connection.recv():
                 # Only what the last run said is of interest, should it take this process with it.
@@ -46,17 +47,28 @@ def serve(connection: Connection) -> None:
                     if cell not in scenarios:
                         scenarios = {cell: order.cells[cell].scenario()}
                     found = run(
-                        scenarios[cell], seed=seed, trace=trace, defects=order.defects, wall_limit=order.wall_limit
+                        scenarios[cell],
+                        seed=seed,
+                        trace=spooled if order.traces is None else trace_of(order.traces, seed),
+                        defects=order.defects,
+                        wall_limit=order.wall_limit,
                     )
                     seconds = time.monotonic() - began
-                    line = msgspec.json.encode(row_of(found, order.cells[cell].parameters, round(seconds, 6)))
+                    result: bytes | Run = found
+                    if order.traces is None:
+                        result = msgspec.json.encode(row_of(found, order.cells[cell].parameters, round(seconds, 6)))
                 except KeyboardInterrupt as error:
                     connection.send(Interrupted(str(error)))
                     return
                 except Exception as error:
                     connection.send(Raised(f"{type(error).__name__}: {error}", traceback.format_exc()))
                 else:
-                    connection.send(Done(line, seconds))
+                    connection.send(Done(result, seconds))
+
+
+def trace_of(directory: Path, seed: int) -> Path:
+    """Where the trace of a run is kept."""
+    return directory / f"seed-{seed}" / "trace.msgpack"
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[3]
 
 APP = """
 import asyncio
+import os
 from pathlib import Path
 
 
@@ -59,6 +60,14 @@ async def unsteady(node) -> None:
     node.ready()
     for word in {"one", "two", "three", "four", "five", "six", "seven"}:
         node.record("said", word=word)
+
+
+async def deadly(node) -> None:
+    node.ready()
+    if node.random.random() < 0.1:
+        os._exit(5)
+    await asyncio.sleep(1)
+    node.record("said", word="hello")
 
 
 async def fickle(node) -> None:

@@ -3,8 +3,11 @@
 import dataclasses
 import inspect
 import json
+import re
 import shlex
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -182,7 +185,7 @@ OTHERWISE = {
     "backend": ("--backend", "sockets"),
 }
 """Options of `run` that make another run of it."""
-ABOUT_IT = {"files", "seeds", "report", "trace", "json"}
+ABOUT_IT = {"files", "seeds", "jobs", "report", "trace", "json"}
 """And those that do not."""
 
 
@@ -208,3 +211,33 @@ def test_the_command_that_replays_a_run_has_all_its_options(option, monkeypatch,
 def test_a_sweep_tells_the_wall_limit_of_its_runs(capsys):
     assert execute(["sweep", "fails.toml", "--jobs", "1", "--wall-limit", "2m"]) == 1
     assert "rpcnet-sim run fails.toml --seed 7 --wall-limit 120s" in capsys.readouterr().out
+
+
+def test_seeds_that_processes_share_are_told_as_one_after_the_other(capsys):
+    told = {}
+    for jobs in ("1", "2"):
+        assert execute(["run", "fickle.toml", "holds.toml", "--seeds", "1:6", "--jobs", jobs]) == 1
+        told[jobs] = re.sub(r"\bin \d+\.\d s", "in … s", capsys.readouterr().out)
+    assert told["1"] == told["2"] and "the first that only one of them has" in told["1"]
+
+
+def test_seeds_that_processes_share_each_have_their_object_and_their_page(capsys):
+    assert execute(["run", "fails.toml", "--seeds", "1:3", "--jobs", "2", "--json", "--report", "pages"]) == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["seed"] for row in rows] == [1, 2, 3]
+    assert [row["report"] for row in rows] == [f"pages/seed-{seed}/index.html" for seed in (1, 2, 3)]
+    assert sorted(path.name for path in Path("pages/seed-2").iterdir()) == [
+        "index.html",
+        "result.json",
+        "trace.msgpack",
+    ]
+    assert rows[1]["expectations"][0]["saw"] and rows[1]["digest"]
+
+
+def test_a_run_that_takes_its_process_with_it_is_told_and_the_others_are_done(folder, capsys):
+    (folder / "deadly.toml").write_text(FILE.replace(":main", ":deadly"))
+    assert execute(["run", "deadly.toml", "--seeds", "1:4", "--jobs", "2"]) == 3
+    out, err = capsys.readouterr()
+    assert "seed 2: the process that ran it exited with code 5" in err
+    assert "3 seeds: 3 hold, 1 was not run" in out
+    assert not list(Path(tempfile.gettempdir()).glob("rpcnet-run-*"))

@@ -26,6 +26,8 @@ def test_list_names_scenarios_and_defects(folder, capsys):
         (["run", "holds.toml", "--seed", "x"], "Invalid value for --seed: 'x' is no whole number"),
         (["run", "holds.toml", "--seed", "1.5"], "Invalid value for --seed: '1.5' is no whole number"),
         (["sweep", "holds.toml", "--jobs", "1.5"], "Invalid value for --jobs: '1.5' is no whole number"),
+        (["run", "holds.toml", "--jobs", "2"], "--jobs is for --seeds in virtual time"),
+        (["run", "holds.toml", "--seeds", "1:2", "--jobs", "0"], "number of processes, from 1 to 1024, not 0"),
         (["sweep", "holds.toml", "fails.toml"], "more than the command takes: fails.toml"),
         (["run", "holds.toml", "--trace", "holds.toml"], "this file is not of ours"),
         (["run", "holds.toml", "--seeds", "3:1"], "is empty"),
