@@ -3,7 +3,7 @@
 Tests: tests/sim/cli/test_usage.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -76,12 +76,8 @@ def loaded(
     files: Sequence[str],
     settings: Sequence[str],
     codes: list[int],
-    read: "Callable[[str, Sequence[str]], Scenario] | None" = None,
 ) -> "list[tuple[str, Scenario]]":
-    """The files that are in order, each with its scenario; the mistakes of all others are told, and add a code.
-
-    `read` is what reads one; left out = sim.scenario.load.
-    """
+    """The files that are in order, each with its scenario; the mistakes of all others are told, and add a code."""
     from rpcnet.app import add_working_directory
     from sim.scenario.load import load
     from sim.scenario.mistake import ScenarioError
@@ -90,9 +86,9 @@ def loaded(
     found = []
     for file in files:
         try:
-            found.append((file, (read or load)(file, settings)))
+            found.append((file, load(file, settings)))
         except ScenarioError as error:
-            output.mistakes(error)
+            output.mistakes(error.mistakes)
             codes.append(USAGE)
     return found
 

@@ -4,14 +4,18 @@ Tests: tests/sim/cli/test_usage.py.
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from sim.cli import output
+from cyclopts import Parameter
+
+from sim.cli import output, terminal
+from sim.cli.arguments import Flag
 from sim.cli.exits import HOLDS
 
 __all__ = ["listing"]
 
 
-def listing() -> int:
+def listing(*, json: Annotated[bool, Flag, Parameter(help="One object each, one a line.")] = False) -> int:
     """List what there is to run: the scenarios in `scenarios/`, and the defects that `--defect` knows."""
     from rpcnet.app import add_working_directory
     from sim import defects
@@ -19,13 +23,25 @@ def listing() -> int:
     from sim.scenario.mistake import ScenarioError
 
     add_working_directory()
-    output.line("scenarios")
-    for file in sorted(Path("scenarios").glob("*.toml")):
+    scenarios: list[tuple[str, str | None, str]] = []
+    for file in sorted(map(str, Path("scenarios").glob("*.toml"))):
         try:
-            output.item(str(file), load(file).summary)
+            found = load(file)
         except ScenarioError as error:
-            output.item(str(file), f"cannot be read: {error.message}")
+            scenarios.append((file, None, error.message))
+        else:
+            scenarios.append((file, found.name, found.summary))
+    summaries = {name: defects.summary(name) for name in defects.names()}
+    if json:
+        for file, name, text in scenarios:
+            terminal.object_({"file": file, "scenario": name, ("mistake" if name is None else "summary"): text})
+        for name, text in summaries.items():
+            terminal.object_({"defect": name, "summary": text})
+        return HOLDS
+    output.line("scenarios")
+    for file, name, text in scenarios:
+        output.item(file, text if name is not None else f"cannot be read: {text}")
     output.line("defects")
-    for name in defects.names():
-        output.item(name, defects.summary(name))
+    for name, text in summaries.items():
+        output.item(name, text)
     return HOLDS

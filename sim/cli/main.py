@@ -97,7 +97,7 @@ def _failed(error: Exception) -> int:
         output.wrong(str(error))
         return USAGE
     if isinstance(error, ScenarioError):
-        output.mistakes(error)
+        output.mistakes(error.mistakes)
         return USAGE
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         output.wrong(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))

@@ -18,7 +18,7 @@ from rich.text import Text
 from sim.cli import terminal
 
 if TYPE_CHECKING:
-    from sim.scenario.mistake import ScenarioError
+    from sim.scenario.mistake import Mistake
     from sim.scenario.run import Run
     from sim.study import Plan, Study
     from sim.study.determinism import Twin
@@ -82,9 +82,9 @@ def wrong(text: str) -> None:
     terminal.err().print(Text("rpcnet-sim: ", "bold red") + Text(text))
 
 
-def mistakes(error: "ScenarioError") -> None:
+def mistakes(found: "Sequence[Mistake]") -> None:
     """One line a mistake, in the form that editors know."""
-    for mistake in error.mistakes:
+    for mistake in found:
         place = f"{mistake.file}:{mistake.line}:{mistake.column}: " if mistake.line else f"{mistake.file}: "
         terminal.err().print(Text(place, "bold") + Text(mistake.message))
 
@@ -146,7 +146,7 @@ def summary(name: str, results: Sequence[Result], missing: int = 0) -> None:
 def interrupted(name: str, done: int, planned: int) -> None:
     """The last object of an interrupted `--json`: what is missing does not hold."""
     left = {"scenario": name, "verdict": "inconclusive", "interrupted": True, "done": done, "missing": planned - done}
-    terminal.data(json.dumps(left), plain=True)
+    terminal.object_(left)
 
 
 def apart(fails: "Run", holds: "Run") -> None:

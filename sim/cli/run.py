@@ -186,8 +186,6 @@ def _tell(
     json: bool,
 ) -> None:
     """Show each run as it comes; adds the code of each to `codes` as soon as it is known. `pages`: each gets one."""
-    import msgspec
-
     from sim.kernel.interrupt import noticed
     from sim.scenario.run import Run
 
@@ -208,9 +206,7 @@ def _tell(
                 codes.append(CODES[found.verdict])
                 pair.add(found)
                 if json:
-                    # msgspec writes a figure that is no number as null, which JSON knows.
-                    row = msgspec.json.encode(found.to_json() | {"report": page and str(page)})
-                    terminal.data(row.decode(), plain=True)
+                    terminal.object_(found.to_json() | {"report": page and str(page)})
                 elif not many or found.verdict != "holds":
                     output.run(found, page)
                 advance()

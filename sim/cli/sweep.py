@@ -29,6 +29,7 @@ def sweep(
     defects: Defects = [],  # noqa: B006
     interleaving: Interleaving = None,
     wall_limit: WallLimit = None,
+    json: Annotated[bool, Flag, Parameter(help="One object a run, one a line; the last one has the figures.")] = False,
 ) -> int:
     """Run a file with many seeds and its whole [sweep.matrix]; the same command goes on where it was interrupted.
 
@@ -59,7 +60,11 @@ def sweep(
         wanted = study.plan(scenario, seeds=seeds, defects=defects, interleaving=interleaving)
         kept = out or study.default_out(wanted)
         if plan:
-            output.plan(wanted, study.remaining(wanted, kept), str(kept))
+            left = study.remaining(wanted, kept)
+            if json:
+                terminal.object_(wanted.to_json() | {"remaining": left, "results": str(kept)})
+            else:
+                output.plan(wanted, left, str(kept))
             return HOLDS
         writable_file("--out", kept)
         with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
@@ -76,7 +81,12 @@ def sweep(
             output.note(f"what is done is kept in {kept}, the same command goes on from there")
         return INTERRUPTED
     try:
-        output.study(found, again)
+        if json:
+            for result in found.results:
+                terminal.object_(result.to_json())
+            terminal.object_(found.to_json())
+        else:
+            output.study(found, again)
     except BrokenPipeError:
         terminal.unread()
     for crash in found.crashes:

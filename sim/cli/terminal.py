@@ -16,7 +16,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["data", "err", "help_", "out", "progress", "unread"]
+__all__ = ["data", "err", "help_", "object_", "out", "progress", "unread"]
 
 _bar: "Progress | None" = None
 
@@ -49,6 +49,13 @@ def data(*what: Any, plain: bool = False) -> None:
             sys.stdout.flush()
         else:
             out().print(*what)
+
+
+def object_(value: Any) -> None:
+    """Print it as JSON in a line of its own, at once. A figure that is no number is null, which JSON knows."""
+    import msgspec
+
+    data(msgspec.json.encode(value).decode(), plain=True)
 
 
 def unread() -> None:

@@ -3,7 +3,7 @@
 Tests: tests/sim/study.
 """
 
-from sim.study.plan import Cell, Plan, load_to_sweep, plan
+from sim.study.plan import Cell, Plan, counted, load_to_sweep, plan
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import CellSummary, Crash, Result, Row, Study
 from sim.study.sweep import carry_out, default_out, remaining, sweep
@@ -19,6 +19,7 @@ __all__ = [
     "Study",
     "SweepError",
     "carry_out",
+    "counted",
     "default_out",
     "load_to_sweep",
     "plan",

@@ -67,6 +67,15 @@ class Plan:
     def tasks(self) -> Iterator[Task]:
         return itertools.product(range(len(self.cells)), self.seeds)
 
+    def to_json(self) -> dict[str, Any]:
+        """What `--plan --json` prints; what is done already is filled in by who knows it."""
+        return {
+            "scenario": self.scenario.name,
+            "runs": len(self),
+            "seeds": len(self.seeds),
+            "cells": [dict(cell.parameters) for cell in self.cells],
+        }
+
     def __str__(self) -> str:
         cells = f"{counted(len(self.cells), 'cell')} x " if self.matrix else ""
         return f"{self.scenario.name}: {cells}{_chosen_in_words(self.seeds)} = {counted(len(self), 'run')}"

@@ -105,6 +105,11 @@ class Result:
         """The command line that runs it again; None for a scenario that is in no file."""
         return command_of(self.cell.scenario, self.seed, defects=self.defects, wall_limit=self.wall_limit)
 
+    def to_json(self) -> dict[str, Any]:
+        """The row, the name of the scenario, why it does not hold and the command that runs it again."""
+        row: dict[str, Any] = msgspec.to_builtins(self.row)
+        return {"scenario": self.cell.scenario.name} | row | {"why": self.why or None, "command": self.command}
+
     def replay(self, trace: str | Path | None = None) -> notebook.Run:
         """Run it again, with its trace: the same seed, the same parameters, the same digest."""
         found = run(self.cell.scenario, seed=self.seed, trace=trace, defects=self.defects, wall_limit=self.wall_limit)
@@ -192,6 +197,26 @@ class Study:
     def missing(self) -> int:
         """How many runs of the plan have no result, as they took their process with them."""
         return len(self.plan) - len(self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the runs: the verdict, what is missing, the figures of each cell."""
+        return {
+            "scenario": self.plan.scenario.name,
+            "verdict": str(self.verdict),
+            "runs": len(self.results),
+            "missing": self.missing,
+            "crashes": [str(crash) for crash in self.crashes],
+            "cells": [
+                {
+                    "parameters": dict(cell.parameters),
+                    "runs": cell.runs,
+                    "verdicts": {str(verdict): cell.count.get(verdict, 0) for verdict in Verdict},
+                    "figures": dict(cell.figures),
+                }
+                for cell in self.cells
+            ],
+            "results": None if self.out is None else str(self.out),
+        }
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The rows as a data frame. Raises ImportError with what to install where there is no pandas."""

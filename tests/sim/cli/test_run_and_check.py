@@ -241,3 +241,20 @@ def test_a_run_that_takes_its_process_with_it_is_told_and_the_others_are_done(fo
     assert "seed 2: the process that ran it exited with code 5" in err
     assert "3 seeds: 3 hold, 1 was not run" in out
     assert not list(Path(tempfile.gettempdir()).glob("rpcnet-run-*"))
+
+
+def test_check_says_all_mistakes_as_json(capsys):
+    assert execute(["check", "holds.toml", "mute.toml", "wrong.toml", "missing.toml", "--json"]) == 2
+    out, err = capsys.readouterr()
+    holds, mute, wrong, missing = map(json.loads, out.splitlines())
+    assert holds == {
+        "file": "holds.toml",
+        "in_order": True,
+        "scenario": "talk",
+        "judged": True,
+        "sweep_runs": None,
+        "mistakes": [],
+    }
+    assert not mute["judged"]
+    assert {(each["line"], each["column"]) for each in wrong["mistakes"]} == {(1, 1), (3, 1)}
+    assert missing["mistakes"][0]["message"] == "no such file" and err == ""

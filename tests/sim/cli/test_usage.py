@@ -1,5 +1,6 @@
 """Wrong usage, help, the list of scenarios and defects, and errors of the command itself."""
 
+import json
 from importlib import metadata
 
 import pytest
@@ -14,6 +15,17 @@ def test_list_names_scenarios_and_defects(folder, capsys):
     assert execute(["list"]) == 0
     out, _ = capsys.readouterr()
     assert "scenarios/talk.toml" in out and "Does everybody speak?" in out and "no_idle_timeout" in out
+
+
+def test_list_as_json_is_one_object_each(folder, capsys):
+    (folder / "scenarios").mkdir()
+    for name in ("holds.toml", "wrong.toml"):
+        (folder / name).rename(folder / "scenarios" / name)
+    assert execute(["list", "--json"]) == 0
+    holds, wrong, *defects = map(json.loads, capsys.readouterr().out.splitlines())
+    assert holds == {"file": "scenarios/holds.toml", "scenario": "talk", "summary": "Does everybody speak?"}
+    assert wrong["scenario"] is None and wrong["mistake"] == '"duration" is missing'
+    assert "no_gossip" in {each["defect"] for each in defects}
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,19 @@ def test_the_command_prints_a_summary_and_keeps_the_results(command):
     assert again.stdout == done.stdout and sorted(seeds_in(out)) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_sweep_as_json_has_a_line_a_run_and_its_figures_last(draws, command):
+    planned = json.loads(command("--seeds", "1:4", "--plan", "--json").stdout)
+    assert planned["runs"] == planned["remaining"] == 4
+    done = command("--seeds", "1:4", "--jobs", "1", "--set", "node.one.args.fails=1.0", "--json")
+    assert done.returncode == 1
+    *runs, last = map(json.loads, done.stdout.splitlines())
+    assert [run["seed"] for run in runs] == [1, 2, 3, 4]
+    assert runs[0]["command"] == "rpcnet-sim run draws.toml --seed 1 --set node.one.args.fails=1.0"
+    assert all(run["verdict"] == "fails" and run["why"] for run in runs)
+    assert last["verdict"] == "fails" and last["missing"] == 0
+    assert last["cells"][0]["verdicts"] == {"holds": 0, "fails": 4, "inconclusive": 0}
+
+
 def test_exit_codes_of_sweeps(draws, command):
     fails = command("--seeds", "1:4", "--jobs", "1", "--set", "node.one.args.fails=1.0")
     assert fails.returncode == 1
