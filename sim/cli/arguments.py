@@ -66,14 +66,14 @@ def _whole(_: object, tokens: "Sequence[Token]") -> int:
 Whole = Parameter(converter=_whole)
 
 
-def demand_files(command: str, files: Sequence[str]) -> None:
+def demand_files(command: str, files: Sequence[Path]) -> None:
     """Raises UsageError where there is none."""
     if not files:
         raise UsageError(f"name at least one scenario file: rpcnet-sim {command} scenarios/worker_death.toml")
 
 
 def loaded(
-    files: Sequence[str],
+    files: Sequence[Path],
     settings: Sequence[str],
     codes: list[int],
 ) -> "list[tuple[str, Scenario]]":
@@ -84,7 +84,7 @@ def loaded(
 
     add_working_directory()
     found = []
-    for file in files:
+    for file in map(str, files):
         try:
             found.append((file, load(file, settings)))
         except ScenarioError as error:

@@ -4,6 +4,7 @@ Tests: tests/sim/cli/test_run_and_check.py.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -20,7 +21,7 @@ __all__ = ["check"]
 
 
 def check(
-    *files: str,
+    *files: Path,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     json: Annotated[bool, Flag, Parameter(help="One object a file, one a line.")] = False,
 ) -> int:
@@ -38,7 +39,7 @@ def check(
     demand_files("check", files)
     add_working_directory()
     code = HOLDS
-    for file in files:
+    for file in map(str, files):
         scenario, runs = None, None
         mistakes: tuple[Mistake, ...] = ()
         try:

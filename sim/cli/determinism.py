@@ -5,6 +5,8 @@ How that is done is in sim.study.determinism.
 Tests: tests/sim/study/test_determinism.py, tests/sim/cli/test_run_and_check.py.
 """
 
+from pathlib import Path
+
 from sim.cli import output, terminal
 from sim.cli.arguments import Seeds, Settings, demand_files, loaded, seeds_of
 from sim.cli.exits import FAILS, HOLDS, INTERNAL, worst
@@ -12,7 +14,7 @@ from sim.cli.exits import FAILS, HOLDS, INTERNAL, worst
 __all__ = ["check_determinism"]
 
 
-def check_determinism(*files: str, seeds: Seeds = None, settings: Settings = []) -> int:  # noqa: B006 - see check
+def check_determinism(*files: Path, seeds: Seeds = None, settings: Settings = []) -> int:  # noqa: B006 - see check
     """Run each seed in two processes that differ in what must not matter; name the first event that differs, and why.
 
     Parameters

@@ -1,6 +1,7 @@
-"""The command line: which commands there are, and how whatever happens becomes an exit code and a line.
+"""The command line: its commands, how a shell completes them, and how whatever happens becomes an exit code and a
+line.
 
-Tests: tests/sim/cli/test_usage.py, tests/sim/cli/test_interrupts.py.
+Tests: tests/sim/cli/test_usage.py, tests/sim/cli/test_completion.py, tests/sim/cli/test_interrupts.py.
 """
 
 import io
@@ -9,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
@@ -17,7 +19,7 @@ from sim.cli import output, terminal
 from sim.cli.check import check
 from sim.cli.determinism import check_determinism
 from sim.cli.diff import diff
-from sim.cli.exits import DISK_FULL, INTERNAL, INTERRUPTED, USAGE, UsageError
+from sim.cli.exits import DISK_FULL, HOLDS, INTERNAL, INTERRUPTED, USAGE, UsageError
 from sim.cli.listing import listing
 from sim.cli.report import report
 from sim.cli.run import run
@@ -37,6 +39,19 @@ for command in (run, sweep, check, report, diff):
     app.command(command)
 app.command(listing, name="list")
 app.command(check_determinism, name="check-determinism")
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Write the completion of a shell: `source <(rpcnet-sim completion bash)`.
+
+    Parameters
+    ----------
+    shell:
+        Which one reads it.
+    """
+    terminal.data(app.generate_completion(shell=shell), plain=True)
+    return HOLDS
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

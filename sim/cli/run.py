@@ -44,7 +44,7 @@ __all__ = ["run"]
 
 
 def run(
-    *files: str,
+    *files: Path,
     seed: Annotated[int | None, Whole, Parameter(help="Instead of the file's.")] = None,
     seeds: Seeds = None,
     jobs: Annotated[int, Whole, Parameter(help="Processes that share the seeds; what programs print is lost.")] = 1,

@@ -18,7 +18,7 @@ __all__ = ["sweep"]
 
 
 def sweep(
-    file: str,
+    file: Path,
     /,
     *,
     seeds: Seeds = None,
@@ -43,7 +43,7 @@ def sweep(
 
     limit = wall_seconds(wall_limit)
     add_working_directory()
-    scenario = study.load_to_sweep(file, settings)
+    scenario = study.load_to_sweep(str(file), settings)
     options = {
         "--seeds": seeds,
         "--jobs": jobs,
@@ -54,7 +54,7 @@ def sweep(
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [word for setting in settings for word in ("--set", setting)]
     words += [word for name in defects for word in ("--defect", name)]
-    again = shlex.join(["rpcnet-sim", "sweep", file, *words])
+    again = shlex.join(["rpcnet-sim", "sweep", str(file), *words])
     kept = out
     try:
         wanted = study.plan(scenario, seeds=seeds, defects=defects, interleaving=interleaving)
