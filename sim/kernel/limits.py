@@ -113,8 +113,8 @@ class Limits:
             alarm.call_off()
         self._alarms.clear()
 
-    def told(self, error: KeyboardInterrupt, entered: "Turns | None", waiting: list[str]) -> BaseException:
-        """What to raise in the place of what has ended a run: it says where the program was, on whose traceback it is.
+    def error_to_raise(self, error: KeyboardInterrupt, entered: "Turns | None", waiting: list[str]) -> BaseException:
+        """What to raise instead of the KeyboardInterrupt that ended a run: its text says where the program was.
 
         `entered` is the loop that has run last, `waiting` a line for each task that waits.
         """

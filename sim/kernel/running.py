@@ -30,11 +30,11 @@ def running() -> Source | None:
     """The node whose event loop is the running one of this thread, or whose thread it is (sim.kernel.threads)."""
     loop = _get_running_loop()
     if loop is None:
-        return _off_loop.get(get_ident()) if _off_loop else None
+        return _threads_of_nodes.get(get_ident()) if _threads_of_nodes else None
     return getattr(loop, "node", None)
 
 
-_off_loop: dict[int, Source] = {}
+_threads_of_nodes: dict[int, Source] = {}
 """By thread: the node whose thread it is."""
 
 
@@ -42,25 +42,25 @@ _off_loop: dict[int, Source] = {}
 def as_thread_of(source: Source) -> Iterator[None]:
     """Within, that node runs in this thread, beside its event loop: clocks and the rest are the node's."""
     thread = get_ident()
-    _off_loop[thread] = source
+    _threads_of_nodes[thread] = source
     try:
         yield
     finally:
-        del _off_loop[thread]
+        del _threads_of_nodes[thread]
 
 
 @contextmanager
 def outside() -> Iterator[None]:
     """Within, no node runs in this thread, though its code may have asked: clocks and the rest are the real ones."""
     thread, loop = get_ident(), _get_running_loop()
-    source = _off_loop.pop(thread, None)
+    source = _threads_of_nodes.pop(thread, None)
     _set_running_loop(None)
     try:
         yield
     finally:
         _set_running_loop(loop)
         if source is not None:
-            _off_loop[thread] = source
+            _threads_of_nodes[thread] = source
 
 
 def on_a_node(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:

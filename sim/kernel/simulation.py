@@ -314,7 +314,7 @@ class Simulation:
             finally:
                 self.limits.stop_alarms()
         except KeyboardInterrupt as error:
-            raise self.limits.told(error, self.entered, self._waiting()) from None
+            raise self.limits.error_to_raise(error, self.entered, self._waiting()) from None
         finally:
             self.driving = False
             self.leave()
@@ -468,9 +468,9 @@ class Simulation:
             threads.end()
         kept, self._kept = self._kept, []
         bury(kept, young=self._collected_at == 0)
-        told = self.trace.error
+        raised_before = self.trace.error
         self.trace.flush()
-        if self.trace.error is not told and self.trace.error is not None:
+        if self.trace.error is not raised_before and self.trace.error is not None:
             raise self.trace.error
 
     @property

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["find_beside"]
+__all__ = ["make_importable"]
 
 _added: list[str] = []
 """Directories, the latest first."""
 
 
-def find_beside(file: Path, name: str) -> str | None:
+def make_importable(file: Path, name: str) -> str | None:
     """Let the module of `module:function` be imported from the file's directory, where it is there.
 
     Returns what is wrong where one of that name is loaded already that lies beside another file.

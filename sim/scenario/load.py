@@ -23,7 +23,7 @@ from rpcnet.config import ClusterConfig
 from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability, parse_seconds
 from sim.network.spelling import near
 from sim.scenario import locate
-from sim.scenario.beside import find_beside
+from sim.scenario.beside import make_importable
 from sim.scenario.check import Draft, check
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.faults import FAULTS, Fault
@@ -234,12 +234,12 @@ class _Reader:
     def _look_beside(self, draft: Draft) -> None:
         file = Path(self.file)
         for index, node in draft.nodes.items():
-            if problem := find_beside(file, node.app):
+            if problem := make_importable(file, node.app):
                 self.blame(("node", index, "app"), problem)
                 self.unread.add(("node", index, "app"))
         functions = (getattr(expectation, "python", None) for expectation in draft.expectations.values())
         for name in (*filter(None, functions), *(name for name in draft.catches if ":" in name)):
-            find_beside(file, name)
+            make_importable(file, name)
 
     def _override(self, overrides: Overrides) -> None:
         """Change the document as `--set` says."""

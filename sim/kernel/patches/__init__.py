@@ -11,7 +11,7 @@ from sim.kernel.patches import (
     asyncio_hashes,
     clock_and_random,
     descriptors,
-    garbage,
+    full_collection,
     never_awaited,
     other_loops,
     polling,
@@ -43,7 +43,7 @@ def install() -> None:
     warn_if_untried()
     for part in (clock_and_random, socket_module, tls_sockets, never_awaited, other_loops, signals, asyncio_hashes):
         part.install()
-    for part in (descriptors, polling, unix_files, garbage, threads, real_clients, aiodns):
+    for part in (descriptors, polling, unix_files, full_collection, threads, real_clients, aiodns):
         part.install()
     rebind.rebind()
 

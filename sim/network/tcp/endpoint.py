@@ -341,25 +341,25 @@ class Endpoint:
                 self.reset()
             else:
                 self.shutdown()
-        self.part()
+        self.release_ends()
 
     @property
-    def parted(self) -> bool:
-        """Whether the other end has been let go."""
+    def is_released(self) -> bool:
+        """Whether this end no longer refers to the other one."""
         return self.peer is GONE
 
-    def part(self) -> None:
-        """Let go of each other, which hold each other, once nobody has either end and what still comes is nobody's.
+    def release_ends(self) -> None:
+        """Once both ends are done, drop the references that each of them has to the other.
 
-        Without it a closed connection stays until Python collects garbage.
+        They are a cycle: with it a closed connection stays in memory until Python collects garbage.
         """
         peer = self.peer
-        if peer is not GONE and self._is_left_by(peer) and peer._is_left_by(self):
+        if peer is not GONE and self._needs_nothing_of(peer) and peer._needs_nothing_of(self):
             for each in (self, peer):
                 each.peer, each._losses = GONE, None
 
-    def _is_left_by(self, peer: Endpoint) -> bool:
-        """Whether it is closed and nothing that is under way from there changes anything, or is answered."""
+    def _needs_nothing_of(self, peer: Endpoint) -> bool:
+        """Whether it is closed, and no packet that is on its way from the peer can change it or gets an answer."""
         if not self.alive():
             return True
         if not self.closed:
@@ -463,7 +463,7 @@ class Endpoint:
         line = self._next_line()
         size, checksum = len(data), crc32(data) if veil is None else 0
         if veil is not None:
-            size = veil.told_of(line, size, self._transmitted)
+            size = veil.size_to_record(line, size, self._transmitted)
         self.append((self._sent, now, self._node, cause, self._to, "tcp", size, checksum))
         return line
 
@@ -519,7 +519,7 @@ class Endpoint:
         self.on_writable()
         self.on_readable()
         if self.closed:
-            self.part()
+            self.release_ends()
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
@@ -532,7 +532,7 @@ class Endpoint:
             self.eof = True
             self.on_readable()
             if self.closed:
-                self.part()
+                self.release_ends()
 
     @property
     def there(self) -> bool:

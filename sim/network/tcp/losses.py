@@ -141,7 +141,7 @@ class Losses:
         since, timeout = tried
         endpoint = self._endpoint
         network = endpoint.network
-        if not endpoint.alive() or endpoint.error is not None or endpoint.parted:
+        if not endpoint.alive() or endpoint.error is not None or endpoint.is_released:
             return
         if network.path(endpoint.peer.host, endpoint.host) is not None:
             self._unheard = False

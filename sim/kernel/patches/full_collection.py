@@ -2,7 +2,9 @@
 
 While it runs, automatic collection is off, and what has lived for long is frozen (sim.kernel.simulation), so that ten
 thousand nodes are not looked at again and again. A program that asks for a full collection wants to see what it has let
-go of collected, as tests with weak references do. Knows no node. Tests: tests/sim/kernel/patches/test_garbage.py.
+go of collected, as tests with weak references do. Knows no node.
+
+Tests: tests/sim/kernel/patches/test_full_collection.py.
 """
 
 import gc
