@@ -74,13 +74,13 @@ class SocketCalls:
         self: _Core, buffers: Any, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
         views = [memoryview(buffer).cast("B") for buffer in buffers]
-        data, ancillary, told, source = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
+        data, ancillary, message_flags, source = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
         filled = 0
         for view in views:
-            part = data[filled : filled + len(view)]
-            view[: len(part)] = part
-            filled += len(part)
-        return filled, ancillary, told, source
+            filling = data[filled : filled + len(view)]
+            view[: len(filling)] = filling
+            filled += len(filling)
+        return filled, ancillary, message_flags, source
 
     def sendfile(self: _Core, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self.gettimeout() == 0:

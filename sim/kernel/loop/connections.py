@@ -159,7 +159,7 @@ class ConnectionMethods(Turns):
             super()._accept_connection(protocol_factory, sock, sslcontext, server, backlog, *more)  # type: ignore[misc]
             return
         # One that was shut down raises, as asyncio's own server finds.
-        for _ in range(min(backlog, sock.waiting) if sock.listens else 1):
+        for _ in range(min(backlog, sock.to_accept) if sock.listens else 1):
             accepted, address = sock.accept_for_loop()
             self.call_soon(self._accepted, protocol_factory, accepted, {"peername": address}, server)
 

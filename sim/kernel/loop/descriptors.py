@@ -1,9 +1,11 @@
-"""Descriptors of an open socket: several objects of a program may be one, as after `dup()` and `socket(fileno=…)`.
+"""Descriptors of an open socket: what they are ready for, and which objects share one.
 
-As on Linux, what a socket is (its connection, name, options) is one thing, and has any number of descriptors; it is
-closed with the last of them. Each object of a program has one descriptor, and each descriptor is watched through one
-object, its holder. Knows the network's endpoints and the selector; sends and receives nothing. Tests:
-tests/sim/twins/test_descriptors.py.
+Several objects of a program may be one open socket, as after `dup()` and `socket(fileno=…)`. As on Linux, what
+a socket is (its connection, name, options) is one thing, and has any number of descriptors; it is closed with the last
+of them. Each object of a program has one descriptor, and each descriptor is watched through one object, its holder.
+Knows the network's endpoints and the selector; sends and receives nothing.
+
+Tests: tests/sim/twins/test_descriptors.py.
 """
 
 import errno
@@ -12,6 +14,8 @@ import socket
 from asyncio import Handle
 from collections.abc import Callable
 from operator import index
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 from weakref import ref
 
@@ -98,9 +102,65 @@ class OpenSocket(BareSocket):
         """Nothing is bound yet: the network's socket is made with the first."""
         raise NotImplementedError
 
+    # -- readiness -------------------------------------------------------------------------------------------------
+
     def poll(self) -> int:
         """EVENT_READ | EVENT_WRITE, as far as they would not block."""
-        raise NotImplementedError
+        endpoint = self._endpoint
+        if endpoint is not None:
+            return (EVENT_READ if endpoint.readable else 0) | (EVENT_WRITE if endpoint.writable else 0)
+        if self._datagrams is not None:
+            return EVENT_WRITE | (EVENT_READ if self._datagrams.queue else 0)
+        if self._listener is not None:
+            return EVENT_READ if self._listener.queue else 0
+        if self.type != socket.SOCK_STREAM:
+            return EVENT_WRITE
+        return 0 if self._connecting is not None else EVENT_WRITE | EVENT_READ  # Linux: POLLHUP, nothing will come
+
+    def events(self) -> int:
+        """What Linux's poll() answers (tcp_poll, udp_poll): as `poll`, with errors and the end of the stream added."""
+        stands = self.poll()
+        found = (POLLIN if stands & EVENT_READ else 0) | (POLLOUT if stands & EVENT_WRITE else 0)
+        endpoint = self._endpoint
+        if endpoint is not None:
+            if endpoint.eof or endpoint.reads_no_more or endpoint.error is not None:
+                found |= POLLRDHUP
+            if endpoint.has_ended:
+                found |= POLLHUP
+        elif self.type == socket.SOCK_STREAM and self._listener is None and self._connecting is None:
+            found = POLLOUT | POLLHUP
+        if self._error or (endpoint is not None and endpoint.has_error):
+            found |= POLLERR
+        elif self._datagrams is not None and self._datagrams.has_error:
+            found = POLLOUT | POLLERR | (POLLIN if len(self._datagrams.queue) > 1 else 0)
+        return found
+
+    def watch(self, reader: Handle | None, writer: Handle | None) -> None:
+        """From now on the loop runs these when there is something to read, or room to write."""
+        self.reader, self.writer = reader, writer
+        source = self._endpoint or self._datagrams
+        if source is not None:
+            source.sink = None if reader is None else self._sink()
+        if (reader or writer) and self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
+            self._selector.marked[self._descriptor] = self
+
+    def _sink(self) -> Any:
+        """The transport that takes data as it arrives, while it reads, so that the data need not wait in a queue."""
+        if self._shared is not None:
+            return None  # what arrives is not one reader's alone
+        reads: Any = getattr(self.reader and self.reader._callback, "__self__", None)  # type: ignore[attr-defined]
+        transport = None if self.transport is None else self.transport()
+        # asyncio's own, under TLS, has none.
+        return getattr(reads, "sink", None) if reads is transport else None
+
+    @property
+    def to_accept(self) -> int:
+        """Connections that can be accepted."""
+        return 0 if self._listener is None else len(self._listener.queue)
+
+    @property
+    def listens(self) -> bool:
+        return self._listener is not None
 
     def wait_for(self, event: int, what: str) -> None:
         """`wait_within` the socket's own time-out."""
@@ -134,6 +194,8 @@ class OpenSocket(BareSocket):
             holders = {each._descriptor: selector.sockets[each._descriptor] for each in self._shared}
             selector.marked.update(holders)
         selector.loop.run_ready()
+
+    # -- descriptors -----------------------------------------------------------------------------------------------
 
     def another(self, descriptor: int) -> Any:
         """Another object of this open socket; a descriptor below 0 = one of its own."""

@@ -24,6 +24,7 @@ from sim.network.tcp.defaults import (
 __all__ = [
     "HEARS_ERRORS",
     "KEEP_ALIVE",
+    "OF_THE_SOCKET",
     "Options",
     "answer",
     "as_asked",
@@ -46,6 +47,13 @@ HEARS_ERRORS = {  # IP_RECVERR and IPV6_RECVERR, which the module does not name
     int(socket.AF_INET6): (int(socket.IPPROTO_IPV6), 25),
 }
 """By family, what has a datagram socket that is not connected hear of refusals, too."""
+OF_THE_SOCKET: dict[int, str] = {
+    socket.SO_TYPE: "type",
+    socket.SO_DOMAIN: "family",
+    socket.SO_PROTOCOL: "proto",
+    socket.SO_ACCEPTCONN: "listens",
+}
+"""Options of SOL_SOCKET that only tell what a socket is: by option, the attribute of a SimulatedSocket that has it."""
 _SEND_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_SNDBUF)
 _RECEIVE_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_RCVBUF)
 _MOST_BUFFER_BYTES = 2 * 212_992  # Linux: net.core.rmem_max, wmem_max, and as much again for bookkeeping

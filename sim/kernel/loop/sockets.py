@@ -11,7 +11,6 @@ import os
 import socket
 from asyncio import Handle
 from collections.abc import Callable
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
@@ -20,7 +19,7 @@ from sim.kernel.leaks import made_here
 from sim.kernel.loop.bare import is_real_file, is_real_socket, is_served, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.descriptors import OpenSocket, would_stop
-from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, answer, as_asked, keep_alive_times
+from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, OF_THE_SOCKET, answer, as_asked, keep_alive_times
 from sim.kernel.threads import current
 from sim.network.host import ANY, is_loopback
 from sim.network.tcp.connect import Connecting, Listener
@@ -39,72 +38,12 @@ class SimulatedSocket(OpenSocket, SocketCalls):
     def start_with_datagrams(self) -> None:
         self.send_to_now, self.receive_now = self._send_first_to, self._receive_shown
 
-    # -- readiness -------------------------------------------------------------------------------------------------
-
-    def poll(self) -> int:
-        """EVENT_READ | EVENT_WRITE, as far as they would not block."""
-        endpoint = self._endpoint
-        if endpoint is not None:
-            return (EVENT_READ if endpoint.readable else 0) | (EVENT_WRITE if endpoint.writable else 0)
-        if self._datagrams is not None:
-            return EVENT_WRITE | (EVENT_READ if self._datagrams.queue else 0)
-        if self._listener is not None:
-            return EVENT_READ if self._listener.queue else 0
-        if self.type != socket.SOCK_STREAM:
-            return EVENT_WRITE
-        return 0 if self._connecting is not None else EVENT_WRITE | EVENT_READ  # Linux: POLLHUP, nothing will come
-
-    def events(self) -> int:
-        """As Linux's poll() has it (tcp_poll, udp_poll): beside what `poll` says errors, and ends."""
-        stands = self.poll()
-        found = (POLLIN if stands & EVENT_READ else 0) | (POLLOUT if stands & EVENT_WRITE else 0)
-        endpoint = self._endpoint
-        if endpoint is not None:
-            if endpoint.eof or endpoint.reads_no_more or endpoint.error is not None:
-                found |= POLLRDHUP
-            if endpoint.has_ended:
-                found |= POLLHUP
-        elif self.type == socket.SOCK_STREAM and self._listener is None and self._connecting is None:
-            found = POLLOUT | POLLHUP
-        if self._error or (endpoint is not None and endpoint.has_error):
-            found |= POLLERR
-        elif self._datagrams is not None and self._datagrams.has_error:
-            found = POLLOUT | POLLERR | (POLLIN if len(self._datagrams.queue) > 1 else 0)
-        return found
-
-    def watch(self, reader: Handle | None, writer: Handle | None) -> None:
-        """From now on the loop runs these when there is something to read, or room to write."""
-        self.reader, self.writer = reader, writer
-        source = self._endpoint or self._datagrams
-        if source is not None:
-            source.sink = None if reader is None else self._sink()
-        if (reader or writer) and self.poll() & ((EVENT_READ if reader else 0) | (EVENT_WRITE if writer else 0)):
-            self._selector.marked[self._descriptor] = self
-
-    def _sink(self) -> Any:
-        """The short way to this socket's transport while it reads: what that takes did not have to wait."""
-        if self._shared is not None:
-            return None  # what arrives is not one reader's alone
-        reads: Any = getattr(self.reader and self.reader._callback, "__self__", None)  # type: ignore[attr-defined]
-        transport = None if self.transport is None else self.transport()
-        # asyncio's own, under TLS, has none.
-        return getattr(reads, "sink", None) if reads is transport else None
+    # -- stream ----------------------------------------------------------------------------------------------------
 
     def put_back(self, data: bytes) -> None:
         """What the transport was given by the short way, and its protocol has no room for, is read later."""
         assert self._endpoint is not None
         self._endpoint.put_back(data)
-
-    @property
-    def waiting(self) -> int:
-        """Connections that can be accepted."""
-        return 0 if self._listener is None else len(self._listener.queue)
-
-    @property
-    def listens(self) -> bool:
-        return self._listener is not None
-
-    # -- stream ----------------------------------------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
         """Start to connect; raises BlockingIOError, as it takes time. A datagram socket only notes its peer."""
@@ -488,8 +427,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if level == socket.SOL_SOCKET:
             if option == socket.SO_ERROR:
                 return as_asked(self._take_error(), size)
-            if option in _FACTS:
-                return as_asked(int(_FACTS[option](self)), size)
+            if option in OF_THE_SOCKET:
+                return as_asked(int(getattr(self, OF_THE_SOCKET[option])), size)
         return answer(self._options, self.type, level, option, size)
 
     def _take_error(self) -> int:
@@ -546,11 +485,3 @@ class SimulatedSocket(OpenSocket, SocketCalls):
 
 def _shut(*_: Any) -> None:
     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-_FACTS: dict[int, Callable[[SimulatedSocket], Any]] = {
-    socket.SO_TYPE: lambda each: each.type,
-    socket.SO_DOMAIN: lambda each: each.family,
-    socket.SO_PROTOCOL: lambda each: each.proto,
-    socket.SO_ACCEPTCONN: lambda each: each._listener is not None,
-}
