@@ -21,6 +21,7 @@ from sim.cli.determinism import check_determinism
 from sim.cli.diff import diff
 from sim.cli.exits import DISK_FULL, HOLDS, INTERNAL, INTERRUPTED, USAGE, UsageError
 from sim.cli.listing import listing
+from sim.cli.new import new
 from sim.cli.report import report
 from sim.cli.run import run
 from sim.cli.sweep import sweep
@@ -35,7 +36,7 @@ app = App(
     help="Run scenarios on simulated machines, or as processes on real sockets.",
     suppress_keyboard_interrupt=False,  # it would end us without a word
 )
-for command in (run, sweep, check, report, diff):
+for command in (run, sweep, check, report, diff, new):
     app.command(command)
 app.command(listing, name="list")
 app.command(check_determinism, name="check-determinism")
