@@ -182,8 +182,8 @@ _FORMS = (
 )
 
 
-def parse_latency(value: "str | float | Distribution") -> Distribution:
-    """Text, seconds or a distribution → a distribution. Raises QuantityError."""
+def parse_latency(value: "str | float | Distribution", what: str = "a latency") -> Distribution:
+    """Text, seconds or a distribution → a distribution. Raises QuantityError, in which it is called `what`."""
     if not isinstance(value, str | float | int) and hasattr(value, "sampler"):
         return value
     match = re.fullmatch(_CALL, value) if isinstance(value, str) else None
@@ -191,13 +191,13 @@ def parse_latency(value: "str | float | Distribution") -> Distribution:
         try:
             return Constant(parse_seconds(value))  # type: ignore[arg-type]  # it says what it was given
         except QuantityError as error:
-            raise QuantityError(f"{error}; a latency is {_FORMS}") from None
+            raise QuantityError(f"{error}; {what} is {_FORMS}") from None
     name, arguments = match[1], [part.strip() for part in match[2].split(",")]
     if name == "samples" and len(arguments) == 1:
         return _samples(arguments[0])
     if len(arguments) != 2 or name not in _MAKERS:
         hint = "" if name in _MAKERS else did_you_mean(name, [*_MAKERS, "samples"])
-        raise QuantityError(f"{value!r} is not a latency; {hint}allowed: {_FORMS}")
+        raise QuantityError(f"{value!r} is not {what}; {hint}allowed: {_FORMS}")
     make, second = _MAKERS[name]
     return make(parse_seconds(arguments[0]), second(arguments[1]))
 

@@ -6,6 +6,7 @@ changes nothing. Applications are imported, to see whether they take the argumen
 Tests: tests/sim/scenario/test_load.py.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,15 @@ from sim.kernel import patches
 from sim.network.fabric import demand_connected
 from sim.network.latency import parse_latency
 from sim.network.link import Link as Wire
-from sim.scenario.declare import Declared, declare_one, names_of
+from sim.scenario.declare import Declared, declare_one, ending, names_of
+from sim.scenario.expect.timed import END_OF
 from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.locate import Path
 from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
 from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
+from sim.scenario.times import extent
 from sim.scenario.verdict import DeclaredFault, Expectation
 
 __all__ = ["Draft", "check", "demand", "mistake_of_values"]
@@ -265,8 +268,9 @@ class _Check:
         for index, fault in self.draft.faults.items():
             path: Path = ("fault", index)
             name = names[index]
-            if fault.name is not None and (name in RESERVED or not name):
-                self.blame((*path, "name"), f'"{name}" cannot name a fault; taken: {", ".join(sorted(RESERVED))}')
+            if fault.name is not None and (name in RESERVED or name.startswith(END_OF) or not name):
+                taken = ", ".join([*sorted(RESERVED), f"{END_OF}…"])
+                self.blame((*path, "name"), f'"{name}" cannot name a fault; taken: {taken}')
             elif name in seen:
                 self.blame((*path, "name"), f'two faults of one name: "{name}"', key=True)
             seen.add(name)
@@ -285,21 +289,24 @@ class _Check:
         )
         whole = not unnamed and not self.draft.unread_faults and len(declared) == len(self.draft.faults)
         others = [_Named(name) for name in (*unread, *self.draft.unread_faults) if name is not None]
-        return _Known(faults=[*declared, *others], whole=whole, named=not unnamed)
+        return _Known(faults=[*ending(declared, self.draft.duration), *others], whole=whole, named=not unnamed)
 
     def _times(self, fault: Fault, path: Path) -> None:
-        end = self.draft.duration
-        if fault.at >= end:
-            self.blame((*path, "at"), f"a fault at {_s(fault.at)} is after the end (duration = {_s(end)})")
+        end, at = self.draft.duration, extent(fault.at)
+        if at.least >= end or (at.most < math.inf and at.most >= end):
+            self.blame((*path, "at"), f"a fault at {_s(at.most)} is after the end (duration = {_s(end)})")
+        elif at.middle >= end:
+            self.blame((*path, "at"), f"more than half of these times are after the end (duration = {_s(end)})")
         if fault.needs_end and fault.for_ is None:
             self.blame((*path, fault.verb), f'{fault.verb} needs for, like for = "2s"', key=True)
         if fault.for_ is not None and not fault.undoable:
             self.blame((*path, "for"), f"{fault.verb} is not undone, and takes no for", key=True)
-        elif fault.for_ is not None and fault.for_ <= 0:
+        lasts = 0.0 if fault.for_ is None else extent(fault.for_).middle
+        if fault.for_ is not None and fault.undoable and lasts <= 0:
             self.blame((*path, "for"), "for must be above 0")
-        if fault.every is not None and fault.every <= (fault.for_ or 0):
-            least = f"for ({_s(fault.for_)})" if fault.for_ else "0"
-            self.blame((*path, "every"), f"every must be above {least}, not {_s(fault.every)}")
+        if fault.every is not None and (every := extent(fault.every).middle) <= lasts:
+            least = f"for ({_s(lasts)})" if lasts else "0"
+            self.blame((*path, "every"), f"every must be above {least}, not {_s(every)}")
 
     # --- expectations -------------------------------------------------------------------------------------------------
 
@@ -330,6 +337,7 @@ class _Named:
     name: str
     verb: str = ""
     targets: tuple[str, ...] = ()
+    undone: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

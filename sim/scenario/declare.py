@@ -1,19 +1,22 @@
 """The faults of a scenario with their names, and whom each means: what checks and scripts have in common.
 
-Knows no verb and no world.
+Knows no world, and of the verbs only `heal`, which undoes others.
 
 Tests: tests/sim/scenario/test_inject.py.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from sim.scenario.faults import Fault
+from sim.scenario.faults.heal import Heal
 from sim.scenario.schema import Scenario
 from sim.scenario.select import Labels, draws, labels_of
+from sim.scenario.times import extent
 
-__all__ = ["Declared", "chance_of", "declare", "declare_one", "names_of"]
+__all__ = ["Declared", "chance_of", "declare", "declare_one", "ending", "names_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Declared:
     targets: tuple[str, ...]
     fault: Fault
     index: int
+    undone: float | None = None
+    """When it is undone for the first time, at the earliest; None = it lasts, as far as `ending` has seen."""
 
 
 def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
@@ -37,6 +42,27 @@ def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
 def declare_one(fault: Fault, index: int, name: str, nodes: Labels, seed: int) -> Declared:
     """One of them, the `index`th of the file. Raises SelectError."""
     return Declared(name, fault.verb, tuple(fault.targets(nodes, chance_of(seed, index))), fault, index)
+
+
+def ending(declared: Sequence[Declared], duration: float) -> list[Declared]:
+    """The same faults, each with when it is undone before the end of the run: after its `for`, or by a `heal`."""
+    heals = [each.fault for each in declared if isinstance(each.fault, Heal)]
+    return [replace(each, undone=_undone(each, heals, duration)) for each in declared]
+
+
+def _undone(declared: Declared, heals: Sequence[Heal], duration: float) -> float | None:
+    fault = declared.fault
+    begin = extent(fault.at).least
+    ends = [] if fault.for_ is None else [begin + extent(fault.for_).least]
+    if fault.healable:
+        ends += [_strike_after(begin, heal) for heal in heals if heal.heal in {"all", declared.name}]
+    return min((end for end in ends if end < duration), default=None)
+
+
+def _strike_after(begin: float, fault: Fault) -> float:
+    """A moment after `begin` at which it may strike; inf = it strikes before that only."""
+    _, _, latest = extent(fault.at)
+    return max(begin, extent(fault.at).least) if latest > begin or fault.every is not None else math.inf
 
 
 def chance_of(seed: int, index: int) -> Random:

@@ -9,7 +9,7 @@ nodes that are down aside: they are not started only to be stopped.
 Tests: tests/sim/scenario/test_inject.py, tests/sim/scenario/test_two_worlds.py.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import chain, count
 from random import Random
 
@@ -24,6 +24,7 @@ from sim.scenario.faults.effect import Effect, Strike
 from sim.scenario.faults.of_nodes import parse_next
 from sim.scenario.schema import Each, Scenario
 from sim.scenario.select import labels_of, select
+from sim.scenario.times import Times
 
 __all__ = ["scripts"]
 
@@ -65,13 +66,15 @@ class _Injector:
 
     def _script(self, declared: Declared) -> Script:
         fault, random = declared.fault, chance_of(self.seed, declared.index)
-        strike = fault.at
+        times = Times(self.seed, declared.index, at=fault.at, for_=fault.for_, every=fault.every)
+        strike = times.first(self.scenario.duration)
         while strike < self.scenario.duration:
             yield max(0.0, strike - self.world.now)
-            yield from self._strike(declared, random)
-            if fault.every is None:
+            yield from self._strike(declared, random, times)
+            distance = times.next()
+            if distance is None:
                 break
-            strike = max(strike + fault.every, self.world.now)
+            strike = max(strike + distance, self.world.now)
         self.running -= 1
         self._tell_quiet()
 
@@ -90,37 +93,39 @@ class _Injector:
             self.quiet = True
             self.world.record("quiet")
 
-    def _strike(self, declared: Declared, random: Random) -> Script:
+    def _strike(self, declared: Declared, random: Random, times: Times) -> Script:
         fault = declared.fault
         if not isinstance(each := fault.value, Each):
-            yield from self._one(declared, fault, random)
+            yield from self._one(declared, fault, random, times)
             return
         until_ready, pause = parse_next(each.next)
         nodes = select(each.each, self.nodes, random)
         for node in nodes:
-            yield from self._one(declared, replace(fault, **{fault.verb: node}), random)
+            yield from self._one(declared, replace(fault, **{fault.verb: node}), random, times)
             if node == nodes[-1]:
                 return  # it is over with the last: nobody follows who would be waited for
             if until_ready:
                 yield Ready(node)
             yield pause
 
-    def _one(self, declared: Declared, fault: Fault, random: Random) -> Script:
+    def _one(self, declared: Declared, fault: Fault, random: Random, times: Times) -> Script:
         """One strike, up to its end if it has one. `fault` strikes all whom it means at once."""
+        lasts = times.lasts()
+        fault = replace(fault, for_=lasts)
         # What comes of it is later than it, however long this process takes until it has written down what it did.
         with self.world.moment():
-            effect = self._begin(declared, fault, random)
+            effect = self._begin(declared, fault, random, times.drawn)
         if effect is None:
             return
-        if fault.for_ is not None:
-            yield float(fault.for_)
+        if lasts is not None:
+            yield lasts
             if effect.undo is None:
                 yield from self._start_again(effect)
             elif effect in self.active:
                 with self.world.moment():
                     self._undo(effect)
 
-    def _begin(self, declared: Declared, fault: Fault, random: Random) -> Effect | None:
+    def _begin(self, declared: Declared, fault: Fault, random: Random, drawn: Mapping[str, float]) -> Effect | None:
         """Do it and tell of it; None where it strikes nobody, or undoes others and is over with that."""
         effect = fault.strike(
             Strike(
@@ -141,7 +146,8 @@ class _Injector:
         elif fault.starts:
             for node in effect.targets:
                 self.downed.pop(node, None)
-        effect.detail |= {} if fault.for_ is None else {"seconds": float(fault.for_)}
+        effect.detail |= {} if fault.for_ is None else {"seconds": fault.for_}
+        effect.detail |= {"drawn": dict(drawn)} if drawn else {}
         if not effect.targets:
             self._tell_idle(effect)
             return None

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from rpcnet.config import ClusterConfig
+from sim.network.latency import Distribution
 from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability, parse_seconds
 from sim.network.spelling import near
 from sim.scenario import locate
@@ -32,12 +33,14 @@ from sim.scenario.mistake import Mistake, ScenarioError, nearest
 from sim.scenario.override import Override, OverrideError, Overrides, apply, parse
 from sim.scenario.schema import (
     Cluster,
+    Drawn,
     Duration,
     Network,
     Node,
     Origin,
     Probability,
     Scenario,
+    parse_drawn,
     parse_duration,
 )
 from sim.scenario.verdict import Expectation, Figure
@@ -328,7 +331,7 @@ class _Reader:
 
         def read(wanted: type, given: Any) -> Any:
             override = self.set_by.get(path)
-            if override is not None and override.from_python and wanted is Duration and _is_number(given):
+            if override is not None and override.from_python and wanted in (Duration, Drawn) and _is_number(given):
                 # From here on it can be given on a command line as well.
                 self.set_by[path] = override._replace(written=f"{override.key}={given}s")
                 return float(given)
@@ -456,10 +459,12 @@ def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
     return typing.Union[tuple(others)], fitting  # noqa: UP007 - made at run time
 
 
-def read_number(kind: type, value: Any) -> float:
+def read_number(kind: Any, value: Any) -> float | Distribution:
     """msgspec's dec_hook: numbers that a file spells with a unit."""
     if kind is Duration:
         return parse_duration(value)
+    if kind is Drawn:
+        return parse_drawn(value)
     if kind is Probability:
         return parse_probability(value)
     if kind is Figure:

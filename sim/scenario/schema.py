@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
+from sim.network.latency import Distribution, parse_latency
 from sim.network.quantity import parse_seconds
 
 __all__ = [
     "Cluster",
+    "Drawn",
     "Duration",
     "Each",
     "Edge",
@@ -30,6 +32,7 @@ __all__ = [
     "Scenario",
     "Selector",
     "Sweep",
+    "parse_drawn",
     "parse_duration",
 ]
 
@@ -45,13 +48,25 @@ class _SpeltInText(type):
 
 Interleaving = Literal["fifo", "random", "pct", "pos", "surw", "mix"]
 
+
+class _SpeltOrDrawn(type):
+    """Its instances are plain floats and distributions."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, float) or hasattr(value, "sampler")
+
+
 if TYPE_CHECKING:
     Duration = float
+    Drawn = float | Distribution
     Probability = float
 else:
 
     class Duration(float, metaclass=_SpeltInText):
         """Seconds; in a file text with a unit: "10s", "200ms", "1m"."""
+
+    class Drawn(float, metaclass=_SpeltOrDrawn):
+        """Seconds, or a distribution that they are drawn from; in a file "10s" or "uniform(5s, 10s)"."""
 
     class Probability(float, metaclass=_SpeltInText):
         """0 … 1; in a file "5%" or 0.05."""
@@ -65,19 +80,27 @@ def parse_duration(value: object) -> float:
     raise ValueError(f'a duration is text with a unit, like "10s", "200ms" or "1.5m", not {value!r}{hint}')
 
 
+def parse_drawn(value: object) -> "float | Distribution":
+    """Seconds of "10s", or what "uniform(5s, 10s)" draws from. Raises ValueError for anything else."""
+    if isinstance(value, str) and "(" in value:
+        return parse_latency(value, "a duration or a distribution")
+    return parse_duration(value)
+
+
 # --- who --------------------------------------------------------------------------------------------------------------
 
 
 class Pick(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Some of the nodes that `of` selects, drawn from the seed."""
 
-    pick: str
-    """`one`, `minority` (as many as can be fewer than half), `majority` (as few as can be more than half), `30%`."""
+    pick: str | int
+    """`2`, so many; `one`, `minority` (as many as can be fewer than half), `majority` (more than half), `30%`."""
     of: str | list[str] = "all"
     """Of whom."""
 
 
-# A name, a pattern (`worker-*`), a label (`role=worker`), `all`; a list of these; or a Pick.
+# A name, a pattern (`worker-*`), a label (`role=worker`), `all`, or what is left without one (`!client`); a list of
+# these; or a Pick. What they mean: sim.scenario.select.
 Selector = str | list[str | Pick] | Pick
 
 

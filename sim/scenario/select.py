@@ -4,8 +4,9 @@
     "worker-*"                                    a pattern (fnmatch)
     "role=worker"                                 a label of the file
     "all"                                         every node
-    ["director", "role=worker"]                   all of these together
-    { pick = "minority", of = "role=worker" }     some of them, drawn from the seed
+    "!worker-2"                                   all but these: a `!` before a node, a pattern or a label
+    ["director", "role=worker", "!worker-2"]      all of these together, without those with a `!`, in whatever order
+    { pick = "minority", of = "role=worker" }     some of them, drawn from the seed; { pick = 2 } so many
 
 Answers are in the order of the file, without repeats, and never empty: a selector that selects nobody is a mistake.
 
@@ -13,7 +14,7 @@ Tests: tests/sim/scenario/test_select.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
@@ -49,17 +50,30 @@ def select(selector: Selector | Mapping[str, Any], nodes: Labels, random: Random
     if isinstance(selector, Pick):
         return _picked(selector, nodes, random)
     if isinstance(selector, str):
-        return _named(selector, nodes)
-    wanted = {name for part in selector for name in select(part, nodes, random)}
-    if not wanted:
-        raise SelectError("an empty list selects nobody")
-    return [name for name in nodes if name in wanted]
+        return _together([selector], nodes, random) if _is_without(selector) else _named(selector, nodes)
+    return _together(selector, nodes, random)
 
 
 def ways(source: Selector, target: Selector, nodes: Labels, random: Random) -> list[tuple[str, str]]:
     """Every (from, to) of two nodes that these mean. Raises SelectError."""
     sources, targets = select(source, nodes, random), select(target, nodes, random)
     return [(a, b) for a in sources for b in targets if a != b]
+
+
+def _together(parts: Sequence[str | Pick], nodes: Labels, random: Random) -> list[str]:
+    """What a list selects: a part with a `!` takes away, the others add up; where none adds, from all."""
+    if not parts:
+        raise SelectError("an empty list selects nobody")
+    without = {name for part in parts if _is_without(part) for name in _named(str(part)[1:], nodes)}
+    with_ = [part for part in parts if not _is_without(part)]
+    wanted = {name for part in with_ or ["all"] for name in select(part, nodes, random)} - without
+    if not wanted:
+        raise SelectError(f"nobody is left: {', '.join(str(part) for part in parts if _is_without(part))}")
+    return [name for name in nodes if name in wanted]
+
+
+def _is_without(part: object) -> bool:
+    return isinstance(part, str) and part.startswith("!")
 
 
 def _pick_of(table: Mapping[str, Any]) -> Pick:
@@ -105,6 +119,8 @@ def _picked(pick: Pick, nodes: Labels, random: Random) -> list[str]:
 
 
 def _how_many(pick: Pick, among: int) -> int:
+    if isinstance(pick.pick, int):
+        return _so_many(pick.pick, among)
     match = _PERCENT.fullmatch(pick.pick)
     if pick.pick == "one":
         many = 1
@@ -116,8 +132,20 @@ def _how_many(pick: Pick, among: int) -> int:
         # At least one: "10%" of five nodes is meant to hit somebody.
         many = max(1, round(among * float(match[1]) / 100)) if float(match[1]) else 0
     else:
-        hint = did_you_mean(pick.pick, ["one", "minority", "majority"])
-        raise SelectError(f'unknown pick "{pick.pick}"; {hint}allowed: one, minority, majority, or a share like "30%"')
+        number = re.fullmatch(r"\s*(\d+)\s*", pick.pick)
+        hint = f"did you mean {number[1]}? " if number else did_you_mean(pick.pick, ["one", "minority", "majority"])
+        allowed = 'a number, one, minority, majority, or a share like "30%"'
+        raise SelectError(f'unknown pick "{pick.pick}"; {hint}allowed: {allowed}')
     if many == 0:
         raise SelectError(f'"{pick.pick}" of {among} node{"s" * (among != 1)} is nobody')
     return many
+
+
+def _so_many(wanted: int, among: int) -> int:
+    if wanted < 1:
+        raise SelectError(f"pick = {wanted} selects nobody")
+    if wanted > among:
+        raise SelectError(
+            f"pick = {wanted} is more than the {among} node{'s' * (among != 1)} there {'are' if among != 1 else 'is'}"
+        )
+    return wanted

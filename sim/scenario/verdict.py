@@ -79,6 +79,10 @@ class DeclaredFault(Protocol):
     def verb(self) -> str: ...
     @property
     def targets(self) -> Sequence[str]: ...
+    @property
+    def undone(self) -> float | None:
+        """When it was undone; None = it lasts."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

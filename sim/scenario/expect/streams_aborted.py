@@ -48,7 +48,7 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
         history = context.history
         nodes = set(context.select(self.streams_aborted))
         try:
-            windows = self._windows(context)
+            windows = self.windows_as_told(context)
         except NeverHappened as never:
             return self.answer(Verdict.INCONCLUSIVE, str(never))
         pairs = [(s, w) for w in windows for s in history.streams if _concerned(history, s, w, nodes)]
@@ -68,12 +68,6 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
             return self.answer(Verdict.INCONCLUSIVE, "no end of a stream was at a node that was up", measured=measured)
         text += f", the last {windows[0].after(last.end)}{windows[0].limits}"
         return self.answer(Verdict.HOLDS, text, time=last.end, line=last.end_line, measured=measured)
-
-    def _windows(self, context: Context) -> list[Window]:
-        """As told; all streams where neither `after` nor `within` is said."""
-        if self.after is None and self.within is None:
-            return [Window(start=-math.inf, deadline=context.duration, since="", limit=None, due=True)]
-        return self.windows(context)
 
     def _none(self, window: Window) -> str:
         selected = self.streams_aborted if isinstance(self.streams_aborted, str) else "the selected nodes"

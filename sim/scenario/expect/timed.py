@@ -1,7 +1,8 @@
 """Expectations with a deadline: `within`, counted from `after`.
 
-`after` is the name of a fault, "start" or "quiet". Left out, it is the one fault that fits; where none or several
-would, an expectation with `within` is refused. Without `within` the end of the run is meant.
+`after` is the name of a fault, "end of" that name (when it was undone), "start" or "quiet". Left out, it is the one
+fault that fits; where none or several would, an expectation with `within` is refused. Without `within` the end of the
+run is meant.
 
 Tests: tests/sim/scenario/expect/test_timed.py.
 """
@@ -18,11 +19,13 @@ from sim.scenario.faults import Kind, verbs_of
 from sim.scenario.schema import Duration, Selector
 from sim.scenario.verdict import Context, DeclaredFault, Expectation, ExpectationError, Select
 
-__all__ = ["DELAYS", "HARM", "NeverHappened", "Timed", "Window"]
+__all__ = ["DELAYS", "END_OF", "HARM", "NeverHappened", "Timed", "Window"]
 
 HARM = verbs_of(Kind.DEATH, Kind.LEAVE, Kind.STALL, Kind.CUT)
 """After which a node may be taken for dead."""
 DELAYS = verbs_of(Kind.DELAY)
+END_OF = "end of "
+"""How `after` begins where the end of a fault is meant; its name follows."""
 _START, _QUIET = "start", "quiet"
 
 
@@ -78,15 +81,22 @@ class Timed(Expectation, frozen=True, kw_only=True):
     within: Duration | None = None
     """How soon; left out = by the end of the run."""
     after: str | None = None
-    """The name of a fault, "start" or "quiet"."""
+    """The name of a fault, "end of" that name, "start" or "quiet"."""
 
     def mistakes(self, faults: Sequence[DeclaredFault], select: Select) -> Iterator[ExpectationError]:
         """Refuse an `after` that names nothing, and a `within` without `after` where not exactly one fault fits."""
         yield from super().mistakes(faults, select)
         known = list(dict.fromkeys(fault.name for fault in faults))
         if self.after is not None:
-            allowed = [*known, _START, _QUIET]
-            if self.after not in allowed:
+            ending = dict.fromkeys(f"{END_OF}{fault.name}" for fault in faults if fault.undone is not None)
+            allowed = [*known, *ending, _START, _QUIET]
+            if self.after not in allowed and self._lasting in known:
+                text = (
+                    f'after = "{self.after}", but nothing undoes "{self._lasting}" before the end of the run: '
+                    f"give it for, or heal it (allowed: {', '.join(allowed)})"
+                )
+                yield ExpectationError(text, key="after", allowed=allowed)
+            elif self.after not in allowed:
                 near = difflib.get_close_matches(self.after, allowed, n=1)
                 hint = f'; did you mean "{near[0]}"?' if near else ""
                 text = f'after = "{self.after}" is not the name of a fault{hint} (allowed: {", ".join(allowed)})'
@@ -115,14 +125,29 @@ class Timed(Expectation, frozen=True, kw_only=True):
             if context.history.quiet is None:
                 raise NeverHappened("it was never quiet: the last fault was not undone before the end of the run")
             return [self._window(context, context.history.quiet, "it was quiet")]
-        name = self.after or self._meant(context)
+        name = self._lasting or self.after or self._meant(context)
         if name is None:
-            return [Window(start=-math.inf, deadline=context.duration, since="", limit=None, due=True)]
+            return [_whole(context)]
         strikes = [fault for fault in context.faults if fault.name == name and fault.line < context.history.end_line]
         if not strikes:
             raise NeverHappened(f'the fault "{name}" never took effect')
+        if self._lasting is not None:
+            strikes = [fault for fault in strikes if self._ended(fault, context)]
+            if not strikes:
+                raise NeverHappened(f'the fault "{name}" was not undone before the end of the run')
         chosen = [fault for fault in strikes if node is None or node in fault.targets] or strikes[-1:]
         return [self._after(fault, strikes, context, node) for fault in chosen]
+
+    @property
+    def _lasting(self) -> str | None:
+        """The fault whose end is counted from; None = none is named so."""
+        return self.after[len(END_OF) :] if self.after is not None and self.after.startswith(END_OF) else None
+
+    def windows_as_told(self, context: Context) -> list[Window]:
+        """As `windows`, but the whole run where neither `within` nor `after` is said, whichever fault may fit."""
+        if self.after is None and self.within is None:
+            return [_whole(context)]
+        return self.windows(context)
 
     def _meant(self, context: Context) -> str | None:
         """The fault meant where none is named; None = the whole run."""
@@ -136,7 +161,8 @@ class Timed(Expectation, frozen=True, kw_only=True):
 
     def _ended(self, fault: FaultSeen, context: Context) -> bool:
         """Whether its end is what counts: it was undone, and not only because the run was over."""
-        return self.OF_UNDOING and fault.undone is not None and fault.undone < context.duration
+        counts = self.OF_UNDOING or self._lasting is not None
+        return counts and fault.undone is not None and fault.undone < context.duration
 
     def _moment(self, fault: FaultSeen, context: Context) -> float:
         return fault.undone if fault.undone is not None and self._ended(fault, context) else fault.time
@@ -176,3 +202,7 @@ class Timed(Expectation, frozen=True, kw_only=True):
         which = f"{len(found)} faults fit ({names(found)})" if found else "no fault fits"
         text = f"{self.KEY} has within, but no after, and {which}: say after = one of {', '.join(allowed)}"
         return ExpectationError(text, key="after", allowed=allowed)
+
+
+def _whole(context: Context) -> Window:
+    return Window(start=-math.inf, deadline=context.duration, since="", limit=None, due=True)

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from sim.history.facts import FaultSeen
 from sim.history.reach import Way
 from sim.scenario.faults.effect import Effect, Strike
-from sim.scenario.schema import Duration, Selector
+from sim.scenario.schema import Drawn, Selector
 from sim.scenario.select import Labels
 
 __all__ = ["Checking", "Fault", "Kind", "Standstill", "name_all"]
@@ -92,11 +92,11 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     standstill: ClassVar[Standstill | None] = None
     """How its nodes stand still while it lasts."""
 
-    at: Duration
+    at: Drawn
     """Time of the (first) strike, from time zero."""
-    for_: Duration | None = field(default=None, name="for")
+    for_: Drawn | None = field(default=None, name="for")
     """How long, then it is undone: healed, resumed, restarted, released. `pause` and `block` need it."""
-    every: Duration | None = None
+    every: Drawn | None = None
     """Strikes again and again, so long after the strike before, until the end."""
     name: str | None = None
     """What `heal` and `after` call it; left out = its verb, and `crash-2` for the second unnamed one."""

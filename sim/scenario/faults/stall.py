@@ -20,7 +20,7 @@ class Stall(OfNodes, frozen=True, kw_only=True):
     idle: ClassVar[str] = "not running, or standing still already"
 
     def touch(self, now: Strike, nodes: list[str]) -> Effect:
-        assert self.for_ is not None, "checked when the file was read"
+        assert isinstance(self.for_, int | float), "checked when the file was read, and drawn before the strike"
         word, seconds = getattr(now.world, self.verb), min(float(self.for_), max(0.0, now.left))
         touched = [node for node in nodes if word(node, seconds)]
         return Effect(touched, undo=by_itself, idle=self.why_idle(nodes, now.world))

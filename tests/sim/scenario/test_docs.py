@@ -30,6 +30,7 @@ STRUCTS = {
 NOT_KEYS = {"origin", "settings"}
 WORDS: dict[Any, str] = {
     schema.Duration: "duration",
+    schema.Drawn: "duration or drawn",
     schema.Probability: "share",
     str: "text",
     int: "number",

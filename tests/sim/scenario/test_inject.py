@@ -3,7 +3,7 @@
 import pytest
 
 from sim import Scenario
-from sim.scenario.declare import declare
+from sim.scenario.declare import declare, ending
 from sim.scenario.faults.clock import Clock, Wrong
 from sim.scenario.faults.crash import Crash
 from sim.scenario.faults.heal import Heal
@@ -15,8 +15,8 @@ from sim.scenario.faults.pause import Pause
 from sim.scenario.faults.reset import Reset
 from sim.scenario.faults.restart import Restart
 from sim.scenario.faults.slow_receive import Slowness, SlowReceive
-from sim.scenario.schema import Node
-from tests.sim.scenario.fake_world import play
+from sim.scenario.schema import Node, parse_drawn
+from tests.sim.scenario.fake_world import SOME, play
 
 
 @pytest.mark.parametrize(
@@ -178,3 +178,76 @@ def test_unnamed_faults_are_called_by_their_verb():
         fault=(Crash(at=1.0, crash="a"), Crash(at=2.0, crash="a", name="mine"), Crash(at=3.0, crash="a")),
     )
     assert [fault.name for fault in declare(scenario)] == ["crash", "mine", "crash-2"]
+
+
+def times_of(world, *names):
+    return [(entry[0], entry[1]) for entry in world.events(*names)]
+
+
+def drawn(seed, **keys):
+    at, every, lasts = (parse_drawn(keys.get(key, text)) for key, text in DRAWN.items())
+    return play(Pause(at=at, for_=lasts, every=every, pause=SOME), Crash(at=50.0, crash=SOME), seed=seed)
+
+
+DRAWN = {"at": "uniform(5s, 10s)", "every": "uniform(10s, 20s)", "for_": "uniform(1s, 2s)"}
+
+
+def test_drawn_times_are_kept_and_told():
+    world = drawn(seed=4)
+    pauses = [(time, fields["detail"]) for time, _, fields in world.events("fault") if fields["verb"] == "pause"]
+    first, second, *_ = pauses
+    assert 5 <= first[0] <= 10 and set(first[1]["drawn"]) == {"at", "for"}
+    assert round(first[1]["drawn"]["at"], 6) == first[0]
+    assert round(second[0] - first[0], 6) == round(second[1]["drawn"]["every"], 6)
+    ends = [time for time, event, fields in world.events("fault_undone") if fields["verb"] == "pause"]
+    for (time, detail), end in zip(pauses, ends, strict=False):
+        assert 1 <= detail["seconds"] <= 2 and end == pytest.approx(time + detail["seconds"], abs=2e-6)
+    assert len({detail["seconds"] for _, detail in pauses}) == len(pauses)
+
+
+def test_another_seed_draws_other_times_and_the_same_seed_the_same():
+    assert drawn(seed=4).told == drawn(seed=4).told
+    assert drawn(seed=4).told != drawn(seed=5).told
+
+
+def test_who_is_picked_does_not_depend_on_how_times_are_said():
+    plain = play(Pause(at=7.0, for_=1.5, every=15.0, pause=SOME), Crash(at=50.0, crash=SOME), seed=4)
+    targets, others = (
+        {
+            verb: [f["targets"] for _, _, f in world.events("fault") if f["verb"] == verb][:2]
+            for verb in ("pause", "crash")
+        }
+        for world in (plain, drawn(seed=4))
+    )
+    assert targets == others
+
+
+def test_a_strike_waits_until_the_one_before_is_over():
+    world = drawn(seed=4, every="uniform(1ms, 5s)", for_="uniform(2s, 4s)")
+    order = [event for _, event in times_of(world, "fault", "fault_undone") if event != "quiet"]
+    assert order[:4] == ["fault", "fault_undone", "fault", "fault_undone"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "undone"),
+    [
+        ([Crash(at=5.0, crash="a")], None),
+        ([Crash(at=5.0, for_=3.0, crash="a")], 8.0),
+        ([Crash(at=5.0, for_=60.0, crash="a")], None),
+        ([Partition(at=5.0, partition=SPLIT)], None),
+        ([Partition(at=5.0, partition=SPLIT), Heal(at=9.0, heal="partition")], 9.0),
+        ([Partition(at=5.0, partition=SPLIT), Heal(at=9.0, heal="all")], 9.0),
+        ([Partition(at=5.0, partition=SPLIT), Heal(at=4.0, heal="all")], None),
+        ([Partition(at=5.0, partition=SPLIT), Heal(at=4.0, every=3.0, heal="all")], 5.0),
+        (
+            [Partition(at=5.0, partition=SPLIT), Partition(at=5.0, partition=SPLIT), Heal(at=9.0, heal="partition-2")],
+            None,
+        ),
+        ([Crash(at=5.0, crash="a"), Heal(at=9.0, heal="all")], None),
+        ([Crash(at=parse_drawn("uniform(5s, 55s)"), for_=parse_drawn("uniform(3s, 9s)"), crash="a")], 8.0),
+    ],
+)
+def test_when_a_fault_is_undone_can_be_told_before_a_run(faults, undone):
+    nodes = (Node(name="a", app="m:f"), Node(name="w", app="m:f", count=4, labels={"role": "w"}))
+    found = ending(declare(Scenario(name="x", duration=60.0, node=nodes, fault=tuple(faults))), 60.0)
+    assert found[0].undone == undone

@@ -49,7 +49,7 @@ def test_an_example_is_read_as_it_stands(table, story):
     expectation = msgspec.convert(table, EXPECTATIONS[key], dec_hook=read_number)
     assert getattr(expectation, key) is not None
     if key != "python":
-        story.fault(1, "crash", "worker-2").fault(2, "partition", "worker-2", name="split").start("worker-2")
+        story.fault(1, "crash", "worker-2").fault(2, "partition", "worker-2", name="split", undone=3).start("worker-2")
         faults = [fault for fault in story.context().faults if "after" in table or fault.verb == "crash"]
         if key == "member_left":
             faults = story.fault(3, "stop", "worker-2").context().faults

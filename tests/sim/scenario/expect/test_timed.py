@@ -93,3 +93,42 @@ def test_a_name_is_checked_before_the_run(story):
         Anything(after="quite").check((), story.select)
     for after in ("start", "quiet"):
         Anything(after=after, within=1.0).check((), story.select)
+
+
+def test_the_end_of_a_fault_is_counted_from(story):
+    story.start("a").start("b").fault(10, "partition", "a", "b", name="cut", undone=15)
+    assert spans(Anything(after="end of cut", within=5.0), story) == [(15, 20, "the end of cut")]
+    story.fault(20, "partition", "a", "b", name="cut", undone=22)
+    assert spans(Anything(after="end of cut", within=5.0), story) == [
+        (15, 20, "the end of cut"),
+        (22, 27, "the end of cut"),
+    ]
+
+
+@pytest.mark.parametrize("undone", [None, 40])
+def test_a_fault_that_the_run_outlasts_has_no_end(story, undone):
+    story.start("a").fault(10, "crash", "a", undone=undone)
+    with pytest.raises(NeverHappened, match='"crash" was not undone before the end of the run'):
+        Anything(after="end of crash", within=5.0).windows(story.context())
+
+
+def test_of_several_strikes_only_those_with_an_end_are_judged(story):
+    story.start("a").fault(10, "crash", "a", undone=15).fault(30, "crash", "a")
+    assert spans(Anything(after="end of crash"), story) == [(15, 40, "the end of crash")]
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ("end of crash", 'nothing undoes "crash" before the end of the run: give it for, or heal it'),
+        ("end of ctu", 'did you mean "end of cut"?'),
+        ("end of start", "is not the name of a fault"),
+        ("end of", "is not the name of a fault"),
+    ],
+)
+def test_an_end_that_never_comes_is_refused_before_a_run(story, after, words):
+    story.start("a").crash(5, "a").fault(10, "partition", "a", name="cut", undone=15)
+    with pytest.raises(ExpectationError) as caught:
+        Anything(after=after).check(story.context().faults, story.select)
+    assert words in str(caught.value)
+    assert "allowed: crash, cut, end of cut, start, quiet" in str(caught.value)
