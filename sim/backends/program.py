@@ -186,9 +186,14 @@ class World(Protocol):
 
 
 class Runner(Protocol):
-    """Runs one program in one world, to the end, and writes its trace. Raises ProgramError before anything starts."""
+    """Runs one program in one world, to the end, and writes its trace. Raises ProgramError before anything starts.
 
-    def __call__(self, program: Program, trace: Path) -> "Outcome": ...
+    `follow` is called with the world once it stands: its `now` may be read from other threads.
+    """
+
+    def __call__(
+        self, program: Program, trace: Path, follow: Callable[["World"], object] | None = None
+    ) -> "Outcome": ...
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ KILL_AFTER_GRACE = 1.0
 """Virtual seconds beyond its grace after which a stopped node that still runs is killed."""
 
 
-def run(program: Program, trace: Path) -> Outcome:
+def run(program: Program, trace: Path, follow: Callable[["World"], object] | None = None) -> Outcome:
     """Run it to the end and write its trace. Raises ProgramError before anything starts."""
     check_program(program)
     began = time.monotonic()
@@ -60,6 +60,8 @@ def run(program: Program, trace: Path) -> Outcome:
         stack.callback(simulation.close)
         world = World(program, simulation)
         stack.callback(world.let_go)
+        if follow is not None:
+            follow(world)
         stack.enter_context(switched_on(program.defects))
         simulation.somewhere(world.run)
         return Outcome(

@@ -12,7 +12,7 @@ import math
 import signal
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ KILL_AFTER_GRACE = 3.0
 """Seconds beyond its grace after which a child that still runs is killed."""
 
 
-def run(program: Program, trace: Path) -> Outcome:
+def run(program: Program, trace: Path, follow: Callable[["World"], object] | None = None) -> Outcome:
     """Run it to the end and write its trace.
 
     Raises ProgramError before anything starts, and KeyboardInterrupt once everything is cleaned up.
@@ -54,6 +54,8 @@ def run(program: Program, trace: Path) -> Outcome:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-")))
         world = World(program, block, folder)
         stack.callback(world.destroy)
+        if follow is not None:
+            follow(world)
         try:
             return asyncio_run(world.run)
         finally:

@@ -6,7 +6,7 @@ Tests: tests/sim/cli/test_run_and_check.py.
 """
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,6 +34,7 @@ from sim.cli.pages import write_page
 from sim.paths import writable_directory, writable_file
 
 if TYPE_CHECKING:
+    from sim.backends.program import World
     from sim.scenario.run import Run
     from sim.scenario.schema import Scenario
     from sim.study import Crash
@@ -133,7 +134,9 @@ def run(
         assert report is not None
         return report / scenario.name if len(files) > 1 else report
 
-    def one_by_one(scenario: "Scenario", seeds: Sequence[int]) -> "Runs":
+    def one_by_one(
+        scenario: "Scenario", seeds: Sequence[int], follow: "Callable[[World], object] | None" = None
+    ) -> "Runs":
         for each in seeds:
             yield running.run(
                 scenario,
@@ -143,6 +146,7 @@ def run(
                 defects=defects,
                 slack=slack or running.SLACK,
                 wall_limit=limit,
+                follow=follow,
             )
 
     def side_by_side(scenario: "Scenario", seeds: Sequence[int], scratch: Path) -> "Runs":
@@ -157,15 +161,21 @@ def run(
     try:
         for scenario in scenarios:
             chosen = [scenario.seed if seed is None else seed] if several is None else several
+            title = f"{scenario.name} ({backend})"
             with ExitStack() as stack:
-                if jobs == 1:
-                    runs = one_by_one(scenario, chosen)
+                if several is None:
+                    follow = stack.enter_context(terminal.clock(title, scenario.duration))
+                    runs, advance = one_by_one(scenario, chosen, follow), _nothing
                 else:
-                    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-run-"))
-                    runs = side_by_side(scenario, chosen, Path(scratch))
+                    advance = stack.enter_context(terminal.progress(title, len(chosen)))
+                    if jobs == 1:
+                        runs = one_by_one(scenario, chosen)
+                    else:
+                        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rpcnet-run-"))
+                        runs = side_by_side(scenario, chosen, Path(scratch))
                 stack.enter_context(closing(runs))
-                title, many = f"{scenario.name} ({backend})", several is not None
-                _tell(scenario, chosen, runs, codes, title=title, many=many, pages=report is not None, json=json)
+                many = several is not None
+                _tell(scenario, chosen, runs, advance, codes, many=many, pages=report is not None, json=json)
     except BrokenPipeError:
         terminal.unread()
     except KeyboardInterrupt as error:
@@ -178,9 +188,9 @@ def _tell(
     scenario: "Scenario",
     seeds: Sequence[int],
     runs: "Runs",
+    advance: Callable[[], None],
     codes: list[int],
     *,
-    title: str,
     many: bool,
     pages: bool,
     json: bool,
@@ -192,7 +202,7 @@ def _tell(
     results: list[output.Result] = []
     pair = _Pair()
     try:
-        with noticed() as check_interrupt, terminal.progress(title, len(seeds)) as advance:
+        with noticed() as check_interrupt:
             for found in runs:
                 check_interrupt()
                 if not isinstance(found, Run):  # it took its process with it
@@ -221,6 +231,10 @@ def _tell(
             output.summary(scenario.name, results, len(seeds) - len(results))
             if pair.complete:
                 output.apart(*pair.complete)
+
+
+def _nothing() -> None:
+    """A run that is the only one has a clock, and no count."""
 
 
 def _page_of(found: "Run") -> Path:

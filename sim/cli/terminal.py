@@ -9,16 +9,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn, Task
+    from rich.progress_bar import ProgressBar
 
-__all__ = ["data", "err", "help_", "object_", "out", "progress", "unread"]
+__all__ = ["clock", "data", "err", "help_", "object_", "out", "progress", "unread"]
 
 _bar: "Progress | None" = None
+
+
+class Timed(Protocol):
+    """Something that goes on in a time of its own."""
+
+    @property
+    def now(self) -> float:
+        """Seconds; read from another thread."""
+        ...
 
 
 class _Out(Console):
@@ -66,28 +77,64 @@ def unread() -> None:
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar on stderr while work goes on, where stderr is a terminal; call what it yields after each piece."""
-    global _bar
-    console = err()
-    if not console.is_terminal:
+    if not err().is_terminal:
         yield lambda: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
+
+    with _shown(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda: bar.advance(task)
+
+
+@contextmanager
+def clock(description: str, seconds: float) -> Iterator[Callable[["Timed"], None]]:
+    """Such a bar for one run of so many seconds of its own time: how far it is, and how long it will still take.
+
+    Call what it yields with whatever knows the run's time.
+    """
+    if not err().is_terminal:
+        yield lambda timed: None
+        return
+    from rich.progress import BarColumn, TextColumn
+
+    followed: list[Timed] = []
+
+    class Progressing(BarColumn):
+        def render(self, task: "Task") -> "ProgressBar":
+            bar = super().render(task)
+            bar.update(min(followed[0].now, seconds) if followed else 0.0)
+            return bar
+
+    class Reached(TextColumn):
+        def render(self, task: "Task") -> Text:
+            now = min(followed[0].now, seconds) if followed else 0.0
+            left = f", some {(task.elapsed or 0.0) * (seconds / now - 1):.0f} s left" if 0 < now < seconds else ""
+            return Text(f"{now:.1f} of {seconds:g} s{left}")
+
+    with _shown(Progressing(), Reached("")) as bar:
+        bar.add_task(description, total=seconds)
+        yield followed.append
+
+
+@contextmanager
+def _shown(*columns: "ProgressColumn") -> Iterator["Progress"]:
+    """The bar of the moment."""
+    global _bar
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
+        *columns,
+        console=err(),
         transient=True,
         redirect_stdout=False,  # it would print data to stderr
     )
     with bar:
-        task = bar.add_task(description, total=total)
         _bar = bar
         try:
-            yield lambda: bar.advance(task)
+            yield bar
         finally:
             _bar = None
 

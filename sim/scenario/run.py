@@ -13,7 +13,7 @@ import shlex
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +25,7 @@ from msgspec.structs import asdict, replace
 
 from sim import defects as known_defects
 from sim.backends import runner, words
-from sim.backends.program import NodeProgram, Program, ProgramError
+from sim.backends.program import NodeProgram, Program, ProgramError, World
 from sim.scenario.check import demand
 from sim.scenario.faults import FAULTS
 from sim.scenario.inject import scripts
@@ -65,8 +65,12 @@ def run(
     slack: float = SLACK,
     overrides: Overrides = (),
     wall_limit: float | None = None,
+    follow: Callable[[World], object] | None = None,
 ) -> "Run":
-    """Run it once and judge it; arguments as in `sim.Scenario.run`. Raises ScenarioError, ProgramError, OSError."""
+    """Run it once and judge it; arguments as in `sim.Scenario.run`. Raises ScenarioError, ProgramError, OSError.
+
+    `follow` is called with the world once it stands: whoever shows how far it is reads its `now`, in another thread.
+    """
     if overrides:
         scenario = changed(scenario, overrides)
     else:
@@ -84,7 +88,7 @@ def run(
         raise ProgramError(f"the {backend} backend cannot do {', '.join(missing)}; it can: {', '.join(can)}")
     path, temporary = _trace_path(trace)
     try:
-        outcome = runner(backend)(program, path)
+        outcome = runner(backend)(program, path, follow)
         context = Context(
             path,
             select=_Selecting(scenario, seed),

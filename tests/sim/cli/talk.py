@@ -62,6 +62,14 @@ async def unsteady(node) -> None:
         node.record("said", word=word)
 
 
+async def slow(node) -> None:
+    node.ready()
+    while True:
+        await asyncio.sleep(0.01)
+        node.record("said", word="hello")
+        sum(range(1_000_000))
+
+
 async def deadly(node) -> None:
     node.ready()
     if node.random.random() < 0.1:

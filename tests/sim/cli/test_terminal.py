@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import resource
 import struct
 import subprocess
@@ -136,3 +137,13 @@ def test_a_full_disk_under_the_page_of_a_report_names_the_directory(monkeypatch,
     monkeypatch.setattr("sim.report.write_report", full)
     assert execute(["run", "holds.toml", "--report", "here"]) == 3
     assert "rpcnet-sim: here: No space left on device: the page cannot be written; free" in capsys.readouterr().err
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("backend", ["sim", "sockets"])
+def test_a_single_run_says_how_much_of_its_time_is_over(folder, backend):
+    (folder / "slow.toml").write_text(FILE.replace(":main", ":slow").replace('"3s"', '"1s"'))
+    _, said, _ = on_a_terminal("run", "slow.toml", "--backend", backend)
+    reached = {float(text) for text in re.findall(r"(\d+\.\d) of 1 s", said)}
+    assert len(reached) > 2 and max(reached) <= 1.0
+    assert re.search(r"of 1 s, some \d s left", said)
