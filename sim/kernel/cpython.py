@@ -83,6 +83,7 @@ PRIVATE_NAMES: dict[str, str] = {
     "random": "_urandom",
     "ssl:SSLContext": "_wrap_bio _wrap_socket",
     "ssl:SSLSocket": "_create",
+    "socket:socket": "_closed _decref_socketios _io_refs _real_close",
     "tempfile": "_RandomNameSequence",
     "warnings": "_warn_unawaited_coroutine",
     "sys": "_current_frames _getframe _getframemodulename>=3.12",

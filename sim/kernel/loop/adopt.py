@@ -27,8 +27,8 @@ _KEPT_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_RCVBUF),
 )
 _FORWARDED = (
-    "accept bind close connect connect_ex detach dup fileno getpeername getsockname getsockopt gettimeout "
-    "getblocking get_inheritable listen makefile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send "
+    "accept bind connect connect_ex detach dup fileno getpeername getsockname getsockopt gettimeout "
+    "getblocking get_inheritable listen recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send "
     "sendall sendfile sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
 )
 
@@ -41,6 +41,10 @@ class Adopted(socket.socket):
     """What a real socket's class becomes: the object that the program holds, speaking for a simulated socket."""
 
     __slots__ = ()
+
+    def _real_close(self) -> None:
+        """What close() does where no file of makefile() is open: `makefile` and `close` are socket.socket's own."""
+        _stands_for[self].close()
 
     def __repr__(self) -> str:
         return f"<adopted {_stands_for[self]!r}>"
@@ -102,6 +106,7 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
         made.close()
         raise
     made.take_number(sock.detach())
+    sock._closed = False  # type: ignore[attr-defined]  # detach() has set it
     sock.__class__ = Adopted
     stand_for(sock, made)
     return made

@@ -28,8 +28,10 @@ class BareSocket:
 
     __slots__ = (
         "_bound",
+        "_closed",
         "_descriptor",
         "_host",
+        "_io_refs",
         "_network",
         "_options",
         "_timeout",
@@ -53,6 +55,10 @@ class BareSocket:
         self._timeout: float | None = 0.0
         self._waits = False
         """Whether its file is a blocking one (no O_NONBLOCK), which is so for all objects with a descriptor of it."""
+        self._io_refs = 0
+        """Files of makefile() that are open: `close()` has no effect before the last of them is closed, …"""
+        self._closed = False
+        """… and is remembered until then. socket.socket.makefile knows both by these names."""
 
     # -- addresses -------------------------------------------------------------------------------------------------
 

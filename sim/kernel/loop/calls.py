@@ -26,7 +26,6 @@ class _Core(Protocol):
     def settimeout(self, value: float | None) -> None: ...
     def gettimeout(self) -> float | None: ...
     def close(self) -> None: ...
-    def dup(self) -> Any: ...
 
     # Of those below.
     def recvfrom_into(self, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]: ...
@@ -87,22 +86,8 @@ class SocketCalls:
             raise ValueError("non-blocking sockets are not supported")
         raise NotSimulated("sendfile() on a blocking socket would stop the whole simulation; use loop.sendfile")
 
-    def makefile(self: _Core, *arguments: Any, **options: Any) -> Any:
-        """As a real one's, over another descriptor: the open socket is closed with the last of them."""
-        made: Any = socket.socket.makefile
-        return made(self.dup(), *arguments, **options)
-
-    @property
-    def _io_refs(self) -> int:
-        """Of a real socket: how many files hold it."""
-        return 0
-
-    @_io_refs.setter
-    def _io_refs(self, _: int) -> None: ...
-
-    def _decref_socketios(self: _Core) -> None:
-        """Its file is closed, and nobody else has it."""
-        self.close()
+    makefile: Any = socket.socket.makefile
+    _decref_socketios: Any = socket.socket._decref_socketios  # type: ignore[attr-defined]
 
     def setblocking(self: _Core, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)

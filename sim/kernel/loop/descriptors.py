@@ -205,6 +205,7 @@ class OpenSocket(BareSocket):
             self._waiting = self._waiting or []  # one for all, also for one that gives its descriptor away
         self._shared.append(other)
         other.reader = other.writer = other.transport = other._when_connected = None
+        other._io_refs, other._closed = 0, False
         other.take_over(self)
         other._descriptor = self._selector.add(other) if descriptor < 0 else descriptor
         other._timeout = socket.getdefaulttimeout()
@@ -294,6 +295,12 @@ class OpenSocket(BareSocket):
         return descriptor
 
     def close(self) -> None:
+        self._closed = True
+        if self._io_refs <= 0:
+            self.close_descriptor()
+
+    def close_descriptor(self) -> None:
+        """As os.close: whatever files there are above it."""
         descriptor = self._descriptor
         if descriptor < 0:
             return

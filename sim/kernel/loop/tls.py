@@ -31,6 +31,7 @@ class TakenUp(Adopted):
 
     def __init__(self, *_: Any, fileno: int, **__: Any) -> None:
         node: Any = running()
+        self._io_refs, self._closed = 0, False  # as socket.socket's own
         stand_for(self, with_descriptor(node.loop._selector, fileno))
 
 

@@ -26,7 +26,7 @@ CLOSES_ON_EXEC = 1  # fcntl.FD_CLOEXEC
 def install() -> None:
     """sim.kernel.patches calls it."""
     for module in (os, socket):
-        for name, simulated in (("close", lambda found: found.close()), ("dup", _dup)):
+        for name, simulated in (("close", lambda found: found.close_descriptor()), ("dup", _dup)):
             rebind.replace(module, name, _first_is_a_socket(getattr(module, name), simulated))
     for name, simulated in _CALLS.items():
         if hasattr(os, name):

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import os
 import socket
 import threading
 import time
@@ -71,6 +72,68 @@ async def test_a_server_in_a_thread(log: Log):
     writer.close()
     thread.join()
     listening.close()
+
+
+@twin
+async def test_a_file_keeps_its_socket_open(log: Log):
+    one, other = socket.socketpair()
+    file, second = one.makefile("rb"), one.makefile("wb")
+    one.close()
+    other.sendall(b"line\n")
+    log("file", file.readline(), file.raw.fileno() == one.fileno(), other.send(b"rest"), one.recv(4))
+    file.close()
+    log("one", one.fileno() >= 0, other.send(b"x"))
+    second.close()
+    log("one", one.fileno() >= 0)
+    log.call("other", "send", other.send, b"x")
+    other.close()
+
+
+@twin
+async def test_a_descriptor_is_closed_under_a_file(log: Log):
+    one, other = socket.socketpair()
+    file = one.makefile("rb")
+    os.close(one.fileno())
+    log.call("other", "send", other.send, b"x")
+    log.call("file", "read", file.read, 1)
+    one.detach()
+    file.close()
+    other.close()
+
+
+@twin
+async def test_a_file_has_the_time_out_of_its_socket(log: Log):
+    one, other = socket.socketpair()
+    with one, other, one.makefile("rb") as file:
+        one.settimeout(A_MOMENT)
+        await log.attempt("file", "times out", asyncio.to_thread(file.readline))
+
+
+@twin
+async def test_https_in_a_thread(log: Log):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        await reader.read()
+        writer.close()
+
+    server_context, client_context = certificates()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=server_context)
+    port = server.sockets[0].getsockname()[1]
+
+    def get():
+        client = http.client.HTTPSConnection("localhost", port, context=client_context, timeout=5)
+        client.sock = client_context.wrap_socket(
+            socket.create_connection(("127.0.0.1", port)), server_hostname="localhost"
+        )
+        client.request("GET", "/")
+        response = client.getresponse()
+        log("client", response.status, response.read())
+        client.close()
+        log("client", client.sock)
+
+    await asyncio.to_thread(get)
+    server.close()
 
 
 @twin

@@ -221,6 +221,23 @@ def test_an_adopted_socket_connects_and_is_used_by_the_same_object(real):
     on_a_node(main)
 
 
+def test_an_adopted_socket_is_closed_by_with_and_not_by_its_file(real):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        real.setblocking(False)
+        with real:
+            await loop.sock_connect(real, server.sockets[0].getsockname())
+            with real.makefile("rb"):
+                pass
+            assert real.fileno() >= 0, "the file was closed alone"
+            assert await loop.sock_recv(real, 100)
+        assert real.fileno() < 0
+        server.close()
+
+    sim.run(main())
+
+
 def test_a_real_socket_that_is_connected_cannot_be_adopted(real):
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as one:
 
