@@ -11,7 +11,7 @@ from rpcnet import Status
 from rpcnet.app import NodeContext, split_address
 from rpcnet.wire import writer
 from rpcnet.wire.frame import FLAG_END, FLAG_ITEM, UNARY, Hello
-from sim.apps.find import find
+from sim.apps.roles import find
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rpcnet import RpcClient, RpcError, StreamTransportError
 from rpcnet.app import NodeContext
-from sim.apps.find import find
+from sim.apps.roles import client_of
 
 __all__ = ["KINDS", "main"]
 
@@ -22,15 +22,11 @@ EVERY = 0.05
 async def main(node: NodeContext, *, ping: float = 1.0) -> None:
     """Hold a stream of each of KINDS to `sim.apps.letting_go:serve`; `ping`: seconds, ping_interval and _timeout."""
     config = replace(node.rpc_config, ping_interval=ping, ping_timeout=ping)
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "client"})
-        address = await find(cluster, "server")
-        async with RpcClient.connect(address, tls=node.tls, config=config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                for kind in KINDS:
-                    group.create_task(_hold(node, client, kind))
-            await asyncio.Event().wait()
+    async with client_of("server", node, config=config) as client:
+        async with asyncio.TaskGroup() as group:
+            for kind in KINDS:
+                group.create_task(_hold(node, client, kind))
+        await asyncio.Event().wait()
 
 
 async def _hold(node: NodeContext, client: RpcClient, kind: Callable[[RpcClient], Awaitable[None]]) -> None:

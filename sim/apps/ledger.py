@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from rpcnet import RpcClient, RpcError, RpcServer, Unavailable
 from rpcnet.app import NodeContext
-from sim.apps.find import find_named
+from sim.apps.roles import find_named, serve_as
 from sim.trace import Event
 
 __all__ = ["Entry", "each_once", "hand_in", "keep"]
@@ -55,10 +55,7 @@ async def keep(
         await asyncio.Event().wait()
         return question
 
-    async with server, node.cluster() as cluster:
-        await cluster.register_self({"role": "ledger"})
-        node.ready()
-        await server.wait_closed()
+    await serve_as("ledger", node, server)
 
 
 async def hand_in(

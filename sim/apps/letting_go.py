@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from rpcnet import BidirectionalStream, RpcClient, RpcError, RpcServer
 from rpcnet.app import NodeContext
-from sim.apps.find import find
+from sim.apps.roles import client_of, serve_as
 
 __all__ = ["WAYS", "hold", "let_go", "serve", "storm"]
 
@@ -60,24 +60,17 @@ async def serve(node: NodeContext, *, ping: float = 20.0, max_streams: int = 100
             yield number
         node.record("ended_well", method="echo")
 
-    async with server, node.cluster() as cluster:
-        await cluster.register_self({"role": "server"})
-        node.ready()
-        await server.wait_closed()
+    await serve_as("server", node, server)
 
 
 async def let_go(node: NodeContext, *, pause: float = 0.5) -> None:
     """Go through all WAYS, one every `pause` seconds; then stay a member until stopped."""
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "client"})
-        address = await find(cluster, "server")
-        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
-            node.ready()
-            for way in WAYS:
-                await asyncio.sleep(pause)
-                await way(client)
-                node.record("way_taken", way=way.__name__)
-            await asyncio.Event().wait()
+    async with client_of("server", node) as client:
+        for way in WAYS:
+            await asyncio.sleep(pause)
+            await way(client)
+            node.record("way_taken", way=way.__name__)
+        await asyncio.Event().wait()
 
 
 async def storm(node: NodeContext, *, lines: int = 5, rounds: int = 3, window: int = 32 * 1024) -> None:
@@ -86,18 +79,14 @@ async def storm(node: NodeContext, *, lines: int = 5, rounds: int = 3, window: i
     `window`: bytes that a stream may have unread; eight such streams fill the connection's window.
     """
     config = replace(node.rpc_config, max_streams=8, stream_window_bytes=window)
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "client"})
-        address = await find(cluster, "server")
-        async with RpcClient.connect(address, tls=node.tls, config=config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                for _ in range(lines):
-                    group.create_task(_go_through(node, client, rounds))
-            await asyncio.sleep(SETTLING)
-            if client.stats.queued_bytes:
-                node.record("left_unread", bytes=client.stats.queued_bytes)
-            await asyncio.Event().wait()
+    async with client_of("server", node, config=config) as client:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lines):
+                group.create_task(_go_through(node, client, rounds))
+        await asyncio.sleep(SETTLING)
+        if client.stats.queued_bytes:
+            node.record("left_unread", bytes=client.stats.queued_bytes)
+        await asyncio.Event().wait()
 
 
 async def _go_through(node: NodeContext, client: RpcClient, rounds: int) -> None:
@@ -113,14 +102,10 @@ async def _go_through(node: NodeContext, client: RpcClient, rounds: int) -> None
 
 async def hold(node: NodeContext, *, streams: int = 1) -> None:
     """Listen to `streams` streams that never end, until this process does."""
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "client"})
-        address = await find(cluster, "server")
-        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                for _ in range(streams):
-                    group.create_task(_listen(client))
+    async with client_of("server", node) as client:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(streams):
+                group.create_task(_listen(client))
 
 
 async def _listen(client: RpcClient) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from rpcnet import RpcClient, RpcError, RpcServer
 from rpcnet.app import NodeContext
-from sim.apps.find import find
+from sim.apps.roles import client_of, serve_as
 
 __all__ = ["read", "serve"]
 
@@ -33,25 +33,18 @@ async def serve(node: NodeContext) -> None:
             yield index.to_bytes(4, "big") + bytes(PAGE_BYTES)
             node.record("written", reader=reader, index=index)
 
-    async with server, node.cluster() as cluster:
-        await cluster.register_self({"role": "pages"})
-        node.ready()
-        await server.wait_closed()
+    await serve_as("pages", node, server)
 
 
 async def read(
     node: NodeContext, *, slow_pages: int = 5, think: float = 2.0, brisk_pages: int = 80, idle_timeout: float = 1.0
 ) -> None:
     """Read `slow_pages` pages of an endless book, `think` seconds over each, and beside it `brisk_pages` at once."""
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "reader"})
-        address = await find(cluster, "pages")
-        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_read(node, client, ("slow", 1000, 0.0), slow_pages, think, idle_timeout))
-                group.create_task(_read(node, client, ("brisk", brisk_pages, 0.1), brisk_pages, 0.0, idle_timeout))
-            await asyncio.Event().wait()
+    async with client_of("pages", node, role="reader") as client:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_read(node, client, ("slow", 1000, 0.0), slow_pages, think, idle_timeout))
+            group.create_task(_read(node, client, ("brisk", brisk_pages, 0.1), brisk_pages, 0.0, idle_timeout))
+        await asyncio.Event().wait()
 
 
 async def _read(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from rpcnet import RpcClient, RpcError, RpcServer, Status
 from rpcnet.app import NodeContext
-from sim.apps.find import find
+from sim.apps.roles import client_of, find, serve_as
 
 __all__ = ["ask", "back", "front"]
 
@@ -31,10 +31,7 @@ async def back(node: NodeContext, *, every: float = 0.1) -> None:
             first += 1
             await asyncio.sleep(every)
 
-    async with server, node.cluster() as cluster:
-        await cluster.register_self({"role": "back"})
-        node.ready()
-        await server.wait_closed()
+    await serve_as("back", node, server)
 
 
 async def front(node: NodeContext) -> None:
@@ -61,16 +58,12 @@ async def front(node: NodeContext) -> None:
 
 async def ask(node: NodeContext, *, timeouts: list[float]) -> None:
     """Make a call of either kind for each of `timeouts`, all at once; then stay a member until stopped."""
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "asker"})
-        address = await find(cluster, "front")
-        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                for timeout in timeouts:
-                    group.create_task(_ponder(node, client, timeout))
-                    group.create_task(_count(node, client, timeout))
-            await asyncio.Event().wait()
+    async with client_of("front", node, role="asker") as client:
+        async with asyncio.TaskGroup() as group:
+            for timeout in timeouts:
+                group.create_task(_ponder(node, client, timeout))
+                group.create_task(_count(node, client, timeout))
+        await asyncio.Event().wait()
 
 
 async def _ponder(node: NodeContext, client: RpcClient, timeout: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from rpcnet import RpcClient, RpcError, RpcServer
 from rpcnet.app import NodeContext
-from sim.apps.find import find
+from sim.apps.roles import client_of, serve_as
 
 __all__ = ["read", "serve"]
 
@@ -28,23 +28,16 @@ async def serve(node: NodeContext, *, every: float = 0.1) -> None:
             await asyncio.sleep(every)
             yield index
 
-    async with server, node.cluster() as cluster:
-        await cluster.register_self({"role": "tokens"})
-        node.ready()
-        await server.wait_closed()
+    await serve_as("tokens", node, server)
 
 
 async def read(node: NodeContext, *, streams: int = 1, tokens: int = 100, idle_timeout: float | None = 1.0) -> None:
     """Read `streams` streams of `tokens` numbers side by side; then stay a member until stopped."""
-    async with node.cluster() as cluster:
-        await cluster.register_self({"role": "reader"})
-        address = await find(cluster, "tokens")
-        async with RpcClient.connect(address, tls=node.tls, config=node.rpc_config) as client:
-            node.ready()
-            async with asyncio.TaskGroup() as group:
-                for stream in range(streams):
-                    group.create_task(_read_one(node, client, stream, tokens, idle_timeout))
-            await asyncio.Event().wait()
+    async with client_of("tokens", node, role="reader") as client:
+        async with asyncio.TaskGroup() as group:
+            for stream in range(streams):
+                group.create_task(_read_one(node, client, stream, tokens, idle_timeout))
+        await asyncio.Event().wait()
 
 
 async def _read_one(node: NodeContext, client: RpcClient, stream: int, tokens: int, idle_timeout: float | None) -> None:
