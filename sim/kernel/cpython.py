@@ -83,7 +83,10 @@ PRIVATE_NAMES: dict[str, str] = {
     "random": "_urandom",
     "ssl:SSLContext": "_wrap_bio _wrap_socket",
     "ssl:SSLSocket": "_create",
-    "socket:socket": "_closed _decref_socketios _io_refs _real_close",
+    "socket:socket": (
+        "_check_sendfile_params _closed _decref_socketios _io_refs _real_close "
+        "_sendfile_use_send _sendfile_use_sendfile"
+    ),
     "tempfile": "_RandomNameSequence",
     "warnings": "_warn_unawaited_coroutine",
     "sys": "_current_frames _getframe _getframemodulename>=3.12",

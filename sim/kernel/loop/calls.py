@@ -81,11 +81,11 @@ class SocketCalls:
             filled += len(filling)
         return filled, ancillary, message_flags, source
 
-    def sendfile(self: _Core, file: Any, offset: int = 0, count: int | None = None) -> int:
-        if self.gettimeout() == 0:
-            raise ValueError("non-blocking sockets are not supported")
-        raise NotSimulated("sendfile() on a blocking socket would stop the whole simulation; use loop.sendfile")
-
+    # They stand on os.sendfile and select.poll, which know the node's sockets.
+    sendfile: Any = socket.socket.sendfile
+    _sendfile_use_sendfile: Any = socket.socket._sendfile_use_sendfile  # type: ignore[attr-defined]
+    _sendfile_use_send: Any = socket.socket._sendfile_use_send  # type: ignore[attr-defined]
+    _check_sendfile_params: Any = socket.socket._check_sendfile_params  # type: ignore[attr-defined]
     makefile: Any = socket.socket.makefile
     _decref_socketios: Any = socket.socket._decref_socketios  # type: ignore[attr-defined]
 

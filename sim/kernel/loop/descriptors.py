@@ -30,7 +30,7 @@ from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.endpoint import Endpoint
 from sim.network.udp import DatagramSocket
 
-__all__ = ["OpenSocket", "with_descriptor", "would_stop"]
+__all__ = ["OpenSocket", "wait_for_any", "with_descriptor", "would_stop"]
 
 _WAYS = ("send_now", "send_to_now", "receive_now")
 _SHARED = (
@@ -177,10 +177,14 @@ class OpenSocket(BareSocket):
         loop = self._selector.loop
         if current() is None and not (self._endpoint and self._endpoint.peer.host is self._host and loop.has_threads):
             raise would_stop(what)
+        if not loop.threads.wait_for(lambda: self.poll() & event, self.waiting_threads(), seconds):
+            raise TimeoutError("timed out")
+
+    def waiting_threads(self) -> list[Any]:
+        """What is woken when there may be something to read, or room to write."""
         if self._waiting is None:
             self._waiting = []
-        if not loop.threads.wait_for(lambda: self.poll() & event, self._waiting, seconds):
-            raise TimeoutError("timed out")
+        return self._waiting
 
     def mark(self) -> None:
         """Have the loop look what there is to read, or to write to, and threads that wait for it."""
@@ -347,6 +351,30 @@ def with_descriptor(selector: Selector, descriptor: int) -> Any:
     selector.detached -= {descriptor}
     found._timeout = socket.getdefaulttimeout()
     return found
+
+
+class _Any:
+    """In the place of a thread that waits for one socket: wakes the one that waits for several."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def wake(self) -> None:
+        for each in tuple(self.waiting):
+            each.wake()
+
+
+def wait_for_any(loop: Any, sockets: list[OpenSocket], ready: Callable[[], object], seconds: float | None) -> None:
+    """A thread of the node waits until `ready()`, which is looked at whenever one of the sockets changes."""
+    wakes = _Any()
+    lists = [each.waiting_threads() for each in sockets]
+    for each in lists:
+        each.append(wakes)
+    try:
+        loop.threads.wait_for(ready, wakes.waiting, seconds)
+    finally:
+        for each in lists:
+            each.remove(wakes)
 
 
 def would_stop(what: str) -> NotSimulated:

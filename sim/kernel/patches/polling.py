@@ -1,8 +1,9 @@
 """The module `select` on a node: `select`, `poll` and `epoll`, and so `selectors`, know the node's sockets.
 
-What is ready is answered at once, as Linux answers it. To wait would stop the node, which gets nothing meanwhile: it is
-refused where nothing is ready and the caller would wait. Descriptors of the real machine are asked beside. Knows of a
-node its sockets by descriptor. Tests: tests/sim/twins/test_polling.py, test_descriptor_calls.py.
+What is ready is answered at once, as Linux answers it. Where nothing is, a thread of the node waits in virtual time.
+On the thread of an event loop that is refused: nothing reaches the node meanwhile. Descriptors of the real machine are
+asked beside, and nobody waits for those and for sockets at once. Knows of a node its sockets by descriptor. Tests:
+tests/sim/twins/test_polling.py, test_descriptor_calls.py.
 """
 
 import errno
@@ -13,9 +14,11 @@ from operator import index
 from typing import Any, Self
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.loop.descriptors import wait_for_any
 from sim.kernel.patches import rebind
 from sim.kernel.patches.descriptors import socket_with
 from sim.kernel.running import on_a_node, running
+from sim.kernel.threads import current
 
 __all__ = ["install"]
 
@@ -74,11 +77,27 @@ def _epoll() -> Any:
     return epoll
 
 
-def _would_wait(what: str) -> NotSimulated:
-    return NotSimulated(
-        f"{what} would wait, and nothing reaches a simulated node meanwhile; give it a timeout of 0, or use "
-        "loop.add_reader, loop.sock_* or streams"
-    )
+def _until(
+    node: Any, what: str, sockets: list[Any], others: object, ready: Callable[[], list[Any]], seconds: float | None
+) -> list[Any]:
+    """What `ready()` gives as soon as it holds something, or after so many seconds; None = without a limit.
+
+    It looks at `sockets`, and at the `others` of the real machine.
+    """
+    found = ready()
+    if any(found) or seconds == 0:
+        return found
+    if current() is not None and not others:
+        wait_for_any(node.loop, sockets, lambda: any(ready()), seconds)
+    elif seconds is not None and not (sockets or others):
+        node.sleep(seconds)  # what programs without usleep() do
+    else:
+        also = f", and for descriptors of the real machine ({others})" if others else ""
+        raise NotSimulated(
+            f"{what} would wait{also}, and nothing reaches a simulated node meanwhile; give it a timeout of 0, use "
+            "loop.add_reader, loop.sock_* or streams, or wait for sockets alone in a thread (asyncio.to_thread)"
+        )
+    return ready()
 
 
 def _number(file: Any) -> int:
@@ -104,30 +123,35 @@ def _select(
     timeout: float | None = None,
 ) -> tuple[list[Any], list[Any], list[Any]]:
     lists = list(reads), list(writes), list(exceptions)
-    if not any(lists) and timeout is not None and timeout > 0:
-        node.sleep(timeout)  # what programs without usleep() do
     sockets = [[(each, socket_with(node, _number(each))) for each in files] for files in lists]
-    if not any(found for files in sockets for _, found in files):
-        return real(*lists, 0 if not any(lists) and timeout is not None and timeout > 0 else timeout)  # type: ignore[no-any-return]
+    ours = [found for files in sockets for _, found in files if found is not None]
+    others = [[each for each, found in files if found is None] for files in sockets]
+    if not ours and any(others):
+        return real(*lists, timeout)  # type: ignore[no-any-return]
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
-    ready = real(*([each for each, found in files if found is None] for files in sockets), 0)
-    for files, is_ready, wanted in zip(sockets, ready, (READS, WRITES, 0), strict=True):
-        is_ready += [each for each, found in files if found is not None and found.events() & wanted]
-    if not any(ready) and timeout != 0:
-        raise _would_wait("select()")
-    return ready  # type: ignore[no-any-return]
+
+    def ready() -> list[list[Any]]:
+        found: tuple[list[Any], ...] = real(*others, 0)
+        for files, is_ready, wanted in zip(sockets, found, (READS, WRITES, 0), strict=True):
+            is_ready += [each for each, sock in files if sock is not None and sock.events() & wanted]
+        return list(found)
+
+    found = _until(node, "select()", ours, [each for files in others for each in files], ready, timeout)
+    return found[0], found[1], found[2]
 
 
 class _Polled:
     """What `Poll` and `Epoll` have in common: the node's sockets, beside a real one that has the other descriptors."""
 
-    __slots__ = ("_events", "_real")
+    __slots__ = ("_events", "_others", "_real")
 
     def __init__(self, real: Any) -> None:
         self._real = real
         self._events: dict[int, int] = {}
         """What is asked of each simulated socket, by its descriptor."""
+        self._others: dict[int, None] = {}
+        """Descriptors that the real one has."""
 
     def _is_ours(self, file: Any) -> int | None:
         """The descriptor, where it is a simulated socket's, or was registered as one."""
@@ -138,6 +162,14 @@ class _Polled:
 
     def _set(self, descriptor: int, events: int) -> None:
         self._events[descriptor] = events
+
+    def _add_other(self, file: Any, events: int) -> None:
+        self._real.register(file, events)
+        self._others[_number(file)] = None
+
+    def _remove_other(self, file: Any) -> None:
+        self._others.pop(_number(file), None)
+        self._real.unregister(file)
 
     def modify(self, file: Any, events: int) -> None:
         descriptor = self._is_ours(file)
@@ -161,13 +193,18 @@ class _Polled:
                 ready.append((descriptor, events))
         return ready
 
-    def _ask(self, what: str, closed: int, timeout: float | None, *most: int) -> Ready:
-        waits = timeout is None or timeout != 0
-        ready = self._ready(closed)
-        ready += self._real.poll(0 if self._events else timeout, *most)
-        if not ready and self._events and waits:
-            raise _would_wait(what)
-        return ready
+    def _ask(self, what: str, closed: int, timeout: float | None, second: float, *most: int) -> Ready:
+        """`timeout` is in units of which a `second` has so many; below zero = for ever, as None."""
+        node: Any = running()
+        if node is None or (self._others and not self._events):
+            return self._ready(closed) + self._real.poll(timeout, *most)  # type: ignore[no-any-return]
+
+        def ready() -> Ready:
+            return self._ready(closed) + self._real.poll(0, *most)  # type: ignore[no-any-return]
+
+        seconds = None if timeout is None or timeout < 0 else timeout / second
+        sockets = [sock for each in self._events if (sock := socket_with(node, each)) is not None]
+        return _until(node, what, sockets, list(self._others), ready, seconds)
 
 
 class Poll(_Polled):
@@ -178,20 +215,20 @@ class Poll(_Polled):
     def register(self, file: Any, events: int = select.POLLIN | select.POLLPRI | select.POLLOUT) -> None:
         descriptor = self._is_ours(file)
         if descriptor is None:
-            self._real.register(file, events)
+            self._add_other(file, events)
         else:
             self._set(descriptor, index(events))
 
     def unregister(self, file: Any) -> None:
         descriptor = self._is_ours(file)
         if descriptor is None:
-            self._real.unregister(file)
+            self._remove_other(file)
         else:
             del self._events[descriptor]  # raises KeyError, as the real one
 
     def poll(self, timeout: float | None = None) -> Ready:
-        """`timeout` in milliseconds; below zero = for ever, as None."""
-        return self._ask("poll()", select.POLLNVAL, timeout)
+        """`timeout` in milliseconds."""
+        return self._ask("poll()", select.POLLNVAL, timeout, 1000)
 
 
 class Epoll(_Polled):
@@ -230,7 +267,7 @@ class Epoll(_Polled):
     def register(self, file: Any, eventmask: int = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT) -> None:
         descriptor = self._is_ours(file)
         if descriptor is None or self.closed:
-            self._real.register(file, eventmask)
+            self._add_other(file, eventmask)
         elif descriptor in self._events:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         else:
@@ -239,11 +276,11 @@ class Epoll(_Polled):
     def unregister(self, file: Any) -> None:
         descriptor = self._is_ours(file)
         if descriptor is None:
-            self._real.unregister(file)
+            self._remove_other(file)
         elif self._events.pop(descriptor, None) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> Ready:
-        """`timeout` in seconds; below zero = for ever, as None."""
-        ready = self._ask("epoll()", 0, timeout, maxevents)
+        """`timeout` in seconds."""
+        ready = self._ask("epoll()", 0, timeout, 1, maxevents)
         return ready if maxevents < 0 else ready[:maxevents]

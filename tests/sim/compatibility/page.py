@@ -53,8 +53,10 @@ REFUSED = {
     "what blocks on the thread of an event loop, and has to wait: `connect` to another machine, `accept`, `recv`, …": (
         "streams, `loop.sock_*`, the same in a thread (`asyncio.to_thread`)"
     ),
-    "`select`, `poll`, `epoll` and `selectors` where nothing is ready and they would wait": "a timeout of 0, "
-    "`loop.add_reader`, `loop.sock_*`",
+    "`select`, `poll`, `epoll` and `selectors` that would wait on the thread of an event loop": "a timeout of 0, "
+    "`loop.add_reader`, `loop.sock_*`, the same in a thread",
+    "those that would wait, anywhere, for sockets and for other descriptors (a pipe) at once": "a pair of sockets "
+    "in the place of the pipe",
     "an event loop in a thread of a node (`asyncio.run`, `uvicorn.Server.run`, blocking portals)": "a task, or a node "
     "of its own",
     "a thread that was begun off the nodes and calls into one, a real socket that connects to a simulated server": "a "

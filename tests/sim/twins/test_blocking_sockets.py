@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import socket
+import tempfile
 import threading
 import time
 
@@ -107,6 +108,28 @@ async def test_a_file_has_the_time_out_of_its_socket(log: Log):
     with one, other, one.makefile("rb") as file:
         one.settimeout(A_MOMENT)
         await log.attempt("file", "times out", asyncio.to_thread(file.readline))
+
+
+@twin
+async def test_a_file_is_sent_in_a_thread(log: Log):
+    much = bytes(range(256)) * 2**12
+    one, other = socket.socketpair()
+    with tempfile.TemporaryFile() as source:
+        source.write(much)
+        source.flush()
+
+        def send():
+            log("one", one.sendfile(source, 10, 20), source.tell(), one.sendfile(source), source.tell())
+            one.settimeout(5)
+            log("one", one.sendfile(source, len(much) - 3))
+            one.close()
+
+        sending = asyncio.ensure_future(asyncio.to_thread(send))
+        with other.makefile("rb") as file:
+            received = await asyncio.to_thread(file.read)
+        await sending
+    log("other", received == much[10:30] + much + much[-3:])
+    other.close()
 
 
 @twin

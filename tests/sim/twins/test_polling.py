@@ -1,13 +1,21 @@
 """`select`, `poll`, `epoll` and `selectors` of sockets: what is ready in which state, and what they refuse."""
 
+import asyncio
 import contextlib
+import os
 import select
 import selectors
 import socket
+import socketserver
+import threading
+import time
 
+import pytest
+
+import sim
 from tests.sim.twins.by_hand import client, listener, log_calls
 from tests.sim.twins.test_descriptor_calls import connected
-from tests.sim.twins.twin import Log, moment, twin
+from tests.sim.twins.twin import A_MOMENT, Log, moment, twin
 
 ALL = select.POLLIN | select.POLLOUT | select.POLLRDHUP
 
@@ -164,3 +172,92 @@ async def test_datagram_sockets_are_polled(log: Log):
         )
         log_calls(log, "refused", read=lambda: one.recv(10))
         log("told", [events for _, events in polled.poll(0)])
+
+
+@twin
+async def test_polls_of_nothing_let_time_pass(log: Log):
+    def passes(poll, *timeout):
+        began = time.monotonic()
+        log("poll", poll(*timeout), time.monotonic() - began >= A_MOMENT * 0.9)
+
+    passes(select.poll().poll, A_MOMENT * 1000)
+    passes(select.select, [], [], [], A_MOMENT)
+    with select.epoll() as polled:
+        passes(polled.poll, A_MOMENT)
+
+
+@twin
+async def test_threads_wait_for_sockets(log: Log):
+    one, other = socket.socketpair()
+
+    def wait():
+        log("select", len(select.select([other], [], [], 5)[0]), other.recv(1))
+        polled = select.poll()
+        polled.register(other, select.POLLIN)
+        log("poll", polled.poll(A_MOMENT * 1000), len(polled.poll(5000)), other.recv(1))
+        with selectors.DefaultSelector() as selector:
+            selector.register(one, selectors.EVENT_READ)
+            selector.register(other, selectors.EVENT_READ)
+            log("selector", [key.fileobj is other for key, _ in selector.select()], other.recv(1))
+            log("selector", len(selector.select()), other.recv(1))
+
+    waits = asyncio.ensure_future(asyncio.to_thread(wait))
+    for _ in range(3):
+        await asyncio.sleep(A_MOMENT * 3)
+        one.send(b"x")
+    await asyncio.sleep(A_MOMENT * 3)
+    one.close()
+    await log.attempt("main", "waits", waits)
+    other.close()
+
+
+@twin
+async def test_a_server_of_socketserver_in_a_thread(log: Log):
+    class Upper(socketserver.StreamRequestHandler):
+        def handle(self):
+            for line in self.rfile:
+                self.wfile.write(line.upper())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Upper) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(A_MOMENT,))
+        thread.start()
+        reader, writer = await asyncio.open_connection(*server.server_address[:2])
+        for line in (b"one\n", b"two\n"):
+            writer.write(line)
+            log("client", await reader.readline())
+        writer.write_eof()
+        log("client", await reader.read())
+        writer.close()
+        await asyncio.to_thread(server.shutdown)
+        thread.join()
+        log("server", thread.is_alive())
+
+
+@contextlib.contextmanager
+def a_pipe():
+    """The end of a pipe that is read; nothing comes."""
+    reads, writes = os.pipe()
+    try:
+        yield reads
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+def test_who_would_wait_for_a_pipe_and_a_socket_is_refused():
+    async def main():
+        one, other = socket.socketpair()
+        with one, other, a_pipe() as reads:
+            for waits in (select.select, lambda *lists: poll(lists[0])):
+                with pytest.raises(sim.NotSimulated, match="descriptors of the real machine"):
+                    await asyncio.to_thread(waits, [one, reads], [], [])
+            with pytest.raises(sim.NotSimulated, match="in a thread"):
+                select.select([one], [], [])
+
+    def poll(files):
+        polled = select.poll()
+        for each in files:
+            polled.register(each, select.POLLIN)
+        return polled.poll()
+
+    sim.run(main())
