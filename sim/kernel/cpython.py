@@ -52,7 +52,7 @@ PRIVATE_NAMES: dict[str, str] = {
     "asyncio.events:Handle": "_args _callback _cancelled _context _loop _repr _source_traceback",
     "asyncio.events:TimerHandle": "_scheduled _when",
     "asyncio:Task": "_callbacks _fut_waiter _log_destroy_pending _source_traceback",
-    "asyncio.tasks": "_GatheringFuture _PyTask _unregister_task",
+    "asyncio.tasks": "_GatheringFuture _PyTask _unregister_task _wait",
     "asyncio.tasks:_GatheringFuture": "_children",
     "asyncio:TaskGroup": "_tasks",
     "asyncio.futures": "_convert_future_exc _set_result_unless_cancelled",
@@ -73,6 +73,11 @@ PRIVATE_NAMES: dict[str, str] = {
     "asyncio.sslproto:_SSLProtocolTransport": "_closed _ssl_protocol",
     # The rest of the standard library: sim.kernel.patches, sim.kernel.leaks.
     "_socket": "socket",
+    "_thread": "start_new_thread",
+    "_thread:RLock": "_acquire_restore _at_fork_reinit _is_owned _release_save",
+    "_thread:LockType": "_at_fork_reinit",
+    "_queue": "SimpleQueue",
+    "_blake2": "blake2b",
     "concurrent.futures.thread:ThreadPoolExecutor": (
         "_initargs _initializer _max_workers _shutdown _thread_name_prefix _work_queue"
     ),
@@ -91,7 +96,7 @@ PRIVATE_NAMES: dict[str, str] = {
     "warnings": "_warn_unawaited_coroutine",
     "sys": "_current_frames _getframe _getframemodulename>=3.12",
 }
-"""By module, or module:class. `>=3.12`: since that version."""
+"""By module, or module:class. `>=3.12`: since that version. Of a private module its public names are private, too."""
 
 FRAME_LOCALS: dict[str, str] = {
     "asyncio.tasks:sleep": "h",
