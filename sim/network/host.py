@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Container, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.network.ports import Bound
 
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from sim.network.tcp.endpoint import Endpoint
     from sim.network.udp import DatagramSocket
 
-__all__ = ["ANY", "AT_ONCE", "OVERHEAD_BYTES", "RECEIVE_BUFFER_BYTES", "Address", "Host", "Sink", "is_loopback"]
+__all__ = [
+    "ANY",
+    "AT_ONCE",
+    "OVERHEAD_BYTES",
+    "RECEIVE_BUFFER_BYTES",
+    "Address",
+    "Host",
+    "Place",
+    "Sink",
+    "UnixFile",
+    "is_loopback",
+]
 
 Address = tuple[Any, ...]
 Sink = tuple[Callable[[Any, Any, Any], bool], Any, Any]
@@ -40,15 +51,33 @@ def is_loopback(ip: str) -> bool:
     return ip.startswith("127.") or ip == "::1"
 
 
-class UnixFile:
-    """What a Unix socket is in its directory: the path that it was bound to, its number, its permissions, and whether
-    it goes with its listener.
+class Place(NamedTuple):
+    """Where a Unix socket's file is: a real directory, by its device and number there, and the name that it has in it.
+
+    An abstract one, whose name begins with NUL, is in none.
     """
 
-    __slots__ = ("bound_to", "goes_with_listener", "inode", "mode")
+    device: int
+    directory: int
+    name: str
 
-    def __init__(self, bound_to: str, inode: int) -> None:
-        self.bound_to, self.inode, self.mode, self.goes_with_listener = bound_to, inode, 0o755, False
+    @property
+    def is_abstract(self) -> bool:
+        return self.name.startswith("\0")
+
+
+class UnixFile:
+    """What a Unix socket is bound to: a file, with what a file has, which a machine may have at several places."""
+
+    __slots__ = ("bound_to", "gid", "goes_with_listener", "inode", "links", "made_at", "mode", "times", "uid")
+
+    def __init__(self, bound_to: str, made_at: Place, inode: int, mode: int, nanoseconds: int) -> None:
+        self.bound_to, self.made_at, self.inode, self.mode = bound_to, made_at, inode, mode
+        self.uid, self.gid = os.getuid(), os.getgid()
+        self.links = 1
+        self.times = (nanoseconds, nanoseconds, nanoseconds)
+        """Of the last access, of the last change of what is in it, and of what is known of it."""
+        self.goes_with_listener = False
 
 
 class Host:
@@ -66,13 +95,13 @@ class Host:
         "connecting",
         "datagram_sockets",
         "endpoints",
+        "files",
         "in_turn",
         "inbox",
         "ip",
         "ip6",
         "listeners",
         "name",
-        "paths",
         "reserved",
         "up",
     )
@@ -89,9 +118,9 @@ class Host:
         self.ahead = 0.0
         self.datagram_sockets: Bound[DatagramSocket] = Bound()
         self.listeners: Bound[Listener] = Bound()
-        """By (ip, port), or by path for Unix sockets."""
-        self.paths: dict[str, UnixFile] = {}
-        """Unix sockets that have been bound, by absolute path: as files they outlive their listener."""
+        """By (ip, port), or by file for Unix sockets."""
+        self.files: dict[Place, UnixFile] = {}
+        """Of Unix sockets that have been bound: they outlive it, abstract ones do not."""
         self.reserved: dict[int, dict[Any, tuple[str, bool]]] | None = None
         """By port, the stream sockets that are bound to it: each one's address, and whether it shares that until one
         listens (SO_REUSEADDR)."""
@@ -168,15 +197,31 @@ class Host:
         if holders.pop(holder, None) and not holders:
             del reserved[port]
 
-    def make_file(self, file: str, path: str) -> None:
-        """That of a Unix socket, which was bound to `path`."""
+    def make_file(self, place: Place, path: str, mode: int, nanoseconds: int) -> UnixFile:
+        """That of a Unix socket which is bound to `path`, at so many nanoseconds of its clock."""
         self._files += 1
-        self.paths[file] = UnixFile(path, self._files)
+        made = self.files[place] = UnixFile(path, place, self._files, mode, nanoseconds)
+        return made
 
-    def unlink(self, path: str) -> None:
-        """Remove a Unix socket's file: nobody can connect to its listener any more."""
-        self.paths.pop(path, None)
-        self.listeners.pop(path, None)
+    def free_name(self) -> Place:
+        """An abstract one, as Linux picks them (unix_autobind)."""
+        while True:
+            self._files += 1
+            place = Place(0, 0, f"\0{self._files % 0x100000:05x}")
+            if place not in self.files:
+                return place
+
+    def link(self, file: UnixFile, place: Place) -> None:
+        """Have a file at another place as well, and no longer what was there."""
+        self.unlink(place)
+        self.files[place] = file
+        file.links += 1
+
+    def unlink(self, place: Place) -> None:
+        """Remove a Unix socket's file from there, if it is: nobody finds its listener there any more."""
+        removed = self.files.pop(place, None)
+        if removed is not None:
+            removed.links -= 1
 
     def ephemeral_port(self) -> int:
         """A port for an outgoing connection, which no other one has and no socket is bound to. Raises OSError."""
@@ -207,15 +252,17 @@ class Host:
             socket.closed = True
         self.datagram_sockets.clear()
         self.listeners.clear()
-        self.paths.clear()
+        self.files.clear()
         self.reserved = self.connecting = None
         self.endpoints.clear()
 
     def end_process(self) -> None:
         """What the operating system does when a process ends: every socket is closed."""
         self.reserved = None
-        for file in self.paths.values():
+        for place, file in list(self.files.items()):
             file.goes_with_listener = False  # nobody cleans up
+            if place.is_abstract:
+                del self.files[place]
         for socket in list(self.datagram_sockets.values()):
             socket.close()
         for listener in list(self.listeners.values()):

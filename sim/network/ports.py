@@ -12,7 +12,7 @@ Socket = TypeVar("Socket")
 
 
 class Bound(dict[Any, Socket], Generic[Socket]):
-    """By (ip, port), or by path where they are Unix sockets."""
+    """By (ip, port), or by file where they are Unix sockets."""
 
     __slots__ = ("ports",)
 

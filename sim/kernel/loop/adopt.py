@@ -7,14 +7,16 @@ tests/sim/kernel/loop/test_adopt.py.
 
 import socket
 from collections.abc import Callable
+from itertools import count
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from sim.kernel.errors import NotSimulated
-from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.sockets import SimulatedSocket
+from sim.kernel.loop.unix_names import place_of
+from sim.network.host import Place
 
-__all__ = ["FAMILIES", "KINDS", "REAL", "Adopted", "adopt", "listening_at", "real_one", "stand_for", "standing_for"]
+__all__ = ["FAMILIES", "KINDS", "Adopted", "adopt", "listening_at", "note", "real_one", "stand_for", "standing_for"]
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -32,8 +34,10 @@ _FORWARDED = (
     "sendall sendfile sendmsg sendto setblocking set_inheritable setsockopt settimeout shutdown"
 )
 
-REAL: WeakSet[socket.socket] = WeakSet()
-"""Sockets that were made elsewhere than on a node since `socket` is patched: programs hand them over by number, too."""
+_real: WeakValueDictionary[int, socket.socket] = WeakValueDictionary()
+"""Sockets that were made elsewhere than on a node since `socket` is patched, in that order: programs hand them over by
+number, too."""
+_numbers = count()
 _stands_for: WeakKeyDictionary[socket.socket, SimulatedSocket] = WeakKeyDictionary()
 
 
@@ -112,26 +116,48 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
     return made
 
 
+def note(sock: socket.socket) -> None:
+    """A real socket has been made."""
+    _real[next(_numbers)] = sock
+
+
 def real_one(descriptor: int) -> socket.socket | None:
     """The real socket with that descriptor, where the program has one."""
-    return next((each for each in REAL if type(each) is not Adopted and each.fileno() == descriptor), None)
+    return next((each for each in _real_ones() if each.fileno() == descriptor), None)
+
+
+def _real_ones() -> list[socket.socket]:
+    """Those that are real still, in the order in which they were made."""
+    return [each for each in _real.values() if type(each) is not Adopted]
 
 
 def listening_at(address: Any) -> socket.socket | None:
-    """The real socket that listens at (ip, port), or at a Unix socket's path, where the program has one."""
-    return next((each for each in REAL if type(each) is not Adopted and _listens_at(each, address)), None)
+    """The real socket that listens at (ip, port), or at a Unix socket's place, where the program has one.
+
+    Of several that with the very address, as on Linux, and of those the one that was made first.
+    """
+    listening = [each for each in _real_ones() if _listens(each)]
+    if isinstance(address, Place):
+        return next((each for each in listening if each.family == socket.AF_UNIX and _is_at(each, address)), None)
+    ip, port = address
+    for wanted in (ip, "::" if ":" in ip else "0.0.0.0"):
+        for each in listening:
+            if each.family != socket.AF_UNIX and each.getsockname()[:2] == (wanted, port):
+                return each
+    return None
 
 
-def _listens_at(sock: socket.socket, address: Any) -> bool:
+def _listens(sock: socket.socket) -> bool:
     if sock.fileno() < 0 or sock.family not in FAMILIES or sock.type != socket.SOCK_STREAM:
         return False
-    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _is_at(sock: socket.socket, place: Place) -> bool:
+    try:
+        return place_of(sock.getsockname()) == place
+    except OSError:  # its directory is gone
         return False
-    name = sock.getsockname()
-    if isinstance(address, str):
-        return sock.family == socket.AF_UNIX and unix_file(name) == address
-    ip, port = address
-    return sock.family != socket.AF_UNIX and name[1] == port and name[0] in (ip, "::" if ":" in ip else "0.0.0.0")
 
 
 def _peer(sock: socket.socket) -> Any:

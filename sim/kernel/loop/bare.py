@@ -7,16 +7,14 @@ tests/sim/twins/test_socket_options.py, test_socket_refusals.py, test_addresses.
 import errno
 import os
 import socket
-import stat
 from typing import Any
 
 from sim.kernel.loop.names import MAPPED, Names
 from sim.kernel.loop.options import Options, as_set
-from sim.kernel.running import outside
 from sim.network.fabric import Network
 from sim.network.host import Host
 
-__all__ = ["BareSocket", "unix_path"]
+__all__ = ["BareSocket"]
 
 _FAMILIES = {int(each): each for each in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)}
 _KINDS = {int(each): each for each in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
@@ -49,7 +47,7 @@ class BareSocket:
         self._descriptor = -1
         """-1 = closed."""
         self._bound: Any = None
-        """(ip, port), or the path of a Unix socket; None = to nothing."""
+        """(ip, port), or the file of a Unix socket; None = to nothing."""
         self._options: Options | None = None
         """None = none was ever set."""
         self._timeout: float | None = 0.0
@@ -115,51 +113,3 @@ class BareSocket:
 
     def fileno(self) -> int:
         return self._descriptor
-
-
-def unix_file(path: Any) -> str:
-    """Which file a path means, as its machine keeps it: two paths may mean one. An abstract one (NUL …) is no file."""
-    file: str = os.fsdecode(path)
-    if file.startswith("\0"):
-        return file
-    with outside():  # what watches the program for calls that block has no business here
-        return os.path.abspath(file)
-
-
-def is_real_file(file: str) -> bool:
-    """Whether a file of the real machine has that path. A socket does not count: it is no simulated machine's."""
-    mode = _real_mode(file)
-    return mode != 0 and not stat.S_ISSOCK(mode)
-
-
-def is_real_socket(file: str) -> bool:
-    return stat.S_ISSOCK(_real_mode(file))
-
-
-def is_served(file: str) -> bool:
-    """Whether a socket of the real machine is bound there; a file that was left behind refuses, as anywhere."""
-    try:
-        with outside(), open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as listed:
-            names = [columns[7] for line in listed if len(columns := line.rstrip("\n").split(maxsplit=7)) == 8]
-    except OSError:  # no Linux
-        return True
-    # One that was bound by a relative path stands there by that.
-    return any(name == file or (name[0] != "/" and os.path.basename(name) == os.path.basename(file)) for name in names)
-
-
-def _real_mode(file: str) -> int:
-    try:
-        with outside():
-            return os.lstat(file).st_mode
-    except (OSError, ValueError):  # there is none; an abstract name is none
-        return 0
-
-
-def unix_path(address: Any) -> str:
-    """Of a Unix socket. Raises OSError where there is no room for it in the address (Linux: sun_path)."""
-    if not isinstance(address, str | bytes | bytearray | memoryview):
-        raise TypeError(f"a bytes-like object is required, not '{type(address).__name__}'")
-    path = address if isinstance(address, str) else os.fsdecode(bytes(address))
-    if len(os.fsencode(path)) > 107 + path.startswith("\0"):
-        raise OSError("AF_UNIX path too long")
-    return path

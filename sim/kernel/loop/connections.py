@@ -18,10 +18,10 @@ from typing import Any, cast
 
 from sim.kernel.errors import NodeDown, NotSimulated
 from sim.kernel.loop.adopt import adopt, listening_at, real_one
-from sim.kernel.loop.bare import unix_file
 from sim.kernel.loop.run import Turns
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.loop.transports import DatagramTransport, StreamTransport
+from sim.kernel.loop.unix_names import file_at
 from sim.kernel.real_threads import real_threads
 
 __all__ = ["ConnectionMethods"]
@@ -271,14 +271,20 @@ class ConnectionMethods(Turns):
     async def create_unix_server(
         self, protocol_factory: Callable[[], Any], path: Any = None, *, sock: Any = None, **options: Any
     ) -> asyncio.Server:
-        """A path lives in the simulation, on this node: it makes no real file (sim.kernel.patches.unix_files)."""
+        """A path is one of this node's machine, and makes no real file (sim.kernel.patches.unix_files)."""
         if path is not None and sock is None:
             # As asyncio does with what an earlier server left; asyncio itself would remove a real socket's file.
             path = os.fspath(path)
-            self._host.unlink(unix_file(path))
+            if (left := file_at(self._host, path)) is not None:
+                self._host.unlink(left)
             sock = socket.socket(socket.AF_UNIX)
             try:
                 sock.bind(path)
+            except OSError as error:
+                sock.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                raise OSError(errno.EADDRINUSE, f"Address {path!r} is already in use") from None
             except BaseException:
                 sock.close()
                 raise
@@ -290,8 +296,7 @@ class ConnectionMethods(Turns):
         make: Any = unix_events._UnixSelectorEventLoop.create_unix_server
         server: asyncio.Server = await make(self, protocol_factory, path, sock=sock, **options)
         if cleans_up:
-            for each in server.sockets:
-                self._host.paths[unix_file(each.getsockname())].goes_with_listener = True
+            self._simulated(sock).take_file_along()
         return server
 
     def _simulated(self, sock: Any) -> SimulatedSocket:

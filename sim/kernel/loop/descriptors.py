@@ -84,7 +84,7 @@ class OpenSocket(BareSocket):
         self._shared: list[Any] | None = None
         """The objects of this open socket that are not closed; None = there never was another one."""
         self._holder: Any = None
-        """Under whose name its port is reserved; of a Unix socket its abstract name, which goes with it."""
+        """Under whose name its port is reserved; of a Unix socket its abstract place, which goes with it."""
         self._waiting: list[Any] | None = None
         """Threads that wait for it (`wait_for`); None = none ever has."""
         self._when_connected: Handle | None = None

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 from asyncio import Handle
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
@@ -16,12 +17,12 @@ from typing import Any
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.leaks import made_here
-from sim.kernel.loop.bare import is_real_file, is_real_socket, is_served, unix_file, unix_path
 from sim.kernel.loop.calls import SocketCalls
 from sim.kernel.loop.descriptors import OpenSocket, would_stop
 from sim.kernel.loop.options import HEARS_ERRORS, KEEP_ALIVE, OF_THE_SOCKET, answer, as_asked, keep_alive_times
+from sim.kernel.loop.unix_names import file_at, is_real_file, is_served, place_of, real_mode, unix_path
 from sim.kernel.threads import current
-from sim.network.host import ANY, is_loopback
+from sim.network.host import ANY, UnixFile, is_loopback
 from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.defaults import BACKLOG
 from sim.network.tcp.endpoint import Endpoint
@@ -59,9 +60,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         self._check_open()
         key: Any
         if self.family == socket.AF_UNIX:
-            if not (path := unix_path(address)):
+            if not (key := unix_path(address)):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-            key = unix_file(path)
         else:
             key = self._address("connect", address)
             if key[0] in ANY:
@@ -78,18 +78,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if self._connecting is not None:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
         if self.family == socket.AF_UNIX:
-            if key not in self._host.paths:
-                self._selector.loop.take_in(key)
-            if key not in self._host.paths:
-                is_file = is_real_socket(key)
-                if is_file and is_served(key):
-                    raise NotSimulated(
-                        f"{key!r} is a Unix socket of the real machine, which no simulated node reaches; make its "
-                        "server on the node"
-                    )
-                number = errno.ECONNREFUSED if is_file or key.startswith("\0") else errno.ENOENT
-                raise OSError(number, os.strerror(number))
-            self._peer_path = self._host.paths[key].bound_to
+            key = self._unix_peer(key)
+            self._peer_path = key.bound_to
         elif self.blocks and current() is None and not self._host.owns(key[0]):
             raise would_stop("connect")
         elif is_loopback(key[0]) and self._host.lookup(self._host.listeners, *key) is None:
@@ -106,6 +96,22 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         error, self._error = self._error, 0
         if error:
             raise OSError(error, os.strerror(error))
+
+    def _unix_peer(self, path: str) -> UnixFile:
+        """The file that is connected to. Raises OSError where none is, NotSimulated where it is a real server's."""
+        place = file_at(self._host, path) or place_of(path)
+        if place not in self._host.files:
+            self._selector.loop.take_in(place)
+        if place in self._host.files:
+            return self._host.files[place]
+        mode = real_mode(path, follows=True)
+        if stat.S_ISSOCK(mode) and is_served(path):
+            raise NotSimulated(
+                f"{path!r} is a Unix socket of the real machine, which no simulated node reaches; make its server on "
+                "the node"
+            )
+        number = errno.ECONNREFUSED if mode or place.is_abstract else errno.ENOENT
+        raise OSError(number, os.strerror(number))
 
     def connect_for(self, handle: Handle, address: Any) -> None:
         """Connect; the loop runs `handle` in the turn in which a writer would learn that it did, or could not."""
@@ -179,8 +185,10 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if self._listener is None:
             unix = self.family == socket.AF_UNIX
-            key = unix_file(self._bound) if unix and self._bound else self._bound or self._any
-            self._listener = Listener(self._network, self._host, key, backlog, dual=self._is_dual(key))
+            if unix and self._bound is None:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            key = self._bound or self._any
+            self._listener = Listener(self._network, self._host, key, backlog, dual=not unix and self._is_dual(key))
             self._listener.on_readable = self.mark
             self.made = made_here()
             if not unix:
@@ -369,17 +377,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
     def bind(self, address: Any) -> None:
         self._check_open()
         if self.family == socket.AF_UNIX:
-            path = unix_path(address)
-            file = unix_file(path)
-            if file in self._host.paths or is_real_file(file):
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
-            if self._bound is not None:
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-            self._bound = path
-            self._host.make_file(file, path)
-            self._holder = file if file.startswith("\0") else None
-            if self._shared is not None:
-                self.share()
+            self._bind_unix(unix_path(address))
             return
         ip, port = self._address("bind", address)
         if self._bound is not None or self._endpoint is not None or self._connecting is not None:
@@ -404,10 +402,30 @@ class SimulatedSocket(OpenSocket, SocketCalls):
                 ) from None
             raise
 
+    def _bind_unix(self, path: str) -> None:
+        host = self._host
+        if not path and self._bound is not None:
+            return  # it has a name, and asks for any
+        place = place_of(path) if path else host.free_name()
+        if place in host.files or (not place.is_abstract and is_real_file(path)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        if self._bound is not None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        now = int(self._selector.loop.node.wall_clock() * 1e9)
+        self._bound = host.make_file(place, path or place.name, 0o777 & ~_umask(), now)
+        self._holder = place if place.is_abstract else None
+        if self._shared is not None:
+            self.share()
+
+    def take_file_along(self) -> None:
+        """Have the file of a Unix socket removed where it is when it stops listening."""
+        if self._bound is not None:
+            self._bound.goes_with_listener = True
+
     def getsockname(self) -> Any:
         self._check_open()
         if self.family == socket.AF_UNIX:
-            return self._bound or ""
+            return _as_named("" if self._bound is None else self._bound.bound_to)
         if self._endpoint is not None:
             return self._shown(self._endpoint.local)
         if self._datagrams is not None:
@@ -417,7 +435,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
     def getpeername(self) -> Any:
         self._check_open()
         if self._endpoint is not None and (self.family == socket.AF_UNIX or not self._endpoint.over):
-            return self._peer_path if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
+            return _as_named(self._peer_path) if self.family == socket.AF_UNIX else self._shown(self._endpoint.remote)
         if self._datagrams is not None and self._datagrams.remote is not None:
             return self._shown(self._datagrams.remote)
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
@@ -481,6 +499,18 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if self._descriptor < 0:
             return f"<SimulatedSocket of {self._host.name}, {self.family.name}, closed>"
         return f"<SimulatedSocket {self._descriptor} of {self._host.name}, {self.family.name}, {self.getsockname()}>"
+
+
+def _as_named(path: str) -> str | bytes:
+    """As a real Unix socket tells its name: an abstract one in bytes."""
+    return os.fsencode(path) if path.startswith("\0") else path
+
+
+def _umask() -> int:
+    """That of the process, which cannot be asked for without being set."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _shut(*_: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.loop.unix_names import file_at
 from sim.kernel.patches import rebind
 from sim.kernel.running import running
 
@@ -70,7 +71,7 @@ def _listening(address: Any) -> str | None:
     for network in list(_networks):
         for host in network.hosts.values():
             if not isinstance(address, tuple):
-                found = address in host.paths
+                found = file_at(host, address) is not None
             else:
                 found = address[1] in host.listeners.ports and (host.owns(address[0]) or address[0] == "localhost")
             if found:

@@ -13,7 +13,7 @@ from operator import index
 from typing import Any
 
 from sim.kernel.errors import NotSimulated
-from sim.kernel.loop.adopt import FAMILIES, KINDS, REAL
+from sim.kernel.loop.adopt import FAMILIES, KINDS, note
 from sim.kernel.loop.descriptors import with_descriptor
 from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.patches import rebind
@@ -74,7 +74,7 @@ def _new(cls: Any, *args: Any, **options: Any) -> Any:
     node: Any = running()
     if node is None or cls is not socket.socket:
         made = _socket.socket.__new__(cls)
-        REAL.add(made)
+        note(made)
         return made
     return _of_node(node, *args, **options)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sim.network.fabric import Network
 from sim.network.fate import packet_is_lost
-from sim.network.host import ANY, Address, Host
+from sim.network.host import ANY, Address, Host, UnixFile
 from sim.network.netstat import SocketRow, shown
 from sim.network.tcp.defaults import BACKLOG, SYN_TIMEOUTS
 from sim.network.tcp.endpoint import ACCEPTED, Endpoint
@@ -25,7 +25,7 @@ __all__ = ["Connecting", "Listener"]
 
 
 class Listener:
-    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's path.
+    """A listening socket: connections that wait to be accepted. `key` is (ip, port) or a Unix socket's file.
 
     One of IPv6 that is bound to no address hears IPv4 as well, where it is `dual`.
     """
@@ -34,16 +34,14 @@ class Listener:
         self,
         network: Network,
         host: Host,
-        key: tuple[str, int] | str,
+        key: tuple[str, int] | UnixFile,
         backlog: int = BACKLOG,
         *,
         dual: bool = False,
     ) -> None:
         self.network, self.host, self.backlog = network, host, max(1, backlog)
-        if isinstance(key, str):
-            if key in host.listeners:
-                raise OSError(errno.EADDRINUSE, f"Address {key!r} is already in use")
-            self.key: tuple[str, int] | str = key
+        if isinstance(key, UnixFile):
+            self.key: tuple[str, int] | UnixFile = key
         else:
             self.key = host.bind(host.listeners, *key)
             if dual:
@@ -56,9 +54,8 @@ class Listener:
         self.closed = False
 
     def row(self) -> SocketRow:
-        unix = isinstance(self.key, str)
-        address = str(self.key) if unix else shown(self.key)  # type: ignore[arg-type]
-        return SocketRow(self.host.name, "unix" if unix else "tcp", address, "*", "LISTEN", len(self.queue), 0)
+        unix = isinstance(self.key, UnixFile)
+        return SocketRow(self.host.name, "unix" if unix else "tcp", _shown(self.key), "*", "LISTEN", len(self.queue), 0)
 
     def add(self, endpoint: Endpoint) -> None:
         endpoint.listener = None
@@ -77,12 +74,13 @@ class Listener:
     def close(self) -> None:
         self.closed = True
         self.on_readable = _nobody
-        listeners: dict[Any, Listener] = self.host.listeners
-        for key in (self.key, ("0.0.0.0", self.key[1])):
-            if listeners.get(key) is self:
-                del listeners[key]
-                if isinstance(key, str) and (file := self.host.paths.get(key)) and file.goes_with_listener:
-                    del self.host.paths[key]
+        key, host = self.key, self.host
+        listeners: dict[Any, Listener] = host.listeners
+        for each in (key,) if isinstance(key, UnixFile) else (key, ("0.0.0.0", key[1])):
+            if listeners.get(each) is self:
+                del listeners[each]
+        if isinstance(key, UnixFile) and key.goes_with_listener and host.files.get(key.made_at) is key:
+            host.unlink(key.made_at)
         while self.queue:
             self.queue.popleft().reset()
 
@@ -94,14 +92,14 @@ class Connecting:
         self,
         network: Network,
         host: Host,
-        key: tuple[str, int] | str,
+        key: tuple[str, int] | UnixFile,
         done: Callable[[Endpoint | OSError], None],
         local: Address | None = None,
     ) -> None:
         self.network, self.host, self.key, self.done = network, host, key, done
         self._boot = host.boots
         self._attempt = 0
-        if isinstance(key, str):
+        if isinstance(key, UnixFile):
             self.target: Host | None = host
             self.local: Address = ("", 0)
         else:
@@ -122,10 +120,9 @@ class Connecting:
             self.host.connecting.pop(self, None)
 
     def row(self) -> SocketRow:
-        unix = isinstance(self.key, str)
-        peer = str(self.key) if unix else shown(self.key)  # type: ignore[arg-type]
+        unix = isinstance(self.key, UnixFile)
         address = "*" if unix else shown(self.local)
-        return SocketRow(self.host.name, "unix" if unix else "tcp", address, peer, "SYN_SENT", 0, 0)
+        return SocketRow(self.host.name, "unix" if unix else "tcp", address, _shown(self.key), "SYN_SENT", 0, 0)
 
     @property
     def finished(self) -> bool:
@@ -185,7 +182,7 @@ class Connecting:
     def _listener(self) -> Listener | None:
         assert self.target is not None, "only asked of a host"
         listeners = self.target.listeners
-        if isinstance(self.key, str):
+        if isinstance(self.key, UnixFile):
             return listeners.get(self.key)
         found: Listener | None = self.target.lookup(listeners, self.key[0], self.key[1])
         return found
@@ -217,10 +214,14 @@ class Connecting:
     def _finish(self, result: Endpoint | OSError) -> None:
         self._attempt = -1  # whatever else arrives is stale
         self._gone()
-        network, to = self.network, self.target.name if self.target else str(self.key)
+        network, to = self.network, self.target.name if self.target else _shown(self.key)
         name = "tcp_connected" if isinstance(result, Endpoint) else "tcp_refused"
         network.trace.record(network.schedule.now, self.host.name, name, to=to)
         self.done(result)
+
+
+def _shown(key: tuple[str, int] | UnixFile) -> str:
+    return key.bound_to if isinstance(key, UnixFile) else shown(key)
 
 
 def _nobody() -> None:

@@ -1,6 +1,9 @@
 import asyncio
+import contextlib
 import gc
+import os
 import signal
+import socket
 import time
 
 import pytest
@@ -239,6 +242,32 @@ def test_restart_runs_the_entry_again_and_the_directory_was_kept(death):
     assert len(inbox.got) == 16
     simulation.close()
     assert not a.directory.exists()
+
+
+@pytest.mark.parametrize("death", ["crash", "kill"])
+def test_an_abstract_name_is_free_again_after_a_restart(death, tmp_path):
+    simulation, a, b = two_nodes()
+    bound = []
+
+    async def main(own):
+        for name in ("\0of this process", own):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(own)
+            sock = socket.socket(socket.AF_UNIX)
+            sock.bind(name)
+            bound.append(sock)
+        assert os.listdir(tmp_path) == [os.path.basename(own)]
+        await asyncio.sleep(1000)
+
+    a.start(main, str(tmp_path / "a"))
+    b.start(main, str(tmp_path / "b"))
+    simulation.run(until=1)
+    getattr(a, death)()
+    simulation.run(until=2)
+    a.restart()
+    simulation.run(until=3)
+    assert len(bound) == 6
+    simulation.close()
 
 
 def test_a_directory_first_asked_for_in_the_executor_is_no_other_simulations():

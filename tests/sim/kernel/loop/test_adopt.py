@@ -9,6 +9,7 @@ import pytest
 
 import sim
 from sim import NotSimulated
+from sim.kernel.loop.adopt import Adopted
 from sim.kernel.loop.sockets import SimulatedSocket
 
 
@@ -147,6 +148,39 @@ def test_a_real_socket_that_listens_is_adopted_by_who_connects_to_it(family, tmp
                     return server.recv(10)
 
         assert on_a_node(main) == b"hello"
+
+
+def test_of_several_real_listeners_of_a_port_the_oldest_is_adopted():
+    made = [socket.socket() for _ in range(8)]
+    for each in made:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        each.bind(("127.0.0.1", made[0].getsockname()[1]))
+        each.listen()
+
+    async def main():
+        _, writer = await asyncio.open_connection(*made[0].getsockname())
+        writer.close()
+
+    on_a_node(main)
+    assert [type(each) is Adopted for each in made] == [True] + 7 * [False]
+    for each in made:
+        each.close()
+
+
+def test_a_real_listener_at_the_very_address_comes_before_one_at_all():
+    with socket.socket() as wide, socket.socket() as narrow:
+        for each, ip in ((wide, "0.0.0.0"), (narrow, "127.0.0.1")):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind((ip, 0 if each is wide else wide.getsockname()[1]))
+            each.listen()
+        address = narrow.getsockname()
+
+        async def main():
+            _, writer = await asyncio.open_connection(*address)
+            writer.close()
+
+        on_a_node(main)
+        assert (type(wide), type(narrow)) == (socket.socket, Adopted)
 
 
 def test_a_real_socket_that_listens_is_adopted_when_it_accepts():
