@@ -221,13 +221,14 @@ class RunTrace:
         except ImportError as error:
             raise ImportError(f"there is no data frame; {advice(error) or error}") from error
         own = Event._fields[:-1]
-        return pandas.DataFrame.from_records(
+        frame = pandas.DataFrame.from_records(
             [
                 dict(zip(own, event, strict=False))
                 | {f"field {key}" if key in own else key: value for key, value in event.fields.items()}
                 for event in self
             ]
         )
+        return frame.convert_dtypes()  # whole numbers stay whole where other events have no such field
 
     def __repr__(self) -> str:
         return f"<RunTrace {self.path}>"
