@@ -184,6 +184,7 @@ class Simulation:
                 found = ip_address(str(address))  # raises ValueError
                 if found.is_unspecified or found.is_multicast or found.is_loopback:
                     raise ValueError(f"{address} means no machine, or each one its own; give {name} another address")
+        self.check_open()
         cpu = self._cpu if cpu is None else parse_latency(cpu)
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
@@ -198,6 +199,11 @@ class Simulation:
             node.cpu = cpu
         self.nodes[name] = node
         return node
+
+    def check_open(self) -> None:
+        """Raises SimulationError where it is closed."""
+        if self._closed:
+            raise SimulationError("this simulation is closed; make a new one")
 
     @property
     def now(self) -> float:
@@ -288,8 +294,7 @@ class Simulation:
         thread = get_ident()
         if thread in _driving or current() is not None:
             raise SimulationError(_NESTED)
-        if self._closed:
-            raise SimulationError("this simulation is closed; make a new one")
+        self.check_open()
         if not self._checked:
             self.network.check_connected()
             self._checked = True
@@ -555,18 +560,26 @@ def run(
 
     def work() -> None:
         loop = simulation.add_node("main").loop
-        interrupt: KeyboardInterrupt | None = None
+        failed: BaseException | None = None
+
+        def give_up(error: BaseException) -> NoReturn:
+            simulation.keep(loop.die())
+            raise error
+
         try:
             with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
                 try:
                     result.append(runner.run(main))
-                except KeyboardInterrupt as error:
-                    interrupt = error
+                except BaseException as error:
+                    failed = error
+                    if isinstance(error, KeyboardInterrupt):
+                        # The runner waits until tasks and threads have ended, and some never do.
+                        simulation.schedule.after(CLOSE_GRACE, give_up, error)
                     raise
-        except Deadlock:
-            if interrupt is None:
+        except (Deadlock, KeyboardInterrupt):
+            if failed is None:
                 raise
-            raise interrupt from None  # the runner waited for a thread that was broken off
+            raise failed from None  # the runner waited for what will never come, as for a thread of the program
 
     try:
         simulation.somewhere(work)
