@@ -13,7 +13,7 @@ from typing import Any, Final, Self, get_args
 
 from rpcnet.address import NAME, is_name
 
-__all__ = ["HELLO_LIMITS", "ClusterConfig", "RpcConfig"]
+__all__ = ["HELLO_LIMITS", "ClusterConfig", "RpcConfig", "is_duration"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -374,3 +374,9 @@ class ClusterConfig:
             push_pull_interval=60.0,
             tcp_timeout=30.0,
         )
+
+
+def is_duration(setting: str) -> bool:
+    """Whether that is a field of ClusterConfig in seconds: all floats but multipliers and shares are."""
+    kinds = {field.name: field.type for field in fields(ClusterConfig)}
+    return kinds.get(setting) in (float, float | None) and not setting.endswith(("_multiplier", "_at"))

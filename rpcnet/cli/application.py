@@ -35,8 +35,10 @@ from rpcnet.app import (
     parameters,
     split_address,
 )
+from rpcnet.cli.duration import seconds
 from rpcnet.cli.exits import FAILED, INTERRUPTED, OK, USAGE_ERROR, CommandError, say
 from rpcnet.cli.pairs import pairs
+from rpcnet.config import is_duration
 
 if TYPE_CHECKING:
     from rpcnet.cluster import Keyring
@@ -64,14 +66,17 @@ def _node_flags(
     service: Annotated[tuple[str, ...], Parameter(help="NAME=HOST:PORT of a service of main.", negative="")] = (),
     label: Annotated[tuple[str, ...], Parameter(help="KEY=VALUE, in node.labels.", negative="")] = (),
     cluster: Annotated[
-        tuple[str, ...], Parameter(help="KEY=VALUE: preset=lan|local|wan, or a field of ClusterConfig.", negative="")
+        tuple[str, ...],
+        Parameter(help="KEY=VALUE: preset=lan|local|wan, or a setting: probe_interval=500ms.", negative=""),
     ] = (),
     keyring: Annotated[
         Path | None, Parameter(help="File of the cluster's keys, one a line in base64, the first one seals.")
     ] = None,
     directory: Annotated[Path | None, Parameter(help="What main keeps in node.directory.")] = None,
     insecure: Annotated[bool, Parameter(help="Allow addresses other than loopback without TLS and key.")] = False,
-    grace: Annotated[float, Parameter(help="Seconds that main may take to end after SIGTERM or Ctrl-C.")] = 10.0,
+    grace: Annotated[
+        str, Parameter(help="How long main may take to end after SIGTERM or Ctrl-C: 10s, 500ms, 2m, plain seconds.")
+    ] = "10s",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Parameter(help="Of what goes to stderr.")] = (
         "info"
     ),
@@ -104,6 +109,7 @@ def run(tokens: Sequence[str]) -> int:
         order = _parse(tokens[0], tokens[1:])
         if order is None:
             return OK
+        order.flags["grace"] = seconds("--grace", order.flags["grace"])
         node = _context(order.flags)
     except (AppError, CommandError) as error:
         return _refuse(str(error))
@@ -186,8 +192,6 @@ def _context(flags: dict[str, Any]) -> NodeContext:
     host, _ = split_address(flags["bind"])
     for seed in flags["join"]:
         split_address(seed)
-    if not flags["grace"] >= 0:
-        raise AppError(f"--grace is a number of seconds, 0 or more, not {flags['grace']:g}")
     name = flags["name"] or socket.gethostname()
     if not is_name(name):
         raise AppError(f"--name is {NAME}, not {name!r}")
@@ -198,13 +202,19 @@ def _context(flags: dict[str, Any]) -> NodeContext:
         labels=pairs("--label", flags["label"]),
         seeds=flags["join"],
         advertise=flags["advertise"],
-        cluster=pairs("--cluster", flags["cluster"]),
+        cluster=_cluster(flags["cluster"]),
         keyring=_keyring(flags["keyring"]),
         insecure=flags["insecure"],
         wall_clock=time.time,
         directory=flags["directory"],
         on_ready=lambda: _log.info("%s is ready", name),
     )
+
+
+def _cluster(given: Sequence[str]) -> dict[str, Any]:
+    """What --cluster says; durations have units, or are plain seconds."""
+    found = pairs("--cluster", given)
+    return {key: seconds(f"--cluster {key}", text) if is_duration(key) else text for key, text in found.items()}
 
 
 def _is_of_the_surroundings(error: BaseException) -> bool:

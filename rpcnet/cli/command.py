@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib import metadata
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -36,6 +37,7 @@ usage: rpcnet run MODULE:FUNCTION [flags]
        rpcnet leave ADDRESS
        rpcnet keys ADDRESS list|add|use|remove [KEY]
        rpcnet completion bash
+       rpcnet --version
 
 Runs an application on this machine; asks a server what it has, for one call, whether it serves; or asks the admin
 service of a member of a cluster: who is there, its tags, leave and keys. ADDRESS is HOST:PORT, [IPv6]:PORT or
@@ -217,6 +219,9 @@ def run(tokens: Sequence[str]) -> int:
     if not tokens or tokens[0] in {"-h", "--help"}:
         application.show(lambda: print(USAGE, end=""))
         return OK if tokens else USAGE_ERROR
+    if tokens[0] == "--version":
+        application.show(lambda: print(metadata.version("rpcnet")))
+        return OK
     if tokens[0] == "run":
         return application.run(tokens[1:])
     if tokens[0] not in COMMANDS:

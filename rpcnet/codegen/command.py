@@ -10,6 +10,7 @@ import difflib
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ __all__ = ["main", "run"]
 
 OK, STALE, USAGE_ERROR = 0, 1, 2
 
-command = Command("rpcnet-gen", version_flags=[], help_format="plaintext")
+command = Command("rpcnet-gen", version=lambda: metadata.version("rpcnet"), help_format="plaintext")
 
 
 @command.default

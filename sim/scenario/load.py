@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from rpcnet.config import ClusterConfig
+from rpcnet.config import ClusterConfig, is_duration
 from sim.network.latency import Distribution
 from sim.network.quantity import parse_bandwidth, parse_bytes, parse_probability, parse_seconds
 from sim.network.spelling import near
@@ -489,9 +489,8 @@ def _is_number(value: Any) -> bool:
 
 
 def unit_of(setting: str, kind: Any) -> Any:
-    """The type of a ClusterConfig field as a file spells it: all floats but multipliers and shares are durations."""
-    is_duration = kind in (float, float | None) and not setting.endswith(("_multiplier", "_at"))
-    return Duration if is_duration else kind
+    """The type of a ClusterConfig field as a file spells it."""
+    return Duration if is_duration(setting) else kind
 
 
 def _in_words(text: str) -> str:

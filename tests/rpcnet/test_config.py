@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpcnet import RpcConfig
-from rpcnet.config import ClusterConfig
+from rpcnet.config import ClusterConfig, is_duration
 
 CONFIGS = (RpcConfig, ClusterConfig)
 FIELDS = [
@@ -138,3 +138,12 @@ def test_settings_left_out_follow_the_ones_they_depend_on(preset: Any) -> None:
     assert quick.exchange_limit == 20_000 * 1400
     assert replace(quick, probe_timeout=0.09).probe_wait == 0.09
     assert replace(quick, max_exchange_bytes=2**25).exchange_limit == 2**25
+
+
+def test_which_settings_of_a_cluster_are_durations() -> None:
+    assert {field.name for field in fields(ClusterConfig) if is_duration(field.name)} >= {
+        "probe_interval",
+        "probe_timeout",
+        "tombstone_time",
+    }
+    assert not any(map(is_duration, ("suspicion_multiplier", "accuse_at", "max_members", "cluster_name", "nothing")))

@@ -66,6 +66,19 @@ def test_a_command_says_in_one_line_what_to_install(package: str, words: tuple[s
     assert done.stderr == f"rpcnet-sim: {package} is not installed: pip install 'rpcnet[sim]'\n"
 
 
+@pytest.mark.parametrize("flag", ["--version", "--help"])
+def test_what_needs_no_package_is_told_without_it(flag: str) -> None:
+    done = without(*(package for package, extra in EXTRA_OF.items() if extra == "sim"), code=command(flag))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_module_says_so_as_its_command_does() -> None:
+    called = "import runpy\nsys.argv[1:] = ['run', 'scenarios/abort_on_drop.toml']"
+    code = f"{called}\nrunpy.run_module('sim', run_name='__main__')"
+    done = without("simpy", code=code)
+    assert (done.returncode, done.stderr) == (2, "rpcnet-sim: simpy is not installed: pip install 'rpcnet[sim]'\n")
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -84,7 +97,7 @@ def test_a_name_that_cannot_be_loaded_says_what_to_install(code: str) -> None:
     ("package", "code", "extra"),
     [
         ("pandas", "from sim.study import Study\nStudy(plan=None, results=[]).to_pandas()", "pandas"),
-        ("matplotlib", "from sim.notebook import Run\nRun.timeline(None)", "sim"),
+        ("matplotlib", "from sim.notebook import Run\nRun._repr_png_(None)", "sim"),
     ],
 )
 def test_what_a_notebook_shows_says_what_to_install(package: str, code: str, extra: str) -> None:

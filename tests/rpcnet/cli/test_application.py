@@ -115,12 +115,25 @@ def test_flags_of_the_node_and_of_main_arrive(app: Path) -> None:
 
 
 def test_an_application_that_does_not_end_is_given_up_after_the_grace(app: Path) -> None:
-    process = start(app, "cli_app:stubborn", "--name", "w1", "--grace", "0.1")
+    process = start(app, "cli_app:stubborn", "--name", "w1", "--grace", "100ms")
     until_ready(process)
     process.terminate()
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "w1 did not end within 0.1 s" in err
+
+
+@pytest.mark.parametrize("interval", ["500ms", "0.5s", "0.5"])
+def test_a_duration_of_the_cluster_has_a_unit_or_is_plain_seconds(app: Path, interval: str) -> None:
+    (app / "cli_config.py").write_text(
+        "async def shows(node):\n    config = node.cluster()._config\n"
+        "    print(config.probe_interval, config.indirect_probes)\n"
+    )
+    process = start(
+        app, "cli_config:shows", "--cluster", f"probe_interval={interval}", "--cluster", "indirect_probes=2"
+    )
+    out, err = process.communicate(timeout=20)
+    assert out == "0.5 2\n", err
 
 
 def test_an_application_that_raises_shows_its_traceback(app: Path) -> None:
@@ -170,8 +183,14 @@ def test_an_application_that_returns_is_a_success(app: Path) -> None:
         (["run", "cli_app:returns"], "--need"),
         (["run", "cli_app:serve", "--bind", "nowhere"], "'nowhere' is no HOST:PORT"),
         (["run", "cli_app:serve", "--join", "nowhere"], "'nowhere' is no HOST:PORT"),
-        (["run", "cli_app:serve", "--grace", "-1"], "--grace is a number of seconds"),
-        (["run", "cli_app:serve", "--grace", "nan"], "--grace is a number of seconds"),
+        (["run", "cli_app:serve", "--grace", "-1"], "--grace '-1' is no duration; write it like 3s"),
+        (["run", "cli_app:serve", "--grace", "nan"], "--grace 'nan' is no duration; write it like 3s"),
+        (["run", "cli_app:serve", "--grace", "3 parsecs"], "write it like 3s, 500ms or 2m"),
+        (
+            ["run", "cli_app:serve", "--cluster", "probe_interval=fast"],
+            "--cluster probe_interval 'fast' is no duration",
+        ),
+        (["run", "cli_app:serve", "--cluster", "max_members=3s"], "cluster setting max_members = '3s'"),
         (["run", "cli_app:serve", "--name", "a\nb"], "--name is printable text"),
         (["run", "cli_app:serve", "--service", "rpc"], "--service 'rpc' is no KEY=VALUE"),
         (["run", "cli_app:serve", "--label", "a=1", "--label", "a=2"], "--label a is given twice"),
