@@ -184,7 +184,6 @@ class Simulation:
                 found = ip_address(str(address))  # raises ValueError
                 if found.is_unspecified or found.is_multicast or found.is_loopback:
                     raise ValueError(f"{address} means no machine, or each one its own; give {name} another address")
-        self.check_open()
         cpu = self._cpu if cpu is None else parse_latency(cpu)
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
@@ -199,11 +198,6 @@ class Simulation:
             node.cpu = cpu
         self.nodes[name] = node
         return node
-
-    def check_open(self) -> None:
-        """Raises SimulationError where it is closed."""
-        if self._closed:
-            raise SimulationError("this simulation is closed; make a new one")
 
     @property
     def now(self) -> float:
@@ -294,7 +288,8 @@ class Simulation:
         thread = get_ident()
         if thread in _driving or current() is not None:
             raise SimulationError(_NESTED)
-        self.check_open()
+        if self._closed:
+            raise SimulationError("this simulation is closed; make a new one")
         if not self._checked:
             self.network.check_connected()
             self._checked = True
@@ -560,26 +555,18 @@ def run(
 
     def work() -> None:
         loop = simulation.add_node("main").loop
-        failed: BaseException | None = None
-
-        def give_up(error: BaseException) -> NoReturn:
-            simulation.keep(loop.die())
-            raise error
-
+        interrupt: KeyboardInterrupt | None = None
         try:
             with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
                 try:
                     result.append(runner.run(main))
-                except BaseException as error:
-                    failed = error
-                    if isinstance(error, KeyboardInterrupt):
-                        # The runner waits until tasks and threads have ended, and some never do.
-                        simulation.schedule.after(CLOSE_GRACE, give_up, error)
+                except KeyboardInterrupt as error:
+                    interrupt = error
                     raise
-        except (Deadlock, KeyboardInterrupt):
-            if failed is None:
+        except Deadlock:
+            if interrupt is None:
                 raise
-            raise failed from None  # the runner waited for what will never come, as for a thread of the program
+            raise interrupt from None  # the runner waited for a thread that was broken off
 
     try:
         simulation.somewhere(work)

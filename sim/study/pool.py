@@ -188,8 +188,7 @@ class _Pool:
                 while worker.connection.poll(max(0.0, until - time.monotonic())):
                     message = worker.connection.recv()
                     if isinstance(message, Interrupted):
-                        where = message.where.partition("\n")[0]  # nothing where it came between two runs
-                        yield f"seed {worker.tasks[0][1]}" + (f": {where}" if where else "")
+                        yield f"seed {worker.tasks[0][1]}: {message.where.partition(chr(10))[0]}"
                         break
                     worker.tasks.popleft()
 

@@ -174,8 +174,7 @@ class NodeLoop(ConnectionMethods):
 
     def _after_death(self, *_: Any, **__: Any) -> events.TimerHandle:
         """In the place of call_soon and call_at: muted for its own code, an error for everybody else."""
-        own = self._simulation.entered is self and self._turning
-        if not own and events._get_running_loop() is not self:  # it is while its tasks are buried
+        if self._simulation.entered is not self or not self._turning:
             self._refuse_others("call_soon or call_at")
         return events.TimerHandle(self.time(), _nothing, (), self)
 

@@ -20,13 +20,12 @@ from sim.kernel.executor import has_ended, pool_on
 from sim.kernel.patches import rebind
 from sim.kernel.patches.imports import when_imported
 from sim.kernel.running import on_a_node, running
-from sim.kernel.threads import REAL, WaitingLock, WaitingRLock, is_program
+from sim.kernel.threads import REAL, NodeThread, WaitingLock, WaitingRLock, is_program
 
 __all__ = ["install"]
 
-_over: WeakKeyDictionary[threading.Thread, WaitingLock] = WeakKeyDictionary()
-"""Of threads that were begun on nodes: the lock that is held until they have ended. It refers to no thread, as what a
-value refers to stays in such a dictionary for ever."""
+_nodes: WeakKeyDictionary[threading.Thread, NodeThread] = WeakKeyDictionary()
+"""Threads that were begun on nodes."""
 
 
 def install() -> None:
@@ -64,22 +63,21 @@ def _method(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable
 def _start(real: Any, node: Any, thread: threading.Thread) -> None:
     if not getattr(thread, "_initialized", False) or thread.ident is not None:
         real(thread)  # raises what is wrong
-    made = node.loop.threads.begin(thread, real)
-    _over[thread] = made.over
+    made = _nodes[thread] = node.loop.threads.begin(thread, real)
     made.wake()
 
 
 def _join(real: Any, node: Any, thread: threading.Thread, timeout: float | None = None) -> None:
-    over = _over.get(thread)
-    if over is None or thread is threading.current_thread():
+    made = _nodes.get(thread)
+    if made is None or thread is threading.current_thread():
         real(thread, timeout)
-    elif over.acquire(True, -1 if timeout is None else max(timeout, 0)):
-        over.release()
+    elif made.over.acquire(True, -1 if timeout is None else max(timeout, 0)):
+        made.over.release()
 
 
 def _is_alive(real: Any, node: Any, thread: threading.Thread) -> Any:
-    over = _over.get(thread)
-    return real(thread) if over is None else over.locked()
+    made = _nodes.get(thread)
+    return real(thread) if made is None else made.over.locked()
 
 
 def _start_new(node: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any = None) -> int:
