@@ -17,7 +17,9 @@ FILES = {
 class Imports(ast.NodeVisitor):
     """What a source imports, wherever in it; not what only type checkers read."""
 
-    def __init__(self, *, loads_by_name: bool) -> None:
+    def __init__(self, package: str, *, loads_by_name: bool) -> None:
+        self.package = package
+        """The one that relative imports start from."""
         self.loads_by_name = loads_by_name
         """Whether the names of modules that stand in it as text are imported (import_module)."""
         self.found: set[str] = set()
@@ -33,25 +35,27 @@ class Imports(ast.NodeVisitor):
         self.found.update(alias.name for alias in node.names)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = node.module or ""
+        above = self.package.split(".")[: -(node.level - 1) or None] if node.level else []
+        module = ".".join([*above, *([node.module] if node.module else [])])
         for alias in node.names:
             # `from package import module`, or a name of a module
             self.found.add(f"{module}.{alias.name}" if f"{module}.{alias.name}" in FILES else module)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if self.loads_by_name and isinstance(node.value, str):
-            self.found.add(node.value)
+            self.found.add(node.value.partition(":")[0])
 
 
-def imports_of(source: str) -> Iterator[str]:
-    visitor = Imports(loads_by_name="import_module(" in source)
+def imports_of(name: str, source: str) -> Iterator[str]:
+    is_package = FILES[name].name == "__init__.py"
+    visitor = Imports(name if is_package else name.rpartition(".")[0], loads_by_name="import_module(" in source)
     visitor.visit(ast.parse(source))
     return (name for name in visitor.found if name in FILES and name != "sim")
 
 
 def circles(sources: dict[str, str]) -> list[list[str]]:
     graph = networkx.DiGraph()
-    graph.add_edges_from((name, other) for name, source in sources.items() for other in imports_of(source))
+    graph.add_edges_from((name, other) for name, source in sources.items() for other in imports_of(name, source))
     graph.remove_edges_from(list(networkx.selfloop_edges(graph)))
     return [sorted(found) for found in networkx.strongly_connected_components(graph) if len(found) > 1]
 
@@ -68,6 +72,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     "back",
     [
         "from sim.trace import read",
+        "from . import read",
+        "def late():\n    from .reader import read_file",
+        "def late():\n    return import_module('sim.trace.reader:read'.partition(':')[0])",
         "def late():\n    from sim.trace import reader",
         "def late():\n    return import_module('sim.trace.reader')",
     ],
