@@ -419,6 +419,11 @@ class Endpoint:
                 land((self, data, line, False))
                 network.cause[0] = cause
                 return
+            if self.in_flight and self.in_flight[-1][0] > now:
+                # As much as is written at one instant is there for one call of recv. A turn for each packet would take
+                # a parser that looks through its whole buffer the square of the time.
+                self.in_flight.append([self.in_flight[-1][0], data, line])
+                return
             path = network.path(host, target)
         elif path is None:
             path = network.path(host, target)
@@ -432,7 +437,7 @@ class Endpoint:
             # The handshake's last acknowledgement is not lost: whatever follows stands in for it.
             delay = path.delay()
             when = self.in_order(now + (delay if host is not target else delay * AT_ONCE))
-            if not self.in_flight:
+            if not self.in_flight and host is not target:
                 self._lands = when
                 self._schedule.at(when, land, (self, data, line, False))
                 return

@@ -240,3 +240,27 @@ async def test_datagram_sockets_by_hand(log: Log):
         buffer = bytearray(9)
         log("other", (await loop.sock_recvfrom_into(other, buffer, 3))[0], buffer)
         log_calls(log, "other", none=lambda: other.recv(1), peek=lambda: other.recv(1, socket.MSG_PEEK))
+
+
+@twin
+async def test_a_burst_is_read_at_once(log: Log):
+    """As much as is written at one instant comes in few pieces, however many calls wrote it."""
+    loop = asyncio.get_running_loop()
+    with listener() as listening, client() as one:
+        await loop.sock_connect(one, listening.getsockname())
+        other, _ = await loop.sock_accept(listening)
+        with other:
+            sizes: list[int] = []
+            everything = loop.create_future()
+
+            def read() -> None:
+                sizes.append(len(other.recv(2**20)))
+                if sum(sizes) == 400 * 1024:
+                    everything.set_result(None)
+
+            loop.add_reader(other, read)
+            for _ in range(400):
+                await loop.sock_sendall(one, bytes(1024))
+            await everything
+            loop.remove_reader(other)
+            log("other", sum(sizes), len(sizes) < 50)
