@@ -5,6 +5,7 @@ Knows no loop. What `socket.socket()` makes on a node is sim.kernel.patches.sock
 tests/sim/kernel/loop/test_adopt.py.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable
 from itertools import count
@@ -16,7 +17,18 @@ from sim.kernel.loop.sockets import SimulatedSocket
 from sim.kernel.loop.unix_names import place_of
 from sim.network.host import Place
 
-__all__ = ["FAMILIES", "KINDS", "Adopted", "adopt", "listening_at", "note", "real_one", "stand_for", "standing_for"]
+__all__ = [
+    "CONNECTING",
+    "FAMILIES",
+    "KINDS",
+    "Adopted",
+    "adopt",
+    "listening_at",
+    "note",
+    "real_one",
+    "stand_for",
+    "standing_for",
+]
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -38,6 +50,8 @@ _real: WeakValueDictionary[int, socket.socket] = WeakValueDictionary()
 """Sockets that were made elsewhere than on a node since `socket` is patched, in that order: programs hand them over by
 number, too."""
 _numbers = count()
+CONNECTING: WeakKeyDictionary[socket.socket, Any] = WeakKeyDictionary()
+"""Sockets that were told elsewhere than on a node to connect to a simulated server, without waiting: its address."""
 _stands_for: WeakKeyDictionary[socket.socket, SimulatedSocket] = WeakKeyDictionary()
 
 
@@ -106,6 +120,10 @@ def adopt(sock: Any, make: Callable[[int, int], SimulatedSocket]) -> SimulatedSo
             made.bind(name)
         if sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             made.listen()
+        if sock in CONNECTING:
+            # Left unconnected it would be writable without an error, which means connected to who waits for that.
+            with contextlib.suppress(BlockingIOError):
+                made.connect(CONNECTING.pop(sock))
     except OSError:
         made.close()
         raise

@@ -1,6 +1,7 @@
 """A real socket that is to be connected to a simulated server is told so, when nobody listens there in the real world.
 
-A client in a thread of the real world, or in a test beside the nodes, cannot reach them: the network is in memory.
+A client in a thread of the real world, or in a test beside the nodes, cannot reach them: the network is in memory. One
+that does not block, and is handed to a node's loop before it has an answer, connects there (sim.kernel.loop.adopt).
 Knows hosts and their listeners. Tests: tests/sim/kernel/patches/test_real_clients.py.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from sim.kernel.errors import NotSimulated
+from sim.kernel.loop.adopt import CONNECTING
 from sim.kernel.loop.unix_names import file_at
 from sim.kernel.patches import rebind
 from sim.kernel.running import running
@@ -36,7 +38,10 @@ def install() -> None:
     def connect(self: Any, address: Any) -> None:
         try:
             real(self, address)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
+            _remember_where_simulated(self, address)
+            raise
+        except InterruptedError:
             raise
         except OSError as error:
             _refuse_where_simulated(self, address, error)
@@ -44,13 +49,21 @@ def install() -> None:
 
     def connect_ex(self: Any, address: Any) -> int:
         number = real_ex(self, address)
-        if number not in (0, *_UNDER_WAY):
+        if number == errno.EINPROGRESS:
+            _remember_where_simulated(self, address)
+        elif number not in (0, *_UNDER_WAY):
             _refuse_where_simulated(self, address, None)
         return number
 
     connect.__dict__["asks_node"] = True  # a simulated socket looks for one that a program has put there
     rebind.put(socket.socket, "connect", connect)
     rebind.put(socket.socket, "connect_ex", connect_ex)
+
+
+def _remember_where_simulated(client: socket.socket, address: Any) -> None:
+    """A client that has no answer yet, where no node asks and one has a server there."""
+    if running() is None and _listening(address) is not None:
+        CONNECTING[client] = address
 
 
 def _refuse_where_simulated(client: socket.socket, address: Any, error: OSError | None) -> None:

@@ -393,3 +393,24 @@ def test_a_unix_socket_of_the_real_machine_is_refused(tmp_path):
                 await asyncio.open_unix_connection(path)
 
         on_a_node(main)
+
+
+def test_a_client_that_was_connecting_off_the_nodes_connects_to_the_simulated_server(real):
+    """Its loop finds it writable when it is connected, and not before."""
+    loop = sim.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(greet, "127.0.0.1", 0))
+    address = server.sockets[0].getsockname()
+
+    async def main():
+        writable = asyncio.Event()
+        loop.add_writer(real, writable.set)
+        await writable.wait()
+        loop.remove_writer(real)
+        assert real.getpeername() == address
+        assert await loop.sock_recv(real, 100) == b"hello"
+        server.close()
+
+    with pytest.raises(BlockingIOError):  # the real network's answer comes later
+        real.connect(address)
+    loop.run_until_complete(main())
+    loop.close()
