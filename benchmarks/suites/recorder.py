@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 SIMULATED = os.environ["SUITES_WORLD"] == "sim"
 TOLD = Path(os.environ["SUITES_TOLD"])
 LIMIT = float(os.environ["SUITES_LIMIT"])
-REFUSALS = ("NotSimulated", "SimulationError", "RealThread")
+REFUSALS = ("NotSimulated", "SimulationError", "RealThread", "Stuck")
 """Errors of the simulator that say what to do instead."""
 
 
@@ -60,6 +61,7 @@ class Recorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         self.write({"begins": item.nodeid})
         before = self.ran
+        start_clock()
         self.entry = {"test": item.nodeid, "outcome": "passed", "refused": False, "text": ""}
         signal.signal(signal.SIGALRM, _hung)
         signal.setitimer(signal.ITIMER_REAL, LIMIT, LIMIT)
@@ -69,6 +71,12 @@ class Recorder:
             signal.setitimer(signal.ITIMER_REAL, 0)
             asyncio.events._set_running_loop(None)  # of a test that was broken off
             self.write(self.entry | {"ran": self.ran > before})
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """What a thread was refused does not reach the test, which fails as it waits for the thread."""
+        if "PytestUnhandledThread" in warning_message.category.__name__:
+            text = str(warning_message.message)
+            self.entry["refused"] |= any(each in text for each in REFUSALS)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Any:
@@ -84,6 +92,12 @@ class Recorder:
         return report
 
 
+def start_clock() -> None:
+    """Nodes begin at the present: tests compare what they see with the real clock, which runs between them."""
+    if SIMULATED:
+        clock.EPOCH = time.time()
+
+
 recorder = Recorder()
 recorder.count(asyncio.BaseEventLoop)
 if SIMULATED:
@@ -91,7 +105,7 @@ if SIMULATED:
     from sim.kernel import clock
     from sim.kernel.loop.loop import NodeLoop
 
-    clock.EPOCH = time.time()  # fixtures make certificates off the nodes, by the real clock
+    start_clock()  # fixtures make certificates off the nodes, by the real clock
     recorder.count(NodeLoop)
     asyncio.DefaultEventLoopPolicy._loop_factory = staticmethod(sim.new_event_loop)  # type: ignore[attr-defined]
 
