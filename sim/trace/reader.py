@@ -90,7 +90,8 @@ class _Expanded:
         return self._decompressor is not None and not self._decompressor.eof
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end, or where the rest of the file is missing. Raises zlib.error."""
+        """At most so many bytes; none at the end, or where the rest of the file is missing. Raises zlib.error,
+        and ValueError where there is something behind the end."""
         data = self._plain(size) if self._decompressor is None else self._decompressed(self._decompressor, size)
         self.position += len(data)
         return data
@@ -102,12 +103,12 @@ class _Expanded:
     def _decompressed(self, decompressor: Any, size: int) -> bytes:
         while not decompressor.eof:
             packed = self._packed or self._file.read(CHUNK)
-            if not packed:
-                return b""
-            data: bytes = decompressor.decompress(packed, size)
+            data: bytes = decompressor.decompress(packed, size)  # of nothing: what it still has
             self._packed = decompressor.unconsumed_tail
-            if data:
+            if data or not packed:
                 return data
+        if decompressor.unused_data or self._file.read(1):
+            raise ValueError("the file goes on behind the end of its trace")
         return b""
 
 

@@ -67,6 +67,16 @@ def test_one_that_is_cut_off_is_read_up_to_there_and_said_to_be(written, tmp_pat
     assert len(events) == 1000
 
 
+@pytest.mark.parametrize("behind", [b"x", b"\0" * 100_000, gzip.compress(b"another")], ids=["byte", "zeros", "file"])
+def test_what_is_behind_the_end_is_a_trace_error(written, behind):
+    path, _ = written
+    keep(path, path)
+    path.write_bytes(path.read_bytes() + behind)
+    with pytest.raises(TraceError, match="broken after event 1000: the file goes on behind the end of its trace"):
+        list(read(path))
+    assert torn_end(path) is None
+
+
 def test_a_flipped_bit_is_a_trace_error(written, tmp_path):
     path, _ = written
     keep(path, path)
