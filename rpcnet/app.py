@@ -250,7 +250,7 @@ def load_object(path: str, what: str, fits: Callable[[Any], bool]) -> Any:
     Raises AppError.
     """
     module_name, colon, attribute = path.partition(":")
-    if not colon or not module_name or not attribute:
+    if not colon or not module_name or not attribute or module_name.startswith("."):
         raise AppError(f"{path!r} names no {what}")
     try:
         module = importlib.import_module(module_name)

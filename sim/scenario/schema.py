@@ -9,6 +9,7 @@ that users hold, which loads, runs and sweeps itself: sim.api.
 Tests: tests/sim/scenario/test_docs.py, tests/sim/scenario/test_load.py.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,7 +80,8 @@ def parse_duration(value: object) -> float:
         if re.fullmatch(r"\s*[0-9.]+\s*", value):
             raise ValueError(f'{value!r} is not a duration: it has no unit; did you mean "{value.strip()}s"?')
         return parse_seconds(value)
-    hint = f'; did you mean "{value}s"?' if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    hint = f'; did you mean "{value}s"?' if is_number else ""
     raise ValueError(f'a duration is text with a unit, like "10s", "200ms" or "1.5m", not {value!r}{hint}')
 
 

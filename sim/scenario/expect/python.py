@@ -68,11 +68,11 @@ class Python(Expectation, frozen=True, kw_only=True, forbid_unknown_fields=False
     def _function(self) -> Callable[..., object]:
         """The function. Raises ExpectationError."""
         module, _, name = self.python.partition(":")
-        if not module or not name:
+        if not module or not name or module.startswith("."):
             raise ExpectationError(f'python = "{self.python}" is not of the form "module:function"', key="python")
         try:
             function = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the module's own code raises
             raise ExpectationError(f'python = "{self.python}" cannot be imported: {error}', key="python") from error
         if not callable(function):
             raise ExpectationError(f'python = "{self.python}" is not a function', key="python")

@@ -393,6 +393,8 @@ def test_overrides_from_python_may_be_plain_numbers():
         ("node.wroker.count=5", r'--set node\.wroker\.count=5: there is no node "wroker"; did you mean "worker"'),
         ("node.worker.cuont=5", r'--set node\.worker\.cuont=5: unknown key "cuont"; did you mean "count"'),
         ("duration=40", r"--set duration=40: duration: a duration is text with a unit"),
+        ("duration=inf", r"--set duration=inf: duration: a duration is text with a unit.*not inf$"),
+        ('node.worker.app="..:x"', r"'\.\.:x' names no application; write it as module:function"),
         ("seed.x=1", r'"seed" is no table'),
         ("node.worker=1", r"a list: name one of it"),
         ("seed", r"write it as KEY=VALUE"),

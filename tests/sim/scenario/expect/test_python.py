@@ -61,7 +61,8 @@ def test_a_function_that_breaks_fails_and_says_where(story):
 
 
 @pytest.mark.parametrize(
-    "name", ["judges", "judges:", ":judge", "judges:nobody", "no_such_module:judge", "judges:__name__"]
+    "name",
+    ["judges", "judges:", ":judge", "judges:nobody", "no_such_module:judge", "judges:__name__", "..:judge", ".x:y"],
 )
 def test_what_cannot_be_imported_is_refused_before_the_run(story, name):
     with pytest.raises(ExpectationError, match="python = "):
