@@ -13,8 +13,10 @@ from asyncio import futures
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sim.kernel.interleaving.steps import TOLD
 from sim.kernel.threads import REAL, Stuck
 
 if TYPE_CHECKING:
@@ -52,6 +54,15 @@ class Executor:
         self._queue.append(call)
         with contextlib.suppress(Stuck):  # the simulation has been told
             self._hand_out()
+
+    def told(self, handle: Any) -> str:
+        """What a callback that begins a call runs."""
+        function = handle._args[0][1] if handle._args else handle._callback
+        while isinstance(function, partial):  # asyncio.to_thread's, within it a context's run()
+            function = (
+                function.args[0] if function.args and getattr(function.func, "__name__", "") == "run" else function.func
+            )
+        return getattr(function, "__qualname__", type(function).__name__)
 
     def free(self, worker: "_Worker") -> None:
         """It has done what it had to do."""
@@ -100,6 +111,9 @@ class Executor:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+TOLD[Executor._begin] = Executor.told
 
 
 class _Worker:

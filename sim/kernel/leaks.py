@@ -63,7 +63,7 @@ def called_at() -> tuple[str, int]:
 
 
 def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
-    """Tasks, transports, listening sockets and timers that are still there, but for the task that asks."""
+    """Tasks, transports, listening sockets, threads and timers that are still there, but for the task that asks."""
     node = loop.node.name
     for task in loop.tasks():
         if task is not asking:
@@ -76,6 +76,8 @@ def left_behind(loop: "NodeLoop", asking: Any) -> Iterator[Leak]:
     for left in loop._selector.sockets.values():
         if left not in known and left.listens:
             yield Leak(node, "transport", f"server at {left.getsockname()}", place(left.made, "made"))
+    for name, at in loop.threads.left():
+        yield Leak(node, "thread", name, place(at, "is"))
     for timer in loop._scheduled:
         if not timer._cancelled and _callback(timer) not in _WAITS:
             yield Leak(node, "timer", _callback(timer), f"due at {timer._when:.3f} s{_runs(timer._callback)}")

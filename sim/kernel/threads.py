@@ -16,6 +16,7 @@ import functools
 import logging
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -25,10 +26,11 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from threading import get_ident
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from sim.kernel.errors import Deadlock, NotSimulated, SimulationError
+from sim.kernel.interleaving.steps import TOLD
 from sim.kernel.interrupt import raise_in
 from sim.kernel.normalize import plain, said
 from sim.kernel.running import as_thread_of, outside, running
@@ -60,6 +62,8 @@ END_SECONDS = 5.0
 _alive: "WeakSet[Threads]" = WeakSet()
 _threads: "dict[int, NodeThread]" = {}
 """By what `get_ident` says there."""
+_COUNTED = r"^(Thread|ThreadPoolExecutor)-\d+"
+"""Names that threads are given, which count those of the process: another run has others."""
 _STANDARD = os.path.join(os.path.dirname(threading.__file__), "")
 _HERE = os.path.join(os.path.dirname(__file__), "")
 
@@ -240,23 +244,36 @@ class NodeThread:
 
     def where(self) -> str:
         """The line at which it is, of the program rather than of the library."""
-        frame = self._own_frame() or self._frame()
+        frame = self.own_frame() or self._frame()
         return "its beginning" if frame is None else _line(frame)
 
     def waits_at(self) -> str | None:
         """The program's line at which it waits; None where it is in none, as a worker of a pool that is idle."""
-        frame = self._own_frame()
+        frame = self.own_frame()
         return None if frame is None else _line(frame)
 
     def _frame(self) -> FrameType | None:
         return sys._current_frames().get(self.thread.ident or 0)
 
-    def _own_frame(self) -> FrameType | None:
+    def own_frame(self) -> FrameType | None:
         """The innermost frame that is neither ours nor the standard library's."""
-        frame = self._frame()
-        while frame is not None and not is_program(frame.f_code.co_filename):
-            frame = frame.f_back
-        return frame
+        return _of_program(self._frame())
+
+
+def _of_program(frame: FrameType | None) -> FrameType | None:
+    while frame is not None and not is_program(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def _here() -> str:
+    """The program's line that this is called from."""
+    frame = sys._getframe(1)
+    return _line(_of_program(frame) or frame)
+
+
+def _file(frame: FrameType) -> str:
+    return os.path.basename(frame.f_code.co_filename)
 
 
 def _line(frame: FrameType) -> str:
@@ -302,6 +319,13 @@ class Threads:
             with contextlib.suppress(Stuck):  # the simulation has been told
                 self._ready.popleft().resume()
 
+    def told(self, handle: Any) -> str:
+        """What a callback that resumes a thread runs: where the program is there."""
+        if not self._ready:
+            return "none"
+        frame = self._ready[0].own_frame()  # and not its name, which counts the threads of the process
+        return "its beginning" if frame is None else f"{frame.f_code.co_name} ({_file(frame)}:{frame.f_lineno})"
+
     def alarm(self, thread: NodeThread, timeout: float | None) -> tuple[float, Any]:
         """When it is woken in any case, and the timer for that."""
         if timeout is None:
@@ -336,7 +360,8 @@ class Threads:
             if when == math.inf:
                 raise Deadlock(
                     f"the event loop of {node.name} stands still for ever: its own code waits for what only the loop "
-                    "or another thread could bring. Await it (asyncio.wrap_future), or wait in asyncio.to_thread"
+                    "or another thread could bring. Await it (asyncio.wrap_future), or wait in asyncio.to_thread. It "
+                    f"waits in {_here()}"
                 )
             if when > self._time():
                 node.host.ahead += when - self._time()
@@ -377,6 +402,16 @@ class Threads:
             node.record("unhandled", message="Exception in a thread", error=plain(said(error)))
         threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
 
+    def left(self) -> Iterator[tuple[str, tuple[str, int, str]]]:
+        """Those that keep a process from ending, which daemons do not: the name, and module, line and function at
+        which each is. Workers of pools that have nothing to do are none.
+        """
+        for each in self.alive:
+            frame = None if each.thread.daemon else each.own_frame()
+            if frame is not None:
+                name = re.sub(_COUNTED, r"\1", each.thread.name)
+                yield name, (frame.f_globals.get("__name__", ""), frame.f_lineno, frame.f_code.co_name)
+
     def waiting(self) -> Iterator[tuple[str, str]]:
         """The name of each thread that waits in the program, and the line."""
         for each in self.alive:
@@ -400,6 +435,9 @@ class Threads:
         self.alive.clear()
 
 
+TOLD[Threads._run_next] = Threads.told
+
+
 class _StandsStill:
     """The loop's own thread, while it waits."""
 
@@ -410,8 +448,8 @@ class _StandsStill:
         self.woken = True
 
 
-class WaitingLock:
-    """threading.Lock on a node: whoever waits for it lets the others go on. Elsewhere it is a real lock."""
+class _Waiting:
+    """A lock on a node: whoever waits for it lets the others go on. Elsewhere it is a real one."""
 
     __slots__ = ("__weakref__", "_real", "_waiting")
 
@@ -420,7 +458,7 @@ class WaitingLock:
         self._waiting: list[Any] | None = None
 
     @classmethod
-    def around(cls, real: Any) -> "WaitingLock":
+    def around(cls, real: Any) -> Self:
         """One that is held where this one is: for a lock that was made off the nodes, and maybe captured there."""
         lock = cls.__new__(cls)
         lock._real, lock._waiting = real, None
@@ -453,19 +491,25 @@ class WaitingLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()
+
+
+class WaitingLock(_Waiting):
+    """threading.Lock."""
+
+    __slots__ = ()
+
     def locked(self) -> bool:
         return self._real.locked()  # type: ignore[no-any-return]
 
-    acquire_lock, release_lock, locked_lock = acquire, release, locked
-
-    def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()
+    acquire_lock, release_lock, locked_lock = _Waiting.acquire, _Waiting.release, locked
 
     def __repr__(self) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} simulated lock>"
 
 
-class WaitingRLock(WaitingLock):
+class WaitingRLock(_Waiting):
     """threading.RLock, where it was made off the nodes. A condition asks it for what begins with an underscore."""
 
     __slots__ = ()
@@ -480,6 +524,11 @@ class WaitingRLock(WaitingLock):
         self.acquire()
         self._real.release()
         self._real._acquire_restore(state)
+
+    if sys.version_info >= (3, 14):
+
+        def locked(self) -> bool:
+            return self._real.locked()  # type: ignore[no-any-return]
 
     def _is_owned(self) -> bool:
         return self._real._is_owned()  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ _STEPS = ("async_generator_asend", "async_generator_athrow")
 _ASYNCIO = os.path.dirname(asyncio.__file__)
 _LIBRARIES = (_ASYNCIO, os.path.dirname(__file__))
 _NODE = os.path.join(os.path.dirname(__file__), "node.py")
+_EXECUTOR = os.path.join(os.path.dirname(__file__), "executor.py")
 _ADDRESS = r"^<(?:\w+\.)*(\w+) object at 0x[0-9a-f]+ ?(.*)>$"
 MAX_NAMED = 5
 """Tasks of a group, gather or wait that are named."""
@@ -34,6 +35,8 @@ def where(task: asyncio.Task[Any]) -> str:
     if inner is None:
         return "its end" if task.done() else "an unknown place"
     shown = own or inner
+    if shown.f_code.co_filename == _EXECUTOR:  # the program's are the threads, which are told of beside
+        return "asyncio's shutdown_default_executor, for functions that run in threads"
     text = f"{shown.f_code.co_name} ({shown.f_code.co_filename}:{shown.f_lineno})"
     if own is not None and own is not inner:
         text += f", in asyncio's {inner.f_code.co_name}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sim.kernel.interleaving.steps import Step, Thread, task_of
+from sim.kernel.interleaving.steps import TOLD, Step, Thread, task_of
 from sim.kernel.interleaving.strategy import Strategy
 from sim.kernel.waiting import line
 
@@ -149,4 +149,6 @@ def _told(step: Step) -> tuple[str, str]:
     if step.task is not None:
         return step.task.get_name(), line(step.task)
     callback = step.handle._callback
+    if (told := TOLD.get(getattr(callback, "__func__", None))) is not None:
+        return "a thread", told(callback.__self__, step.handle)
     return "a callback", getattr(callback, "__qualname__", type(callback).__name__)

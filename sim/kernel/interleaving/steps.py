@@ -6,14 +6,18 @@ is told from a callback is asyncio's affair: sim.kernel.cpython. Tests: tests/si
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from sim.kernel.cpython import TASK_STEP_TYPE, TASK_STEPS
 
-__all__ = ["Step", "Thread", "task_of"]
+__all__ = ["TOLD", "Step", "Thread", "task_of"]
 
 _TASKS = (asyncio.Task, asyncio.tasks._PyTask)  # type: ignore[attr-defined]
 """That of C code and that of Python code, which a task factory may use."""
+
+TOLD: dict[Any, Callable[[Any, Any], str]] = {}
+"""By a method of the kernel's own that is a callback: what of the program it runs, given its object and its handle."""
 
 
 def task_of(callback: Any) -> "asyncio.Task[Any] | None":

@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import queue
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import sim
 from sim import Deadlock, NotSimulated, Simulation, SimulationError
 from sim.kernel import executor, threads
+from sim.kernel.threads import REAL, WaitingLock, WaitingRLock
 
 made_elsewhere = ThreadPoolExecutor(2, thread_name_prefix="elsewhere")
 
@@ -79,6 +81,58 @@ def digest_of(seed, interleaving="fifo"):
 def test_threads_are_the_same_in_every_run(interleaving):
     assert len({digest_of(1, interleaving) for _ in range(5)}) == 1
     assert digest_of(1, interleaving) != digest_of(2, interleaving)
+
+
+def test_a_thread_that_waits_for_ever_is_what_a_deadlock_ends_with():
+    def take():
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+
+    async def in_a_thread():
+        await asyncio.to_thread(take)
+
+    async def beside():
+        asyncio.get_running_loop().run_in_executor(None, take)
+
+    async def on_the_loop():
+        take()
+
+    for main in (in_a_thread, beside, on_the_loop):
+        with pytest.raises(Deadlock, match=rf"take \({re.escape(__file__)}:\d+\)$") as raised:
+            sim.run(main())
+        assert "executor.py" not in str(raised.value)
+
+
+def test_a_thread_that_is_left_is_a_leak_and_a_daemon_is_none():
+    def forever():
+        time.sleep(1e9)
+
+    def short():
+        time.sleep(1)
+
+    async def careless():
+        pool = concurrent.futures.ThreadPoolExecutor()
+        await asyncio.wrap_future(pool.submit(short))  # its worker is idle from then on
+        threading.Thread(target=forever, name="forgotten").start()
+        threading.Thread(target=forever).start()
+        threading.Thread(target=short, name="ends soon").start()
+        threading.Thread(target=forever, name="daemon", daemon=True).start()
+
+    simulation = Simulation(1)
+    simulation.run_until_complete(simulation.add_node("a").start(careless))
+    simulation.close()
+    assert [(leak.kind, leak.what) for leak in simulation.leaks] == [
+        ("thread", "forgotten"),
+        ("thread", "Thread (forever)"),
+    ]
+    assert all(re.fullmatch(r"is in forever \([\w.]*test_threads:\d+\)", leak.where) for leak in simulation.leaks)
+
+
+def test_a_lock_around_a_real_one_has_the_same_methods():
+    for real, made in ((REAL.Lock(), WaitingLock), (threading._RLock(), WaitingRLock)):
+        for name in ("locked", "acquire_lock", "release_lock", "locked_lock", "_at_fork_reinit", "_is_owned"):
+            assert hasattr(made.around(real), name) == hasattr(real, name), name
 
 
 def test_a_sleeping_function_takes_virtual_time_beside_the_loop(simulation):
@@ -551,7 +605,7 @@ OFF_THE_NODES = {
 def test_the_loop_waits_for_a_lock_that_was_made_off_the_nodes(simulation, which):
     """Were it real, the thread that holds it while it sleeps would never be resumed."""
     lock = OFF_THE_NODES[which]()
-    assert isinstance(lock, threads.WaitingLock)  # else this test would hang
+    assert isinstance(lock, threads.WaitingLock | threads.WaitingRLock)  # else this test would hang
 
     def holds():
         with lock:

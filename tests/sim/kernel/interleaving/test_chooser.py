@@ -1,6 +1,7 @@
 """What may be chosen, what keeps its order, and how long somebody may be passed over."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -122,6 +123,29 @@ def test_a_choice_against_the_order_is_in_the_trace():
     assert found
     assert all(fields["task"] != fields["passed"] for fields in found)
     assert any(fields["step"].startswith("worker (test_chooser.py:") for fields in found)
+
+
+def test_a_choice_names_the_function_of_a_thread():
+    def work(lock):
+        with lock:
+            pass
+
+    async def main():
+        with (lock := threading.Lock()):
+            threads = [asyncio.create_task(asyncio.to_thread(work, lock), name=f"t{n}") for n in range(5)]
+            await asyncio.sleep(0.1)
+        await asyncio.gather(*threads)
+
+    told = set()
+    for seed in range(5):
+        with sim.Simulation(seed, interleaving="random") as simulation:
+            simulation.run_until_complete(simulation.add_node("n").start(main))
+            for event in simulation.trace.events():
+                if event.name == "chosen":
+                    told |= {event.fields["step"], event.fields["passed_step"]}
+    assert not {each for each in told if "Executor" in each or "Threads" in each or "_run_next" in each}
+    assert {"test_a_choice_names_the_function_of_a_thread.<locals>.work"} <= told
+    assert any(each.startswith("work (test_chooser.py:") for each in told)
 
 
 def test_sleeping_without_yielding_keeps_what_is_ready():
