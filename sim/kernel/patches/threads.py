@@ -24,8 +24,9 @@ from sim.kernel.threads import REAL, NodeThread, WaitingLock, WaitingRLock, is_p
 
 __all__ = ["install"]
 
-_nodes: WeakKeyDictionary[threading.Thread, NodeThread] = WeakKeyDictionary()
-"""Threads that were begun on nodes."""
+_begun: WeakKeyDictionary[threading.Thread, WaitingLock] = WeakKeyDictionary()
+"""Of threads that were begun on nodes what is held until they have ended. It must not lead to the thread: that would
+keep each thread, and its simulation, for ever."""
 
 
 def install() -> None:
@@ -63,21 +64,22 @@ def _method(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable
 def _start(real: Any, node: Any, thread: threading.Thread) -> None:
     if not getattr(thread, "_initialized", False) or thread.ident is not None:
         real(thread)  # raises what is wrong
-    made = _nodes[thread] = node.loop.threads.begin(thread, real)
+    made: NodeThread = node.loop.threads.begin(thread, real)
+    _begun[thread] = made.over
     made.wake()
 
 
 def _join(real: Any, node: Any, thread: threading.Thread, timeout: float | None = None) -> None:
-    made = _nodes.get(thread)
-    if made is None or thread is threading.current_thread():
+    over = _begun.get(thread)
+    if over is None or thread is threading.current_thread():
         real(thread, timeout)
-    elif made.over.acquire(True, -1 if timeout is None else max(timeout, 0)):
-        made.over.release()
+    elif over.acquire(True, -1 if timeout is None else max(timeout, 0)):
+        over.release()
 
 
 def _is_alive(real: Any, node: Any, thread: threading.Thread) -> Any:
-    made = _nodes.get(thread)
-    return real(thread) if made is None else made.over.locked()
+    over = _begun.get(thread)
+    return real(thread) if over is None else over.locked()
 
 
 def _start_new(node: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any = None) -> int:

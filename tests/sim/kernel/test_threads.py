@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import os
 import queue
 import random
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -649,3 +651,15 @@ def test_a_module_has_its_own_locks_back_when_all_is_undone():
         "assert id(lock) != real\nfrom sim.kernel import patches\npatches.undo()\nassert id(lock) == real"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_thread_keeps_no_simulation():
+    async def main():
+        thread = threading.Thread(target=lambda: threading.Event().wait(1))
+        thread.start()
+        await asyncio.sleep(2)
+        return weakref.ref(thread), weakref.ref(asyncio.get_running_loop())
+
+    kept = sim.run(main())
+    gc.collect()
+    assert [each() for each in kept] == [None, None]
