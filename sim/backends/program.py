@@ -206,3 +206,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     wall_seconds: float
     error: str | None = None
     """The first failure of an application, or of the run: text with the node's name and traceback."""
+    waiting: tuple[tuple[str, str, str], ...] = ()
+    """When the run's end began, of each task its node, its name and where it waits: a hang explained. Not on sockets,
+    nor of many nodes."""

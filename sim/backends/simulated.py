@@ -24,7 +24,7 @@ from rpcnet.address import join_host_port
 from rpcnet.app import GOSSIP_PORT, App, NodeContext, convert_arguments, invoke, keyring_of, load_app
 from sim.backends.program import NodeProgram, Outcome, Program, ProgramError, Ready, Script, check_program
 from sim.backends.shared_process import environment_of, logged
-from sim.backends.text import error_text, traceback_text
+from sim.backends.text import error_text, plain, traceback_text
 from sim.backends.topology import lay_out
 from sim.defects import switched_on
 from sim.kernel.errors import SimulationError, WallLimitExceeded
@@ -34,6 +34,8 @@ from sim.kernel.simulation import Simulation
 __all__ = ["NAME", "World", "run"]
 
 NAME = "sim"
+MAX_WAITING_NODES = 50
+"""Of more nodes it is not kept where their tasks waited."""
 
 KILL_AFTER_GRACE = 1.0
 """Virtual seconds beyond its grace after which a stopped node that still runs is killed."""
@@ -70,6 +72,7 @@ def run(program: Program, trace: Path, follow: Callable[["World"], object] | Non
             virtual_seconds=world.now,
             wall_seconds=time.monotonic() - began,
             error=world.error,
+            waiting=world.waiting,
         )
 
 
@@ -143,6 +146,8 @@ class World:
         self._zero: float | None = None
         self._installed: list[Callable[[], None]] = []
         self.error: str | None = None
+        self.waiting: tuple[tuple[str, str, str], ...] = ()
+        """Node, name and place of the tasks that had not ended when the run's end began."""
         self.cut_off = False
         """Whether it was ended for its wall limit: how far it got is another each time."""
 
@@ -172,6 +177,10 @@ class World:
         for member in self._members.values():
             if member.node.running:
                 member.node.loop.check_rests()
+        if len(self._members) <= MAX_WAITING_NODES:
+            self.waiting = tuple(
+                (node, task.get_name(), plain(where)) for node, task, where in self._simulation.tasks()
+            )
         self._end()
 
     def _all_ready(self, members: Sequence[_Member]) -> bool:

@@ -21,11 +21,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from sim import defects as known_defects
 from sim.backends import runner, words
 from sim.backends.program import NodeProgram, Program, ProgramError, World
+from sim.network.presets import PRESETS
 from sim.scenario.check import demand
 from sim.scenario.faults import FAULTS
 from sim.scenario.inject import scripts
@@ -115,6 +117,7 @@ def run(
             slack=slack,
             wall_limit=wall_limit,
             warnings=tuple(idle_faults(context)),
+            waiting=outcome.waiting,
             faults=tuple(_fault_rows(context)),
         )
     except BaseException as error:
@@ -234,6 +237,8 @@ class Run:
     """Real seconds that it might take."""
     warnings: tuple[str, ...] = ()
     """Faults that touched nothing: mistakes in the file, most likely."""
+    waiting: tuple[tuple[str, str, str], ...] = ()
+    """Where each task waited when the run's end began: node, task, place. Empty on sockets, and of many nodes."""
     faults: tuple[dict[str, Any], ...] = field(default=())
     """What took effect: name, verb, targets, time, undone, trace_line."""
 
@@ -293,6 +298,8 @@ class Run:
                     "measured": dict(judgement.measured),
                     "time": judgement.time,
                     "trace_line": judgement.line,
+                    "looked_at": list(judgement.looked_at),
+                    "meaning": self.scenario.expect[index].meaning,
                 }
                 | self._causes_of(judgement)
                 for index, judgement in enumerate(self.expectations)
@@ -313,6 +320,10 @@ class Run:
         return self.to_json() | {
             "summary": self.scenario.summary,
             "command": self.command,
+            "file": str(self.scenario.origin.file) if self.scenario.origin else None,
+            "text": self.scenario.origin.text if self.scenario.origin else None,
+            "duration": float(self.scenario.duration),
+            "settings": self.settings,
             "interleaving": self.scenario.interleaving,
             "defects": list(self.defects),
             "overrides": list(self.scenario.origin.overrides) if self.scenario.origin else [],
@@ -320,8 +331,29 @@ class Run:
             "warnings": list(self.warnings),
             "nodes": labels_of(self.scenario.node),
             "faults": list(self.faults),
+            "waiting": [list(each) for each in self.waiting] if self.verdict is not Verdict.HOLDS else [],
             "python": platform.python_version(),
             "versions": {name: metadata.version(name) for name in VERSIONS_OF},
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was run with, presets looked up: `network`, `cluster` and `run`, for people to read."""
+        scenario, network = self.scenario, to_builtins(self.scenario.network)
+        said = {key: value for key, value in network.items() if value not in (None, [], {})}
+        preset = PRESETS.get(str(network.get("preset")))
+        cluster = to_builtins(scenario.cluster)
+        keys = len(cluster.pop("keys", ()))
+        of_cluster = cluster | cluster.pop("settings", {}) | ({"keys": keys} if keys else {})
+        return {
+            "network": dict(preset.settings if preset else {}) | said,
+            "cluster": {key: value for key, value in of_cluster.items() if value not in (None, {})},
+            "run": {
+                "duration": float(scenario.duration),
+                "seed": self.seed,
+                "tie_break": scenario.tie_break,
+                "interleaving": scenario.interleaving,
+            },
         }
 
     def __repr__(self) -> str:

@@ -11,10 +11,12 @@ Tests: tests/sim/scenario/test_verdict.py.
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
@@ -22,6 +24,7 @@ import msgspec
 
 from sim.history import FaultSeen, History
 from sim.scenario.faults import severs
+from sim.scenario.figures import with_unit
 from sim.scenario.schema import Duration, Selector
 from sim.trace import Event, read
 
@@ -99,8 +102,12 @@ class Judgement:
     """The most telling line of the trace."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Figures by name: detection seconds, gaps, percentiles, …"""
+    looked_at: Sequence[int] = ()
+    """The lines of the trace by which it was judged, beside `line`; the first of them where there are many."""
 
 
+MAX_LINES = 30
+"""Lines that a judgement says it looked at."""
 MAX_KEPT_BYTES = 4_000_000
 """A trace file up to this size is kept in memory, about ten times as large, while it is judged."""
 
@@ -179,6 +186,13 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         value = getattr(self, self.KEY)
         return f"{self.KEY} {value}" if isinstance(value, str) else self.KEY
 
+    @property
+    def meaning(self) -> str:
+        """What it expects, in a sentence: the first one of its module, behind the key."""
+        text = " ".join((sys.modules[type(self).__module__].__doc__ or "").partition("\n\n")[0].split())
+        key, colon, rest = text.partition("`: ")
+        return rest.partition(". ")[0].rstrip(".") if colon and key == f"`{self.KEY}" else ""
+
     def check(self, faults: Sequence[DeclaredFault], select: Select) -> None:
         """Raises the first of its mistakes."""
         for mistake in self.mistakes(faults, select):
@@ -210,9 +224,13 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         time: float | None = None,
         line: int | None = None,
         measured: Mapping[str, float] | None = None,
+        looked_at: Iterable[int | None] = (),
     ) -> Judgement:
-        """A judgement under this expectation's title."""
-        return Judgement(name=self.title, verdict=verdict, saw=saw, time=time, line=line, measured=measured or {})
+        """A judgement under this expectation's title; lines that are None or 0 are left out of `looked_at`."""
+        lines = tuple(islice(dict.fromkeys(one for one in looked_at if one), MAX_LINES))
+        return Judgement(
+            name=self.title, verdict=verdict, saw=saw, time=time, line=line, measured=measured or {}, looked_at=lines
+        )
 
     def _limited(self, judgement: Judgement, slack: float) -> Judgement:
         """Fails what held where a measured figure is above its limit."""
@@ -226,6 +244,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                     judgement, verdict=Verdict.INCONCLUSIVE, saw=f"{name} was not measured; measured was {known}"
                 )
             if math.isnan(figure) or figure > limit * slack:
-                text = f"{name} is {figure:.6g}, above its limit {limit * slack:.6g}; {judgement.saw}"
+                above = f"{name} is {with_unit(name, figure)}, above its limit {with_unit(name, limit * slack)}"
+                text = f"{above}; {judgement.saw}"
                 return replace(judgement, verdict=Verdict.FAILS, saw=text)
         return judgement

@@ -10,7 +10,7 @@ Tests: tests/sim/scenario/expect/test_agreement.py.
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sim.history import History, Membership, Publication, Sighting
@@ -44,6 +44,8 @@ class Agreement:
     """The event that settled it, or the one to look at."""
     differs: dict[str, list[str]]
     """Observer → in what it differs, in words."""
+    lines: list[int] = field(default_factory=list)
+    """The events by which observers differ: what each recorded last of a member, and where that published its tags."""
     late: float | None = None
     """When all came to agree after the deadline; None = they did by then, or never."""
 
@@ -193,7 +195,16 @@ class _Replay:
             self.since,
             self._telling() if differs else self._line,
             differs,
+            list(self._differing()),
         )
+
+    def _differing(self) -> Iterator[int]:
+        for observer in sorted(self._wrong):
+            member = min(self._wrong[observer])
+            if (published := self._published.get(member)) is not None:
+                yield published.line
+            if (held := self._lists[observer].get(member)) is not None:
+                yield held.line
 
     def _telling(self) -> int | None:
         """The line that made the first observer differ: its last record of the member, else the member's start."""

@@ -25,6 +25,10 @@ MAX_NAMED = 5
 """Methods that are named where none was called that is meant."""
 
 
+SLOWEST = 5
+"""Calls that took longest, which a judgement points at."""
+
+
 class _Call(NamedTuple):
     """One that ended."""
 
@@ -92,7 +96,13 @@ class Calls(Timed, frozen=True, kw_only=True):
                 return self.answer(Verdict.INCONCLUSIVE, text, time=window.start, line=window.line, measured=measured)
         saw = _success(meant) + (f", of those {self._span(windows[0])}" if windows[0].since else "")
         saw += f", and of {len(windows) - 1} more strikes" if len(windows) > 1 else ""
-        return self.answer(Verdict.HOLDS, saw, measured=measured)
+        slow = sorted((call for call in meant if call.succeeded), key=lambda call: -call.seconds)[:SLOWEST]
+        if not slow:
+            return self.answer(Verdict.HOLDS, saw, measured=measured)
+        worst = slow[0]
+        saw += f"; the slowest: {worst.method} of {worst.node}, {seconds(worst.seconds)}"
+        lines = [call.line for call in slow]
+        return self.answer(Verdict.HOLDS, saw, time=worst.time, line=worst.line, measured=measured, looked_at=lines)
 
     def _is_in(self, call: _Call, window: Window) -> bool:
         last = math.inf if self.within is None else window.start + self.within
@@ -119,7 +129,8 @@ class Calls(Timed, frozen=True, kw_only=True):
             f"{_success(calls)}{since}, fewer than {self.min_success:.2%}; the first that did not: {first.method} "
             f"of {first.node} at {seconds(first.time)}, {first.status}"
         )
-        return self.answer(Verdict.FAILS, text, time=first.time, line=first.line, measured=measured)
+        lines = [call.line for call in calls if not call.succeeded]
+        return self.answer(Verdict.FAILS, text, time=first.time, line=first.line, measured=measured, looked_at=lines)
 
 
 def _ended(context: Context) -> Iterator[_Call]:

@@ -81,7 +81,9 @@ class Agreed(Flag, Timed, frozen=True, kw_only=True):
         if not window.due:
             text += f"; the run ended {window.after(window.deadline)}, before the limit"
         verdict = Verdict.FAILS if window.due else Verdict.INCONCLUSIVE
-        return self.answer(verdict, text, time=window.deadline, line=agreement.line, measured=measured)
+        return self.answer(
+            verdict, text, time=window.deadline, line=agreement.line, measured=measured, looked_at=agreement.lines
+        )
 
 
 class Converged(Agreed, frozen=True, kw_only=True):

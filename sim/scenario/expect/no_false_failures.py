@@ -51,7 +51,8 @@ class NoFalseFailures(Flag, frozen=True, kw_only=True):
         text = f"{first.node} recorded {first.member} as failed at {seconds(first.time)}, {_why(history, *false[0])}"
         if len(false) > 1:
             text += f"; {count(len(false), 'false record')} in all"
-        return self.answer(Verdict.FAILS, text, time=first.time, line=first.line, measured=measured)
+        lines = [line for sighting, _ in false for line in _doubts(history, sighting)]
+        return self.answer(Verdict.FAILS, text, time=first.time, line=first.line, measured=measured, looked_at=lines)
 
 
 def _alive_after_all(history: History, sighting: Sighting) -> Membership | None:
@@ -64,6 +65,13 @@ def _alive_after_all(history: History, sighting: Sighting) -> Membership | None:
         return None
     reached = history.reach.last_reachable(sighting.node, membership, sighting.time)
     return membership if reached >= sighting.time - STALL else None
+
+
+def _doubts(history: History, sighting: Sighting) -> list[int]:
+    """The line of the record, behind that of the suspicion that it came of."""
+    seen = (s for s in history.sightings_of(sighting.member) if s.node == sighting.node and s.line < sighting.line)
+    suspected = [s.line for s in seen if s.name == "member_suspected"]
+    return [*suspected[-1:], sighting.line]
 
 
 def _why(history: History, sighting: Sighting, membership: Membership) -> str:

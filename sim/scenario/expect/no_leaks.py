@@ -53,7 +53,10 @@ class NoLeaks(Flag, frozen=True, kw_only=True):
             event, text = found.leaks[0]
             others = len(found.leaks) - 1
             text += f"; {count(others, 'more leak')}" if others else ""
-            return self.answer(Verdict.FAILS, text, time=event.time, line=event.line, measured=measured)
+            lines = [leak.line for leak, _ in found.leaks]
+            return self.answer(
+                Verdict.FAILS, text, time=event.time, line=event.line, measured=measured, looked_at=lines
+            )
         text = f"{names(sorted(found.checked))} ended and left nothing behind"
         return self.answer(Verdict.HOLDS, text, measured=measured)
 

@@ -144,10 +144,22 @@ class Recorded(Timed, frozen=True, kw_only=True):
             parts.append(f"{names(silent)} should have")
         if any(a.window.due for a in missing):
             time = worst.late.time if worst.late else window.deadline
-            return self.answer(Verdict.FAILS, "; ".join(parts), time=time, line=worst.telling, measured=figures)
+            return self.answer(
+                Verdict.FAILS,
+                "; ".join(parts),
+                time=time,
+                line=worst.telling,
+                measured=figures,
+                looked_at=_lines(answers),
+            )
         parts.append(f"the run ended {window.after(window.deadline)}, before that limit")
         return self.answer(
-            Verdict.INCONCLUSIVE, "; ".join(parts), time=window.deadline, line=worst.telling, measured=figures
+            Verdict.INCONCLUSIVE,
+            "; ".join(parts),
+            time=window.deadline,
+            line=worst.telling,
+            measured=figures,
+            looked_at=_lines(answers),
         )
 
     def _held(self, answers: dict[str, list[_Answer]], figures: dict[str, float]) -> Judgement:
@@ -156,7 +168,15 @@ class Recorded(Timed, frozen=True, kw_only=True):
         who = list(dict.fromkeys(a.observer for a in every))
         by = names(who) if len(who) <= 2 else f"all {count(len(who), 'observer')}"
         text = f"{by} recorded {names(answers)} as {self.STATE} {_when(every)}{every[0].window.limits}"
-        return self.answer(Verdict.HOLDS, text, time=last.time, line=last.line, measured=figures)
+        return self.answer(
+            Verdict.HOLDS, text, time=last.time, line=last.line, measured=figures, looked_at=_lines(every)
+        )
+
+
+def _lines(answers: Sequence[_Answer]) -> list[int | None]:
+    """What struck, then what was recorded in time, too late, or last instead; what is missing first."""
+    ordered = sorted(answers, key=lambda answer: answer.found is not None)
+    return [answers[0].window.line, *(a.found.line if a.found else a.telling for a in ordered)]
 
 
 def _when(answers: Sequence[_Answer]) -> str:

@@ -43,8 +43,10 @@ class _Tally:
     count: int = 0
     gaps: int = 0
     repeats: int = 0
-    odd: list[tuple[Event, str]] = field(default_factory=list)
-    """The first that is too much: event and what is odd about it."""
+    latest: dict[tuple[str, Hashable], int] = field(default_factory=dict)
+    """The line of the number before."""
+    odd: list[tuple[Event, str, int]] = field(default_factory=list)
+    """The first that is too much: event, what is odd about it, and the line of the number before it."""
 
 
 class Sequence(Expectation, frozen=True, kw_only=True):
@@ -85,9 +87,12 @@ class Sequence(Expectation, frozen=True, kw_only=True):
             return self.answer(Verdict.INCONCLUSIVE, f'nobody recorded "{numbers.event}"', measured=measured)
         totals = f"{count(tally.gaps, 'gap')} and {count(tally.repeats, 'repeat')} in {count(tally.count, 'number')}"
         if tally.odd:
-            event, why = tally.odd[0]
+            event, why, before = tally.odd[0]
             text = f"{why}; {totals} (allowed: {numbers.gaps} and {numbers.repeats})"
-            return self.answer(Verdict.FAILS, text, time=event.time, line=event.line, measured=measured)
+            lines = (before, event.line)
+            return self.answer(
+                Verdict.FAILS, text, time=event.time, line=event.line, measured=measured, looked_at=lines
+            )
         text = f"{totals} of {count(len(tally.highest), 'sequence')}"
         return self.answer(Verdict.HOLDS, text, measured=measured)
 
@@ -95,7 +100,8 @@ class Sequence(Expectation, frozen=True, kw_only=True):
         numbers = self.sequence
         key = (event.node, event.fields.get(numbers.by) if numbers.by is not None else None)
         tally.count += 1
-        highest = tally.highest.get(key)
+        highest, before = tally.highest.get(key), tally.latest.get(key, 0)
+        tally.latest[key] = event.line
         expected = numbers.first if highest is None else highest + 1
         tally.highest[key] = value if highest is None else max(highest, value)
         if expected is None or value == expected:
@@ -103,11 +109,11 @@ class Sequence(Expectation, frozen=True, kw_only=True):
         if value > expected:
             tally.gaps += value - expected
             if tally.gaps > numbers.gaps:
-                tally.odd.append((event, self._odd(event, f"went from {expected - 1} to {value}")))
+                tally.odd.append((event, self._odd(event, f"went from {expected - 1} to {value}"), before))
         else:
             tally.repeats += 1
             if tally.repeats > numbers.repeats:
-                tally.odd.append((event, self._odd(event, f"came to {value} after {expected - 1}")))
+                tally.odd.append((event, self._odd(event, f"came to {value} after {expected - 1}"), before))
         del tally.odd[1:]
 
     def _odd(self, event: Event, what: str) -> str:

@@ -78,4 +78,5 @@ class StreamCompletes(Timed, frozen=True, kw_only=True):
         text += f"; {len(in_time)} of {count(len(opened), 'stream')} completed"
         verdict = Verdict.FAILS if window.due else Verdict.INCONCLUSIVE
         line = late.line if late else first.line
-        return self.answer(verdict, text, time=window.deadline, line=line, measured=measured)
+        lines = [event.line for key in missing for event in (opened[key], completed.get(key)) if event]
+        return self.answer(verdict, text, time=window.deadline, line=line, measured=measured, looked_at=lines)

@@ -1,4 +1,4 @@
-"""`streams_aborted`: a drop is an abort. Every stream with an end at the selected nodes ended, at both ends.
+"""`streams_aborted`: every stream with an end at the selected nodes ended, at both ends, as a drop is an abort.
 
 Streams are calls that are not unary. With a fault (or `after`) it is about those that were open then; a stream one end
 of which had already ended well is none of them. Without, it is about all streams of these nodes. At each node that is
@@ -61,7 +61,8 @@ class StreamsAborted(Timed, frozen=True, kw_only=True):
             text = fault.text + (f"; {count(len(faults), 'such end')} in all" if len(faults) > 1 else "")
             verdict = Verdict.FAILS if window.due or fault.time < math.inf else Verdict.INCONCLUSIVE
             time = min(fault.time, window.deadline)
-            return self.answer(verdict, text, time=time, line=fault.line, measured=measured)
+            lines = [window.line, *(one.line for one, _ in faults)]
+            return self.answer(verdict, text, time=time, line=fault.line, measured=measured, looked_at=lines)
         last = max((e for s, w in pairs for e in _ends(history, s, w)), key=lambda e: e.end_line, default=None)
         text = f"{count(len(pairs), 'stream')} ended by an error or a cancel at both ends that were up"
         if last is None:

@@ -43,7 +43,11 @@ class TagsAtomic(Flag, frozen=True, kw_only=True):
         wrong = _first_wrong(history, seen, published)
         if wrong is not None:
             sighting, why = wrong
-            return self.answer(Verdict.FAILS, why, time=sighting.time, line=sighting.line, measured=measured)
+            of = (sighting.member, sighting.run)
+            lines = [p.line for p in history.publications if (p.member, p.run) == of and p.line < sighting.line][-2:]
+            return self.answer(
+                Verdict.FAILS, why, time=sighting.time, line=sighting.line, measured=measured, looked_at=lines
+            )
         batches = count(len(published), "batch").replace("batchs", "batches")
         text = f"{count(len(seen), 'sight')} of tags, each one of the {batches} as published, none going back"
         return self.answer(Verdict.HOLDS, text, measured=measured)

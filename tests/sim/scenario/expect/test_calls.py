@@ -20,7 +20,7 @@ def test_measures_share_and_percentiles(story):
         called(story, ("OK", 0.1), ("OK", 0.3), ("OK", 0.2), ("UNAVAILABLE", 5)).context()
     )
     assert judgement.verdict is Verdict.HOLDS
-    assert judgement.saw == "3 of 4 calls succeeded (75.00%)"
+    assert judgement.saw == "3 of 4 calls succeeded (75.00%); the slowest: echo of client, 0.3 s"
     assert judgement.measured == {"calls": 4, "success": 0.75, "p50": 0.2, "p90": 0.3, "p99": 0.3, "last": 0.3}
 
 

@@ -99,7 +99,7 @@ def test_a_limit_on_a_measured_figure_can_fail_what_held(story):
     expectation = MemberFailed(member_failed="worker-2", within=10.0, max={"detection_last": 8.0})
     judgement = expectation.judge(crashed(story, 16, 17, 18.5).context())
     assert judgement.verdict is Verdict.FAILS
-    assert judgement.saw.startswith("detection_last is 8.5, above its limit 8; ")
+    assert judgement.saw.startswith("detection_last is 8.5 s, above its limit 8 s; ")
 
 
 def test_a_limit_on_a_figure_that_was_not_measured_is_inconclusive(story):
