@@ -79,7 +79,7 @@ _NESTED = (
 
 @atexit.register
 def _abandon_all() -> None:
-    """At exit of Python: close open simulations while the modules of their programs still exist."""
+    """Before the modules go that its nodes' programs use."""
     for simulation in list(_open):
         simulation.abandon()
 
@@ -235,7 +235,7 @@ class Simulation:
         raise RealThread(text)
 
     def _trace_failed(self, error: TraceWriteError) -> None:
-        """End the run between two events, as the error was noticed in code of a node that did not cause it."""
+        """Noticed within some node's code, which is not to blame: the run ends between two events."""
         self.schedule.after(0.0, _throw, error)
 
     def digest(self) -> str:
@@ -361,7 +361,7 @@ class Simulation:
             self._processed = processed
 
     def _goes_on(self, until: float) -> bool:
-        """Move the calendar's horizon on if no event is left before it; False if none comes before `until`."""
+        """Look ahead, where the next event is none within the horizon; False where there is none until then."""
         schedule, queue = self.schedule, self.schedule.queue
         horizon = schedule.horizon
         # It is too late, or never, or somebody else has looked ahead.
@@ -436,7 +436,7 @@ class Simulation:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def keep(self, things: list[Any]) -> None:
-        """Keep a dead process's coroutines, so that their `finally` does not run now; `close` closes them, muted."""
+        """Hold on to what a dead process left, so that none of it runs on; closed, muted, at the end."""
         self._kept.extend(things)
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ class Inbox:
         self._holds: dict[str, _Hold] = {}
         self._late: dict[str, Callable[[], float]] = {}
         self._waiting: deque[tuple[float, _Packet]] = deque()
-        """Packets that will be read late: (time of reading, packet)."""
+        """Read late: when, and what."""
         self._unread = 0
 
     # -- rules -----------------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ class Inbox:
         self._late[name] = delay
 
     def end(self, name: str) -> None:
-        """Remove the rule of that name and deliver the packets that no other rule still keeps."""
+        """Undo the rule of that name, and hand over what only it kept."""
         if self._late.keys() == {name}:
             # In order, before anything that they cause: the rule goes when all are through.
             while self._waiting:
@@ -89,7 +89,7 @@ class Inbox:
         schedule.at(due, self._read, due)
 
     def _read(self, due: float) -> None:
-        """Deliver one packet at its time, unless a removed rule delivered it earlier."""
+        """One packet's time has come, unless it was handed over before."""
         if self._waiting and self._waiting[0][0] <= due:
             self._hand_over(self._waiting.popleft()[1])
 

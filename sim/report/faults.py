@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from sim.history import FaultSeen
 from sim.report import figure as style
-from sim.scenario.faults import kind_of
+from sim.report.words import fault_label
 
-__all__ = ["ROW_POINTS", "Label", "fault_label", "label_faults", "mark_faults", "place_labels"]
+__all__ = ["ROW_POINTS", "Label", "label_faults", "mark_faults", "place_labels"]
 
 MAX_ROWS = 6
 LONG, SHORT = 80, 44
@@ -21,11 +21,6 @@ POINTS = 7.5
 CHARACTER = 0.6 * POINTS
 """Mean width of a character in DejaVu Sans, in points."""
 ROW_POINTS = 11.0
-
-
-def fault_label(fault: FaultSeen) -> str:
-    """`crash worker-2`; of many targets how many."""
-    return f"{fault.verb} {kind_of(fault.verb).whom(fault.targets, fault.detail)}".strip()
 
 
 def mark_faults(axes: Axes, faults: Sequence[FaultSeen]) -> None:

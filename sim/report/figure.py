@@ -3,7 +3,7 @@
 Text stays text in SVG (it can be searched and read aloud). Ids that nothing refers to are taken out, and the others are
 salted with the figure's name, so that several figures may stand in one page.
 
-Tests: tests/sim/report/test_timeline.py, tests/sim/report/test_plots.py.
+Tests: tests/sim/report/test_timeline.py.
 """
 
 import io

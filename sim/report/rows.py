@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sim.history import Span
 from sim.trace import Event
 
-__all__ = ["Calls", "Excerpt", "Node", "Opinion", "Step", "Stream"]
+__all__ = ["Calls", "Node", "Opinion", "Records", "Step", "Stream"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,6 +55,10 @@ class Node:
     received: int = 0
     dropped: int = 0
     sent_bytes: int = 0
+    unary: list[tuple[float, bool]] = field(default_factory=list)
+    """Ends of its unary calls, and whether they were OK; some of them where there are many."""
+    records: list[tuple[float, str]] = field(default_factory=list)
+    """What its application recorded: when, under which name; some of it where there is much."""
 
     @property
     def state(self) -> str:
@@ -88,10 +92,11 @@ class Calls:
 
 
 @dataclass(slots=True)
-class Excerpt:
-    """One event of the trace with its neighbours; messages between them are left out."""
+class Records:
+    """What applications recorded under one name."""
 
-    line: int
-    missing: int
-    """Events that are still to follow."""
-    events: list[Event] = field(default_factory=list)
+    name: str
+    first: Event
+    last: Event
+    count: int = 0
+    nodes: set[str] = field(default_factory=set)

@@ -7,9 +7,10 @@ sim.history, with this room's limits; here is what only a page shows.
 Tests: tests/sim/report/test_tables.py.
 """
 
+import heapq
 import math
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,9 @@ from sim.history.lives import Lives, host_of
 from sim.history.streams import Streams
 from sim.history.takers import Takers
 from sim.report.bins import Bins, bucket
-from sim.report.rows import Calls, Excerpt, Node, Opinion, Step, Stream
+from sim.report.keeping import Keeper
+from sim.report.rows import Calls, Node, Opinion, Records, Step, Stream
+from sim.report.words import SAID, sentence
 from sim.trace import Event
 
 __all__ = ["Tables", "tabulate"]
@@ -35,10 +38,14 @@ MAX_NOTES = 100
 """Warnings, leaks and failures that are kept with their text; all are counted."""
 MAX_IN_FLIGHT = 65_536
 """Messages whose arrival is awaited; of more, the oldest are forgotten, and their latency with them."""
-EXCERPT = 4
-"""Events shown before and after the one that an expectation points at."""
-
-NETWORK = frozenset({"sent", "received", "dropped"})
+MAX_MARKS = 400
+"""Unary calls of a node, and records of its application, of which the time is kept: of more, every second one."""
+MAX_RECORDS = 100
+"""Names under which applications recorded something."""
+MAX_SLOW = 10
+"""Calls that took longest."""
+COLUMNS = 120
+"""Columns of the picture of what each node did."""
 
 
 @dataclass(slots=True)
@@ -71,7 +78,30 @@ class Tables:
     failures: list[Event] = field(default_factory=list)
     logs: list[Event] = field(default_factory=list)
     leaks: list[Event] = field(default_factory=list)
-    excerpts: dict[int, Excerpt] = field(default_factory=dict)
+    bad_calls: list[Event] = field(default_factory=list)
+    """Ends of calls whose status is neither OK nor CANCELLED."""
+    slow_calls: list[Event] = field(default_factory=list)
+    """Ends of the calls that took longest, the slowest first."""
+    peers: dict[int, str] = field(default_factory=dict)
+    """Node that such a call was made to, by the line of its end."""
+    records: dict[str, Records] = field(default_factory=dict)
+    activity: Bins = field(default_factory=lambda: Bins(COLUMNS))
+    """Keys: the node; how many events it has."""
+    drops_of: dict[str, Bins] = field(default_factory=dict)
+    """By node, of what it sent or was sent; keys: the reason."""
+    keeper: Keeper = field(default_factory=Keeper)
+    """The events that stand on the page."""
+    members: dict[str, str] = field(default_factory=dict)
+    """The node of a member."""
+    ending: float | None = None
+    """When the run's end began: all is undone and every node is stopped. None = not known."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Host part of an address → node."""
+
+    def say(self, event: Event) -> str:
+        """The event as a sentence, nodes named where it knows addresses."""
+        return sentence(event, self.addresses)
 
     @property
     def lines(self) -> int:
@@ -83,44 +113,52 @@ class Tables:
         return bool(self.events["sent"] or self.events["received"])
 
 
-def tabulate(events: Iterable[Event], lines: Collection[int] = ()) -> Tables:
-    """Read a trace once. `lines` are the events of which an excerpt is wanted."""
-    return _Reader(lines).read(events)
+def tabulate(events: Iterable[Event], lines: Collection[int] = (), duration: float = math.inf) -> Tables:
+    """Read a trace once. `lines` are events that the page must show, `duration` is when the run's end begins."""
+    return _Reader(lines, duration).read(events)
 
 
 class _Reader:
     """The state of one pass: who believes what of whom now, and what is under way."""
 
-    def __init__(self, lines: Collection[int]) -> None:
-        self.tables = Tables()
-        self._wanted = frozenset(lines)
-        self._recent: deque[Event] = deque(maxlen=EXCERPT)
-        self._unfinished: list[Excerpt] = []
+    def __init__(self, lines: Collection[int], duration: float) -> None:
+        self.tables = Tables(keeper=Keeper(lines))
         self._in_flight: dict[int, float] = {}
-        self._members: dict[str, str] = {}
+        self._members = self.tables.members
         self._observers: set[str] = set()
         self._beliefs: dict[str, dict[str, str]] = {}
-        ending = Ending()
-        self._faults = Faults(ending, MAX_FAULTS)
-        self._lives = Lives(ending, MAX_SPANS)
+        self._counts: dict[str, Counter[str]] = {}
+        """How many hold which belief of a member."""
+        self._slow: list[tuple[float, int, Event]] = []
+        self._calls_to: dict[tuple[Any, Any], str] = {}
+        self._strides: dict[int, int] = {}
+        self._ending = Ending(duration)
+        self._faults = Faults(self._ending, MAX_FAULTS)
+        self._lives = Lives(self._ending, MAX_SPANS)
+        self.tables.addresses = self._lives.addresses
         self._streams = Streams(MAX_STREAMS)
 
     def read(self, events: Iterable[Event]) -> Tables:
-        tables, counts = self.tables, self.tables.events
-        takers = Takers(self._faults, self._lives, self._streams, self)
+        tables, counts, nodes = self.tables, self.tables.events, self.tables.nodes
+        takers = Takers(self._ending, self._faults, self._lives, self._streams, self)
+        keep, active, ending = tables.keeper.take, tables.activity.add, self._ending
         for event in events:
+            _, time, name, kind, _, _ = event
             if tables.start is None:
-                tables.start = event.time
-            tables.end = max(tables.end, event.time)
-            counts[event.name] += 1
-            if event.node and event.node not in tables.nodes:
-                tables.nodes[event.node] = Node(event.node, first=event.time)
+                tables.start = tables.end = time
+            tables.end = max(tables.end, time)
+            counts[kind] += 1
+            if name:
+                if name not in nodes:
+                    nodes[name] = Node(name, first=time)
+                active(time, name)
+                if kind not in SAID:
+                    self._record(event)
             for take in takers.of(event):
                 take(event)
-            if self._wanted and (event.name not in NETWORK or event.line in self._wanted):
-                self._quote(event)
+            keep(event, ending.begun)
         self._take_over()
-        for bins in (tables.messages, tables.latency, tables.ended_calls):
+        for bins in (tables.messages, tables.latency, tables.ended_calls, tables.activity):
             bins.fit(tables.end - (tables.start or 0.0))
         if tables.backend == "sockets":
             # Processes start in any order.
@@ -141,6 +179,8 @@ class _Reader:
             if not node.spans and not node.ends:
                 node.spans.append(Span(node.first, None, "up"))
         tables.streams = [self._row(stream, stream.caller) for stream in self._streams.all if stream.caller]
+        tables.slow_calls = [event for _, _, event in sorted(self._slow, reverse=True)]
+        tables.ending = self._ending.duration if self._ending.begun and tables.events["zero"] else None
         omitted = {
             "faults": self._faults.omitted,
             "streams": self._streams.omitted,
@@ -158,17 +198,6 @@ class _Reader:
         elif gone is not None:
             row.end, row.status = gone, "lost"
         return row
-
-    def _quote(self, event: Event) -> None:
-        for excerpt in self._unfinished:
-            excerpt.events.append(event)
-            excerpt.missing -= 1
-        self._unfinished = [e for e in self._unfinished if e.missing]
-        if event.line in self._wanted:
-            excerpt = Excerpt(event.line, EXCERPT, [*self._recent, event])
-            self.tables.excerpts[event.line] = excerpt
-            self._unfinished.append(excerpt)
-        self._recent.append(event)
 
     # The run and its nodes.
 
@@ -195,7 +224,11 @@ class _Reader:
     on_node_crashed = on_node_killed = on_node_exited = on_cluster_left
 
     def on_member_joined(self, event: Event) -> None:
-        self._believe(event, "")
+        # A thousand members see each other a million times; it matters where one was in doubt.
+        beliefs = self._beliefs.get(event.fields.get("member", ""))
+        if beliefs and event.node in beliefs:
+            self._believe(event, "")
+        self._observers.add(event.node)
 
     def on_member_recovered(self, event: Event) -> None:
         self._believe(event, "recovered")
@@ -210,33 +243,42 @@ class _Reader:
         self._believe(event, "left")
 
     def _believe(self, event: Event, kind: str) -> None:
+        if self._ending.begun:
+            return  # Everybody goes, which is nobody's death.
         member = str(event.fields.get("member", ""))
         self._observers.add(event.node)
         beliefs = self._beliefs.setdefault(member, {})
+        counts = self._counts.setdefault(member, Counter())
         before = beliefs.pop(event.node, "")
-        if kind and kind != "recovered":
-            beliefs[event.node] = kind
+        after = "" if kind == "recovered" else kind
+        if after:
+            beliefs[event.node] = after
         if kind:
             opinion = self.tables.opinions.setdefault(member, Opinion(member))
             opinion.first.setdefault(kind, (event.time, event.node))
             opinion.last[kind] = event.time
             opinion.by.setdefault(kind, set()).add(event.node)
-        if before != beliefs.get(event.node, ""):
+        if before != after:
+            counts[before] -= 1
+            counts[after] += 1
             self._step(event.time, member)
 
     def _forget_observer(self, event: Event) -> None:
         if event.node not in self._observers:
             return
         self._observers.discard(event.node)
+        if self._ending.begun:
+            return
         for member, beliefs in self._beliefs.items():
-            if beliefs.pop(event.node, ""):
+            if before := beliefs.pop(event.node, ""):
+                self._counts[member][before] -= 1
                 self._step(event.time, member)
 
     def _step(self, time: float, member: str) -> None:
         node = self.tables.nodes.get(self._members.get(member, member))
         if node is None:
             return
-        counts = Counter(self._beliefs[member].values())
+        counts = self._counts[member]
         others = len(self._observers) - (node.name in self._observers)
         step = Step(time, counts["suspected"], counts["failed"], counts["left"], others)
         self._keep(node.steps, step, "changes of what others think of a member", MAX_STEPS)
@@ -249,7 +291,9 @@ class _Reader:
     # Calls.
 
     def on_call_started(self, event: Event) -> None:
-        self._calls(str(event.fields.get("method", "")), str(event.fields.get("shape", ""))).started += 1
+        get = event.fields.get
+        self._calls(str(get("method", "")), str(get("shape", ""))).started += 1
+        self._calls_to[get("connection"), get("stream")] = str(get("peer") or "")
 
     def on_call_ended(self, event: Event) -> None:
         fields = event.fields
@@ -260,6 +304,48 @@ class _Reader:
         if isinstance(seconds, (int, float)):
             calls.seconds[bucket(seconds)] += 1
         self.tables.ended_calls.add(event.time, status)
+        if fields.get("shape") == "unary":
+            self._mark(self.tables.nodes[event.node].unary, (event.time, status == "OK")) if event.node else None
+        self._point_out(event, status, seconds)
+
+    def _point_out(self, event: Event, status: str, seconds: Any) -> None:
+        """Keep a call that somebody would look for: it did not end well, or took longer than others."""
+        tables = self.tables
+        peer = self._calls_to.pop((event.fields.get("connection"), event.fields.get("stream")), "")
+        if self._ending.begun:
+            return
+        if status not in ("OK", "CANCELLED"):
+            self._note(tables.bad_calls, event)
+        slow = isinstance(seconds, (int, float)) and (len(self._slow) < MAX_SLOW or seconds > self._slow[0][0])
+        if slow and event.fields.get("shape") == "unary":
+            heapq.heappush(self._slow, (float(seconds), -event.line, event))
+            if len(self._slow) > MAX_SLOW:
+                heapq.heappop(self._slow)
+        if slow or (status not in ("OK", "CANCELLED") and len(tables.bad_calls) < MAX_NOTES):
+            tables.peers[event.line] = self._lives.addresses.get(host_of(peer), peer)
+
+    def _record(self, event: Event) -> None:
+        """What an application recorded by itself."""
+        records = self.tables.records.get(event.name)
+        if records is None:
+            if len(self.tables.records) >= MAX_RECORDS:
+                self.tables.omitted["names of records"] += 1
+                return
+            records = self.tables.records[event.name] = Records(event.name, event, event)
+        records.count += 1
+        records.last = event
+        records.nodes.add(event.node)
+        self._mark(self.tables.nodes[event.node].records, (event.time, event.name))
+
+    def _mark(self, marks: list[Any], mark: object) -> None:
+        """Keep it, or of many every second, fourth … one, so that all of the run is covered."""
+        stride = self._strides.setdefault(id(marks), 1)
+        if stride > 1 and self.tables.lines % stride:
+            return
+        marks.append(mark)
+        if len(marks) > MAX_MARKS:
+            del marks[::2]
+            self._strides[id(marks)] = 2 * stride
 
     def _calls(self, method: str, shape: str) -> Calls:
         if len(self.tables.calls) >= MAX_METHODS and (method, shape) not in self.tables.calls:
@@ -294,10 +380,19 @@ class _Reader:
         if node is not None:
             node.dropped += 1
         self.tables.messages.add(event.time, "dropped")
-        self.tables.drops[str(event.fields.get("reason", ""))] += 1
+        reason = str(event.fields.get("reason", ""))
+        self.tables.drops[reason] += 1
+        for name in (event.node, str(event.fields.get("to", ""))):
+            bins = self.tables.drops_of.get(name)
+            if bins is None:
+                bins = self.tables.drops_of[name] = Bins(40)
+            bins.add(event.time, reason)
         self._in_flight.pop(event.cause, None)
 
     # What applications say, and what they leave behind.
+
+    def on_unhandled(self, event: Event) -> None:
+        self._note(self.tables.logs, event)
 
     def on_log(self, event: Event) -> None:
         self._note(self.tables.logs, event)

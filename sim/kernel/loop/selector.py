@@ -72,7 +72,7 @@ class Selector:
 
 
 class Number:
-    """Reserves a real descriptor's number after its file was closed; the number is free when this object goes."""
+    """A descriptor of the real machine, kept so that nothing else gets it: what it was is closed. Let go it is free."""
 
     __slots__ = ("_descriptor",)
 
@@ -87,7 +87,7 @@ class Number:
 
 
 class Transports:
-    """asyncio's table of transports by descriptor. It stores none: each socket refers to its transport."""
+    """asyncio's table of transports by descriptor, which holds none of them; kept by the sockets."""
 
     __slots__ = ("_sockets",)
 

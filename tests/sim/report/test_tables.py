@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,21 +195,34 @@ def test_a_fault_that_strikes_node_by_node_is_undone_node_by_node() -> None:
     assert [(f.targets, f.undone) for f in tables.faults] == [(("a",), 3.0), (("b",), 4.0)]
 
 
-def test_an_excerpt_holds_the_line_and_its_neighbours_without_messages(trace: Path) -> None:
-    from sim.trace import read
-
-    target = next(e for e in read(trace) if e.name == "member_failed")
-    excerpt = tabulate(read(trace), [target.line]).excerpts[target.line]
-    names = [e.name for e in excerpt.events]
-    assert target in excerpt.events
-    assert not module.NETWORK & set(names)
-    assert len(names) == 2 * module.EXCERPT + 1
+def test_calls_that_did_not_end_well_and_slow_ones_are_kept_with_whom_they_asked(events: Iterator[Event]) -> None:
+    tables = tabulate(events)
+    assert {event.fields["status"] for event in tables.bad_calls} == {"UNAVAILABLE", "TIMEOUT"}
+    assert len(tables.slow_calls) == module.MAX_SLOW
+    assert {tables.peers[event.line] for event in tables.slow_calls} == {"director"}
 
 
-def test_an_excerpt_of_the_first_and_the_last_line_is_shorter() -> None:
-    happenings = [(float(i), "a", "tick", {"i": i}) for i in range(3)]
-    excerpts = tabulate(events_of(*happenings), [1, 3]).excerpts
-    assert [e.line for e in excerpts[1].events] == [1, 2, 3] == [e.line for e in excerpts[3].events]
+def test_what_applications_recorded_is_told_by_name() -> None:
+    tables = tabulate(
+        events_of((1.0, "a", "token", {"index": 1}), (2.0, "b", "token", {"index": 2}), (3.0, "a", "log", {}))
+    )
+    records = tables.records["token"]
+    assert (records.count, records.nodes, records.last.fields) == (2, {"a", "b"}, {"index": 2})
+    assert list(tables.records) == ["token"]
+    assert tables.nodes["a"].records == [(1.0, "token")]
+
+
+def test_of_many_records_every_second_keeps_its_place() -> None:
+    tables = tabulate(events_of(*((i * 0.01, "a", "tick", {"i": i}) for i in range(5 * module.MAX_MARKS))))
+    times = [time for time, _ in tables.nodes["a"].records]
+    assert len(times) <= module.MAX_MARKS
+    assert times == sorted(times) and times[-1] > 4 * module.MAX_MARKS * 0.01
+
+
+def test_drops_are_counted_at_both_ends(spool: Trace) -> None:
+    spool.record(1.0, "a", "dropped", 0, to="b", protocol="udp", reason="cut")
+    tables = tabulate(spool.events())
+    assert [tables.drops_of[node].total() for node in "ab"] == [{"cut": 1}, {"cut": 1}]
 
 
 def test_an_empty_trace_gives_empty_tables() -> None:
