@@ -398,6 +398,9 @@ def _nearest(name: object, allowed: Iterable[str]) -> str:
 
 def add_working_directory() -> None:
     """Let `examples.…` be imported: an installed console script does not see the working directory."""
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:
+        return  # somebody has removed it: nothing is in it
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)

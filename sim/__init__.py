@@ -37,6 +37,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What an editor or a notebook completes, loaded or not."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Names are loaded when they are asked for: pytest loads our plugin everywhere, and a test that only simulates
     needs no scenarios."""

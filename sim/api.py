@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from msgspec.structs import asdict
 
 from sim.kernel.interrupt import shortened
-from sim.notebook import Run
+from sim.notebook import Run, clock, count
 from sim.scenario import schema
 from sim.scenario.load import load
 from sim.scenario.run import SLACK, run
@@ -55,16 +55,18 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         """
         __tracebackhide__ = True  # of pytest and IPython
         try:
-            found = run(
-                self,
-                seed=seed,
-                backend=backend,
-                trace=trace,
-                defects=defects,
-                slack=slack,
-                overrides=overrides,
-                wall_limit=wall_limit,
-            )
+            with clock(self.name, self.duration) as follow:
+                found = run(
+                    self,
+                    seed=seed,
+                    backend=backend,
+                    trace=trace,
+                    defects=defects,
+                    slack=slack,
+                    overrides=overrides,
+                    wall_limit=wall_limit,
+                    follow=follow,
+                )
         except KeyboardInterrupt as error:
             raise _shortly(error) from None
         return Run.of(found)
@@ -87,20 +89,13 @@ class Scenario(schema.Scenario, frozen=True, kw_only=True):
         `wall_limit` is for each run, as of `run`.
         Raises ScenarioError, study.Refused, study.SweepError.
         """
-        from sim.study import sweep
+        from sim import study
 
         __tracebackhide__ = True
         try:
-            return sweep(
-                self,
-                seeds=seeds,
-                matrix=matrix,
-                jobs=jobs,
-                out=out,
-                defects=defects,
-                interleaving=interleaving,
-                wall_limit=wall_limit,
-            )
+            wanted = study.plan(self, seeds=seeds, matrix=matrix, defects=defects, interleaving=interleaving)
+            with count(self.name, len(wanted)) as advance:
+                return study.carry_out(wanted, jobs=jobs, out=out, wall_limit=wall_limit, advance=advance)
         except KeyboardInterrupt as error:
             raise _shortly(error) from None
 

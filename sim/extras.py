@@ -12,7 +12,7 @@ __all__ = ["EXTRA_OF", "advice", "told"]
 
 EXTRA_OF = {
     **dict.fromkeys(("simpy", "networkx", "msgpack", "matplotlib", "numpy", "jinja2"), "sim"),
-    **dict.fromkeys(("ipykernel", "IPython", "jupytext"), "notebook"),
+    **dict.fromkeys(("ipykernel", "IPython", "jupyterlab"), "notebook"),
     "pandas": "pandas",
 }
 """By the name that is imported. numpy comes with matplotlib, IPython with ipykernel."""

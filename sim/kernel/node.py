@@ -154,6 +154,7 @@ class Node:
             raise TypeError("a bare coroutine takes no arguments; pass the coroutine function instead")
         if not isinstance(delay, int | float) or not 0 <= delay < math.inf:
             raise ValueError(f"delay is virtual seconds, at least 0, not {delay!r}")
+        self.simulation.check_open()
         if not self.running:
             raise NodeDown(f"{self.name} is down; restart() it first")
         self._entries.append((main, args, name, delay))
@@ -211,6 +212,7 @@ class Node:
         """
         if not self.host.up:
             return False
+        self.simulation.check_open()
         self._lose_process()
         self.host.power_off()
         self.simulation.network.fell_silent()
@@ -320,6 +322,7 @@ class Node:
 
     def restart(self) -> list[asyncio.Task[Any]]:
         """Start the machine and run its entries again; one that runs is killed first. Returns the new tasks."""
+        self.simulation.check_open()
         for main, *_ in self._entries:
             if not callable(main):
                 raise SimulationError(

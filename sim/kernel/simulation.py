@@ -79,7 +79,7 @@ _NESTED = (
 
 @atexit.register
 def _abandon_all() -> None:
-    """Before the modules go that its nodes' programs use."""
+    """At exit of Python: close open simulations while the modules of their programs still exist."""
     for simulation in list(_open):
         simulation.abandon()
 
@@ -184,6 +184,7 @@ class Simulation:
                 found = ip_address(str(address))  # raises ValueError
                 if found.is_unspecified or found.is_multicast or found.is_loopback:
                     raise ValueError(f"{address} means no machine, or each one its own; give {name} another address")
+        self.check_open()
         cpu = self._cpu if cpu is None else parse_latency(cpu)
         if name in self.nodes:
             raise ValueError(f"there is a node {name!r} already; names are unique")
@@ -198,6 +199,11 @@ class Simulation:
             node.cpu = cpu
         self.nodes[name] = node
         return node
+
+    def check_open(self) -> None:
+        """Raises SimulationError where it is closed."""
+        if self._closed:
+            raise SimulationError("this simulation is closed; make a new one")
 
     @property
     def now(self) -> float:
@@ -235,7 +241,7 @@ class Simulation:
         raise RealThread(text)
 
     def _trace_failed(self, error: TraceWriteError) -> None:
-        """Noticed within some node's code, which is not to blame: the run ends between two events."""
+        """End the run between two events, as the error was noticed in code of a node that did not cause it."""
         self.schedule.after(0.0, _throw, error)
 
     def digest(self) -> str:
@@ -288,8 +294,7 @@ class Simulation:
         thread = get_ident()
         if thread in _driving or current() is not None:
             raise SimulationError(_NESTED)
-        if self._closed:
-            raise SimulationError("this simulation is closed; make a new one")
+        self.check_open()
         if not self._checked:
             self.network.check_connected()
             self._checked = True
@@ -361,7 +366,7 @@ class Simulation:
             self._processed = processed
 
     def _goes_on(self, until: float) -> bool:
-        """Look ahead, where the next event is none within the horizon; False where there is none until then."""
+        """Move the calendar's horizon on if no event is left before it; False if none comes before `until`."""
         schedule, queue = self.schedule, self.schedule.queue
         horizon = schedule.horizon
         # It is too late, or never, or somebody else has looked ahead.
@@ -436,7 +441,7 @@ class Simulation:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def keep(self, things: list[Any]) -> None:
-        """Hold on to what a dead process left, so that none of it runs on; closed, muted, at the end."""
+        """Keep a dead process's coroutines, so that their `finally` does not run now; `close` closes them, muted."""
         self._kept.extend(things)
 
     def close(self) -> None:
@@ -555,18 +560,26 @@ def run(
 
     def work() -> None:
         loop = simulation.add_node("main").loop
-        interrupt: KeyboardInterrupt | None = None
+        failed: BaseException | None = None
+
+        def give_up(error: BaseException) -> NoReturn:
+            simulation.keep(loop.die())
+            raise error
+
         try:
             with asyncio.Runner(loop_factory=lambda: loop, debug=debug) as runner:
                 try:
                     result.append(runner.run(main))
-                except KeyboardInterrupt as error:
-                    interrupt = error
+                except BaseException as error:
+                    failed = error
+                    if isinstance(error, KeyboardInterrupt):
+                        # The runner waits until tasks and threads have ended, and some never do.
+                        simulation.schedule.after(CLOSE_GRACE, give_up, error)
                     raise
-        except Deadlock:
-            if interrupt is None:
+        except (Deadlock, KeyboardInterrupt):
+            if failed is None:
                 raise
-            raise interrupt from None  # the runner waited for a thread that was broken off
+            raise failed from None  # the runner waited for what will never come, as for a thread of the program
 
     try:
         simulation.somewhere(work)

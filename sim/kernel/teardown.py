@@ -1,7 +1,8 @@
 """Closing what dead processes left: coroutines and generators that were suspended when their machine died.
 
 They are kept until the simulation ends, as dropping a suspended coroutine runs its `finally` blocks; here they run with
-nothing left to act on, and whatever they say is not heard.
+nothing left to act on, and whatever they say is not heard. One that catches whatever is raised in it, and goes on
+(`except:` in a loop), is no exception: it is let alone, still suspended, for as long as the process lives.
 
 And freeing what ended simulations were made of, cycles all of it: in a sweep that is most of the garbage there is.
 
@@ -12,11 +13,17 @@ import asyncio
 import gc
 import sys
 import warnings
+from asyncio import events
+from threading import get_ident
 from typing import Any
+
+from sim.kernel.interrupt import Alarm
 
 __all__ = ["bury", "mute_collection"]
 
 _TRIES = 100  # a `finally` that awaits survives its GeneratorExit and has to be closed once more
+_TASKS_AN_ALARM = 1000
+"""Tasks that are closed within its GRACE, a real second: one that spins is interrupted then, and again later."""
 GROWTH = 200_000
 """Blocks of memory, some 15 MB, that may come to what lived when all garbage was collected last …"""
 _kept = 0
@@ -37,11 +44,15 @@ def bury(things: list[Any], *, young: bool = False) -> None:
         hook, sys.unraisablehook = sys.unraisablehook, _unheard
         try:
             while tasks:
-                task = tasks.pop()
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                for coroutine in reversed(_chain(task.get_coro())):
-                    _close(coroutine)
-                del task
+                some, tasks = tasks[-_TASKS_AN_ALARM:], tasks[:-_TASKS_AN_ALARM]
+                alarm = Alarm(get_ident(), 0.0, _nothing)
+                try:
+                    while some:
+                        _bury_task(some)
+                except KeyboardInterrupt:
+                    tasks += some  # the alarm came between two of them
+                finally:
+                    alarm.call_off()
             things.clear()
             # What refers to itself would be finalised later, and be heard then.
             gc.collect(1 if young else 2)
@@ -91,6 +102,21 @@ def _chain(coroutine: Any) -> list[Any]:
     return chain
 
 
+def _bury_task(tasks: list[asyncio.Task[Any]]) -> None:
+    """Close the last of them, and forget it."""
+    task = tasks[-1]
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    # It finds the loop that it knows, which is dead: what it awaits there suspends it. Without one each await would
+    # raise something, and a program that catches whatever is raised, and tries again, would do so for ever.
+    events._set_running_loop(task.get_loop())
+    try:
+        for coroutine in reversed(_chain(task.get_coro())):
+            _close(coroutine)
+    finally:
+        events._set_running_loop(None)
+    tasks.pop()
+
+
 def _close(coroutine: Any) -> None:
     for _ in range(_TRIES):
         try:
@@ -103,6 +129,18 @@ def _close(coroutine: Any) -> None:
             return  # its clean-up failed: nobody is there to hear of it
         else:
             return
+    _keep_for_ever(coroutine)
+
+
+def _keep_for_ever(thing: object) -> None:
+    """Python closes a coroutine that it lets go of, at its own end too: this one would never have ended."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _nothing() -> None:
+    """There is nothing to do first."""
 
 
 def _unheard(_: Any) -> None:

@@ -131,9 +131,9 @@ class Network:
         self._rules = Rules()
         self._paths: dict[tuple[Host, Host], Path | None] = {}
         self._links: dict[tuple[Any, Any], Link] = {}
-        """Of the graph's edges, as they are now."""
+        """The links of the graph's edges, built from their data when first used."""
         self._watched = True
-        """Nothing was added to the graph since it was last told to tell of its changes."""
+        """True while every part of the graph reports its changes; a part that is added does not do so yet."""
         self._wires: dict[tuple[str, str], Wire] = {}
         self._loopback = Path(LOOPBACK, [(None, LOOPBACK.delay)], random)
         self.uniform: Path | None = None
@@ -170,7 +170,7 @@ class Network:
         self._watch()
 
     def _graph_changed(self) -> None:
-        """What was added is watched once a way is asked for again: networkx is in the midst of it."""
+        """Called in the middle of a change by networkx: new parts are watched later, when a route is asked for."""
         self._watched = False
         self._changed()
 
@@ -269,7 +269,7 @@ class Network:
     # -- the hot path ----------------------------------------------------------------------------------------------
 
     def host_of(self, ip: str, asker: Host) -> Host | None:
-        """Whose address (or name) `ip` is, for somebody on host `asker`; None = nobody's."""
+        """The host that `ip`, an address or a name, leads to from host `asker`; None if there is no such host."""
         return self.directory.get(ip) or (asker if asker.owns(ip) else None)
 
     def path(self, source: Host, target: Host) -> Path | None:
@@ -327,7 +327,7 @@ class Network:
             demand_connected(self._graph, list(self.hosts))
 
     def _changed(self) -> None:
-        """Forget what was worked out. One link for all is kept ready, as most networks are that plain."""
+        """Forget all computed routes. The one link of a network without graph and rules is computed at once."""
         self._paths.clear()
         self._links.clear()
         uniform = self._graph is None and not self._rules.shape_links and self._default.bandwidth is None
@@ -337,7 +337,7 @@ class Network:
         self.fell_silent()
 
     def round_trip(self, source: Host, target: Host) -> float:
-        """What TCP knows of the way from before, where it is cut now."""
+        """Seconds of a round trip. Where the route is cut now, those from before, as TCP has measured them then."""
         path = self.path(source, target) or self._way(source, target)
         return 0.0 if path is None else path.round_trip
 
@@ -381,7 +381,7 @@ class Network:
             return link
 
     def apart(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Which of these lead nowhere now, from the first to the second; where there is a graph, of all machines'."""
+        """Those pairs whose first machine cannot reach the second now; with a graph, out of all pairs of machines."""
         found = {(a, b) for a, b in pairs if self.path(self.hosts[a], self.hosts[b]) is None}
         if self._graph is not None:
             found |= topology().apart(self._graph, list(self.hosts), self._link_of)

@@ -114,7 +114,7 @@ class Host:
         self.ip6 = next((each for each in self.addresses if ":" in each), None) if more or ":" in ip else None
         self.up = True
         self.boots = 0
-        """How often it has lost power; what was before is forgotten."""
+        """How often it has lost power. State that was made under a smaller number is gone."""
         self.ahead = 0.0
         self.datagram_sockets: Bound[DatagramSocket] = Bound()
         self.listeners: Bound[Listener] = Bound()
@@ -231,7 +231,7 @@ class Host:
         return port
 
     def _next_port(self, bound: Container[int], reserved: Container[int]) -> int | None:
-        """One that is in neither. Counted up: a port is not used again for a long while."""
+        """A port that is in neither set. Ports are counted up, so that one is reused as late as possible."""
         for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
             port = self._ephemeral
             if port < LAST_EPHEMERAL:
@@ -244,7 +244,7 @@ class Host:
         return None
 
     def power_off(self) -> None:
-        """All that the machine knew is gone; nobody is told."""
+        """Power loss: drop all sockets without sending a packet."""
         self.up = False
         self.boots += 1
         self.ahead = 0.0

@@ -32,7 +32,7 @@ class Inbox:
         self._holds: dict[str, _Hold] = {}
         self._late: dict[str, Callable[[], float]] = {}
         self._waiting: deque[tuple[float, _Packet]] = deque()
-        """Read late: when, and what."""
+        """Packets that will be read late: (time of reading, packet)."""
         self._unread = 0
 
     # -- rules -----------------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ class Inbox:
         self._late[name] = delay
 
     def end(self, name: str) -> None:
-        """Undo the rule of that name, and hand over what only it kept."""
+        """Remove the rule of that name and deliver the packets that no other rule still keeps."""
         if self._late.keys() == {name}:
             # In order, before anything that they cause: the rule goes when all are through.
             while self._waiting:
@@ -89,7 +89,7 @@ class Inbox:
         schedule.at(due, self._read, due)
 
     def _read(self, due: float) -> None:
-        """One packet's time has come, unless it was handed over before."""
+        """Deliver one packet at its time, unless a removed rule delivered it earlier."""
         if self._waiting and self._waiting[0][0] <= due:
             self._hand_over(self._waiting.popleft()[1])
 

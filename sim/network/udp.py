@@ -117,7 +117,7 @@ class DatagramSocket:
         heappush(schedule.queue, (now + path.delay(), 1, schedule.next_key(), _arrive_at, packet))
 
     def _send_otherwise(self, data: bytes, to: Address) -> None:
-        """The same where anything is out of the common."""
+        """As `send`, for every case that its fast path leaves out."""
         if self.closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if to[1] == 0:
@@ -241,7 +241,7 @@ class DatagramSocket:
                 del sockets[address]
 
     def _unreachable(self, target: Host) -> None:
-        """ICMP port unreachable: a connected socket hears of it, others where they want to."""
+        """ICMP port unreachable: a connected socket gets the error; others only with IP_RECVERR."""
         back = self.network.path(target, self.host)
         if (self.remote is None and not self.hears_errors) or back is None:
             return
@@ -251,7 +251,7 @@ class DatagramSocket:
             self.network.schedule.after(back.delay(), self._refused, None)
 
     def _refused(self, _: None) -> None:
-        """The next call hears of it, once, before anything that has arrived (Linux: sk_err)."""
+        """The next call raises this error once, even if datagrams have arrived (Linux: sk_err)."""
         if not self.closed:
             self.take_error()
             self.queue.insert(0, ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
@@ -263,7 +263,7 @@ class DatagramSocket:
         return bool(self.queue) and isinstance(self.queue[0], OSError)
 
     def take_error(self) -> OSError | None:
-        """That a datagram was refused, told once; None where none was."""
+        """Return the pending error of a refused datagram, and clear it; None if there is none."""
         first = self.queue[0] if self.queue else None
         if isinstance(first, OSError):
             del self.queue[0]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from msgspec import to_builtins
 from msgspec.structs import asdict, replace
@@ -27,6 +27,7 @@ from msgspec.structs import asdict, replace
 from sim import defects as known_defects
 from sim.backends import runner, words
 from sim.backends.program import NodeProgram, Program, ProgramError, World
+from sim.extras import advice
 from sim.network.presets import PRESETS
 from sim.scenario.check import demand
 from sim.scenario.faults import FAULTS
@@ -42,6 +43,9 @@ from sim.scenario.warn import idle_faults
 from sim.trace import Event, TraceWriteError, read
 from sim.trace.cause import brief, chains
 from sim.trace.keep import keep
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["SLACK", "VERSIONS_OF", "Run", "RunTrace", "changed", "command_of", "program_of", "run"]
 
@@ -209,6 +213,25 @@ class RunTrace:
 
     def __iter__(self) -> Iterator[Event]:
         return read(self.path)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row an event: line, time, node, name, cause, and its fields, each a column.
+
+        Raises ImportError with what to install where there is no pandas.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(f"there is no data frame; {advice(error) or error}") from error
+        own = ("line", "time", "node", "name", "cause")
+        frame = pandas.DataFrame.from_records(
+            [
+                dict(zip(own, event, strict=False))
+                | {f"field {key}" if key in own else key: value for key, value in event.fields.items()}
+                for event in self
+            ]
+        )
+        return frame.convert_dtypes()  # whole numbers stay whole where other events have no such field
 
     def __repr__(self) -> str:
         return f"<RunTrace {self.path}>"

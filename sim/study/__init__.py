@@ -6,7 +6,7 @@ Tests: tests/sim/study.
 from sim.study.plan import Cell, Plan, counted, load_to_sweep, plan
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import CellSummary, Crash, Result, Row, Study
-from sim.study.sweep import carry_out, default_out, remaining, sweep
+from sim.study.sweep import carry_out, default_out, remaining
 
 __all__ = [
     "Cell",
@@ -24,5 +24,4 @@ __all__ = [
     "load_to_sweep",
     "plan",
     "remaining",
-    "sweep",
 ]

@@ -188,7 +188,8 @@ class _Pool:
                 while worker.connection.poll(max(0.0, until - time.monotonic())):
                     message = worker.connection.recv()
                     if isinstance(message, Interrupted):
-                        yield f"seed {worker.tasks[0][1]}: {message.where.partition(chr(10))[0]}"
+                        where = message.where.partition("\n")[0]  # nothing where it came between two runs
+                        yield f"seed {worker.tasks[0][1]}" + (f": {where}" if where else "")
                         break
                     worker.tasks.popleft()
 

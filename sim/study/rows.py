@@ -226,6 +226,16 @@ class Study:
             raise ImportError(f"there is no data frame; {advice(error) or error}") from error
         return pandas.DataFrame(self.rows)
 
+    def plot(self, figure: str, over: str | None = None) -> notebook.Picture:
+        """A measured figure of all runs: over a parameter each run as a point and the median as a line; else the share
+        of runs that are at or below it, a line a cell.
+
+        Raises ValueError where no run measured it, or there is no such parameter.
+        """
+        from sim.study.plot import draw  # matplotlib takes its time
+
+        return draw(self, figure, over)
+
     @cached_property
     def cells(self) -> list[CellSummary]:
         """What the runs of each cell have in common."""

@@ -5,36 +5,18 @@ The same sweep with the same file goes on where it was interrupted, and ends wit
 Tests: tests/sim/study/test_sweep.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from sim.scenario.schema import Scenario
-from sim.study.plan import Plan, plan
+from sim.study.plan import Plan
 from sim.study.pool import lines, processes
 from sim.study.refusal import Refused
 from sim.study.results import Results, header_of, key_of
 from sim.study.rows import Crash, Result, Row, Study
 
-__all__ = ["carry_out", "default_out", "remaining", "sweep"]
-
-
-def sweep(
-    scenario: Scenario,
-    *,
-    seeds: Iterable[int] | str | None = None,
-    matrix: Mapping[str, Sequence[Any]] | None = None,
-    jobs: int | None = None,
-    out: str | Path | None = None,
-    defects: Sequence[str] = (),
-    interleaving: str | None = None,
-    wall_limit: float | None = None,
-) -> Study:
-    """Run a scenario many times; arguments as in `sim.Scenario.sweep`. Raises ScenarioError, Refused, SweepError."""
-    wanted = plan(scenario, seeds=seeds, matrix=matrix, defects=defects, interleaving=interleaving)
-    return carry_out(wanted, jobs=jobs, out=out, wall_limit=wall_limit)
+__all__ = ["carry_out", "default_out", "remaining"]
 
 
 def carry_out(

@@ -97,7 +97,7 @@ def test_a_name_that_cannot_be_loaded_says_what_to_install(code: str) -> None:
     ("package", "code", "extra"),
     [
         ("pandas", "from sim.study import Study\nStudy(plan=None, results=[]).to_pandas()", "pandas"),
-        ("matplotlib", "from sim.notebook import Run\nRun._repr_png_(None)", "sim"),
+        ("matplotlib", "from sim.notebook import Run\nRun.timeline(None)", "sim"),
     ],
 )
 def test_what_a_notebook_shows_says_what_to_install(package: str, code: str, extra: str) -> None:

@@ -50,13 +50,19 @@ class SocketCalls:
         if ancdata:
             raise NotSimulated("a simulated socket sends bytes only: no ancillary data, no file descriptors")
         data = b"".join(buffers)
-        return self.send(data) if address is None else self.sendto(data, address)
+        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
 
     def recv_into(self: _Core, buffer: Any, size: int = 0, flags: int = 0) -> int:
         return self.recvfrom_into(buffer, size, flags)[0]
 
     def recvfrom_into(self: _Core, buffer: Any, size: int = 0, flags: int = 0) -> tuple[int, Any]:
         view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError("a read-write bytes-like object is required")
+        if size < 0:
+            raise ValueError("negative buffersize in recvfrom_into")
+        if size > len(view):
+            raise ValueError("buffer too small for requested bytes")
         data, source = self.recvfrom(size or len(view), flags)
         view[: len(data)] = data
         return len(data), source
@@ -73,6 +79,8 @@ class SocketCalls:
         self: _Core, buffers: Any, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
         views = [memoryview(buffer).cast("B") for buffer in buffers]
+        if any(view.readonly for view in views):
+            raise TypeError("a read-write bytes-like object is required")
         data, ancillary, message_flags, source = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
         filled = 0
         for view in views:

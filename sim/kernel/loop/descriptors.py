@@ -162,18 +162,21 @@ class OpenSocket(BareSocket):
     def listens(self) -> bool:
         return self._listener is not None
 
-    def wait_for(self, event: int, what: str) -> None:
-        """`wait_within` the socket's own time-out."""
+    def wait_for(self, event: int, what: str, flags: int = 0) -> None:
+        """`wait_within` the socket's own time-out. Raises BlockingIOError where the call does not wait.
+
+        MSG_DONTWAIT is for a call that Linux has wait: with a time-out it is CPython that waits, before it.
+        """
+        if not self.blocks or (flags & socket.MSG_DONTWAIT and self._timeout is None):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self.wait_within(self._timeout, event, what)
 
     def wait_within(self, seconds: float | None, event: int, what: str) -> None:
         """Return when a call may be tried again that cannot be answered now: a thread of the node waits, others go on.
 
-        None = without a limit. Raises BlockingIOError where the socket does not block, TimeoutError after so many
-        seconds, and NotSimulated on the loop's own thread, but where a thread of the node has the other end.
+        None = without a limit. Raises TimeoutError after so many seconds, and NotSimulated on the loop's own thread,
+        but where a thread of the node has the other end.
         """
-        if not self.blocks:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         loop = self._selector.loop
         if current() is None and not (self._endpoint and self._endpoint.peer.host is self._host and loop.has_threads):
             raise would_stop(what)

@@ -173,8 +173,9 @@ class NodeLoop(ConnectionMethods):
         return as_made_above(super().call_soon_threadsafe(callback, *args, context=context))
 
     def _after_death(self, *_: Any, **__: Any) -> events.TimerHandle:
-        """In the place of call_soon and call_at: muted for its own code, an error for everybody else."""
-        if self._simulation.entered is not self or not self._turning:
+        """Replaces call_soon and call_at of a dead node: its own code is ignored, other code gets an error."""
+        own = self._simulation.entered is self and self._turning
+        if not own and events._get_running_loop() is not self:  # it is while its tasks are buried
             self._refuse_others("call_soon or call_at")
         return events.TimerHandle(self.time(), _nothing, (), self)
 
@@ -197,7 +198,7 @@ class NodeLoop(ConnectionMethods):
         self.kick()
 
     def spawn(self, coro: Any, kind: type[NodeTask] = NodeTask, **options: Any) -> asyncio.Task[Any]:
-        """A task, whoever asks."""
+        """Make a task of this loop, also if code of another node asks for it."""
         if self._task_factory is not None:
             task = super().create_task(coro, **options)
         else:
@@ -222,7 +223,7 @@ class NodeLoop(ConnectionMethods):
         return [task for each in self._tasks if (task := each()) is not None and not task.done()]
 
     def ended(self) -> list[asyncio.Task[Any]]:
-        """This loop's tasks that have ended, as far as somebody holds them."""
+        """This loop's tasks that have ended and are still referred to."""
         return [task for each in self._tasks if (task := each()) is not None and task.done()]
 
     def call_exception_handler(self, context: Any) -> None:
@@ -286,7 +287,7 @@ class NodeLoop(ConnectionMethods):
     # -- the end of a process --------------------------------------------------------------------------------------
 
     def die(self) -> list[Any]:
-        """Nothing that runs here has an effect from now on. Returns what must be kept, so that nothing runs on."""
+        """From now on no code of this node has an effect. Returns its coroutines: freeing one runs its `finally`."""
         kept: list[Any] = [*self.tasks(), *self._asyncgens, *self._ready, *self._scheduled]
         for transport in list(self._transports.values()):
             # Else it, and the stream that holds it, warns that nobody closed it.

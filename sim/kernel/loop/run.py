@@ -123,7 +123,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self.held = False
         """Whether nothing of it runs: its node is paused or blocked, or its process has ended."""
         self.exact = True
-        """Whether its clock has always shown virtual time."""
+        """True if the clock never had an offset or drift, so that its time is the simulation's."""
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         return now
 
     def looked(self) -> None:
-        """Its program has asked so often what time it is: where that was at one instant, each time takes time."""
+        """The program has read the clock many times at one instant: from now on each reading costs virtual time."""
         now = self._schedule.now
         if now != self._looked_at:
             self._looked_at, self._looks = now, 0
@@ -145,7 +145,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
 
     @property
     def _scheduled(self) -> list[Any]:
-        """The timers' handles, as asyncio keeps them. What is put into it is not kept."""
+        """asyncio's list of timer handles, made from our heap when asked for; changes to it have no effect."""
         return [handle for _, _, handle in sorted(self._timers)]
 
     @_scheduled.setter
@@ -221,7 +221,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
         self.run_ready()
 
     def halt(self) -> None:
-        """The turn ends with the running callback: it slept without yielding, or the process is dead."""
+        """End the turn after the running callback: the program called time.sleep(), or the process is dead."""
         self._halted = True
 
     def _rest(self) -> None:
@@ -346,7 +346,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
                 return
 
     def _take_time(self, turns: int, last: Any) -> None:
-        """It has run so many turns and not waited: others go on before the next one. Raises Livelock in the end."""
+        """After many turns without waiting, let other nodes run before the next one. In the end raises Livelock."""
         work, now = self.node.work, self._schedule.now
         cost = work.turn(now) if self.cost is None else work.went_on(turns, now)
         if cost == math.inf:
@@ -486,7 +486,7 @@ class Turns(selector_events.BaseSelectorEventLoop):
     # -- what asks for it --------------------------------------------------------------------------------------------
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:  # type: ignore[override]
-        """As asyncio's, without its detours where debug mode is off. So are those below."""
+        """As asyncio's; if debug mode is off, without its checks. So are the methods below."""
         if self._debug or self._closed:
             return as_made_above(super().call_soon(callback, *args, context=context))
         handle: Handle = Handle()

@@ -72,7 +72,7 @@ class Selector:
 
 
 class Number:
-    """A descriptor of the real machine, kept so that nothing else gets it: what it was is closed. Let go it is free."""
+    """Reserves a real descriptor's number after its file was closed; the number is free when this object goes."""
 
     __slots__ = ("_descriptor",)
 
@@ -87,7 +87,7 @@ class Number:
 
 
 class Transports:
-    """asyncio's table of transports by descriptor, which holds none of them; kept by the sockets."""
+    """asyncio's table of transports by descriptor. It stores none: each socket refers to its transport."""
 
     __slots__ = ("_sockets",)
 

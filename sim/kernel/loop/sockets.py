@@ -230,11 +230,13 @@ class SimulatedSocket(OpenSocket, SocketCalls):
                 return self.sendto(data, self._datagrams.remote)
             number = errno.EPIPE if self.type == socket.SOCK_STREAM else errno.EDESTADDRREQ
             raise OSError(number, os.strerror(number))
-        data = data if type(data) is bytes else bytes(data)
+        data = data if type(data) is bytes else bytes(memoryview(data))
         sent = self.send_now(data)
-        while sent < len(data) and (not sent or (self.blocks and self._timeout is None)):
-            self.wait_for(EVENT_WRITE, "send")
-            sent += self.send_now(data[sent:])
+        if sent < len(data):
+            takes_all = self.blocks and self._timeout is None and not flags & socket.MSG_DONTWAIT
+            while sent < len(data) and (not sent or takes_all):
+                self.wait_for(EVENT_WRITE, "send", flags)
+                sent += self.send_now(data[sent:])
         return sent
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -245,10 +247,12 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         end = time() + self._timeout if self._timeout else None
         sent = self.send(data)
         while sent < len(data):
-            left = None if end is None else end - time()
-            if left is not None and left <= 0:
+            if end is None:
+                self.wait_for(EVENT_WRITE, "send")
+            elif (left := end - time()) > 0:
+                self.wait_within(left, EVENT_WRITE, "send")
+            else:
                 raise TimeoutError("timed out")
-            self.wait_within(left, EVENT_WRITE, "send")
             sent += self.send_now(data[sent:])
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -279,7 +283,11 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         return data[:size], self._shown(source)
 
     def _receive_otherwise(self, size: int, flags: int) -> tuple[bytes, Any]:
-        """Where not just some bytes are wanted. MSG_PEEK leaves them; of the other flags none changes anything here."""
+        """Where not just some bytes are wanted: MSG_PEEK leaves them, MSG_WAITALL waits for all, MSG_DONTWAIT for none.
+
+        Of the other flags none changes anything here.
+        """
+        self._check_open()
         if size < 0:
             raise ValueError("negative buffersize in recv")
         if flags & socket.MSG_ERRQUEUE:  # it never waits, and is always empty
@@ -288,17 +296,32 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             raise NotSimulated("a simulated connection has no urgent data")
         if size == 0 and self._endpoint is not None:
             return b"", None
+        if self._endpoint is None and self.type == socket.SOCK_STREAM:
+            return self.recvfrom(max(size, 1))  # raises
+        if not self.poll() & EVENT_READ:
+            self.wait_for(EVENT_READ, "recv", flags)
         if not flags & socket.MSG_PEEK:
             data, source = self.recvfrom(max(size, 1))
+            if flags & socket.MSG_WAITALL and self._endpoint is not None:
+                data += self._receive_rest(size - len(data))
             return data[:size], source
-        if self._endpoint is None and self.type == socket.SOCK_STREAM:
-            return self.recvfrom(size)  # raises
-        if not self.poll() & EVENT_READ:
-            self.wait_for(EVENT_READ, "recv")
         if self._endpoint is not None:
             return self._endpoint.peek(size), None
         data, source = self.datagrams().peek()
         return data[:size], self._shown(source)
+
+    def _receive_rest(self, size: int) -> bytes:
+        """So many bytes of a stream, fewer where it ends before; none where its file does not block."""
+        rest = b""
+        while self._timeout is None and self.blocks and len(rest) < size:
+            if not self.poll() & EVENT_READ:
+                self.wait_for(EVENT_READ, "recv")
+            if self._endpoint is None or self._endpoint.has_error:
+                break  # which the next call is told of
+            if not (data := self._endpoint.receive(size - len(rest))):
+                break
+            rest += data
+        return rest
 
     def shutdown(self, how: int) -> None:
         self._check_open()
@@ -333,7 +356,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
     def sendto(self, data: Any, *arguments: Any) -> int:
         if self.type == socket.SOCK_STREAM:
             return self.send(data)
-        self.send_to_now(data if type(data) is bytes else bytes(data), arguments[-1])
+        self.send_to_now(data if type(data) is bytes else bytes(memoryview(data)), arguments[-1])
         return len(data)
 
     def _send_first_to(self, data: bytes, to: Any) -> None:

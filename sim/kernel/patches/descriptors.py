@@ -50,8 +50,11 @@ def _first_is_a_socket(real: Callable[..., Any], simulated: Callable[..., Any]) 
 
     def function(*args: Any, **options: Any) -> Any:
         node: Any = running()
-        found = None if node is None or not args else socket_with(node, args[0])
-        return real(*args, **options) if found is None else simulated(found, *args[1:], **options)
+        found = None if node is None else socket_with(node, args[0] if args else options.get("fd"))
+        if found is None:
+            return real(*args, **options)
+        options.pop("fd", None)
+        return simulated(found, *args[1:], **options)
 
     return function
 
@@ -70,6 +73,19 @@ def status(found: Any, *_: Any, **__: Any) -> os.stat_result:
     return os.stat_result((mode, found.fileno(), 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
 
 
+def _as_of_a_file(call: Callable[..., Any]) -> Callable[..., Any]:
+    """It waits where the file blocks (no O_NONBLOCK), whatever time-out the socket's object has."""
+
+    def function(found: Any, *args: Any) -> Any:
+        own, found._timeout = found._timeout, None
+        try:
+            return call(found, *args)
+        finally:
+            found._timeout = own
+
+    return function
+
+
 def _read(found: Any, size: int) -> bytes:
     if size < 0:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -82,10 +98,10 @@ def _set_blocking(found: Any, blocking: bool) -> None:
 
 
 _CALLS: dict[str, Callable[..., Any]] = {
-    "read": _read,
-    "readv": lambda found, buffers: found.recvmsg_into(buffers)[0],
-    "write": lambda found, data: found.send(data),
-    "writev": lambda found, buffers: found.send(b"".join(buffers)),
+    "read": _as_of_a_file(_read),
+    "readv": _as_of_a_file(lambda found, buffers: found.recvmsg_into(buffers)[0]),
+    "write": _as_of_a_file(lambda found, data: found.send(data)),
+    "writev": _as_of_a_file(lambda found, buffers: found.send(b"".join(buffers))),
     "fstat": status,
     "get_blocking": lambda found: found.file_blocks,
     "set_blocking": _set_blocking,
@@ -124,7 +140,7 @@ def _sendfile(real: Callable[..., Any]) -> Callable[..., Any]:
             return real(out_fd, in_fd, offset, count, *args, **options)
         start = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
         data = os.pread(in_fd, count, start)
-        sent = out.send(data) if data else 0
+        sent = _CALLS["write"](out, data) if data else 0
         if offset is None:
             os.lseek(in_fd, start + sent, os.SEEK_SET)
         return sent

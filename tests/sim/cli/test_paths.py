@@ -74,3 +74,16 @@ def test_nobody_waits_at_a_pipe_that_nobody_reads(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Unwritable, match=r"--trace .*/pipe: No such device or address"):
         writable_file("--trace", tmp_path / "pipe")
+
+
+def test_a_working_directory_that_is_gone_is_no_obstacle_to_a_file_elsewhere(folder, monkeypatch, capsys):
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert execute(["run", str(folder / "holds.toml")]) == 0
+    assert execute(["run", "holds.toml"]) == 2
+    assert "holds.toml: no such file" in capsys.readouterr().err
+    for words in FILES:
+        words = [str(folder / word) if word == "holds.toml" else word for word in words]
+        assert refused(words, "kept", capsys) == f"rpcnet-sim: {words[-1]} kept: No such file or directory\n"

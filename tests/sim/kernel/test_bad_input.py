@@ -313,6 +313,24 @@ def test_elsewhere_asyncio_runs_as_ever(simulation):
     loop.close()
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda simulation: simulation.add_node("c"),
+        lambda simulation: simulation.nodes["a"].start(one),
+        lambda simulation: simulation.nodes["a"].restart(),
+        lambda simulation: simulation.nodes["a"].crash(),
+        lambda simulation: simulation.run(),
+    ],
+)
+def test_a_closed_simulation_refuses_what_would_change_it(use):
+    with Simulation(1) as simulation:
+        simulation.add_node("a").start(sleeps)
+        simulation.run(until=1)
+    with pytest.raises(SimulationError, match="this simulation is closed; make a new one"):
+        use(simulation)
+
+
 def test_a_simulation_is_not_closed_by_what_runs_in_it():
     async def closes():
         with pytest.raises(SimulationError, match="cannot be closed by what runs in it"):

@@ -1,6 +1,7 @@
 """What is left of simulations that have ended: nothing that grows with their number."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
@@ -85,3 +86,74 @@ def test_nothing_is_collected_while_little_has_been_made(monkeypatch):
         gc.callbacks.remove(note)
     assert before == 0
     assert 2 in generations
+
+
+async def naps():
+    await asyncio.sleep(1)
+
+
+async def waits(event=None):
+    await (event or asyncio.Event()).wait()
+
+
+def keeps_waiting():
+    event = asyncio.Event()
+    return lambda: waits(event)
+
+
+@pytest.mark.parametrize("end", ["crash", "kill", "stop", "close"])
+@pytest.mark.parametrize("make", [lambda: naps, lambda: waits, keeps_waiting], ids=["sleep", "event", "one event"])
+def test_a_program_that_catches_all_and_goes_on_is_let_alone(make, end):
+    async def main():
+        wait = make()
+        while True:
+            with contextlib.suppress(BaseException):
+                await wait()
+
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(main)
+        simulation.run(until=2)
+        if end != "close":
+            getattr(node, end)()
+
+
+def test_a_dead_program_that_spins_is_broken_off(monkeypatch):
+    monkeypatch.setattr("sim.kernel.interrupt.GRACE", 0.02)
+
+    def fails():
+        raise OSError("nothing is there any more")
+
+    async def main():
+        with contextlib.suppress(BaseException):
+            await asyncio.sleep(100)
+        while True:
+            with contextlib.suppress(BaseException):
+                fails()
+
+    with Simulation(1) as simulation:
+        for name in "abc":
+            simulation.add_node(name).start(main)
+        simulation.run(until=1)
+        for node in simulation.nodes.values():
+            node.crash()
+
+
+def test_a_dead_program_awaits_in_its_finally_without_an_error():
+    said = []
+
+    async def main():
+        try:
+            await asyncio.sleep(100)
+        finally:
+            try:
+                await asyncio.sleep(1)
+            except Exception as error:
+                said.append(error)
+
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(main)
+        simulation.run(until=1)
+        node.crash()
+    assert not said

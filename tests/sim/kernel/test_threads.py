@@ -95,14 +95,19 @@ def test_a_thread_that_waits_for_ever_is_what_a_deadlock_ends_with():
         await asyncio.to_thread(take)
 
     async def beside():
-        asyncio.get_running_loop().run_in_executor(None, take)
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, take)
+        await loop.shutdown_default_executor()
 
     async def on_the_loop():
         take()
 
     for main in (in_a_thread, beside, on_the_loop):
-        with pytest.raises(Deadlock, match=rf"take \({re.escape(__file__)}:\d+\)$") as raised:
-            sim.run(main())
+        with (
+            pytest.raises(Deadlock, match=rf"take \({re.escape(__file__)}:\d+\)$") as raised,
+            Simulation(1) as simulation,
+        ):
+            simulation.run_until_complete(simulation.add_node("n").start(main))
         assert "executor.py" not in str(raised.value)
 
 
@@ -566,6 +571,45 @@ def test_an_interrupt_of_sim_run_is_one_where_a_thread_spins():
     with pytest.raises(KeyboardInterrupt, match=r"main was in spins \(.*test_threads\.py"):
         sim.run(main())
     pressing.join()
+
+
+def test_an_interrupt_of_sim_run_is_one_where_a_thread_never_ends():
+    def sleeps():
+        while True:
+            time.sleep(1)
+
+    async def main():
+        await asyncio.to_thread(sleeps)
+
+    pressing = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        sim.run(main())
+    pressing.join()
+
+
+def test_sim_run_raises_what_ended_it_rather_than_what_its_end_waited_for():
+    async def main():
+        waiting = asyncio.ensure_future(asyncio.to_thread(threading.Event().wait))
+        await asyncio.sleep(1)
+        raise LookupError(f"{waiting.done()}")
+
+    with pytest.raises(LookupError, match="False"):
+        sim.run(main())
+
+
+def test_a_simulation_with_threads_is_collected_with_its_files():
+    async def main():
+        threading.Thread(target=time.sleep, args=(1,)).start()
+        await asyncio.sleep(2)
+
+    simulation = Simulation(1)
+    simulation.run_until_complete(simulation.add_node("a").start(main))
+    simulation.close()
+    gone = weakref.ref(simulation)
+    del simulation
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_the_library_makes_off_the_nodes_is_real():

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from examples.cluster import client
 from sim import Scenario
 from sim.scenario.expect import EXPECTATIONS
 from sim.scenario.faults import FAULTS, Kind
@@ -17,6 +18,12 @@ NODES = (
 )
 ENDING = {Kind.STALL, Kind.CUT, Kind.DELAY}
 """What must end: a node that is told to stop behind a cut takes longer to leave and to drain than its grace."""
+
+
+@pytest.fixture(autouse=True)
+def patient_client(monkeypatch):
+    """It gives up after some silence, as it should: several faults in a row are no mistake of the simulator's."""
+    monkeypatch.setattr(client, "SILENCE", 60.0)
 
 
 def one_fault(random: Random, number: int):

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 
+from tests.sim.twins.by_hand import log_calls
 from tests.sim.twins.twin import A_MOMENT, Log, certificates, moment, twin, unix_path
 
 
@@ -129,6 +130,38 @@ async def test_a_file_is_sent_in_a_thread(log: Log):
             received = await asyncio.to_thread(file.read)
         await sending
     log("other", received == much[10:30] + much + much[-3:])
+    other.close()
+
+
+@twin
+async def test_flags_say_whether_to_wait(log: Log):
+    one, other = socket.socketpair()
+
+    def receive():
+        log("other", other.recv(7, socket.MSG_WAITALL), other.recv(100, socket.MSG_WAITALL))
+        log_calls(log, "other", ended=lambda: other.recv(1, socket.MSG_WAITALL))
+
+    log_calls(log, "now", nothing=lambda: other.recv(1, socket.MSG_DONTWAIT))
+    log_calls(log, "now", peeks=lambda: other.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
+    receiving = asyncio.ensure_future(asyncio.to_thread(receive))
+    for data in (b"first", b"second", b"third"):
+        await moment()
+        one.send(data)
+    one.close()
+    await receiving
+    other.close()
+
+
+@twin
+async def test_what_does_not_wait_sends_until_there_is_no_room(log: Log):
+    one, other = socket.socketpair()
+
+    def fill():
+        for _ in range(1000):
+            one.send(bytes(2**16), socket.MSG_DONTWAIT)
+
+    log_calls(log, "one", send=fill, message=lambda: one.sendmsg([bytes(2**16)], [], socket.MSG_DONTWAIT))
+    one.close()
     other.close()
 
 

@@ -1,5 +1,6 @@
 """Descriptors of sockets given as numbers to `os`, `fcntl` and `socket`: reading, writing, flags, and closed ones."""
 
+import asyncio
 import fcntl
 import os
 import socket
@@ -62,6 +63,30 @@ async def test_flags_of_descriptors(log: Log):
         one.set_inheritable(True)
         with one.dup() as more:
             log("dup", more.get_inheritable(), one.get_inheritable())
+
+
+@twin
+async def test_descriptors_wait_by_their_own_flag(log: Log):
+    async with connected() as (one, other):
+        number = other.fileno()
+        other.settimeout(3)
+        log_calls(log, "time-out", read=lambda: os.read(number, 1), blocks=lambda: os.get_blocking(number))
+        os.set_blocking(number, True)
+        other_reads = asyncio.ensure_future(asyncio.to_thread(os.read, number, 1))
+        await moment()
+        one.send(b"x")
+        log("blocks", await other_reads, other.gettimeout())
+
+
+@twin
+async def test_descriptors_by_keyword(log: Log):
+    async with connected() as (one, _):
+        number = one.fileno()
+        log_calls(
+            log, "kept", stat=lambda: stat.S_ISSOCK(os.fstat(fd=number).st_mode), sync=lambda: os.fsync(fd=number)
+        )
+        log_calls(log, "closed", close=lambda: os.close(fd=number), again=lambda: os.close(fd=number))
+        one.detach()
 
 
 @twin

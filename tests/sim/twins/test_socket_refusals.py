@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
+from typing import Any
 
-from tests.sim.twins.by_hand import client, listener, log_calls
-from tests.sim.twins.twin import Log, twin
+from tests.sim.twins.by_hand import client, connected, listener, log_calls
+from tests.sim.twins.twin import Log, moment, twin
 
 
 @twin
@@ -70,3 +71,23 @@ async def test_what_cannot_be_watched(log: Log):
     for what, watched in (("closed", closed), ("negative", -1), ("text", "socket"), ("nothing", None)):
         for watch in (loop.add_reader, loop.add_writer):
             log.call(what, "watch", watch, watched, print)
+
+
+@twin
+async def test_refused_arguments_cost_no_data(log: Log):
+    async with connected() as (one, other):
+        number: Any = 5
+        numbers: Any = [1, 2]
+        log_calls(log, "one", number=lambda: one.send(number), numbers=lambda: one.send(numbers))
+        log_calls(
+            log, "one", to=lambda: one.sendto(number, other.getsockname()), data=lambda: one.send(b"hello, world")
+        )
+        await moment()
+        room: Any = bytearray(3)
+        read_only: Any = b"abc"
+        log_calls(log, "other", much=lambda: other.recv_into(room, 10), negative=lambda: other.recv_into(room, -1))
+        log_calls(log, "other", kept=lambda: other.recv_into(read_only), all=lambda: other.recvmsg_into([read_only]))
+        log_calls(log, "other", into=lambda: other.recv_into(room), rest=lambda: other.recv(100))
+        log("other", room)
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        log_calls(log, "datagrams", number=lambda: datagrams.sendto(number, ("127.0.0.1", 9)))
