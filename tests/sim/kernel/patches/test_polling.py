@@ -46,7 +46,7 @@ def test_what_would_wait_is_refused(wait):
         with one, other:
             wait(one)
 
-    with pytest.raises(sim.NotSimulated, match="timeout of 0, or use loop"):
+    with pytest.raises(sim.NotSimulated, match="timeout of 0, use loop"):
         on_a_node(main)
 
 
