@@ -24,6 +24,7 @@ from sim.cli.listing import listing
 from sim.cli.new import new
 from sim.cli.report import report
 from sim.cli.run import run
+from sim.cli.schema import schema
 from sim.cli.sweep import sweep
 from sim.extras import advice
 from sim.paths import Unwritable
@@ -36,7 +37,7 @@ app = App(
     help="Run scenarios on simulated machines, or as processes on real sockets.",
     suppress_keyboard_interrupt=False,  # it would end us without a word
 )
-for command in (run, sweep, check, report, diff, new):
+for command in (run, sweep, check, report, diff, new, schema):
     app.command(command)
 app.command(listing, name="list")
 app.command(check_determinism, name="check-determinism")

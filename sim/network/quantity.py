@@ -8,6 +8,9 @@ import math
 import re
 
 __all__ = [
+    "BANDWIDTHS",
+    "BYTES",
+    "SECONDS",
     "QuantityError",
     "parse_bandwidth",
     "parse_bytes",
@@ -22,26 +25,26 @@ class QuantityError(ValueError):
     """Text that is no quantity, or one that makes no sense here."""
 
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_BYTES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+BYTES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
+BANDWIDTHS = {f"{unit}/s": factor for unit, factor in (BYTES | _BITS).items()}
 _NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*"
 
 
 def parse_seconds(value: str | float) -> float:
     """ "20ms" → 0.02. Raises QuantityError."""
-    return _checked(value, _SECONDS, "a duration", '"20ms", "1.5s", "2m"')
+    return _checked(value, SECONDS, "a duration", '"20ms", "1.5s", "2m"')
 
 
 def parse_bytes(value: str | float) -> float:
     """ "64KiB" → 65536.0. Raises QuantityError."""
-    return _checked(value, _BYTES, "a size", '"64KiB", "1MB"')
+    return _checked(value, BYTES, "a size", '"64KiB", "1MB"')
 
 
 def parse_bandwidth(value: str | float) -> float:
     """ "1MB/s" or "8Mbit/s" → 1e6, in bytes a second. Raises QuantityError."""
-    units = {f"{unit}/s": factor for unit, factor in (_BYTES | _BITS).items()}
-    bandwidth = _checked(value, units, "a bandwidth", '"1MB/s", "100Mbit/s"')
+    bandwidth = _checked(value, BANDWIDTHS, "a bandwidth", '"1MB/s", "100Mbit/s"')
     if bandwidth == 0:
         raise QuantityError("a bandwidth of 0 would never deliver; cut the link with loss = 1 or a partition instead")
     return bandwidth
@@ -57,7 +60,7 @@ def parse_probability(value: str | float) -> float:
 
 def parse_offset(value: str | float) -> float:
     """ "3s" → 3.0, "-1h" → -3600.0. Raises QuantityError."""
-    return _signed(value, _SECONDS, "an offset", '"3s", "-200ms"')
+    return _signed(value, SECONDS, "an offset", '"3s", "-200ms"')
 
 
 def parse_drift(value: str | float) -> float:

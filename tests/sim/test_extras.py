@@ -53,6 +53,7 @@ def test_the_packages_are_those_of_the_distribution() -> None:
         ("msgpack", ("check-determinism", "scenarios/abort_on_drop.toml")),
         ("msgpack", ("sweep", "scenarios/abort_on_drop.toml")),
         ("msgpack", ("list",)),
+        ("msgpack", ("schema",)),
         ("msgpack", ("report", "nothing")),
         ("msgpack", ("diff", "one", "other")),
         ("matplotlib", ("run", "scenarios/abort_on_drop.toml", "--report", "{page}")),

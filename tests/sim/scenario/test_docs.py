@@ -3,13 +3,11 @@
 `python tests/sim/scenario/test_docs.py` writes the tables anew.
 """
 
-import ast
 import dataclasses
 import inspect
 import re
 import types
 import typing
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from rpcnet.config import ClusterConfig
 from sim.scenario import schema
 from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.load import load_text, unit_of
+from sim.scenario.sentences import sentences
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "scenarios.md"
@@ -37,16 +36,6 @@ WORDS: dict[Any, str] = {
     float: "number",
     bool: "true or false",
 }
-
-
-def docstrings(kind: type) -> dict[str, str]:
-    """Field → the text that stands below it in the source."""
-    body = ast.parse(inspect.getsource(kind)).body[0].body
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-    }
 
 
 def word(kind: Any) -> str:
@@ -89,12 +78,7 @@ def shown(value: Any) -> str:
 def table_of(kind: type[msgspec.Struct]) -> str:
     beside = issubclass(kind, schema.Edge) and kind is not schema.Network  # the keys of [network] are told there
     own = {f.name for f in msgspec.structs.fields(schema.Edge)} if beside else set()
-    text = {
-        key: doc
-        for base in reversed(kind.__mro__)
-        if base.__module__.startswith("sim.")
-        for key, doc in docstrings(base).items()
-    }
+    text = sentences(kind)
     rows = [
         f"| `{f.encode_name}` | {word(f.type)} {default(f)} | {text[f.name]} |".replace("  |", " |").replace(
             "  =", " ="
@@ -126,7 +110,7 @@ def values() -> str:
 
 
 def settings() -> str:
-    text = docstrings(ClusterConfig)
+    text = sentences(ClusterConfig)
     rows = []
     for field in dataclasses.fields(ClusterConfig):
         kind = unit_of(field.name, field.type)
