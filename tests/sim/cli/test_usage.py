@@ -52,7 +52,10 @@ def test_list_as_json_is_one_object_each(folder, capsys):
         (["run", "holds.toml", "--seed", "1", "--seeds", "1:2"], "not both"),
         (["run", "holds.toml", "--slack", "0", "--backend", "sockets"], "--slack must be above 0"),
         (["run", "holds.toml", "--slack", "2"], "--slack is for --backend sockets"),
-        (["run", "holds.toml", "--wall-limit", "30"], "--wall-limit: '30' is not a duration"),
+        (
+            ["run", "holds.toml", "--wall-limit", "30"],
+            "--wall-limit: '30' is not a duration: it has no unit; did you mean \"30s\"?",
+        ),
         (["sweep", "holds.toml", "--wall-limit", "0s"], "--wall-limit must be above 0"),
         (["run", "holds.toml", "--wall-limit", "1s", "--backend", "sockets"], "--wall-limit is for virtual time"),
         (["run", "holds.toml", "--defect", "no_idle_timeot"], 'did you mean "no_idle_timeout"'),

@@ -151,6 +151,7 @@ MISTAKES = {
     "unknown label": ('"role=worker"]', '"rolle=worker"]', None, "no node has the label"),
     "unknown pick": ('pick = "one"', 'pick = "won"', "{ pick", 'unknown pick "won"; did you mean "one"'),
     "unknown key of a pick": ("of = ", "off = ", "off", 'unknown key "off"; did you mean "of"'),
+    "duration as text without unit": ('at = "12s"', 'at = "12"', '"12"', 'it has no unit; did you mean "12s"'),
     "a distribution that does not exist": (
         'at = "12s"',
         'at = "unifrom(5s, 9s)"',
