@@ -30,7 +30,7 @@ from sim.cli.arguments import (
     wall_seconds,
 )
 from sim.cli.exits import CODES, INTERNAL, INTERRUPTED, UsageError, worst
-from sim.cli.pages import write_page
+from sim.cli.pages import writable_page, write_page
 from sim.paths import writable_directory, writable_file
 
 if TYPE_CHECKING:
@@ -117,11 +117,7 @@ def run(
     if trace is not None:
         writable_file("--trace", trace, FORMAT)
     if report is not None:
-        writable_directory("--report", report)
-        if (report / "index.html").exists() and not (report / RESULT).exists():
-            raise UsageError(
-                f"--report {report}: the index.html in it is of no report, and is left alone; name another one"
-            )
+        writable_page("--report", report, beside=RESULT)
 
     def trace_of(scenario: "Scenario", seed: int) -> Path | None:
         if report is None:

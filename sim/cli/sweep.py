@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from sim.cli import output, terminal
 from sim.cli.arguments import Defects, Flag, Interleaving, Seeds, Settings, WallLimit, Whole, wall_seconds
 from sim.cli.exits import CODES, HOLDS, INTERNAL, INTERRUPTED, UsageError
+from sim.cli.pages import STUDY, writable_page, write_overview
 from sim.paths import writable_file
 
 __all__ = ["sweep"]
@@ -24,6 +25,9 @@ def sweep(
     seeds: Seeds = None,
     plan: Annotated[bool, Flag, Parameter(help="Say how many runs this is; run nothing.")] = False,
     jobs: Annotated[int | None, Whole, Parameter(help="Processes; left out = one a core.")] = None,
+    report: Annotated[
+        Path | None, Parameter(help="Directory for an overview, and the pages of the first runs that do not hold.")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Keeps each result as it comes; left out = in reports/sweeps.")] = None,
     settings: Settings = [],  # noqa: B006 - cyclopts wants a list, nobody changes it
     defects: Defects = [],  # noqa: B006
@@ -48,6 +52,7 @@ def sweep(
         "--seeds": seeds,
         "--jobs": jobs,
         "--out": out,
+        "--report": report,
         "--interleaving": interleaving,
         "--wall-limit": wall_limit,
     }
@@ -67,6 +72,8 @@ def sweep(
                 output.plan(wanted, left, str(kept))
             return HOLDS
         writable_file("--out", kept)
+        if report is not None:
+            writable_page("--report", report, beside=STUDY)
         with terminal.progress(f"{scenario.name} (sim)", len(wanted)) as advance:
             found = study.carry_out(wanted, jobs=jobs, out=kept, advance=advance, wall_limit=limit)
     except study.Refused as error:
@@ -80,6 +87,7 @@ def sweep(
         if kept:
             output.note(f"what is done is kept in {kept}, the same command goes on from there")
         return INTERRUPTED
+    page = None if report is None else write_overview(report, found, again)
     try:
         if json:
             for result in found.results:
@@ -87,6 +95,8 @@ def sweep(
             terminal.object_(found.to_json())
         else:
             output.study(found, again)
+            if page is not None:
+                output.line(f"report: {page}")
     except BrokenPipeError:
         terminal.unread()
     for crash in found.crashes:

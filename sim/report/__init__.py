@@ -18,11 +18,13 @@ The page, from top to bottom:
     Calls (curve; by method; failed and slow ones) | what applications recorded | messages, latency (curves)
     logs, leaks | nodes | the scenario's text with its lines, settings, network | numbers of events
 
+`overview` is the page of a sweep: verdicts over seeds and matrix, percentiles, the runs that do not hold.
 Curves share the timeline's zoom. Where it is narrow a lane's name stands above it and a row of a table becomes a block.
 """
 
+from sim.report.overview import render_overview
 from sim.report.page import render, write_report
 from sim.report.tables import Tables, tabulate
 from sim.report.timeline import timeline_png, timeline_svg
 
-__all__ = ["Tables", "render", "tabulate", "timeline_png", "timeline_svg", "write_report"]
+__all__ = ["Tables", "render", "render_overview", "tabulate", "timeline_png", "timeline_svg", "write_report"]

@@ -195,7 +195,7 @@
       const e = byLine.get(s.line);
       if (e && places.has(e[2])) chosen += `<circle class="chosen" cx="${f.cut(e[1])}" cy="${places.get(e[2])}" r="9"/>`;
     }
-    box.innerHTML = `<svg height="${y + 34}" viewBox="0 0 ${width} ${y + 34}">${timeAxis(f, top, y)}${body}${lines}${head}${chosen}<rect id="drag" y="${top}" height="${y - top}" width="0" x="0" fill="var(--link)" fill-opacity=".2"/></svg>`;
+    box.innerHTML = `<svg height="${y + 34}" viewBox="0 0 ${width} ${y + 34}">${timeAxis(f, top, y)}${lines}${body}${head}${chosen}<rect id="drag" y="${top}" height="${y - top}" width="0" x="0" fill="var(--link)" fill-opacity=".2"/></svg>`;
     current = f;
     $("range").textContent = `${seconds(s.t0)} to ${seconds(s.t1)}`;
     legend(indices);
