@@ -30,6 +30,8 @@ class _Expectation(msgspec.Struct):
     trace_line: int | None = None
     measured: Table | None = None
     causes: list[_Cause] | None = None
+    looked_at: list[int] | None = None
+    meaning: str | None = None
 
 
 class _Result(msgspec.Struct):
@@ -47,6 +49,11 @@ class _Result(msgspec.Struct):
     python: str | None = None
     virtual_seconds: float | None = None
     wall_seconds: float | None = None
+    file: str | None = None
+    text: str | None = None
+    duration: float | None = None
+    settings: dict[str, Table] | None = None
+    waiting: list[tuple[str, str, str]] | None = None
     versions: Table | None = None
     nodes: dict[str, Table] | None = None
     defects: list[str] | None = None

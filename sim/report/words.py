@@ -170,7 +170,7 @@ def _of_call(what: str, who: str) -> Callable[[Fields], str]:
 SAID: dict[str, Callable[[Fields], str]] = {
     "run_started": lambda of: f"the run started with seed {_get(of, 'seed')}",
     "zero": lambda _: "every node that starts at once was ready: time zero",
-    "quiet": lambda _: "the last fault was undone",
+    "quiet": lambda _: "it was quiet: no fault was in effect any more",
     "run_ended": lambda _: "the run ended",
     "apart": lambda of: f"cuts leave {len(of.get('pairs') or ())} pairs of nodes without a way through the graph",
     "fault": lambda of: f"fault: {_fault(of)}",

@@ -140,6 +140,11 @@ def test_reports_that_would_overwrite_each_other_are_refused(capsys):
         '{"nodes": 5}',
         '{"warnings": 1}',
         '{"virtual_seconds": "x"}',
+        '{"duration": "40s"}',
+        '{"text": 5}',
+        '{"settings": {"network": 5}}',
+        '{"waiting": [["a", "main"]]}',
+        '{"expectations": [{"name": "x", "verdict": "holds", "looked_at": ["1"]}]}',
     ],
 )
 def test_a_result_that_is_none_is_refused_with_its_name(folder, capsys, text):
