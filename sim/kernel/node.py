@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Main", "Node"]
 
 Main = Callable[..., Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
+MAX_RESTARTS_AT_ONE_TIME = 1000
+"""Each makes an event loop; so many at one instant take some tenths of a second, and no program needs them."""
 
 
 class Node:
@@ -50,6 +52,8 @@ class Node:
         "_mains",
         "_processor",
         "_random",
+        "_restarted_at",
+        "_restarts",
         "_stall",
         "_stalled_until",
         "clock",
@@ -78,6 +82,7 @@ class Node:
         """What each step of its program takes; None = no time."""
         self._entries: list[tuple[Main, tuple[Any, ...], str | None, float]] = []
         self._mains: list[asyncio.Task[Any]] = []
+        self._restarts, self._restarted_at = 0, -1.0
         self._directory: Path | None = None
         self._made_directory = False
         self._stall = 0
@@ -323,6 +328,7 @@ class Node:
     def restart(self) -> list[asyncio.Task[Any]]:
         """Start the machine and run its entries again; one that runs is killed first. Returns the new tasks."""
         self.simulation.check_open()
+        self._count_restart()
         for main, *_ in self._entries:
             if not callable(main):
                 raise SimulationError(
@@ -334,6 +340,18 @@ class Node:
         self._mains.clear()
         self._boot()
         return [self._launch(main, args, name, 0.0) for main, args, name, _ in self._entries]
+
+    def _count_restart(self) -> None:
+        """Raises Livelock, out of the run too, where it restarts without end at one instant."""
+        now = self.simulation.now
+        self._restarts = self._restarts + 1 if now == self._restarted_at else 1
+        self._restarted_at = now
+        if self._restarts > MAX_RESTARTS_AT_ONE_TIME:
+            text = f"{self.name} has been restarted {self._restarts} times at {now:g} s without time advancing"
+            error = Livelock(f"{text}; does its own program restart it?")
+            if self.simulation.driving:
+                self.simulation.fail(error)
+            raise error
 
     def reset(self) -> bool:
         """Reset its connections with other machines, at both ends. False where it has none."""

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sim import NodeDown, Simulation, SimulationError
+from sim import Livelock, NodeDown, Simulation, SimulationError
 
 PORT = 7000
 
@@ -283,6 +283,17 @@ def test_a_directory_first_asked_for_in_the_executor_is_no_other_simulations():
     simulations[0].close()
     assert (first.exists(), second.exists()) == (False, True)
     simulations[1].close()
+
+
+def test_restarts_without_end_at_one_time_are_told():
+    async def main():
+        node.restart()
+
+    with Simulation(1) as simulation:
+        node = simulation.add_node("a")
+        node.start(main)
+        with pytest.raises(Livelock, match="a has been restarted 1001 times at 0 s without time advancing"):
+            simulation.run(until=1)
 
 
 def test_a_node_started_with_a_bare_coroutine_cannot_be_restarted():
