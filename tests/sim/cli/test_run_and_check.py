@@ -195,6 +195,7 @@ def test_the_command_that_replays_a_run_has_all_its_options(option, monkeypatch,
     asked = []
 
     def run(scenario, **how):
+        how.pop("follow")  # whose clock it shows
         asked.append((scenario.node, scenario.interleaving, how["trace"] is None, how | {"trace": None}))
         # What is asked of sockets takes its time; the command does not depend on what came of it.
         return dataclasses.replace(original(scenario, **how | {"backend": "sim"}), backend=how["backend"])
