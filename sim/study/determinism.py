@@ -21,6 +21,7 @@ import msgspec
 
 from sim.kernel.real_threads import REAL_THREAD
 from sim.scenario.run import RunTrace
+from sim.study.pool import how_it_ended
 from sim.study.twin import ESCAPES, Answer, Escape, Order
 from sim.trace import Event, read
 from sim.trace.cause import chain
@@ -111,6 +112,7 @@ class _Process:
     """One that runs seeds."""
 
     def __init__(self, order: Order, hash_seed: str) -> None:
+        self._seeds = iter(order.seeds)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with the process
         self._popen = subprocess.Popen(
             [sys.executable, *_flags(), "-m", "sim.study.twin"],
@@ -126,11 +128,16 @@ class _Process:
     def answers(self) -> Iterator[Answer]:
         assert self._popen.stdout is not None, "it is a pipe"
         for line in self._popen.stdout:
+            next(self._seeds)
             yield msgspec.json.decode(line, type=Answer)
-        if self._popen.wait() != 0:
+        if (code := self._popen.wait()) != 0:
             self._said.seek(0)
             text = self._said.read().decode(errors="backslashreplace").strip()
-            raise TwinError(text or f"the process ended with status {self._popen.returncode}")
+            if code != 1 or not text:  # 1 = it says itself what is wrong
+                seed = next(self._seeds, None)
+                when = "after the last seed" if seed is None else f"seed {seed}"
+                text = f"{when}: the process {how_it_ended(code)}" + (f"\n{text}" if text else "")
+            raise TwinError(text)
 
     def end(self) -> None:
         if self._popen.poll() is None:

@@ -27,7 +27,7 @@ from sim.study.plan import Cell, Plan, Task
 from sim.study.refusal import Refused, SweepError
 from sim.study.rows import Crash
 
-__all__ = ["lines", "processes", "runs"]
+__all__ = ["how_it_ended", "lines", "processes", "runs"]
 
 MAX_JOBS = 1024
 BATCH_SECONDS = 1.0
@@ -229,7 +229,7 @@ class _Pool:
         self._workers.remove(worker)
         code, words = worker.end()
         (cell, seed), *rest = worker.tasks
-        crash = Crash(seed, dict(self._plan.cells[cell].parameters), _how(code), words)
+        crash = Crash(seed, dict(self._plan.cells[cell].parameters), how_it_ended(code), words)
         self._crashes += 1
         if self._crashes >= MAX_CRASHES:
             raise SweepError(f"{self._crashes} processes were lost, the last one here: {crash}")
@@ -247,7 +247,8 @@ def _cell_order(plan: Plan, number: int) -> CellOrder:
     return CellOrder(parameters=parameters, text=origin.text, file=origin.file, overrides=origin.overrides)
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """What a process's status says: "was ended by SIGABRT"."""
     if code >= 0:
         return f"exited with code {code}"
     try:

@@ -7,6 +7,7 @@ notes which calls of the application reach outside of the simulation, and where.
 Tests: tests/sim/study/test_determinism.py.
 """
 
+import faulthandler
 import os
 import sys
 import threading
@@ -176,6 +177,7 @@ def run_all(order: Order, answer: Callable[[Answer], None]) -> None:
 
 def main() -> None:
     """Obey the order on stdin."""
+    faulthandler.enable()
     add_working_directory()
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     out = os.fdopen(os.dup(1), "wb")

@@ -76,6 +76,22 @@ def test_a_process_that_ends_before_its_time_is_told_with_what_it_said():
         list(check_determinism("nowhere.toml", [1]))
 
 
+@pytest.mark.gate
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ("os.abort()", "seed 1: the process was ended by SIGABRT\nFatal Python error: Aborted"),
+        ("os._exit(7)", "seed 1: the process exited with code 7"),
+    ],
+)
+def test_a_process_that_dies_in_a_run_is_told_with_its_seed_and_how(tmp_path, monkeypatch, ends, said):
+    monkeypatch.chdir(tmp_path)
+    Path("dies_in_a_run.py").write_text(f"import os\nasync def main():\n    {ends}\n")
+    Path("dies.toml").write_text('name = "d"\nduration = "1s"\n[[node]]\nname = "a"\napp = "dies_in_a_run:main"\n')
+    with pytest.raises(TwinError, match=re.escape(said)):
+        list(check_determinism("dies.toml", [1, 2, 3, 4]))
+
+
 @pytest.mark.parametrize(("name", "is_application"), [("simple.py", True), ("sim/kernel/node.py", False)])
 def test_a_file_whose_name_begins_like_ours_is_the_applications(name, is_application):
     file = Path(sim.__file__).parents[1] / name
