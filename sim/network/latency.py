@@ -175,7 +175,8 @@ def typical(distribution: Distribution) -> float:
     return sorted(draw() for _ in range(1001))[500]
 
 
-_CALL = r"\s*(\w+)\((.*)\)\s*"
+_CALL = r"[ \t]*(\w+)\((.*)\)[ \t]*"
+_PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _FORMS = (
     'a duration ("20ms"), "uniform(1ms, 5ms)", "normal(20ms, 3ms)", "lognormal(20ms, 0.4)", "pareto(10ms, 2.5)" '
     'or "samples(file.csv)"'
@@ -192,7 +193,7 @@ def parse_latency(value: "str | float | Distribution", what: str = "a latency") 
             return Constant(parse_seconds(value))  # type: ignore[arg-type]  # it says what it was given
         except QuantityError as error:
             raise QuantityError(f"{error}; {what} is {_FORMS}") from None
-    name, arguments = match[1], [part.strip() for part in match[2].split(",")]
+    name, arguments = match[1], [part.strip(" \t") for part in match[2].split(",")]
     if name == "samples" and len(arguments) == 1:
         return _samples(arguments[0])
     if len(arguments) != 2 or name not in _MAKERS:
@@ -203,10 +204,9 @@ def parse_latency(value: "str | float | Distribution", what: str = "a latency") 
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise QuantityError(f"{text!r} is not a plain number") from None
+    if not re.fullmatch(_PLAIN, text):
+        raise QuantityError(f"{text!r} is not a plain number")
+    return float(text)
 
 
 _MAKERS: dict[str, tuple[Callable[[float, float], Distribution], Callable[[str], float]]] = {

@@ -56,7 +56,7 @@ class Link(Struct, frozen=True, kw_only=True):
     def of(cls, settings: Mapping[str, Any], base: "Link | None" = None) -> Self:
         """From edge data: `preset` and the fields above, as numbers or text. Raises QuantityError naming the key."""
         settings = dict(settings)
-        if preset := settings.pop("preset", None):
+        if (preset := settings.pop("preset", None)) is not None:
             if preset not in PRESETS:
                 hint = did_you_mean(preset, PRESETS)
                 raise QuantityError(f"unknown preset {preset!r}; {hint}allowed: {', '.join(PRESETS)}")

@@ -29,7 +29,7 @@ SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0,
 BYTES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _BITS = {"bit": 1 / 8, "kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
 BANDWIDTHS = {f"{unit}/s": factor for unit, factor in (BYTES | _BITS).items()}
-_NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*"
+_NUMBER = r"[ \t]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t]*(\S*)[ \t]*"
 
 
 def parse_seconds(value: str | float) -> float:
@@ -72,7 +72,7 @@ def parse_drift(value: str | float) -> float:
 
 
 def _signed(value: str | float, units: dict[str, float], what: str, example: str) -> float:
-    text = value.strip() if isinstance(value, str) else ""
+    text = value.strip(" \t") if isinstance(value, str) else ""
     if text.startswith("-"):
         return -_checked(text[1:], units, what, example)
     if not isinstance(value, str) and not isinstance(value, bool) and value < 0:

@@ -30,7 +30,7 @@ from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
 from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
-from sim.scenario.times import extent
+from sim.scenario.times import LEAST_EVERY, extent
 from sim.scenario.verdict import DeclaredFault, Expectation
 
 __all__ = ["Draft", "check", "demand", "mistake_of_values"]
@@ -230,7 +230,7 @@ class _Check:
                 parse_latency(node.cpu)
             except ValueError as error:
                 self.blame((*path, "cpu"), f"cpu: {error}")
-        app = self._app(node.app, path) if node.app else None
+        app = None if self.draft.is_unread((*path, "app")) else self._app(node.app, path)
         for problem in check_arguments(app, node.args) if app and not self.draft.is_unread((*path, "args")) else ():
             place = path if problem.missing else (*path, "args", problem.argument)
             self.blame(place, f"{node.app}: {problem}", key=problem.missing or "unknown" in str(problem))
@@ -304,9 +304,11 @@ class _Check:
         lasts = 0.0 if fault.for_ is None else extent(fault.for_).middle
         if fault.for_ is not None and fault.undoable and lasts <= 0:
             self.blame((*path, "for"), "for must be above 0")
-        if fault.every is not None and (every := extent(fault.every).middle) <= lasts:
-            least = f"for ({_s(lasts)})" if lasts else "0"
-            self.blame((*path, "every"), f"every must be above {least}, not {_s(every)}")
+        every = math.inf if fault.every is None else extent(fault.every).middle
+        if every < LEAST_EVERY:
+            self.blame((*path, "every"), f"every must be at least {_s(LEAST_EVERY)}, not {_s(every)}")
+        elif every <= lasts:
+            self.blame((*path, "every"), f"every must be above for ({_s(lasts)}), not {_s(every)}")
 
     # --- expectations -------------------------------------------------------------------------------------------------
 

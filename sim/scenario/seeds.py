@@ -30,6 +30,8 @@ def parse_seeds(text: str) -> range:
     """Every seed from A to B of "A:B", or the one of "A". Raises ValueError, with what would do."""
     first, colon, last = text.partition(":")
     try:
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError
         ends = int(first), int(last if colon else first)
     except ValueError:
         raise ValueError(f'seeds "{text}" is no range; write it as A:B, like 1:20') from None

@@ -27,7 +27,7 @@ __all__ = ["Labels", "SelectError", "draws", "labels_of", "select", "ways"]
 Labels = Mapping[str, Mapping[str, str]]
 """Every node's name, in the order of the file → its labels."""
 
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)[ \t]*%")
 
 
 class SelectError(ValueError):
@@ -132,7 +132,7 @@ def _how_many(pick: Pick, among: int) -> int:
         # At least one: "10%" of five nodes is meant to hit somebody.
         many = max(1, round(among * float(match[1]) / 100)) if float(match[1]) else 0
     else:
-        number = re.fullmatch(r"\s*(\d+)\s*", pick.pick)
+        number = re.fullmatch(r"\s*([0-9]+)\s*", pick.pick)
         hint = f"did you mean {number[1]}? " if number else did_you_mean(pick.pick, ["one", "minority", "majority"])
         allowed = 'a number, one, minority, majority, or a share like "30%"'
         raise SelectError(f'unknown pick "{pick.pick}"; {hint}allowed: {allowed}')

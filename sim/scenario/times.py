@@ -1,9 +1,9 @@
 """When a fault strikes and how long it lasts: numbers of the file, or drawn from the seed out of a distribution.
 
 Each of `at`, `for` and `every` draws from a source of its own, so that a distribution in one place changes nothing
-elsewhere. What makes no sense is drawn again: a first strike after the run's end, a length or a distance of 0. The
-check of a file (sim.scenario.check) sees to it that this is rare: at least half of what is drawn makes sense.
-Knows no verb and no world.
+elsewhere. What makes no sense is drawn again: a first strike after the run's end, a length of 0, a distance below
+`LEAST_EVERY`. The check of a file (sim.scenario.check) sees to it that this is rare: at least half of what is drawn
+makes sense. Knows no verb and no world.
 
 Tests: tests/sim/scenario/test_times.py.
 """
@@ -17,8 +17,10 @@ from sim.network.latency import LogNormal, Normal, Pareto, Samples, Uniform, par
 from sim.scenario.schema import Drawn
 from sim.scenario.select import draws
 
-__all__ = ["Extent", "Times", "extent"]
+__all__ = ["LEAST_EVERY", "Extent", "Times", "extent"]
 
+LEAST_EVERY = 1e-3
+"""Seconds from one strike of a fault to its next: fewer, and a run could stand still at one time for ever."""
 TRIES = 1000
 """Draws until what makes no sense is taken all the same; with one chance in two each that never happens."""
 
@@ -75,7 +77,7 @@ class Times:
         if self._every is None:
             return None
         self.drawn = {}
-        return self._keep("every", self._every, self._every.draw(_positive))
+        return self._keep("every", self._every, self._every.draw(lambda value: value >= LEAST_EVERY))
 
     def _keep(self, key: str, source: "_Source", value: float) -> float:
         if not source.is_number:

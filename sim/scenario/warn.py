@@ -20,19 +20,31 @@ PACKETS = frozenset({"sent", "tcp_connected", "tcp_refused"})
 
 
 def idle_faults(context: Context) -> Iterator[str]:
-    """A sentence for each."""
+    """A sentence for each; for those that differ in their times alone, one that counts them."""
+    times: dict[tuple[str, str, str], list[float]] = {}
+    for subject, what, why, time in _idle(context):
+        times.setdefault((subject, what, why), []).append(time)
+    for (subject, what, why), found in times.items():
+        when = (
+            f"at {found[0]:g} s" if len(found) == 1 else f"{len(found)} times, from {found[0]:g} s to {found[-1]:g} s"
+        )
+        yield f"{subject} {what} {when}{why}"
+
+
+def _idle(context: Context) -> Iterator[tuple[str, str, str, float]]:
+    """`fault "x"`, what it did, why it had no effect, and when it struck."""
     waiting = _on_the_way(context) if context.backend == "sim" else {}
     for event in context.events():
         if event.name == "fault_idle":
             struck = event.fields.get("struck", event.time)
-            yield f'fault "{event.fields["name"]}" touched nobody at {struck:g} s: {event.fields["why"]}'
+            yield f'fault "{event.fields["name"]}"', "touched nobody", f": {event.fields['why']}", struck
         elif waiting and event.name in PACKETS:
             met = [line for line, (fault, way) in waiting.items() if _meets(fault, way, event)]
             for line in met:
                 del waiting[line]
     for fault, _ in waiting.values():
-        what = f"{kind_of(fault.verb).did} {', '.join(fault.targets)} at {fault.time:g} s"
-        yield f'fault "{fault.name}" {what}, and no packet met it'
+        what = f"{kind_of(fault.verb).did} {', '.join(fault.targets)}"
+        yield f'fault "{fault.name}"', what, ", and no packet met it", fault.time
 
 
 def _on_the_way(context: Context) -> dict[int, tuple[FaultSeen, Way]]:

@@ -97,7 +97,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     for_: Drawn | None = field(default=None, name="for")
     """How long, then it is undone: healed, resumed, restarted, released. `pause` and `block` need it."""
     every: Drawn | None = None
-    """Strikes again and again, so long after the strike before, until the end."""
+    """Strikes again and again, so long (1 ms at least) after the strike before, until the end."""
     name: str | None = None
     """What `heal` and `after` call it; left out = its verb, and `crash-2` for the second unnamed one."""
 

@@ -17,7 +17,7 @@ from sim.scenario.select import Labels, select
 
 __all__ = ["OfNodes", "parse_next"]
 
-_NEXT = re.compile(r"\s*ready\s*(?:\+(.+))?")
+_NEXT = re.compile(r"[ \t]*ready[ \t]*(?:\+(.+))?")
 
 
 class OfNodes(Fault, frozen=True, kw_only=True):

@@ -18,9 +18,12 @@ BETWEEN = [verb for verb, kind in FAULTS.items() if kind.did]
 """What does something to packets."""
 
 
-def told(story, verb):
+def told(story, verb, times=(10,)):
     targets, detail = import_module(f"tests.sim.scenario.faults.test_{verb}").SEEN
-    return story.start("a").start("b").start("c").fault(10, verb, *targets, undone=20, **detail)
+    story.start("a").start("b").start("c")
+    for time in times:
+        story.fault(time, verb, *targets, undone=time + 10, **detail)
+    return story
 
 
 @pytest.mark.parametrize("verb", BETWEEN)
@@ -56,3 +59,19 @@ def test_what_touched_nobody_says_why(story):
 def test_what_touched_nobody_while_it_lasted_is_told_of_when_it_struck(story):
     story.start("a").at(13, "", "fault_idle", name="twice", why="so already", struck=8.0)
     assert warned(story) == ['fault "twice" touched nobody at 8 s: so already']
+
+
+def test_what_comes_again_and_again_is_told_once(story):
+    story.start("a")
+    for time in (3, 4, 5.5):
+        story.at(time, "", "fault_idle", name="twice", why="a: not running at that time")
+    story.at(6, "", "fault_idle", name="twice", why="b: not running at that time")
+    assert warned(story) == [
+        'fault "twice" touched nobody 3 times, from 3 s to 5.5 s: a: not running at that time',
+        'fault "twice" touched nobody at 6 s: b: not running at that time',
+    ]
+
+
+def test_what_no_packet_met_again_and_again_is_told_once(story):
+    told(story, "partition", times=(10, 30))
+    assert warned(story) == ['fault "partition" cut a, b 2 times, from 10 s to 30 s, and no packet met it']
