@@ -21,7 +21,7 @@ import msgspec
 
 from sim.kernel.real_threads import REAL_THREAD
 from sim.scenario.run import RunTrace
-from sim.study.pool import how_it_ended
+from sim.study.rows import how_it_ended
 from sim.study.twin import ESCAPES, Answer, Escape, Order
 from sim.trace import Event, read
 from sim.trace.cause import chain

@@ -25,9 +25,9 @@ from sim.scenario.schema import Scenario
 from sim.study.messages import CellOrder, Done, Interrupted, Order, Raised
 from sim.study.plan import Cell, Plan, Task
 from sim.study.refusal import Refused, SweepError
-from sim.study.rows import Crash
+from sim.study.rows import Crash, how_it_ended
 
-__all__ = ["how_it_ended", "lines", "processes", "runs"]
+__all__ = ["lines", "processes", "runs"]
 
 MAX_JOBS = 1024
 BATCH_SECONDS = 1.0
@@ -245,13 +245,3 @@ def _cell_order(plan: Plan, number: int) -> CellOrder:
     if origin is None:
         return CellOrder(parameters=parameters, built=cell.scenario)
     return CellOrder(parameters=parameters, text=origin.text, file=origin.file, overrides=origin.overrides)
-
-
-def how_it_ended(code: int) -> str:
-    """What a process's status says: "was ended by SIGABRT"."""
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"

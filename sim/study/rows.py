@@ -7,6 +7,7 @@ Tests: tests/sim/study/test_sweep.py.
 
 import html
 import math
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from sim.study.plan import Cell, Plan
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["MAX_NAMED", "CellSummary", "Crash", "Figure", "Result", "Row", "Study", "row_of"]
+__all__ = ["MAX_NAMED", "CellSummary", "Crash", "Figure", "Result", "Row", "Study", "how_it_ended", "row_of"]
 
 OWN = ("seed", "verdict", "digest", "error", "virtual_seconds")
 """Columns of every row; a parameter or a figure of such a name is told apart by what it is."""
@@ -300,3 +301,13 @@ def _percentiles(figure: Figure | None) -> str:
     if figure is None:
         return "-"
     return " / ".join("none" if value == math.inf else f"{value:.4g}" for value in (figure.p50, figure.p99))
+
+
+def how_it_ended(code: int) -> str:
+    """What a process's status says: "was ended by SIGABRT"."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
