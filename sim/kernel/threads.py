@@ -68,6 +68,11 @@ _STANDARD = os.path.join(os.path.dirname(threading.__file__), "")
 _HERE = os.path.join(os.path.dirname(__file__), "")
 
 
+def processor_seconds(thread: threading.Thread) -> float:
+    """What it has used: where that stands still, it waits, or the machine has given it nothing."""
+    return time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
+
+
 class _Real:
     """What is of the real world on a node too. It has slots so that sim.kernel.patches.rebind leaves it alone."""
 
@@ -211,7 +216,7 @@ class NodeThread:
     def _await_it(self) -> None:
         used, looks = -1.0, 0
         while not self._back.acquire(timeout=STUCK_SECONDS / LOOKS):
-            before, used = used, time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident or 0))
+            before, used = used, processor_seconds(self.thread)
             looks = looks + 1 if used == before else 0
             if looks == LOOKS:
                 error = Stuck(

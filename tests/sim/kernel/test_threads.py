@@ -520,11 +520,17 @@ def test_a_thread_that_waits_for_the_real_world_is_told(simulation, monkeypatch,
 
 
 def test_a_thread_that_works_long_is_no_stuck_one(simulation, monkeypatch):
-    monkeypatch.setattr(threads, "STUCK_SECONDS", 0.1)
+    looks = []
+
+    def looked(thread):  # the real clock stands still where the machine is so busy that the thread gets nothing
+        looks.append(thread)
+        return len(looks)
+
+    monkeypatch.setattr(threads, "STUCK_SECONDS", 0.01)
+    monkeypatch.setattr(threads, "processor_seconds", looked)
 
     def work():
-        end = os.times().user + 0.5  # the real process's
-        while os.times().user < end:
+        while len(looks) < 4 * threads.LOOKS:
             pass
         return "done"
 
@@ -532,6 +538,13 @@ def test_a_thread_that_works_long_is_no_stuck_one(simulation, monkeypatch):
         return await asyncio.to_thread(work)
 
     assert simulation.run_until_complete(simulation.add_node("a").start(main)) == "done"
+
+
+def test_what_a_thread_has_used_grows_while_it_works():
+    me = threading.current_thread()
+    before = threads.processor_seconds(me)
+    while threads.processor_seconds(me) == before:
+        pass
 
 
 def spins():
