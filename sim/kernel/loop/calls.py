@@ -64,15 +64,13 @@ class SocketCalls:
         if size > len(view):
             raise ValueError("buffer too small for requested bytes")
         data, source = self.recvfrom(size or len(view), flags)
-        view[: len(data)] = data
+        kept = data[: size or len(view)]  # with MSG_TRUNC there may be more of it
+        view[: len(kept)] = kept
         return len(data), source
 
     def recvmsg(self: _Core, size: int, ancillary_size: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As a real one's: bytes, no ancillary data, flags, where it came from."""
-        if self.type == socket.SOCK_STREAM:
-            data, source = self.recvfrom(size, flags)
-            return data, [], 0, source
-        data, source = self.recvfrom(MAX_DATAGRAM_BYTES, flags)
+        data, source = self.recvfrom(size if self.type == socket.SOCK_STREAM else MAX_DATAGRAM_BYTES, flags)
         return data[:size], [], int(socket.MSG_TRUNC) if len(data) > size else 0, source
 
     def recvmsg_into(
@@ -81,13 +79,15 @@ class SocketCalls:
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         if any(view.readonly for view in views):
             raise TypeError("a read-write bytes-like object is required")
-        data, ancillary, message_flags, source = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
+        size = sum(map(len, views))
+        data, source = self.recvfrom(size if self.type == socket.SOCK_STREAM else MAX_DATAGRAM_BYTES, flags)
         filled = 0
         for view in views:
             filling = data[filled : filled + len(view)]
             view[: len(filling)] = filling
             filled += len(filling)
-        return filled, ancillary, message_flags, source
+        message_flags = int(socket.MSG_TRUNC) if len(data) > size else 0
+        return len(data) if flags & socket.MSG_TRUNC else filled, [], message_flags, source
 
     # They stand on os.sendfile and select.poll, which know the node's sockets.
     sendfile: Any = socket.socket.sendfile

@@ -21,7 +21,7 @@ from weakref import ref
 
 from sim.kernel.errors import NotSimulated
 from sim.kernel.loop.bare import BareSocket
-from sim.kernel.loop.options import resets_at_close
+from sim.kernel.loop.options import resets_at_close, seconds_to_wait
 from sim.kernel.loop.selector import Selector
 from sim.kernel.threads import current
 from sim.network.fabric import Network
@@ -36,6 +36,7 @@ _WAYS = ("send_now", "send_to_now", "receive_now")
 _SHARED = (
     *("_network", "_host", "_selector", "_holder", "_shared", "_waits", "_waiting", "family", "proto", "type", "made"),
     *("_bound", "_options", "_endpoint", "_listener", "_datagrams", "_connecting", "_error", "_peer_path"),
+    *("_refused", "_inode"),
 )
 """What all objects of an open socket have in common."""
 
@@ -50,8 +51,10 @@ class OpenSocket(BareSocket):
         "_endpoint",
         "_error",
         "_holder",
+        "_inode",
         "_listener",
         "_peer_path",
+        "_refused",
         "_selector",
         "_shared",
         "_waiting",
@@ -94,6 +97,9 @@ class OpenSocket(BareSocket):
         self._connecting: Connecting | None = None
         self._error = 0
         self._peer_path = ""
+        self._refused = False
+        """Whether the next connect finds one that was refused behind the back of a call that did not wait for it."""
+        self._inode = 0
         self.transport: ref[Any] | None = None
         if kind != socket.SOCK_STREAM:
             self.start_with_datagrams()
@@ -169,7 +175,15 @@ class OpenSocket(BareSocket):
         """
         if not self.blocks or (flags & socket.MSG_DONTWAIT and self._timeout is None):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        self.wait_within(self._timeout, event, what)
+        limit = None if self._timeout is not None else seconds_to_wait(self._options, sends=event == EVENT_WRITE)
+        if limit is None:
+            self.wait_within(self._timeout, event, what)
+            return
+        try:
+            self.wait_within(limit, event, what)
+        except TimeoutError:
+            number = errno.EINPROGRESS if what == "connect" else errno.EAGAIN
+            raise BlockingIOError(number, os.strerror(number)) from None
 
     def wait_within(self, seconds: float | None, event: int, what: str) -> None:
         """Return when a call may be tried again that cannot be answered now: a thread of the node waits, others go on.
@@ -281,6 +295,14 @@ class OpenSocket(BareSocket):
         """Have a real descriptor, for the program may have noted its number; closed with this one."""
         self._selector.renumber(self, descriptor)
         self._descriptor = descriptor
+
+    def inode(self) -> int:
+        """The number of its file; 0 = nobody has asked for it."""
+        if not self._inode:
+            self._selector.inodes += 1
+            self._inode = self._selector.inodes
+            self.share()
+        return self._inode
 
     def dup(self) -> Any:
         self._check_open()

@@ -31,6 +31,7 @@ __all__ = [
     "as_set",
     "keep_alive_times",
     "resets_at_close",
+    "seconds_to_wait",
 ]
 
 Options = dict[tuple[int, int], Any]
@@ -57,6 +58,9 @@ OF_THE_SOCKET: dict[int, str] = {
 _SEND_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_SNDBUF)
 _RECEIVE_BUFFER = int(socket.SOL_SOCKET), int(socket.SO_RCVBUF)
 _MOST_BUFFER_BYTES = 2 * 212_992  # Linux: net.core.rmem_max, wmem_max, and as much again for bookkeeping
+_RECEIVE_TIME = int(socket.SOL_SOCKET), int(socket.SO_RCVTIMEO)
+_SEND_TIME = int(socket.SOL_SOCKET), int(socket.SO_SNDTIMEO)
+_TIME = struct.Struct("ll")  # a timeval: seconds and microseconds
 _LEVELS = frozenset({socket.SOL_SOCKET, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.IPPROTO_UDP})
 _SWITCHES = frozenset(
     {
@@ -84,6 +88,8 @@ _DEFAULTS: Options = {
     (socket.IPPROTO_IP, socket.IP_MULTICAST_TTL): 1,
     (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP): 1,
     _LINGER: struct.pack("ii", 0, 0),
+    _RECEIVE_TIME: _TIME.pack(0, 0),
+    _SEND_TIME: _TIME.pack(0, 0),
 }
 
 
@@ -99,11 +105,31 @@ def as_set(level: int, option: int, value: Any) -> Any:
         raise NotSimulated("multicast is not simulated; send the datagram to each node")
     if (level, option) in _SWITCHES:
         return int(any(bytes(value)))
+    if (level, option) in (_RECEIVE_TIME, _SEND_TIME):
+        return _time(b"" if isinstance(value, int) else bytes(value))
     if not isinstance(value, int):
         return bytes(value)
     if (level, option) in (_SEND_BUFFER, _RECEIVE_BUFFER):
         return max(2304, min(2 * value, _MOST_BUFFER_BYTES))
     return int(value)
+
+
+def _time(value: bytes) -> bytes:
+    """Raises OSError where it is no timeval."""
+    if len(value) < _TIME.size:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if not 0 <= _TIME.unpack_from(value)[1] < 1_000_000:
+        raise OSError(errno.EDOM, os.strerror(errno.EDOM))
+    return value[: _TIME.size]
+
+
+def seconds_to_wait(options: Options | None, *, sends: bool) -> float | None:
+    """How long a call may wait that blocks: SO_SNDTIMEO, SO_RCVTIMEO; None = as long as it takes."""
+    value = None if options is None else options.get(_SEND_TIME if sends else _RECEIVE_TIME)
+    if value is None:
+        return None
+    seconds, microseconds = _TIME.unpack(value)
+    return max(0.0, seconds + microseconds / 1e6) or (None if seconds >= 0 else 0.0)
 
 
 def answer(options: Options | None, kind: int, level: int, option: int, size: int) -> Any:

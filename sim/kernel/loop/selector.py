@@ -21,7 +21,7 @@ FIRST_DESCRIPTOR = 1_000_000  # beyond any real one, so that a use outside of th
 class Selector:
     """A node's sockets, and which of them may have something (`marked`)."""
 
-    __slots__ = ("_descriptor", "_numbers", "detached", "inheritable", "loop", "marked", "sockets")
+    __slots__ = ("_descriptor", "_numbers", "detached", "inheritable", "inodes", "loop", "marked", "sockets")
 
     def __init__(self, loop: "Turns") -> None:
         self.loop = loop
@@ -31,6 +31,8 @@ class Selector:
         """Descriptors that no object of the program has since `detach()`."""
         self.inheritable: frozenset[int] = frozenset()
         """Those that a child process would have."""
+        self.inodes = 0
+        """How many of its sockets' files have been given a number."""
         self._numbers: dict[int, Number] | None = None
         """Descriptors of the real machine that adopted sockets have; None = there was none yet."""
         self._descriptor = FIRST_DESCRIPTOR

@@ -26,7 +26,7 @@ from sim.network.host import ANY, UnixFile, is_loopback
 from sim.network.tcp.connect import Connecting, Listener
 from sim.network.tcp.defaults import BACKLOG
 from sim.network.tcp.endpoint import Endpoint
-from sim.network.udp import DatagramSocket
+from sim.network.udp import MAX_DATAGRAM_BYTES, DatagramSocket
 
 __all__ = ["SimulatedSocket"]
 
@@ -77,6 +77,10 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         if self._connecting is not None:
             raise OSError(errno.EALREADY, os.strerror(errno.EALREADY))
+        if self._refused:  # Linux: it was connecting until somebody connects again, who hears how that went
+            self._refused, error, self._error = False, self._error or errno.ECONNABORTED, 0
+            self.share()
+            raise OSError(error, os.strerror(error))
         if self.family == socket.AF_UNIX:
             key = self._unix_peer(key)
             self._peer_path = key.bound_to
@@ -128,6 +132,7 @@ class SimulatedSocket(OpenSocket, SocketCalls):
             self._attach(result)
         else:
             self._error = result.errno or errno.EIO
+            self._refused = not self._waits and self.family != socket.AF_UNIX
         if self._shared is not None:
             self.share()
         handle, self._when_connected = self._when_connected, None
@@ -220,8 +225,8 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         accepted._options = None if self._options is None else self._options.copy()
         accepted._attach(endpoint)
         if self.family == socket.AF_UNIX:
-            accepted._bound = self._bound
-        return accepted, "" if self.family == socket.AF_UNIX else accepted._shown(endpoint.remote)
+            accepted._bound, accepted._peer_path = self._bound, endpoint.remote[0]
+        return accepted, accepted.getpeername() if self.family == socket.AF_UNIX else accepted._shown(endpoint.remote)
 
     def send(self, data: Any, flags: int = 0) -> int:
         if self._endpoint is None:
@@ -235,7 +240,12 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if sent < len(data):
             takes_all = self.blocks and self._timeout is None and not flags & socket.MSG_DONTWAIT
             while sent < len(data) and (not sent or takes_all):
-                self.wait_for(EVENT_WRITE, "send", flags)
+                try:
+                    self.wait_for(EVENT_WRITE, "send", flags)
+                except BlockingIOError:
+                    if sent:
+                        break  # SO_SNDTIMEO
+                    raise
                 sent += self.send_now(data[sent:])
         return sent
 
@@ -301,21 +311,27 @@ class SimulatedSocket(OpenSocket, SocketCalls):
         if not self.poll() & EVENT_READ:
             self.wait_for(EVENT_READ, "recv", flags)
         if not flags & socket.MSG_PEEK:
-            data, source = self.recvfrom(max(size, 1))
+            data, source = self.recvfrom(max(size, 1) if self._endpoint is not None else MAX_DATAGRAM_BYTES)
             if flags & socket.MSG_WAITALL and self._endpoint is not None:
                 data += self._receive_rest(size - len(data))
-            return data[:size], source
-        if self._endpoint is not None:
+        elif self._endpoint is not None:
             return self._endpoint.peek(size), None
-        data, source = self.datagrams().peek()
-        return data[:size], self._shown(source)
+        else:
+            data, address = self.datagrams().peek()
+            source = self._shown(address)
+        cut = data[:size]
+        # CPython's bytes are as long as the datagram was, and nobody has written the rest of them.
+        return cut.ljust(len(data), b"\0") if flags & socket.MSG_TRUNC and self._endpoint is None else cut, source
 
     def _receive_rest(self, size: int) -> bytes:
         """So many bytes of a stream, fewer where it ends before; none where its file does not block."""
         rest = b""
         while self._timeout is None and self.blocks and len(rest) < size:
             if not self.poll() & EVENT_READ:
-                self.wait_for(EVENT_READ, "recv")
+                try:
+                    self.wait_for(EVENT_READ, "recv")
+                except BlockingIOError:
+                    break  # SO_RCVTIMEO
             if self._endpoint is None or self._endpoint.has_error:
                 break  # which the next call is told of
             if not (data := self._endpoint.receive(size - len(rest))):

@@ -70,7 +70,7 @@ def _dup(found: Any) -> int:
 def status(found: Any, *_: Any, **__: Any) -> os.stat_result:
     """What fstat() tells of a socket."""
     mode = stat.S_IFSOCK | 0o777
-    return os.stat_result((mode, found.fileno(), 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
+    return os.stat_result((mode, found.inode(), 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
 
 
 def _as_of_a_file(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,12 +97,19 @@ def _set_blocking(found: Any, blocking: bool) -> None:
     found.file_blocks = bool(blocking)
 
 
+def _as_file(*_: Any, **__: Any) -> None:
+    raise NotSimulated(
+        "os.fdopen() of a simulated socket, which the real machine has no file of; use socket.makefile()"
+    )
+
+
 _CALLS: dict[str, Callable[..., Any]] = {
     "read": _as_of_a_file(_read),
     "readv": _as_of_a_file(lambda found, buffers: found.recvmsg_into(buffers)[0]),
     "write": _as_of_a_file(lambda found, data: found.send(data)),
     "writev": _as_of_a_file(lambda found, buffers: found.send(b"".join(buffers))),
     "fstat": status,
+    "fdopen": _as_file,
     "get_blocking": lambda found: found.file_blocks,
     "set_blocking": _set_blocking,
     "get_inheritable": lambda found: found.get_inheritable(),

@@ -94,17 +94,17 @@ class Connecting:
         host: Host,
         key: tuple[str, int] | UnixFile,
         done: Callable[[Endpoint | OSError], None],
-        local: Address | None = None,
+        local: Address | UnixFile | None = None,
     ) -> None:
         self.network, self.host, self.key, self.done = network, host, key, done
         self._boot = host.boots
         self._attempt = 0
         if isinstance(key, UnixFile):
             self.target: Host | None = host
-            self.local: Address = ("", 0)
+            self.local: Address = (local.bound_to if isinstance(local, UnixFile) else "", 0)
         else:
             self.target = network.host_of(key[0], host)
-            ip, port = local or ("", 0)
+            ip, port = ("", 0) if local is None or isinstance(local, UnixFile) else local
             self.local = (host.source_for(key[0]) if not ip or ip in ANY else ip, port or host.ephemeral_port())
         self._cancelled = False
         host.connecting = host.connecting or {}

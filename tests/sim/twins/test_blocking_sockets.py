@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -352,3 +353,40 @@ async def test_the_loop_itself_waits_for_its_thread(log: Log):
     log("loop", one.recv(100), one.recv(100))
     thread.join()
     one.close()
+
+
+@twin
+async def test_options_say_how_long_a_call_waits(log: Log):
+    one, other = socket.socketpair()
+    short = struct.pack("ll", 0, 50_000)
+
+    def waits():
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, short)
+        log("option", one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)[:8])
+        log_calls(log, "one", recv=lambda: one.recv(1), read=lambda: os.read(one.fileno(), 1))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, short)
+        log("sent", one.send(bytes(10**7)) < 10**7)
+        log_calls(log, "one", send=lambda: one.send(b"x"))
+        one.settimeout(0.02)
+        log_calls(log, "one", python=lambda: one.recv(1))
+        log_calls(log, "one", number=lambda: one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 5))
+        log_calls(
+            log, "one", much=lambda: one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 10**6))
+        )
+
+    with one, other:
+        await asyncio.to_thread(waits)
+
+
+@twin
+async def test_a_refusal_that_was_told_breaks_off_the_next_connect(log: Log):
+    def connects():
+        with socket.socket() as bound, socket.socket() as one:
+            bound.bind(("127.0.0.1", 0))
+            one.settimeout(1)
+            log("connect_ex", *(one.connect_ex(bound.getsockname()) for _ in range(4)))
+            log("error", one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            one.setblocking(True)
+            log("blocks", *(one.connect_ex(bound.getsockname()) for _ in range(3)))
+
+    await asyncio.to_thread(connects)

@@ -338,3 +338,23 @@ async def test_an_ipv6_wildcard_hears_ipv4_too(log: Log):
     await closed(both, four, six)
     again, _ = await bound(log, "again", local_addr=("0.0.0.0", port))
     await closed(again)
+
+
+@twin
+async def test_the_length_of_what_was_cut(log: Log):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        for _ in range(6):
+            one.sendto(b"twotwo", one.getsockname())
+        await moment()
+        one.setblocking(False)
+        found = one.recv(3, socket.MSG_TRUNC)
+        log("recv", found[:3], len(found))
+        log("peek", len(one.recv(3, socket.MSG_TRUNC | socket.MSG_PEEK)), len(one.recvfrom(3, socket.MSG_TRUNC)[0]))
+        room = bytearray(8)
+        log("into", one.recv_into(room, 4, socket.MSG_TRUNC), room)
+        room = bytearray(3)
+        log("into", one.recv_into(room, 0, socket.MSG_TRUNC), room)
+        found, _, flags, _ = one.recvmsg(3, 0, socket.MSG_TRUNC)
+        log("message", found[:3], len(found), flags)
+        log("messages", one.recvmsg_into([room], 0, socket.MSG_TRUNC)[0], room)

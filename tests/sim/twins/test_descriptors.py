@@ -157,3 +157,11 @@ async def test_a_transport_over_a_descriptor_taken_up(log: Log):
     log("one", await reader.read())
     writer.close()
     await moment()
+
+
+@twin
+async def test_doubles_are_one_file(log: Log):
+    one, other = socket.socketpair()
+    with one, other, one.dup() as double:
+        log("same", os.fstat(one.fileno()).st_ino == os.fstat(double.fileno()).st_ino)
+        log("same", os.fstat(one.fileno()).st_ino == os.fstat(other.fileno()).st_ino)

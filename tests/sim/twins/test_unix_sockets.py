@@ -185,3 +185,22 @@ async def test_no_blocking_call_is_seen_at_a_unix_socket(log: Log):
         with socket.socket(socket.AF_UNIX) as one:
             log.call("bind", "ok", one.bind, path)
         log("stat", stat.S_ISSOCK(os.stat(path).st_mode))
+
+
+@twin
+async def test_a_client_with_a_name(log: Log):
+    path, own = unix_path(), unix_path()
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+        listening.bind(path)
+        listening.listen()
+        client.bind(own)
+        client.connect(path)
+        accepted, address = listening.accept()
+        with accepted:
+            log("accepted", address == own, accepted.getpeername() == own, accepted.getsockname() == path)
+        with socket.socket(socket.AF_UNIX) as abstract:
+            abstract.bind("\0its name")
+            abstract.connect(path)
+            accepted, address = listening.accept()
+            with accepted:
+                log("abstract", address, accepted.getpeername())

@@ -24,6 +24,7 @@ def on_a_node(function):
         (lambda one: os.dup2(one.fileno(), 1), "use os.dup()"),
         (lambda one: os.dup2(1, one.fileno()), "use os.dup()"),
         (lambda one: fcntl.fcntl(one, fcntl.F_GETOWN), "knows its flags"),
+        (lambda one: os.fdopen(one.fileno(), "wb"), "use socket.makefile()"),
         (lambda one: fcntl.ioctl(one, 0x541B, b"1234"), "recv(…, MSG_PEEK) tells"),
     ],
 )
