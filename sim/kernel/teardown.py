@@ -108,12 +108,14 @@ def _bury_task(tasks: list[asyncio.Task[Any]]) -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     # It finds the loop that it knows, which is dead: what it awaits there suspends it. Without one each await would
     # raise something, and a program that catches whatever is raised, and tries again, would do so for ever.
+    # Afterwards the caller's own loop runs again: a simulation may be closed in a coroutine, as in a notebook's cell.
+    callers = events._get_running_loop()
     events._set_running_loop(task.get_loop())
     try:
         for coroutine in reversed(_chain(task.get_coro())):
             _close(coroutine)
     finally:
-        events._set_running_loop(None)
+        events._set_running_loop(callers)
     tasks.pop()
 
 

@@ -1,5 +1,6 @@
 """What users hold: a Scenario that loads, runs and sweeps itself, and a Run that shows itself in a notebook."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -41,6 +42,22 @@ def talk(tmp_path, monkeypatch):
 def test_a_scenario_loads_and_runs_itself(talk):
     run = sim.Scenario.load(talk, {"node.one.args.word": "good-bye"}).run(seed=3)
     assert (run.seed, run.verdict) == (3, Verdict.FAILS)
+
+
+def test_a_run_leaves_the_callers_event_loop_running(talk, tmp_path):
+    """That of a notebook's kernel, which runs no other cell where its loop is taken for one that has ended.
+
+    The node dies while its program waits, so that a task is left when the simulation is closed.
+    """
+    (tmp_path / "api_test_app.py").write_text(f"import asyncio\n{APP}    await asyncio.sleep(60)\n")
+    (tmp_path / "dies.toml").write_text(f'{FILE}\n[[fault]]\nat = "1s"\ncrash = "one"\n')
+
+    async def cell(scenario):
+        loop = asyncio.get_running_loop()
+        assert scenario.run(seed=1).verdict == Verdict.HOLDS
+        return asyncio._get_running_loop() is loop
+
+    assert asyncio.run(cell(sim.Scenario.load(tmp_path / "dies.toml")))
 
 
 def test_overrides_of_a_run_keep_what_a_scenario_can_do(talk):
