@@ -38,7 +38,7 @@ def listing(*, json: Annotated[bool, Flag, Parameter(help="One object each, one 
         for name, text in summaries.items():
             terminal.object_({"defect": name, "summary": text})
         return HOLDS
-    output.line("scenarios")
+    output.line("scenarios" if scenarios else "scenarios: there is no scenarios/*.toml in the working directory")
     for file, name, text in scenarios:
         output.item(file, text if name is not None else f"cannot be read: {text}")
     output.line("defects")

@@ -170,7 +170,7 @@ def choice(trace: str, event: "Event") -> None:
     """Which task went first, where that probably mattered."""
     from sim.trace.cause import shown
 
-    line(f"the last choice before that, which only {trace} made:")
+    line(f"{trace} made a choice that the other did not, and that probably mattered:")
     line(f"  {shown(event)}")
 
 

@@ -167,7 +167,9 @@ def _raw(file: _Readable, zero: float = 0.0, only: str = "") -> Iterator[Event]:
     try:
         first = next(iter(unpacker), None)
         if first is not None and first != (FORMAT, VERSION):
-            raise TraceError(f"{name}: not a trace of version {VERSION}: it begins with {first!r:.60}")
+            if isinstance(first, tuple) and first[:1] == (FORMAT,):
+                raise TraceError(f"{name}: a trace of version {first[1]!r:.20}; only version {VERSION} can be read")
+            raise TraceError(f"{name}: not a trace; `rpcnet-sim run FILE --trace {name}` writes one")
         for record in unpacker:
             kind = record[0]
             if kind >= 0:

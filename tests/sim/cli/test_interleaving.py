@@ -97,7 +97,7 @@ def test_diff_names_the_choice_that_mattered(capsys):
     capsys.readouterr()
     assert execute(["diff", "fails.trace", "holds.trace"]) == 1
     told = capsys.readouterr().out
-    assert "the last choice before that, which only fails.trace" in told
+    assert "fails.trace (seed" in told and "made a choice that the other did not" in told
     assert "buy (seat_app.py:" in told
 
 
