@@ -17,6 +17,7 @@ from msgspec import Struct
 from rpcnet.app import AppError, add_working_directory, cluster_config, convert_arguments, keyring_of, load_app
 
 __all__ = [
+    "LinkProgram",
     "NodeProgram",
     "Outcome",
     "Program",
@@ -48,6 +49,17 @@ class NodeProgram(Struct, frozen=True, kw_only=True):
     """Seconds after time zero; 0 = at once, and time zero waits until it is ready."""
 
 
+class LinkProgram(Struct, frozen=True, kw_only=True):
+    """What some ways are like that differ from the others."""
+
+    ways: tuple[tuple[str, str], ...]
+    """From, to: of nodes, or of neighbours in the graph."""
+    settings: Mapping[str, Any]
+    """Edge data."""
+    of_edges: bool = False
+    """Each is an edge of the graph; else all that lies between two nodes."""
+
+
 class Ready(Struct, frozen=True):
     """A script yields this to wait until a (restarted) node is ready."""
 
@@ -74,6 +86,12 @@ class Program(Struct, frozen=True, kw_only=True):
     """What lies between any two nodes, in the words of `network.default_link`: preset, latency, loss, …"""
     graph: str | None = None
     """A GraphML file or `networkx generator(args)`; None = all nodes on one switch."""
+    machines: str | Mapping[str, str] = "id"
+    """How nodes of the file are matched: by `id`, in `order`, by an attribute, or as the mapping says (id → node)."""
+    zones: Mapping[str, tuple[str, ...]] = {}
+    """Instead of a graph: a switch for each of these, and the nodes that hang on it."""
+    links: tuple[LinkProgram, ...] = ()
+    """Later ones are laid on top of earlier ones."""
     tie_break: str = "fifo"
     interleaving: str = "fifo"
     """Which ready task of a simulated node goes next; on sockets the machine decides."""

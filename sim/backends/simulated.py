@@ -505,11 +505,9 @@ class World:
         return news
 
     def link(self, name: str, source: str, target: str, **edge: object) -> bool:
-        hosts = self._members[source].node.host, self._members[target].node.host
-        before = self._network.path(*hosts)
+        before = self._network.between(source, target)
         self._network.link(source, target, name=name, one_way=True, **edge)
-        after = self._network.path(*hosts)
-        return (before and before.link) != (after and after.link)
+        return before != self._network.between(source, target)
 
 
 def _never() -> bool:

@@ -525,8 +525,9 @@ class World:
         return self._cut_is_news()
 
     def link(self, name: str, source: str, target: str, **edge: object) -> bool:
-        self._topology.link(name, source, target, edge)
-        return self._cut_is_news()
+        changed = self._topology.link(name, source, target, edge)
+        # The link between two switches may change for nobody: all ways lead elsewhere.
+        return self._cut_is_news() or changed
 
     def _cut_is_news(self) -> bool:
         news = self._send_ways()

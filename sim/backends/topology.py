@@ -25,13 +25,16 @@ def lay_out(network: Network, program: Program) -> None:
         network.default_link(**program.link)
     except (ValueError, OSError) as error:
         raise ProgramError(f"network: {error}") from error
-    if program.graph is not None:
+    if program.graph is not None or program.zones:
         from sim.backends.graph import GraphError, graph_of
 
         try:
             network.graph = graph_of(program)
         except GraphError as error:
             raise ProgramError(f"network: {error}") from error
+    for link in program.links:
+        for way in () if link.of_edges else link.ways:
+            network.pair_link(*way, **link.settings)
 
 
 class Topology:
@@ -50,8 +53,7 @@ class Topology:
 
     def between(self, source: str, target: str) -> Link | None:
         """The joined link from one node to another now; None = cut."""
-        path = self._network.path(self._hosts[source], self._hosts[target])
-        return None if path is None else path.link
+        return self._network.between(source, target)
 
     def apart(self, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         return self._network.apart(pairs)
@@ -62,8 +64,11 @@ class Topology:
     def isolate(self, name: str, node: str) -> None:
         self._network.isolate(node, name=name)
 
-    def link(self, name: str, source: str, target: str, edge: Mapping[str, Any]) -> None:
+    def link(self, name: str, source: str, target: str, edge: Mapping[str, Any]) -> bool:
+        """Whether that changes what lies between the two."""
+        before = self.between(source, target)
         self._network.link(source, target, name=name, one_way=True, **edge)
+        return before != self.between(source, target)
 
     def heal(self, name: str | None) -> bool:
         """Undo that cut or change, or all of them."""

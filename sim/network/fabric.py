@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.network import fate
 from sim.network.host import Host
 from sim.network.latency import Constant, Distribution, parse_latency, typical
-from sim.network.link import Link, join
+from sim.network.link import Link, join, spelt_out
 from sim.network.rules import Cut, Rules
 from sim.network.schedule import Schedule
 from sim.network.wire import Wire
@@ -128,10 +128,14 @@ class Network:
         self._looks = False
         self._graph: Graph | None = None
         self._default = Link()
+        self._pairs: dict[tuple[str, str], dict[str, Any]] = {}
+        """In what the way from one machine to another differs from the default link or the graph's, for good."""
         self._rules = Rules()
         self._paths: dict[tuple[Host, Host], Path | None] = {}
         self._links: dict[tuple[Any, Any], Link] = {}
         """The links of the graph's edges, built from their data when first used."""
+        self._trees: dict[str, dict[Any, Any]] = {}
+        """The shortest paths from a machine, as far as they were asked for."""
         self._watched = True
         """True while every part of the graph reports its changes; a part that is added does not do so yet."""
         self._wires: dict[tuple[str, str], Wire] = {}
@@ -150,6 +154,17 @@ class Network:
         Raises QuantityError for a setting that makes no sense.
         """
         self._default = link or Link.of(settings)
+        self._changed()
+
+    def pair_link(self, source: str, target: str, **settings: Any) -> None:
+        """Set what lies on the way from one machine to another, as far as it is not what lies there for all.
+
+        Said again, the later settings count, key by key. Raises UnknownNode, QuantityError.
+        """
+        self._known(source, target)
+        _demand_two(source, target)
+        Link.of(settings)
+        self._pairs[source, target] = self._pairs.get((source, target), {}) | spelt_out(settings)
         self._changed()
 
     @property
@@ -330,7 +345,9 @@ class Network:
         """Forget all computed routes. The one link of a network without graph and rules is computed at once."""
         self._paths.clear()
         self._links.clear()
-        uniform = self._graph is None and not self._rules.shape_links and self._default.bandwidth is None
+        self._trees.clear()
+        shaped = self._rules.shape_links or bool(self._pairs)
+        uniform = self._graph is None and not shaped and self._default.bandwidth is None
         default = self._default
         self.uniform = Path(default, [(None, default.delay)], self.random) if uniform else None
         self.plain = self.uniform if default.plain else None
@@ -353,15 +370,19 @@ class Network:
         links, hops = [self._default], [(a, b)]
         if self._graph is not None:
             self._watch()
-            found = topology().route(self._graph, a, b, self._link_of)
+            if a not in self._trees:
+                self._trees[a] = topology().tree(self._graph, a, self._link_of)
+            found = topology().route(self._graph, self._trees[a], a, b, self._link_of)
             if found is None:
                 return None
             links, hops = found
         whole = join(links)
         ways = [(self._wire(hop, link), link.delay) for link, hop in zip(links, hops, strict=True)]
         if self._graph is None or not self._graph.has_edge(a, b):
-            changes = list(self._rules.changes(a, b))
-            whole = self._rules.changed(whole, a, b)
+            for_good = self._pairs.get((a, b))
+            changes = [*(() if for_good is None else (for_good,)), *self._rules.changes(a, b)]
+            for edge in changes:
+                whole = Link.of(edge, whole)
             if any({"bandwidth", "queue"}.intersection(edge) for edge in changes):
                 ways = [(self._wire((a, b), whole), whole.delay)]
             elif changes:
@@ -380,9 +401,20 @@ class Network:
             link = self._links[a, b] = self._rules.changed(topology().edge_link(data, self._default), a, b)
             return link
 
+    def between(self, source: str, target: str) -> Link | None:
+        """What lies now between two machines, all the way, or between two neighbours of the graph; None = no way."""
+        if source in self.hosts and target in self.hosts:
+            path = self.path(self.hosts[source], self.hosts[target])
+            return None if path is None else path.link
+        assert self._graph is not None, f"{source} and {target} are no machines, and there is no graph"
+        link = self._link_of(source, target, self._graph.edges[source, target])
+        return None if link.loss >= 1 else link
+
     def apart(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those pairs whose first machine cannot reach the second now; with a graph, out of all pairs of machines."""
-        found = {(a, b) for a, b in pairs if self.path(self.hosts[a], self.hosts[b]) is None}
+        hosts = self.hosts
+        both = ((a, b) for a, b in pairs if a in hosts and b in hosts)
+        found = {(a, b) for a, b in both if self.path(hosts[a], hosts[b]) is None}
         if self._graph is not None:
             found |= topology().apart(self._graph, list(self.hosts), self._link_of)
         return found

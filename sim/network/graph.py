@@ -14,7 +14,18 @@ import networkx
 from sim.network.link import Link
 from sim.network.quantity import QuantityError
 
-__all__ = ["Graph", "apart", "checked_graph", "edge_link", "load_graph", "route", "star", "unreachable", "watch"]
+__all__ = [
+    "Graph",
+    "apart",
+    "checked_graph",
+    "edge_link",
+    "load_graph",
+    "route",
+    "star",
+    "tree",
+    "unreachable",
+    "watch",
+]
 
 if TYPE_CHECKING:
     Graph = networkx.Graph[Any]
@@ -76,21 +87,32 @@ def unreachable(graph: Graph, names: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def route(graph: Graph, source: str, target: str, link_of: LinkOf) -> tuple[list[Link], list[tuple[str, str]]] | None:
-    """The shortest path by mean latency: its links and between whom they lie; None = there is no way.
+def tree(graph: Graph, source: str, link_of: LinkOf) -> dict[Any, Any]:
+    """The shortest paths by mean latency from there to all others, each as the node before; what loses all is no way.
 
-    What loses everything is no way.
+    As a machine talks to many, they are found together. Of equal ways it is the one that dijkstra_path gives.
     """
 
     def weight(a: Any, b: Any, data: Mapping[str, Any]) -> float | None:
         link = link_of(a, b, data)
         return None if link.loss >= 1 else link.delay.mean
 
-    try:
-        nodes = networkx.dijkstra_path(graph, source, target, weight)
-    except (networkx.NetworkXNoPath, networkx.NodeNotFound):
-        return None
-    hops = list(pairwise(nodes))
+    if source not in graph:
+        return {}
+    before, _ = networkx.dijkstra_predecessor_and_distance(graph, source, weight=weight)
+    return {node: those[0] for node, those in before.items() if those}
+
+
+def route(
+    graph: Graph, before: Mapping[Any, Any], source: str, target: str, link_of: LinkOf
+) -> tuple[list[Link], list[tuple[str, str]]] | None:
+    """The way from there to the target, by its tree: its links and between whom they lie; None = there is none."""
+    nodes = [target]
+    while nodes[-1] != source:
+        if nodes[-1] not in before:
+            return None
+        nodes.append(before[nodes[-1]])
+    hops = list(pairwise(reversed(nodes)))
     return [link_of(*hop, graph.edges[hop]) for hop in hops], hops
 
 

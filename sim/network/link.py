@@ -17,7 +17,7 @@ from sim.network.presets import PRESETS
 from sim.network.quantity import QuantityError, parse_bandwidth, parse_bytes, parse_probability
 from sim.network.spelling import did_you_mean
 
-__all__ = ["Link", "join"]
+__all__ = ["Link", "join", "spelt_out"]
 
 
 class _Sum(Struct, frozen=True):
@@ -55,12 +55,7 @@ class Link(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, settings: Mapping[str, Any], base: "Link | None" = None) -> Self:
         """From edge data: `preset` and the fields above, as numbers or text. Raises QuantityError naming the key."""
-        settings = dict(settings)
-        if (preset := settings.pop("preset", None)) is not None:
-            if preset not in PRESETS:
-                hint = did_you_mean(preset, PRESETS)
-                raise QuantityError(f"unknown preset {preset!r}; {hint}allowed: {', '.join(PRESETS)}")
-            settings = {**PRESETS[preset].settings, **settings}
+        settings = spelt_out(settings)
         values: dict[str, Any] = {}
         for key, value in settings.items():
             if key not in _PARSERS:
@@ -96,6 +91,17 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 assert set(_PARSERS) == set(Link.__struct_fields__)
 _OPTIONAL = ("jitter", "bandwidth")
 """What a link may be without: None says so."""
+
+
+def spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Edge data with a preset's keys in its place; keys of its own win. Raises QuantityError."""
+    settings = dict(settings)
+    if (preset := settings.pop("preset", None)) is not None:
+        if preset not in PRESETS:
+            hint = did_you_mean(preset, PRESETS)
+            raise QuantityError(f"unknown preset {preset!r}; {hint}allowed: {', '.join(PRESETS)}")
+        settings = {**PRESETS[preset].settings, **settings}
+    return settings
 
 
 def join(links: Iterable[Link]) -> Link:
