@@ -17,16 +17,15 @@ from msgspec.structs import asdict, replace
 
 from rpcnet.app import App, AppError, check_arguments, cluster_config, keyring_of, load_app
 from sim import defects
-from sim.backends.program import NodeProgram, Program, ProgramError, Script, World
 from sim.kernel import patches
-from sim.network.fabric import demand_connected
 from sim.network.latency import parse_latency
-from sim.network.link import Link as Wire
+from sim.scenario.check_network import check_edge, check_network
 from sim.scenario.declare import Declared, declare_one, ending, names_of
 from sim.scenario.expect.timed import END_OF
 from sim.scenario.faults import FAULTS, Fault
 from sim.scenario.locate import Path
 from sim.scenario.mistake import Blame, Mistake, ScenarioError, nearest
+from sim.scenario.places import Nodes, Places, stands_for
 from sim.scenario.schema import Cluster, Network, Node, Scenario, Selector, Sweep
 from sim.scenario.seeds import parse_seeds, whole
 from sim.scenario.select import SelectError, draws, labels_of, select
@@ -114,7 +113,8 @@ class _Check:
     def __init__(self, draft: Draft, blame: Blame) -> None:
         self.draft, self.blame = draft, blame
         counted = {index for index, node in draft.nodes.items() if _countable(node)}
-        self.nodes = labels_of(node for index, node in draft.nodes.items() if index in counted)
+        self.nodes = Nodes(labels_of(node for index, node in draft.nodes.items() if index in counted))
+        self.places_are_known = False
         self.names_are_known = draft.names_are_known and len(counted) == len(draft.nodes)
         self.apps: dict[str, App | None] = {}
 
@@ -130,8 +130,7 @@ class _Check:
             self.blame(("seed",), str(error))
         self._catches()
         self._sweep()
-        self.wire(self.draft.network.link(), ("network",))
-        self._graph()
+        self._network()
         self._cluster()
         self._node_names()
         for index, node in self.draft.nodes.items():
@@ -175,32 +174,12 @@ class _Check:
         except AppError as error:
             self.blame(("cluster", "keys"), str(error))
 
-    def wire(self, settings: Mapping[str, Any], path: Path) -> None:
-        """Edge data, key by key, as the network itself reads it."""
-        for key, value in settings.items():
-            try:
-                Wire.of({key: value})
-            except (ValueError, OSError) as error:
-                self.blame((*path, key), f"{key}: {str(error).removeprefix(f'{key}: ')}")
-
-    def _graph(self) -> None:
-        if self.draft.network.graph is None or not self.names_are_known:
-            return
-        from sim.backends.graph import GraphError, graph_of
-
-        try:
-            nodes = tuple(NodeProgram(name=name, app="") for name in self.nodes)
-            program = Program(
-                scenario="",
-                seed=self.draft.seed,
-                duration=0,
-                nodes=nodes,
-                scripts=_none,
-                graph=self.draft.network.graph,
-            )
-            demand_connected(graph_of(program), list(self.nodes))
-        except (ProgramError, *GraphError) as error:
-            self.blame(("network", "graph"), str(error))
+    def _network(self) -> None:
+        """From here on the names of zones and routers are known."""
+        draft, readable = self.draft, self.names_are_known and self.draft.labels_are_known
+        labels = self.nodes if readable else None
+        found = check_network(draft.network, labels, draft.seed, RESERVED, draft.is_unread, self.blame)
+        self.nodes, self.places_are_known = found or Nodes(self.nodes), found is not None
 
     # --- nodes --------------------------------------------------------------------------------------------------------
 
@@ -254,9 +233,15 @@ class _Check:
         try:
             return select(selector, self.nodes, draws(self.draft.seed, "check"))
         except SelectError as error:
-            if self.draft.labels_are_known or not _by_label(selector):
-                self.blame(path, str(error))
+            self._blame_selector(selector, path, error)
             return None
+
+    def _blame_selector(self, selector: Any, path: Path, error: SelectError) -> None:
+        if not self.draft.labels_are_known and _by_label(selector):
+            return
+        network = self.draft.network
+        if self.places_are_known or (network.zones is None and network.graph is None):
+            self.blame(path, self.nodes.places.taken_for_nodes(selector) or str(error))
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
@@ -281,8 +266,7 @@ class _Check:
                     if fault.nobody and not declared[-1].targets:
                         self.blame((*path, fault.verb), fault.nobody)
                 except SelectError as error:
-                    if self.draft.labels_are_known or not _by_label(fault.value):
-                        self.blame((*path, fault.verb), str(error))
+                    self._blame_selector(fault.value, (*path, fault.verb), error)
         unread = [*(name for name in names.values() if name not in {fault.name for fault in declared})]
         unnamed = None in self.draft.unread_faults or any(
             self.draft.is_unread(("fault", index, "name")) for index in self.draft.faults
@@ -362,7 +346,16 @@ class _Checking:
     def blame(self, message: str, *steps: str | int, key: bool = False) -> None:
         self._whole.blame((*self._place, *steps), message, key=key)
 
+    @property
+    def places(self) -> Places:
+        return self._whole.nodes.places
+
     def selector(self, selector: Selector, *steps: str | int) -> list[str] | None:
+        try:
+            selector = stands_for(selector, self._whole.nodes)
+        except SelectError as error:
+            self.blame(str(error), *steps)
+            return None
         return self._whole.selector(selector, (*self._place, *steps))
 
     def read(self, read: Callable[[str], object], text: str, *steps: str | int) -> None:
@@ -372,7 +365,7 @@ class _Checking:
             self.blame(f"{steps[-1]}: {error}", *steps)
 
     def edge(self, settings: Mapping[str, Any]) -> None:
-        self._whole.wire(settings, self._place)
+        check_edge(settings, self._place, self._whole.blame)
 
     def healed(self, name: str) -> None:
         draft = self._whole.draft
@@ -380,10 +373,6 @@ class _Checking:
         if name not in healable and not draft.unread_faults:
             verbs = ", ".join(verb for verb, kind in FAULTS.items() if kind.healable)
             self.blame(f'nothing that can be healed ({verbs}) is called "{name}"{nearest(name, healable)}')
-
-
-def _none(world: World) -> list[Script]:
-    return []
 
 
 def _by_label(selector: Any) -> bool:

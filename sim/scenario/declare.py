@@ -12,8 +12,9 @@ from random import Random
 
 from sim.scenario.faults import Fault
 from sim.scenario.faults.heal import Heal
+from sim.scenario.places import nodes_of
 from sim.scenario.schema import Scenario
-from sim.scenario.select import Labels, draws, labels_of
+from sim.scenario.select import Labels, draws
 from sim.scenario.times import extent
 
 __all__ = ["Declared", "chance_of", "declare", "declare_one", "ending", "names_of"]
@@ -32,9 +33,10 @@ class Declared:
     """When it is undone for the first time, at the earliest; None = it lasts, as far as `ending` has seen."""
 
 
-def declare(scenario: Scenario, seed: int | None = None) -> list[Declared]:
+def declare(scenario: Scenario, seed: int | None = None, nodes: Labels | None = None) -> list[Declared]:
     """The faults with their names and targets. Raises SelectError."""
-    nodes, seed = labels_of(scenario.node), scenario.seed if seed is None else seed
+    seed = scenario.seed if seed is None else seed
+    nodes = nodes_of(scenario, seed) if nodes is None else nodes
     named = zip(names_of(scenario.fault), scenario.fault, strict=True)
     return [declare_one(fault, index, name, nodes, seed) for index, (name, fault) in enumerate(named)]
 

@@ -22,8 +22,9 @@ from sim.scenario.declare import Declared, chance_of, declare
 from sim.scenario.faults import Fault
 from sim.scenario.faults.effect import Effect, Strike
 from sim.scenario.faults.of_nodes import parse_next
+from sim.scenario.places import Nodes, nodes_of
 from sim.scenario.schema import Each, Scenario
-from sim.scenario.select import labels_of, select
+from sim.scenario.select import select
 from sim.scenario.times import Times
 
 __all__ = ["scripts"]
@@ -36,8 +37,10 @@ STOP_POLL = 0.05
 def scripts(scenario: Scenario, seed: int) -> Callable[[World], Sequence[Script]]:
     """What a Program takes: called at time zero, it gives the scripts, one a fault and one that ends them all."""
 
+    nodes = nodes_of(scenario, seed)
+
     def start(world: World) -> Sequence[Script]:
-        return _Injector(world, scenario, seed).scripts()
+        return _Injector(world, scenario, seed, nodes).scripts()
 
     return start
 
@@ -45,11 +48,11 @@ def scripts(scenario: Scenario, seed: int) -> Callable[[World], Sequence[Script]
 class _Injector:
     """The faults of one run."""
 
-    def __init__(self, world: World, scenario: Scenario, seed: int) -> None:
+    def __init__(self, world: World, scenario: Scenario, seed: int, nodes: Nodes) -> None:
         self.world = world
         self.scenario = scenario
         self.seed = seed
-        self.nodes = labels_of(scenario.node)
+        self.nodes = nodes
         self.active: list[Effect] = []
         self.running = len(scenario.fault)
         self.quiet = False
@@ -61,7 +64,7 @@ class _Injector:
         """Node → the fault that took it down last: only that one may start it again."""
 
     def scripts(self) -> list[Script]:
-        found = [self._script(declared) for declared in declare(self.scenario, self.seed)]
+        found = [self._script(declared) for declared in declare(self.scenario, self.seed, self.nodes)]
         return [*found, self._until_the_end()]
 
     def _script(self, declared: Declared) -> Script:
@@ -187,7 +190,7 @@ class _Injector:
 
     def _tell_apart(self) -> None:
         """Record which nodes have no way to each other: on a graph that depends on all links that are cut now."""
-        if self.scenario.network.graph is None:
+        if not self.nodes.places.kind:
             return
         dead = [e.change.linked for e in self.active if e.change is not None and e.change.edge.get("loss", 0.0) >= 1]
         lost = self.world.apart(sorted(set(chain.from_iterable(dead)))) if dead else set()

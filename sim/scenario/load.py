@@ -317,6 +317,9 @@ class _Reader:
         kind, struct = _narrowed(kind, value)
         if struct is not None and isinstance(value, dict):
             return self.table(value, struct, path)
+        if typing.get_origin(kind) is tuple and isinstance(value, list) and _is_struct(typing.get_args(kind)[0]):
+            tables = [self.table(each, typing.get_args(kind)[0], (*path, i)) for i, each in enumerate(value)]
+            return tuple(each for each in tables if each is not None)
         if typing.get_origin(kind) is dict and isinstance(value, dict):
             inner = typing.get_args(kind)[1]
             found = {key: self.value(each, inner, (*path, key)) for key, each in value.items()}
@@ -441,9 +444,13 @@ def _name_of(table: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
 def _narrowed(kind: Any, value: Any) -> tuple[Any, type[msgspec.Struct] | None]:
     """The type without the structs of a union, and the struct that a table would be: the one whose keys are there."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if _is_struct(kind):
         return kind, kind
     members = typing.get_args(kind) if typing.get_origin(kind) in {typing.Union, types.UnionType} else ()
     some = [member for member in members if member is not types.NoneType]  # TOML has no null

@@ -35,6 +35,7 @@ from sim.scenario.inject import scripts
 from sim.scenario.load import load_text
 from sim.scenario.mistake import Mistake, ScenarioError
 from sim.scenario.override import Overrides
+from sim.scenario.places import links_of, nodes_of, zones_of
 from sim.scenario.schema import Scenario, Selector
 from sim.scenario.seeds import whole
 from sim.scenario.select import draws, labels_of, select
@@ -137,7 +138,7 @@ def run(
 
 def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Program:
     """What a world is given. Raises ProgramError for a defect that does not exist."""
-    nodes = labels_of(scenario.node)
+    nodes = nodes_of(scenario, seed)
     join = next(iter(nodes)) if scenario.cluster.join is None else scenario.cluster.join
     try:
         switched_on = tuple(known_defects.reference(name) for name in defects)
@@ -163,6 +164,9 @@ def program_of(scenario: Scenario, seed: int, defects: Sequence[str] = ()) -> Pr
         scripts=scripts(scenario, seed),
         link=scenario.network.link(),
         graph=scenario.network.graph,
+        machines=scenario.network.machines,
+        zones={} if scenario.network.zones is None else zones_of(scenario.network, nodes),
+        links=links_of(scenario.network, nodes, seed),
         tie_break=scenario.tie_break,
         interleaving=scenario.interleaving,
         cluster={"preset": scenario.cluster.preset, **scenario.cluster.settings},

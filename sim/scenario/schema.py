@@ -21,6 +21,7 @@ from sim.network.latency import Distribution, parse_latency
 from sim.network.quantity import parse_seconds
 
 __all__ = [
+    "Between",
     "Cluster",
     "Drawn",
     "Duration",
@@ -148,6 +149,8 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Edge(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What lies on the way between two nodes. Left out = as the preset, or as before."""
 
+    preset: str | None = None
+    """`loopback`, `lan`, `datacenter`, `wan`, `cross-region`, `wifi`, `mobile`; keys beside it win over it."""
     latency: str | None = None
     """`20ms`, `uniform(1ms, 5ms)`, `normal(20ms, 3ms)`, `lognormal(20ms, 0.4)`, …: one way."""
     jitter: str | None = None
@@ -170,16 +173,31 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return {name: value for name in Edge.__struct_fields__ if (value := getattr(self, name)) is not None}
 
 
+class Between(Edge, frozen=True, kw_only=True):
+    """`[[network.link]]`: what lies between some of the nodes, or between two zones or routers."""
+
+    from_: Selector | None = field(default=None, name="from")
+    """Whose packets, with `to`: one way. A selector, a zone or a router."""
+    to: Selector | None = None
+    """To whom."""
+    between: list[Selector] | None = None
+    """Two of these: both ways."""
+
+
 class Network(Edge, frozen=True, kw_only=True):
     """`[network]`: what lies between any two nodes."""
 
-    preset: str | None = None
-    """`loopback`, `lan`, `datacenter`, `wan`, `cross-region`, `wifi`, `mobile`."""
+    zones: str | None = None
+    """A label of the nodes: each of its values is a zone, a switch with its nodes around it."""
     graph: str | None = None
     """A GraphML file, or a networkx generator with its arguments; left out = all nodes on one switch."""
+    machines: str | dict[str, str] = "id"
+    """Which nodes of a GraphML file are whose: the same `id`, in `order`, an attribute of that name, or a table."""
+    links: tuple[Between, ...] = field(default=(), name="link")
+    """What lies between some of them, where it is something else."""
 
     def link(self) -> dict[str, Any]:
-        return ({} if self.preset is None else {"preset": self.preset}) | self.edge()
+        return self.edge()
 
 
 class Cluster(Struct, frozen=True, kw_only=True):

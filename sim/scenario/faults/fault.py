@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from sim.history.facts import FaultSeen
 from sim.history.reach import Way
 from sim.scenario.faults.effect import Effect, Strike
+from sim.scenario.places import Places
 from sim.scenario.schema import Drawn, Selector
 from sim.scenario.select import Labels
 
@@ -46,12 +47,20 @@ class Standstill(NamedTuple):
 class Checking(Protocol):
     """Who checks a file, as a fault sees it. `steps` lead from what stands behind the verb to what is meant."""
 
+    @property
+    def places(self) -> Places:
+        """The zones or routers of the network."""
+        ...
+
     def blame(self, message: str, *steps: Step, key: bool = False) -> None:
         """Note a mistake there, or at its key."""
         ...
 
     def selector(self, selector: Selector, *steps: Step) -> list[str] | None:
-        """Whom it means; None where it means nobody (then it is blamed) or not all names are known."""
+        """Whom it means, a place standing for the nodes that hang on it.
+
+        None where it means nobody (then it is blamed), or not all names are known.
+        """
         ...
 
     def read(self, read: Callable[[str], object], text: str, *steps: Step) -> None:

@@ -13,6 +13,7 @@ from sim.history.reach import Way
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import ALONE, Effect, Healing, Strike, ends_of
 from sim.scenario.faults.fault import Fault, Kind
+from sim.scenario.places import stands_for
 from sim.scenario.schema import Selector
 from sim.scenario.select import Labels, ways
 
@@ -23,9 +24,13 @@ class Held(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whose packets are kept, and on the way to whom."""
 
     from_: Selector = field(name="from")
-    """Whose packets."""
+    """Whose packets. A zone or router stands for the nodes that hang on it."""
     to: Selector = "all"
     """On the way to whom."""
+
+    def ways(self, nodes: Labels, random: Random) -> list[tuple[str, str]]:
+        """Every (from, to) whose packets are kept."""
+        return ways(stands_for(self.from_, nodes), stands_for(self.to, nodes), nodes, random)
 
 
 class Hold(Fault, frozen=True, kw_only=True):
@@ -41,10 +46,10 @@ class Hold(Fault, frozen=True, kw_only=True):
     """Which way."""
 
     def targets(self, nodes: Labels, random: Random) -> list[str]:
-        return ends_of(ways(self.hold.from_, self.hold.to, nodes, random))
+        return ends_of(self.hold.ways(nodes, random))
 
     def strike(self, now: Strike) -> Effect:
-        held = ways(self.hold.from_, self.hold.to, now.nodes, now.random)
+        held = self.hold.ways(now.nodes, now.random)
         rule = now.rule()
         rules = {f"{rule}/{number}": way for number, way in enumerate(held)}
         news = [now.world.hold(name, *way) for name, way in rules.items()]

@@ -16,6 +16,7 @@ from sim.network.rules import Cut
 from sim.scenario.cover import Change
 from sim.scenario.faults.effect import Effect, Healing, Strike
 from sim.scenario.faults.fault import Checking, Fault, Kind, name_all
+from sim.scenario.places import stands_for
 from sim.scenario.schema import Selector
 from sim.scenario.select import Labels, select
 
@@ -26,7 +27,7 @@ class Split(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Groups of nodes that are cut off from each other; who is in no group stays connected to all."""
 
     groups: list[Selector]
-    """Two or more."""
+    """Two or more. A zone or router stands for the nodes that hang on it."""
     one_way: bool = False
     """Only what the first group says is lost; it still hears the others."""
 
@@ -35,7 +36,8 @@ class Split(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         taken: set[str] = set()
         groups = []
         for selector in self.groups:
-            groups.append([name for name in select(selector, nodes, random) if name not in taken])
+            found = select(stands_for(selector, nodes), nodes, random)
+            groups.append([name for name in found if name not in taken])
             taken.update(groups[-1])
         return groups
 

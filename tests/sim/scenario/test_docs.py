@@ -23,7 +23,10 @@ from sim.scenario.sentences import sentences
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "scenarios.md"
 STRUCTS = {
-    **{name: getattr(schema, name) for name in ("Scenario", "Sweep", "Network", "Cluster", "Node", "Pick", "Each")},
+    **{
+        name: getattr(schema, name)
+        for name in ("Scenario", "Sweep", "Network", "Between", "Cluster", "Node", "Pick", "Each")
+    },
     "Fault": Fault,
 }
 NOT_KEYS = {"origin", "settings"}
