@@ -13,6 +13,9 @@ from tests.sim.test_api import APP, FILE
 pytestmark = pytest.mark.gate
 
 ROOT = Path(__file__).parents[2]
+SOON = "import sim.notebook; sim.notebook.SHOWN_AFTER = sim.notebook.SHOWN_EVERY = 0.02"
+LATE = "import sim.notebook; sim.notebook.SHOWN_AFTER = 60"
+"""What is quick and what is slow depends on the machine."""
 SLOW = """
     import asyncio
     for number in range(30):
@@ -93,7 +96,7 @@ def kernel(folder):
 
 
 def test_a_long_run_says_below_its_cell_how_far_it_is(kernel):
-    shown, error = kernel("import sim; run = sim.Scenario.load('slow.toml').run()")
+    shown, error = kernel(f"{SOON}; run = sim.Scenario.load('slow.toml').run()")
     assert error is None
     *lines, last = shown
     assert len(lines) > 1 and last == "" and all("of 3 s" in line for line in lines), shown
@@ -101,18 +104,18 @@ def test_a_long_run_says_below_its_cell_how_far_it_is(kernel):
 
 
 def test_a_short_run_says_nothing_and_leaves_no_thread(kernel):
-    code = "import threading\nsim.Scenario.load('talk.toml').run()\n"
+    code = f"import threading; {LATE}\nsim.Scenario.load('talk.toml').run()\n"
     shown, error = kernel(code + "assert 'progress of a run' not in [t.name for t in threading.enumerate()]")
     assert (shown, error) == ([], None)
 
 
 def test_a_sweep_says_how_many_runs_are_done(kernel):
-    shown, error = kernel("study = sim.Scenario.load('slow.toml').sweep(seeds='1:2', jobs=1)")
+    shown, error = kernel(f"{SOON}; study = sim.Scenario.load('slow.toml').sweep(seeds='1:2', jobs=1)")
     assert error is None and shown[-1] == ""
     assert any("of 2 runs" in line for line in shown)
 
 
 def test_a_cell_that_awaits_a_loop_that_runs_can_run_scenarios_too(kernel):
     """The kernel's own loop runs here, as under top-level await."""
-    code = "import asyncio\nawait asyncio.sleep(0)\nassert sim.Scenario.load('talk.toml').run().verdict == 'holds'"
-    assert kernel(code) == ([], None)
+    code = f"import asyncio; {LATE}\nawait asyncio.sleep(0)\n"
+    assert kernel(code + "assert sim.Scenario.load('talk.toml').run().verdict == 'holds'") == ([], None)
