@@ -107,7 +107,13 @@ def cpythons() -> frozenset[str]:
     """Whatever is private in the parts of the standard library that sim imports, and in types of C."""
     found = {name for source in library() for name in private_names(source)}
     modules = [importlib.import_module(name) for name in C_MODULES]
-    kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    kinds = [
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        # Once something was simulated in this process some of them are ours.
+        if isinstance(kind, type) and kind.__module__.partition(".")[0] != "sim"
+    ]
     return frozenset(found | {name for owner in (*modules, *kinds) for name in dir(owner)})
 
 
