@@ -3,7 +3,7 @@
 A fault or a `[[network.link]]` may name them beside nodes. Two that are neighbours are the link between them, for
 whoever's way leads over it; alone, one stands for the nodes that hang on it. Node names and selectors: select.py.
 
-Tests: tests/sim/scenario/test_places.py.
+Tests: tests/sim/scenario/test_wan.py.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,7 +3,7 @@
 On a graph there may be another way round, and others than those at its ends may lose theirs: who has none left is
 asked of the world. Knows no verb.
 
-Tests: tests/sim/scenario/faults/test_link.py, tests/sim/scenario/test_places.py.
+Tests: tests/sim/scenario/faults/test_link.py, tests/sim/scenario/test_wan.py.
 """
 
 from collections.abc import Mapping, Sequence
