@@ -45,20 +45,29 @@ def bury(things: list[Any], *, young: bool = False) -> None:
         try:
             while tasks:
                 some, tasks = tasks[-_TASKS_AN_ALARM:], tasks[:-_TASKS_AN_ALARM]
-                alarm = Alarm(get_ident(), 0.0, _nothing)
+                alarm = _alarm()
                 try:
                     while some:
                         _bury_task(some)
                 except KeyboardInterrupt:
                     tasks += some  # the alarm came between two of them
                 finally:
-                    alarm.call_off()
+                    if alarm is not None:
+                        alarm.call_off()
             things.clear()
             # What refers to itself would be finalised later, and be heard then.
             gc.collect(1 if young else 2)
         finally:
             sys.unraisablehook = hook
     _tidy()
+
+
+def _alarm() -> Alarm | None:
+    """None where no thread begins any more: from Python 3.12 on, at its end."""
+    try:
+        return Alarm(get_ident(), 0.0, _nothing)
+    except RuntimeError:
+        return None
 
 
 def mute_collection() -> None:

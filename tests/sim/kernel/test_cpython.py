@@ -37,7 +37,7 @@ OUR_METHODS = {
     *("Connection._run", "Simulation._run", "_Worker._run", "Node._launch", "Threads._time"),
     *("ConnectionMethods._handle", "ConnectionMethods._serve"),
     *("SimulatedSocket._attach", "SimulatedSocket._connected", "SimulatedSocket._keep_alive"),
-    *("StreamWire._queue", "StreamWire._reset", "Epoll._set", "_Polled._set"),
+    *("StreamWire._queue", "StreamWire._reset", "Epoll._set", "_Polled._set", "Executor._done"),
 }
 """Methods that only we call, of classes that CPython is handed or may be, though it has that name elsewhere, too."""
 

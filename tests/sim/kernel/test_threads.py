@@ -601,6 +601,7 @@ def test_an_interrupt_of_sim_run_is_one_where_a_thread_never_ends():
     pressing.join()
 
 
+@pytest.mark.filterwarnings("ignore:The executor did not")  # asyncio's own, from Python 3.12 on
 def test_sim_run_raises_what_ended_it_rather_than_what_its_end_waited_for():
     async def main():
         waiting = asyncio.ensure_future(asyncio.to_thread(threading.Event().wait))
